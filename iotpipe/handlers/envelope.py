@@ -1,0 +1,97 @@
+"""The queue's message: what ingestion writes and the processor reads. The row's key travels in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from iotpipe.handlers import parsing, readings
+from iotpipe.handlers.readings import Reading
+
+VERSION = 1
+_EVENT_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z#[0-9]{18}")
+
+
+class Poison(ValueError):
+    """A message that no retry makes processable."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the processor stores: a reading under the key it was given."""
+
+    device_id: str
+    event_date: str
+    timestamp: int
+    reading_id: str | None
+    received_at: str
+    metrics: dict[str, Any]
+
+
+def write(reading: Reading, received_at: str) -> str:
+    """A message body, in ASCII only: SQS refuses some characters, and counts bytes."""
+    head = {
+        "version": VERSION,
+        "device_id": reading.device_id,
+        "event_date": reading.event_date,
+        "timestamp": reading.timestamp,
+        "received_at": received_at,
+    }
+    if reading.reading_id is not None:
+        head["reading_id"] = reading.reading_id
+    return f'{json.dumps(head)[:-1]}, "sensor_data": {reading.text}}}'
+
+
+def of(reading: Reading, received_at: str) -> Message:
+    return Message(
+        reading.device_id,
+        reading.event_date,
+        reading.timestamp,
+        reading.reading_id,
+        received_at,
+        reading.metrics,
+    )
+
+
+def read(body: Any) -> Message:
+    """A message from its body. Raises Poison for anything that `write` would not have written."""
+    if not isinstance(body, str):
+        raise Poison("no text")
+    try:
+        document = parsing.parse(body)
+    except parsing.NotJson as error:
+        raise Poison(str(error)) from None
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        raise Poison("unknown shape")
+    return _checked(document)
+
+
+def _checked(document: dict[str, Any]) -> Message:
+    wrong = [f"{field}: {message}" for field, _, message in _problems(document)]
+    if wrong:
+        raise Poison("; ".join(wrong))
+    return Message(
+        device_id=document["device_id"],
+        event_date=document["event_date"],
+        timestamp=int(document["timestamp"]),
+        reading_id=document.get("reading_id"),
+        received_at=document["received_at"],
+        metrics=document["sensor_data"],
+    )
+
+
+def _problems(document: dict[str, Any]) -> list[readings.Problem]:
+    wrong = readings.metric_problems(document.get("sensor_data"))
+    wrong += readings.identifier_problems(document, "device_id", required=True)
+    wrong += readings.identifier_problems(document, "reading_id", required=False)
+    event_date, timestamp = document.get("event_date"), document.get("timestamp")
+    if not isinstance(event_date, str) or not _EVENT_DATE.fullmatch(event_date):
+        wrong.append(("event_date", "format", "not a key of the processed table"))
+    if not isinstance(timestamp, Decimal) or timestamp != timestamp.to_integral_value():
+        wrong.append(("timestamp", "type", "epoch milliseconds required"))
+    if not isinstance(document.get("received_at"), str):
+        wrong.append(("received_at", "type", "string required"))
+    return wrong

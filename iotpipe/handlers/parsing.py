@@ -1,0 +1,89 @@
+"""JSON as the handlers take it: exact decimals, and a refusal of all that would not survive the journey."""
+
+from __future__ import annotations
+
+import json
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
+from typing import Any
+
+DEEPEST = 16
+
+# DynamoDB keeps 38 digits between 1E-130 and 9.9…E+125. Emin is such that the last digit may stand at 1E-130.
+NUMBERS = Context(prec=38, Emin=-93, Emax=125, traps=[Inexact, Overflow, InvalidOperation])
+# The same, rounding what a calculation makes longer.
+ROUNDED = Context(prec=38, Emin=-93, Emax=125, traps=[Overflow, InvalidOperation])
+
+
+class NotJson(ValueError):
+    """Refused while parsing; `code` is the stable name of the reason."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def parse(text: str) -> Any:
+    """The JSON document in `text`, numbers as Decimal.
+
+    Raises NotJson for what is no JSON, NaN and Infinity, numbers that DynamoDB cannot keep exactly, repeated
+    keys, lone surrogates, and nesting beyond 16 levels.
+    """
+    try:
+        document = _decoder.decode(text)
+    except RecursionError:
+        raise NotJson("nesting", _TOO_DEEP) from None
+    except json.JSONDecodeError as error:
+        raise NotJson("json", f"not JSON: {error.msg} at character {error.pos}") from None
+    if "\\u" in text or not text.isascii():
+        _refuse_lone_surrogates(document)
+    _refuse_depth(document)
+    return document
+
+
+_TOO_DEEP = f"nested deeper than {DEEPEST} levels"
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return NUMBERS.create_decimal(text)
+    except DecimalException:
+        raise NotJson("number", "a number must have at most 38 digits, from 1E-130 to 9.9E+125") from None
+
+
+def _constant(text: str) -> Any:
+    raise NotJson("number", f"{text} is not a number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise NotJson("duplicate_key", "an object names the same key twice")
+    return members
+
+
+_decoder = json.JSONDecoder(
+    parse_float=_number, parse_int=_number, parse_constant=_constant, object_pairs_hook=_object
+)
+
+
+def _refuse_lone_surrogates(document: Any) -> None:
+    try:
+        json.dumps(document, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise NotJson("surrogate", "a string contains half a surrogate pair") from None
+    except RecursionError:
+        raise NotJson("nesting", _TOO_DEEP) from None
+
+
+def _refuse_depth(document: Any) -> None:
+    layer, depth = [document], 0
+    while layer := [child for node in layer for child in _children(node)]:
+        depth += 1
+        if depth > DEEPEST:
+            raise NotJson("nesting", _TOO_DEEP)
+
+
+def _children(node: Any) -> Any:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()

@@ -1,0 +1,115 @@
+"""API Gateway's REST proxy events in, its answers out, and what a refusal looks like."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+# A body's error list is cut here: the answer must stay below the 6 MB that Lambda returns.
+MOST_DETAILS = 1000
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:/=@+-]{1,128}")
+
+
+class Refused(Exception):
+    """The request is at fault: it is answered with this status and these details, and changes nothing."""
+
+    def __init__(self, status: int, code: str, details: list[dict[str, Any]]) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.details = details
+
+
+class Unavailable(Exception):
+    """AWS is at fault, and probably not for long: 503 with Retry-After."""
+
+
+def invalid(details: list[dict[str, Any]]) -> Refused:
+    return Refused(400, "validation_failed", details)
+
+
+def detail(field: str, code: str, message: str, index: int | None = None) -> dict[str, Any]:
+    """One entry of a refusal's list. `index` counts a batch's readings from 0."""
+    where = {} if index is None else {"index": index}
+    return {**where, "field": field, "code": code, "message": message}
+
+
+@dataclass(frozen=True)
+class Request:
+    headers: dict[str, str]
+    parameters: dict[str, list[str]]
+    request_id: str
+    correlation_id: str
+    event: dict[str, Any]
+
+    def body(self) -> str:
+        """The body as text. Raises Refused where there is none, or none that is UTF-8."""
+        body = self.event.get("body")
+        if not isinstance(body, str) or not body.strip():
+            raise invalid([detail("body", "required", "a JSON body is required")])
+        if not self.event.get("isBase64Encoded"):
+            return body
+        try:
+            return base64.b64decode(body, validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise invalid([detail("body", "base64", "not base64 of UTF-8 text")]) from None
+
+
+def request(event: Any, context: Any) -> Request:
+    """Read a proxy event, taking nothing for granted: every part of it may be missing or null."""
+    event = event if isinstance(event, dict) else {}
+    about = event.get("requestContext")
+    request_id = about.get("requestId") if isinstance(about, dict) else None
+    request_id = _safe(request_id) or _safe(getattr(context, "aws_request_id", None)) or "unknown"
+    headers = {
+        name.lower(): values[-1] for name, values in _pairs(event, "headers", "multiValueHeaders").items()
+    }
+    return Request(
+        headers=headers,
+        parameters=_pairs(event, "queryStringParameters", "multiValueQueryStringParameters"),
+        request_id=request_id,
+        correlation_id=_safe(headers.get("x-correlation-id")) or request_id,
+        event=event,
+    )
+
+
+def _safe(text: Any) -> str | None:
+    """Ids go into logs, headers and message attributes: only harmless characters, and not many."""
+    return text if isinstance(text, str) and _SAFE_ID.fullmatch(text) else None
+
+
+def _pairs(event: dict[str, Any], single: str, several: str) -> dict[str, list[str]]:
+    many, one = event.get(several), event.get(single)
+    pairs = {name: [value] for name, value in one.items()} if isinstance(one, dict) else {}
+    pairs |= (
+        {name: value for name, value in many.items() if isinstance(value, list)}
+        if isinstance(many, dict)
+        else {}
+    )
+    return {str(name): [str(value) for value in values] for name, values in pairs.items() if values}
+
+
+def answer(request: Request, status: int, body: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    common = {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-Correlation-Id": request.correlation_id,
+    }
+    return {"statusCode": status, "headers": common | (headers or {}), "body": body}
+
+
+def refusal(request: Request, refused: Refused) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": refused.code, "request_id": request.request_id}
+    error["details"] = refused.details[:MOST_DETAILS]
+    if len(refused.details) > MOST_DETAILS:
+        error["omitted"] = len(refused.details) - MOST_DETAILS
+    return answer(request, refused.status, json.dumps({"error": error}))
+
+
+def unavailable(request: Request, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    error = {"error": {"code": "unavailable", "request_id": request.request_id, "details": []}}
+    return answer(request, 503, json.dumps(error | (body or {})), {"Retry-After": "2"})
