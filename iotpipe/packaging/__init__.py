@@ -1,0 +1,16 @@
+"""The zips that Lambda runs: one per handler, and one layer with what all handlers need."""
+
+from iotpipe.packaging.archive import UNZIPPED_LIMIT, ZIPPED_LIMIT, Archive, check_sizes, unzipped_size
+from iotpipe.packaging.handlers import handler_zip
+from iotpipe.packaging.layer import Layer, layer
+
+__all__ = [
+    "UNZIPPED_LIMIT",
+    "ZIPPED_LIMIT",
+    "Archive",
+    "Layer",
+    "check_sizes",
+    "handler_zip",
+    "layer",
+    "unzipped_size",
+]

@@ -1,0 +1,63 @@
+"""Layers that were built before, on disk: private, written at once or not at all, verified when read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from iotpipe.errors import PackagingError
+
+
+def default_directory() -> Path:
+    """Where layers are kept: $XDG_CACHE_HOME/iotpipe or ~/.cache/iotpipe."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iotpipe"
+    except RuntimeError as error:  # no HOME, and a user id without an account
+        raise PackagingError(
+            "cannot tell where to keep the built layer: this user has no home directory", "Set XDG_CACHE_HOME"
+        ) from error
+
+
+def load(directory: Path, key: str) -> bytes | None:
+    """What was stored under `key`, or None. A file whose bytes are not those of its name is not there."""
+    for file in filter(_is_ours, sorted(directory.glob(f"{key}-*.zip"))):
+        content = file.read_bytes()
+        if file.name == _name(key, content):
+            return content
+    return None
+
+
+def store(directory: Path, key: str, content: bytes) -> None:
+    """Keep `content` for `load`. Several processes may do so at once. Raises PackagingError if it cannot."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(directory / _name(key, content), content)
+    except OSError as error:
+        raise PackagingError(
+            f"cannot keep the built layer in {directory}: {error.strerror}",
+            "Make room or give write access there, or set XDG_CACHE_HOME to another directory",
+        ) from error
+
+
+def _is_ours(file: Path) -> bool:
+    # Somebody else may write into a directory such as /tmp; what is loaded here runs in the user's account.
+    return os.name == "nt" or file.stat().st_uid == os.geteuid()
+
+
+def _name(key: str, content: bytes) -> str:
+    return f"{key}-{hashlib.sha256(content).hexdigest()}.zip"
+
+
+def _write(file: Path, content: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".")
+    try:
+        with open(descriptor, "wb") as target:
+            target.write(content)
+            target.flush()
+            os.fsync(target.fileno())
+        os.replace(temporary, file)
+    except BaseException:  # Ctrl-C too must not leave half a file behind
+        os.unlink(temporary)
+        raise

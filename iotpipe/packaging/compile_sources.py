@@ -1,0 +1,41 @@
+"""Compiles sources to bytecode. Runs by itself, in an interpreter of the layer's Python, not in ours.
+
+stdin is a JSON object, path on Lambda → base64 of the source; stdout one, path → base64 of the .pyc.
+"""
+
+import base64
+import json
+import marshal
+import sys
+from importlib.util import MAGIC_NUMBER, source_hash
+
+# Hash-based, never checked (PEP 552). A .pyc with its source's time, as Python writes it by itself, is stale
+# as soon as Lambda has unzipped the layer.
+UNCHECKED_HASH = (0b01).to_bytes(4, "little")
+
+
+def compiled(path: str, source: bytes) -> bytes:
+    """The .pyc of a source that will lie at `path`, the same whatever was compiled before.
+
+    marshal marks the objects that something else refers to, be it only a cache of this process; dumping what
+    it has just loaded leaves nothing but the code's own references.
+    See https://github.com/python/cpython/issues/129724.
+    """
+    code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+    body = marshal.dumps(marshal.loads(marshal.dumps(code)))
+    return MAGIC_NUMBER + UNCHECKED_HASH + source_hash(source) + body
+
+
+def main() -> None:
+    """Answer the request on stdin."""
+    answer = {}
+    for path, text in sorted(json.load(sys.stdin).items()):
+        try:
+            answer[path] = base64.b64encode(compiled(path, base64.b64decode(text))).decode()
+        except SyntaxError:
+            continue  # written for another Python: importing it would fail with or without bytecode
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

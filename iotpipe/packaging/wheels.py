@@ -1,0 +1,76 @@
+"""The layer's wheels: their pins, and how pip fetches them for a machine other than this one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from iotpipe.errors import PackagingError
+from iotpipe.packaging.target import Target
+
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+
+# They would change what is fetched, not from where; mirrors, proxies and certificates stay the user's.
+_NOT_OURS = {"PIP_CONSTRAINT", "PIP_REQUIREMENT"}
+
+# A sign in pip's output → what to do. The first that fits: a failed connection ends in "no matching" too.
+_REMEDIES = (
+    ("No module named pip", "Install pip into the environment that iotpipe runs in"),
+    (
+        "DO NOT MATCH THE HASHES",
+        "The index or a mirror serves other files than the pinned ones: do not use it",
+    ),
+    ("Retrying (", "Check the network and the proxy; a layer that was built before needs neither"),
+    ("No matching distribution", "Check with `pip config list` that the index or mirror has these versions"),
+)
+
+
+def pins() -> list[str]:
+    """What is pinned, one requirement with its hashes each; comments and line breaks do not count."""
+    text = re.sub(r"(?m)^#.*$", "", REQUIREMENTS.read_text(encoding="utf-8")).replace("\\\n", "")
+    return sorted(" ".join(line.split()) for line in text.splitlines() if line.strip())
+
+
+def fetch(target: Target) -> list[bytes]:
+    """The pinned wheels that fit the target, each verified by pip against its hash.
+
+    They are only downloaded, and read by us: an installation would leave traces of this machine, and settings
+    like `user = true` would get in its way. Raises PackagingError with pip's own last lines.
+    """
+    with tempfile.TemporaryDirectory(prefix="iotpipe-") as directory:
+        _run_pip(target, directory)
+        return [wheel.read_bytes() for wheel in sorted(Path(directory).glob("*.whl"))]
+
+
+def _run_pip(target: Target, directory: str) -> None:
+    # -P: a file pip.py in the user's directory is not pip.
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input"]
+    command += ["--disable-pip-version-check", "--require-hashes", "--no-deps", "--only-binary=:all:"]
+    command += ["--implementation=cp", f"--python-version={target.python}", f"--abi={target.abi}"]
+    command += ["--abi=abi3", "--abi=none", *(f"--platform={platform}" for platform in target.platforms)]
+    command += [f"--dest={directory}", f"--requirement={REQUIREMENTS}"]
+    done = subprocess.run(
+        command, env=_environment(), text=True, capture_output=True, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        raise _failure(target, done.stdout + done.stderr)
+
+
+def _environment() -> dict[str, str]:
+    # Nothing is installed, so that there is no virtual environment to require.
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
+    return kept | {"PIP_REQUIRE_VIRTUALENV": "0"}
+
+
+def _failure(target: Target, output: str) -> PackagingError:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    remedy = next((remedy for sign, remedy in _REMEDIES if sign in output), "See pip's words above")
+    return PackagingError(
+        f"cannot fetch the layer's wheels for {target.runtime} on {target.architecture}; pip says:\n"
+        + "\n".join(f"  {line}" for line in lines[-6:]),
+        remedy,
+    )
