@@ -11,27 +11,30 @@ from iotpipe.handlers import aws, clock, settings
 from iotpipe.handlers.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+# When each topic last had an alert from this worker, in epoch milliseconds.
 _last: dict[str, int] = {}
 
 
-def consider(failed: dict[str, str], records: int, configured: Settings) -> None:
-    """Publish if more records failed than the threshold allows; `failed` is reasons by message id.
+def consider(undone: dict[str, str], records: int, configured: Settings, budget: clock.Budget) -> None:
+    """Publish if more records of a batch failed than the threshold allows; `undone` is reasons by message id.
 
-    Never raises: an alert that cannot be sent must not send a good batch back.
+    What only ran out of time has not failed. Never raises: an alert that cannot be sent must not send the
+    stored half of a batch back.
     """
+    failed = {name: reason for name, reason in undone.items() if reason != clock.OUT_OF_TIME}
     topic, now = os.environ["ALERT_TOPIC_ARN"], clock.now()
-    if len(failed) <= configured.alert_threshold:
+    silent_until = _last[topic] + configured.alert_cooldown * 1000 if topic in _last else 0
+    if len(failed) <= configured.alert_threshold or now < silent_until:
         return
-    if topic in _last and now - _last[topic] < configured.alert_cooldown * 1000:
+    if budget.left() <= 0:
+        logger.error("no time left to publish an alert of %d failures", len(failed))
         return
     try:
-        aws.client("sns").publish(
-            TopicArn=topic, Subject=_subject(len(failed)), Message=_text(failed, records)
-        )
+        aws.client("sns").publish(TopicArn=topic, Subject=_subject(len(failed)), Message=_text(failed, records))
+        _last[topic] = now
     except aws.FAILED as error:
-        logger.error("cannot publish the alert: %s", error)
-        return
-    _last[topic] = now
+        logger.error("cannot publish an alert of %d failures: %s", len(failed), aws.describe(error))
 
 
 def _subject(failures: int) -> str:
@@ -40,13 +43,11 @@ def _subject(failures: int) -> str:
 
 def _text(failed: dict[str, str], records: int) -> str:
     reasons = Counter(failed.values()).most_common(5)
-    return json.dumps(
-        {
-            "environment": settings.environment(),
-            "records": records,
-            "failed": len(failed),
-            "reasons": [{"reason": reason[:300], "count": count} for reason, count in reasons],
-            "message_ids": list(failed)[:10],
-        },
-        indent=2,
-    )
+    document = {
+        "environment": settings.environment(),
+        "records": records,
+        "failed": len(failed),
+        "reasons": [{"reason": reason[:300], "count": count} for reason, count in reasons],
+        "message_ids": list(failed)[:10],
+    }
+    return json.dumps(document, indent=2)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
-
-from iotpipe.handlers.parsing import NUMBERS
 
 Attribute = dict[str, Any]
 Item = dict[str, Attribute]
+
+# All the digits that DynamoDB keeps; Python's own default stops at 28.
+_DIGITS = Context(prec=38)
 
 
 def canonical_number(value: Decimal) -> str:
     """One text per number: 25.50, 2.55E1 and 25.5 are all "25.5"; a valid JSON number."""
     if not value:
         return "0"
-    plain = value.normalize(NUMBERS)
+    plain = value.normalize(_DIGITS)
     return format(plain, "f") if -10 < plain.adjusted() < 38 else str(plain)
 
 

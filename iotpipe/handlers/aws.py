@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,30 +18,30 @@ from iotpipe.handlers import clock
 
 logger = logging.getLogger(__name__)
 
-UNREACHABLE = (BotoCoreError, ResponseParserError)
-FAILED = (ClientError, *UNREACHABLE)
+FAILED = (ClientError, BotoCoreError, ResponseParserError)
 
-# Retries are made here and not by botocore, so that they end when the invocation's time does.
+# Tried again here and not by botocore, so that it ends when the invocation's time does. "standard" because
+# the legacy mode reads a data file that a trimmed botocore need not have.
 _CONFIG = Config(
     connect_timeout=2,
     read_timeout=5,
-    retries={"total_max_attempts": 1},
+    retries={"mode": "standard", "total_max_attempts": 1},
     parameter_validation=False,
-    max_pool_connections=4,
 )
 _MOST_ATTEMPTS = 8
-_FIRST_DELAY, _LONGEST_DELAY = 0.05, 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
+# Errors of status 400 that are over a moment later, as far as the services used here send them.
 _PASSING = {
-    "InternalFailure",
-    "InternalServerError",
-    "InternalServerErrorException",
-    "LimitExceededException",
+    "KmsThrottled",
+    "OverLimit",
+    "PriorRequestNotComplete",
     "ProvisionedThroughputExceededException",
+    "ReplicatedWriteConflictException",
     "RequestLimitExceeded",
     "RequestThrottled",
+    "RequestThrottledException",
     "RequestTimeout",
-    "ServiceUnavailable",
     "SlowDown",
     "ThrottledException",
     "Throttling",
@@ -55,19 +56,18 @@ _clients: dict[str, Any] = {}
 
 
 def client(service: str) -> Any:
-    """The botocore client of a service. Making one takes tens of milliseconds, hence once and when needed."""
-    made = _clients.get(service)
-    if made is None:
+    """The botocore client of a service, made when first asked for: that takes tens of milliseconds."""
+    if service not in _clients:
         with _lock:
-            made = _clients.get(service) or _make(service)
-            _clients[service] = made
-    return made
+            if service not in _clients:
+                _clients[service] = _make(service)
+    return _clients[service]
 
 
 def _make(service: str) -> Any:
     global _session
     _session = _session or botocore.session.get_session()
-    return _session.create_client(service, config=_CONFIG)
+    return _session.create_client(service, os.environ.get("AWS_REGION"), config=_CONFIG)
 
 
 def code(error: Exception) -> str:
@@ -75,6 +75,11 @@ def code(error: Exception) -> str:
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", "Unknown"))
     return type(error).__name__
+
+
+def describe(error: Exception) -> str:
+    """An error for the log, on one line. A ValidationException may quote what was sent: only its code."""
+    return code(error) if code(error) == "ValidationException" else " ".join(str(error).split())[:500]
 
 
 def passing(error: Exception) -> bool:
@@ -85,6 +90,18 @@ def passing(error: Exception) -> bool:
     return status >= 500 or status == 429 or code(error) in _PASSING
 
 
+def attempts(budget: clock.Budget, most: int = _MOST_ATTEMPTS) -> Iterator[None]:
+    """Go round while there is time, `most` times, after growing and jittered pauses."""
+    pause = 0.0
+    for attempt in range(most):
+        if budget.left() <= pause:
+            return
+        if attempt:
+            clock.sleep(pause)
+        yield
+        pause = clock.chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+
+
 @dataclass
 class Outcome:
     """What one call left undone, by index: to be tried again, or refused for good; each with its reason."""
@@ -93,21 +110,10 @@ class Outcome:
     refused: dict[int, str] = field(default_factory=dict)
 
 
-def attempts(budget: clock.Budget) -> Iterator[None]:
-    """Go round at least once, then with growing, jittered pauses as long as there is time."""
-    yield
-    for attempt in range(_MOST_ATTEMPTS - 1):
-        pause = clock.chance() * min(_LONGEST_DELAY, _FIRST_DELAY * 2**attempt)
-        if budget.left() <= pause:
-            return
-        clock.sleep(pause)
-        yield
-
-
 def settle(count: int, once: Callable[[list[int]], Outcome], budget: clock.Budget) -> dict[int, str]:
     """Call `once` with the indexes still undone until none is left or time is; answer those with reasons."""
     refused: dict[int, str] = {}
-    again = dict.fromkeys(range(count), "not tried")
+    again = dict.fromkeys(range(count), clock.OUT_OF_TIME)
     for _ in attempts(budget):
         outcome = _guarded(once, list(again))
         refused |= outcome.refused
@@ -126,12 +132,12 @@ def _guarded(once: Callable[[list[int]], Outcome], indexes: list[int]) -> Outcom
             return Outcome(again=reasons)
         if code(error) == "ValidationException" and len(indexes) > 1:
             return _one_by_one(once, indexes)
-        logger.error("AWS refused: %s", error)
+        logger.error("AWS refused: %s", describe(error))
         return Outcome(refused=reasons)
 
 
 def _one_by_one(once: Callable[[list[int]], Outcome], indexes: list[int]) -> Outcome:
-    """AWS refuses a whole batch for one bad entry without naming it: alone, the good ones get in."""
+    """DynamoDB refuses a whole batch for one bad item without naming it: alone, the good ones get in."""
     whole = Outcome()
     for index in indexes:
         alone = _guarded(once, [index])

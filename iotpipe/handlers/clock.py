@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-# What one AWS call may take at worst: the connect and read timeouts of aws.py, and a little to answer with.
+T = TypeVar("T")
+
+OUT_OF_TIME = "out of time"
+
+# What one AWS call may take at worst (the connect and read timeouts of aws.py), and a little to answer with.
 ONE_CALL = 8.0
 
 
@@ -30,13 +35,32 @@ def chance() -> float:
 
 
 class Budget:
-    """The seconds that one invocation may still spend: its own allowance, but no more than Lambda gives."""
+    """The seconds in which an invocation may still begin a call: `seconds`, but no more than Lambda gives."""
 
     def __init__(self, seconds: float, context: Any) -> None:
+        self._start = elapsed()
+        self._given = seconds
         remaining = getattr(context, "get_remaining_time_in_millis", None)
-        given = min(seconds, remaining() / 1000) if remaining else seconds
-        # Kept back for a call that hangs, but never so much that a short timeout leaves no work at all.
-        self._end = elapsed() + given - min(ONE_CALL, given / 2)
+        milliseconds = remaining() if callable(remaining) else None
+        if isinstance(milliseconds, int | float):
+            self._given = min(seconds, milliseconds / 1000)
+
+    def shorten(self, seconds: float) -> None:
+        """Allow no more than `seconds` since the start."""
+        self._given = min(self._given, seconds)
 
     def left(self) -> float:
-        return self._end - elapsed()
+        # Kept back for a call that hangs, but never so much that a short timeout leaves no work at all.
+        kept_back = min(ONE_CALL, self._given / 2)
+        return self._start + self._given - kept_back - elapsed()
+
+
+def in_units(
+    values: Sequence[T], size: int, work: Callable[[Sequence[T]], list[str | None]], budget: Budget
+) -> list[str | None]:
+    """Work off `values` by `size` at a time while time is left; per value None, or the reason it is not done."""
+    reasons: list[str | None] = []
+    for start in range(0, len(values), size):
+        unit = values[start : start + size]
+        reasons += work(unit) if budget.left() > 0 else [OUT_OF_TIME] * len(unit)
+    return reasons

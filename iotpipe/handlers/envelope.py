@@ -9,19 +9,19 @@ from decimal import Decimal
 from typing import Any
 
 from iotpipe.handlers import parsing, readings
-from iotpipe.handlers.readings import Reading
+from iotpipe.handlers.readings import Problem, Reading
 
 VERSION = 1
 _EVENT_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z#[0-9]{18}")
 
 
 class Poison(ValueError):
-    """A message that no retry makes processable."""
+    """A message that no repetition makes processable. The text never quotes it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
-    """What the processor stores: a reading under the key it was given."""
+    """What the processor stores: a reading, under the key that it was given."""
 
     device_id: str
     event_date: str
@@ -30,9 +30,13 @@ class Message:
     received_at: str
     metrics: dict[str, Any]
 
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.device_id, self.event_date
+
 
 def write(reading: Reading, received_at: str) -> str:
-    """A message body, in ASCII only: SQS refuses some characters, and counts bytes."""
+    """A message body, in ASCII: SQS refuses some characters, and counts bytes."""
     head = {
         "version": VERSION,
         "device_id": reading.device_id,
@@ -45,31 +49,21 @@ def write(reading: Reading, received_at: str) -> str:
     return f'{json.dumps(head)[:-1]}, "sensor_data": {reading.text}}}'
 
 
-def of(reading: Reading, received_at: str) -> Message:
+def direct(reading: Reading, received_at: str) -> Message:
+    """The message of a reading that does not go through the queue."""
     return Message(
-        reading.device_id,
-        reading.event_date,
-        reading.timestamp,
-        reading.reading_id,
-        received_at,
-        reading.metrics,
+        device_id=reading.device_id,
+        event_date=reading.event_date,
+        timestamp=reading.timestamp,
+        reading_id=reading.reading_id,
+        received_at=received_at,
+        metrics=reading.metrics,
     )
 
 
 def read(body: Any) -> Message:
-    """A message from its body. Raises Poison for anything that `write` would not have written."""
-    if not isinstance(body, str):
-        raise Poison("no text")
-    try:
-        document = parsing.parse(body)
-    except parsing.NotJson as error:
-        raise Poison(str(error)) from None
-    if not isinstance(document, dict) or document.get("version") != VERSION:
-        raise Poison("unknown shape")
-    return _checked(document)
-
-
-def _checked(document: dict[str, Any]) -> Message:
+    """The message in a body. Raises Poison for anything that `write` would not have written."""
+    document = _document(body)
     wrong = [f"{field}: {message}" for field, _, message in _problems(document)]
     if wrong:
         raise Poison("; ".join(wrong))
@@ -83,8 +77,20 @@ def _checked(document: dict[str, Any]) -> Message:
     )
 
 
-def _problems(document: dict[str, Any]) -> list[readings.Problem]:
-    wrong = readings.metric_problems(document.get("sensor_data"))
+def _document(body: Any) -> dict[str, Any]:
+    if not isinstance(body, str):
+        raise Poison("no text")
+    try:
+        document = parsing.parse(body)
+    except parsing.NotJson as error:
+        raise Poison(str(error)) from None
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        raise Poison("not a message of ingestion's")
+    return document
+
+
+def _problems(document: dict[str, Any]) -> list[Problem]:
+    wrong = readings.metric_problems(document)
     wrong += readings.identifier_problems(document, "device_id", required=True)
     wrong += readings.identifier_problems(document, "reading_id", required=False)
     event_date, timestamp = document.get("event_date"), document.get("timestamp")

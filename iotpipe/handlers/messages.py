@@ -1,4 +1,4 @@
-"""Messages into the queue: SendMessageBatch in chunks SQS accepts, failed entries sent again."""
+"""Messages into the queue: SendMessageBatch in chunks that SQS accepts, failed entries sent again."""
 
 from __future__ import annotations
 
@@ -8,30 +8,26 @@ from functools import partial
 from iotpipe.handlers import aws, clock
 from iotpipe.handlers.tables import chunks
 
-# Ten entries per call. A queue takes 1 MiB per call today, but one made with the older default only 256 KiB.
+# Ten entries at once. Together they may have 1 MiB today, but only 256 KiB in a queue made with the older limit.
 _MOST_ENTRIES, _MOST_BYTES = 10, 262_144
-_ENVELOPE = 256
+_ATTRIBUTES = 256  # bytes, more than the correlation id and its name and type
 
 
-def send(
-    queue_url: str, bodies: Sequence[str], correlation_id: str, budget: clock.Budget
-) -> list[str | None]:
-    """Send one message per body (ASCII only). None per message taken by the queue, else the reason."""
+def send(queue_url: str, bodies: Sequence[str], correlation_id: str, budget: clock.Budget) -> list[str | None]:
+    """Send a message per body, of ASCII only. Per body None once the queue has it, or why it has not."""
     reasons: list[str | None] = []
-    for chunk in chunks(bodies, _MOST_ENTRIES, _MOST_BYTES, lambda body: len(body) + _ENVELOPE):
-        undone = aws.settle(len(chunk), partial(_send, queue_url, correlation_id, chunk), budget)
-        reasons += [undone.get(index) for index in range(len(chunk))]
+    for chunk in chunks(bodies, _MOST_ENTRIES, _MOST_BYTES, lambda body: len(body) + _ATTRIBUTES):
+        left = aws.settle(len(chunk), partial(_send, queue_url, correlation_id, chunk), budget)
+        reasons += [left.get(index) for index in range(len(chunk))]
     return reasons
 
 
 def _send(queue_url: str, correlation_id: str, bodies: Sequence[str], indexes: list[int]) -> aws.Outcome:
     attributes = {"correlation_id": {"DataType": "String", "StringValue": correlation_id}}
-    entries = [
-        {"Id": str(index), "MessageBody": bodies[index], "MessageAttributes": attributes} for index in indexes
-    ]
+    entries = [{"Id": str(index), "MessageBody": bodies[index], "MessageAttributes": attributes} for index in indexes]
     answer = aws.client("sqs").send_message_batch(QueueUrl=queue_url, Entries=entries)
     outcome = aws.Outcome()
     for failure in answer.get("Failed", []):
-        which = outcome.refused if failure.get("SenderFault") else outcome.again
-        which[int(failure["Id"])] = failure.get("Code", "Failed")
+        undone = outcome.refused if failure.get("SenderFault") else outcome.again
+        undone[int(failure["Id"])] = failure.get("Code", "Failed")
     return outcome

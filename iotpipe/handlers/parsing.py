@@ -7,15 +7,14 @@ from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperatio
 from typing import Any
 
 DEEPEST = 16
+_TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 
-# DynamoDB keeps 38 digits between 1E-130 and 9.9…E+125. Emin is such that the last digit may stand at 1E-130.
-NUMBERS = Context(prec=38, Emin=-93, Emax=125, traps=[Inexact, Overflow, InvalidOperation])
-# The same, rounding what a calculation makes longer.
-ROUNDED = Context(prec=38, Emin=-93, Emax=125, traps=[Overflow, InvalidOperation])
+# DynamoDB keeps 38 digits between 1E-130 and 9.9…E+125; with this Emin the last digit may stand at 1E-130.
+_NUMBERS = Context(prec=38, Emin=-93, Emax=125, traps=[Inexact, Overflow, InvalidOperation])
 
 
 class NotJson(ValueError):
-    """Refused while parsing; `code` is the stable name of the reason."""
+    """Refused while parsing; `code` is the stable name of the reason. The message never quotes the text."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -30,24 +29,21 @@ def parse(text: str) -> Any:
     """
     try:
         document = _decoder.decode(text)
+        _refuse_depth(document)
+        if "\\u" in text or not text.isascii():
+            _refuse_lone_surrogates(document)
     except RecursionError:
         raise NotJson("nesting", _TOO_DEEP) from None
     except json.JSONDecodeError as error:
         raise NotJson("json", f"not JSON: {error.msg} at character {error.pos}") from None
-    if "\\u" in text or not text.isascii():
-        _refuse_lone_surrogates(document)
-    _refuse_depth(document)
     return document
-
-
-_TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 
 
 def _number(text: str) -> Decimal:
     try:
-        return NUMBERS.create_decimal(text)
+        return _NUMBERS.create_decimal(text)
     except DecimalException:
-        raise NotJson("number", "a number must have at most 38 digits, from 1E-130 to 9.9E+125") from None
+        raise NotJson("number", "a number may have 38 digits, from 1E-130 to 9.9E+125") from None
 
 
 def _constant(text: str) -> Any:
@@ -61,9 +57,24 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_decoder = json.JSONDecoder(
-    parse_float=_number, parse_int=_number, parse_constant=_constant, object_pairs_hook=_object
-)
+_decoder = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_constant, object_pairs_hook=_object)
+
+
+def _refuse_depth(document: Any) -> None:
+    layer, depth = [document], 0
+    while layer := [inner for node in layer for inner in _members(node)]:
+        depth += 1
+        if depth > DEEPEST:
+            raise NotJson("nesting", _TOO_DEEP)
+
+
+def _members(node: Any) -> Any:
+    """What an array or object holds; a marker for an empty one, which is a level as well."""
+    if isinstance(node, dict):
+        return node.values() or (None,)
+    if isinstance(node, list):
+        return node or (None,)
+    return ()
 
 
 def _refuse_lone_surrogates(document: Any) -> None:
@@ -71,19 +82,3 @@ def _refuse_lone_surrogates(document: Any) -> None:
         json.dumps(document, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         raise NotJson("surrogate", "a string contains half a surrogate pair") from None
-    except RecursionError:
-        raise NotJson("nesting", _TOO_DEEP) from None
-
-
-def _refuse_depth(document: Any) -> None:
-    layer, depth = [document], 0
-    while layer := [child for node in layer for child in _children(node)]:
-        depth += 1
-        if depth > DEEPEST:
-            raise NotJson("nesting", _TOO_DEEP)
-
-
-def _children(node: Any) -> Any:
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()

@@ -4,59 +4,64 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
-from iotpipe.handlers import attributes, aws, questions, routes
+from iotpipe.handlers import attributes, aws, questions, routes, web
 from iotpipe.handlers.attributes import Item
 from iotpipe.handlers.questions import Question
 from iotpipe.handlers.routes import Call
-from iotpipe.handlers.web import Unavailable, answer
 
-# Lambda returns at most 6 MB, counted after it has put the body into JSON once more.
+# Lambda returns at most 6 MB, counted after it has wrapped the body in JSON once more.
 MOST_BYTES = 5_000_000
 _TABLES = {"processed": "PROCESSED_TABLE_NAME", "raw": "RAW_TABLE_NAME"}
 
 
-def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+def lambda_handler(event: Any, context: Any) -> web.Answer:
     """Answers an API Gateway proxy event: 200 with `count`, `items` and, if there is more, `next_token`."""
     return routes.serve("query", "/query", _query, event, context)
 
 
-def _query(call: Call) -> dict[str, Any]:
+def _query(call: Call) -> web.Answer:
     question = questions.read(call.request)
     items, last = _fetch(call, question)
-    call.count(items=len(items))
-    body = f'{{"count":{len(items)},"items":[{",".join(items)}]'
+    call.line.fields["items"] = len(items)
+    body = f'{{"count": {len(items)}, "items": [{", ".join(items)}]'
     if last is not None:
-        body += f',"next_token":{json.dumps(questions.token(question, last))}'
-    return answer(call.request, 200, body + "}")
+        body += f', "next_token": {json.dumps(questions.token(question, last))}'
+    return web.answer(call.request, 200, body + "}")
 
 
 def _fetch(call: Call, question: Question) -> tuple[list[str], str | None]:
-    """Rows as JSON, and the range key of the last one if there may be more."""
+    """Rows as JSON text; and where to go on, the range key of the last one, if there are more."""
     items: list[str] = []
-    size, last = 0, question.after
-    while True:
-        page = _page(call, question, question.limit - len(items), last)
-        for item in page["Items"]:
-            text = attributes.item_to_json(item)
-            size += len(json.dumps(text)) + 1
-            if items and size > MOST_BYTES:
-                return items, last
-            items.append(text)
-            last = _range_key(item, question)
-        if "LastEvaluatedKey" not in page:
-            return items, None
-        last = _range_key(page["LastEvaluatedKey"], question)
-        if len(items) >= question.limit or call.budget.left() <= 0:
+    size, last = 0, None
+    for item in _rows(call, question):
+        text = attributes.item_to_json(item)
+        size += len(json.dumps(text)) + 2
+        if len(items) == question.limit or (items and size > MOST_BYTES):
             return items, last
+        items.append(text)
+        last = _range_key(item, question)
+    return items, None
+
+
+def _rows(call: Call, question: Question) -> Iterator[Item]:
+    """The question's rows, a DynamoDB page of at most 1 MB at a time."""
+    request = _request(question)
+    while True:
+        page = _page(call, request)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
 def _range_key(item: Item, question: Question) -> str:
     return str(item[question.range_key][question.kind])
 
 
-def _page(call: Call, question: Question, limit: int, last: str | None) -> dict[str, Any]:
+def _request(question: Question) -> dict[str, Any]:
     request: dict[str, Any] = {
         "TableName": os.environ[_TABLES[question.table]],
         "KeyConditionExpression": "device_id = :device AND #range BETWEEN :low AND :high",
@@ -67,24 +72,23 @@ def _page(call: Call, question: Question, limit: int, last: str | None) -> dict[
             ":high": {question.kind: question.high},
         },
         "ScanIndexForward": question.order == "asc",
-        "Limit": limit,
+        # One more than wanted tells whether there are more, so that no last page comes back empty.
+        "Limit": question.limit + 1,
     }
-    if last is not None:
-        request["ExclusiveStartKey"] = {
-            "device_id": {"S": question.device_id},
-            question.range_key: {question.kind: last},
-        }
-    return _ask(call, request)
+    if question.after is not None:
+        start = {"device_id": {"S": question.device_id}, question.range_key: {question.kind: question.after}}
+        request["ExclusiveStartKey"] = start
+    return request
 
 
-def _ask(call: Call, request: dict[str, Any]) -> dict[str, Any]:
-    error: Exception | None = None
+def _page(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    reason = "out of time"
     for _ in aws.attempts(call.budget):
         try:
             page: dict[str, Any] = aws.client("dynamodb").query(**request)
             return page
-        except aws.FAILED as failure:
-            error = failure
-            if not aws.passing(failure):
+        except aws.FAILED as error:
+            reason = aws.describe(error)
+            if not aws.passing(error):
                 break
-    raise Unavailable(f"cannot query: {error}")
+    raise web.Unavailable(f"cannot query {request['TableName']}: {reason}")

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
 import re
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass, replace
+from decimal import Decimal, DecimalException
 from typing import Any
 
-from iotpipe.handlers import moments
-from iotpipe.handlers.web import Refused, Request, detail, invalid
+from iotpipe.handlers import identifiers, moments
+from iotpipe.handlers.web import Request, detail, invalid
 
-_NAMES = ("device_id", "table", "event_date", "from", "to", "limit", "order", "next_token")
-_IDENTIFIER = re.compile(r"[A-Za-z0-9._:/#-]{1,128}")
-_FRACTION = "999999999999999999"
+PARAMETERS = ("device_id", "table", "event_date", "from", "to", "limit", "order", "next_token")
+CHOICES = {"table": ("processed", "raw"), "order": ("asc", "desc")}
+MOST, USUAL = 1000, 100
+
+Details = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Question:
-    """A query in DynamoDB's terms; `low` and `high` bound the range key, both included."""
+    """A query in DynamoDB's terms: `low` and `high` bound the range key, `after` is where to go on."""
 
     device_id: str
     table: str
@@ -42,63 +43,66 @@ class Question:
 
 
 def read(request: Request) -> Question:
-    """The question that a request asks. Raises Refused with everything that is wrong with it."""
+    """What a request asks for. Raises Refused with everything that is wrong with it."""
     given = {name: values[0] for name, values in request.parameters.items()}
-    wrong = [detail(name[:64], "unknown", "not a parameter") for name in given if name not in _NAMES]
-    wrong += [detail(n, "repeated", "given twice") for n, v in request.parameters.items() if len(v) > 1]
-    for check in (_device, _choices, _limit, _period):
-        wrong += check(given)
+    wrong = _names(request) + _device(given) + _choices(given) + _limit(given) + _period(given)
     if wrong:
         raise invalid(wrong)
     table = given.get("table", "processed")
     low, high = _bounds(given, table)
-    order = given.get("order", "asc")
-    question = Question(given["device_id"], table, low, high, order, int(given.get("limit", "100")))
-    if "next_token" not in given:
-        return question
-    return _continued(question, given["next_token"])
+    question = Question(
+        device_id=given["device_id"],
+        table=table,
+        low=low,
+        high=high,
+        order=given.get("order", "asc"),
+        limit=int(given.get("limit", USUAL)),
+    )
+    return _continued(question, given["next_token"]) if "next_token" in given else question
 
 
-def _device(given: dict[str, str]) -> list[dict[str, Any]]:
+def _names(request: Request) -> Details:
+    """An unknown name is refused: with a mistyped `from` the answer would silently be another."""
+    foreign = [name for name in request.parameters if name not in PARAMETERS]
+    repeated = [name for name, values in request.parameters.items() if len(values) > 1]
+    wrong = [detail(ascii(name)[1:65], "unknown", "not a parameter") for name in foreign]
+    return wrong + [detail(ascii(name)[1:65], "repeated", "given more than once") for name in repeated]
+
+
+def _device(given: dict[str, str]) -> Details:
     if "device_id" not in given:
         return [detail("device_id", "required", "required")]
-    if not _IDENTIFIER.fullmatch(given["device_id"]):
-        return [detail("device_id", "format", "1 to 128 of A-Z a-z 0-9 . _ : / # - required")]
-    return []
+    problem = identifiers.problem(given["device_id"])
+    return [detail("device_id", *problem)] if problem else []
 
 
-def _choices(given: dict[str, str]) -> list[dict[str, Any]]:
-    choices = {"table": ("processed", "raw"), "order": ("asc", "desc")}
-    return [
-        detail(name, "choice", f"{' or '.join(words)} required")
-        for name, words in choices.items()
-        if name in given and given[name] not in words
-    ]
+def _choices(given: dict[str, str]) -> Details:
+    bad = [name for name, words in CHOICES.items() if given.get(name, words[0]) not in words]
+    return [detail(name, "choice", f"{' or '.join(CHOICES[name])} required") for name in bad]
 
 
-def _limit(given: dict[str, str]) -> list[dict[str, Any]]:
-    limit = given.get("limit", "100")
-    good = re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= 1000
-    return [] if good else [detail("limit", "range", "a whole number from 1 to 1000 required")]
+def _limit(given: dict[str, str]) -> Details:
+    limit = given.get("limit", str(USUAL))
+    good = re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= MOST
+    return [] if good else [detail("limit", "range", f"a whole number from 1 to {MOST} required")]
 
 
-def _period(given: dict[str, str]) -> list[dict[str, Any]]:
+def _period(given: dict[str, str]) -> Details:
+    wrong: Details = []
     if "event_date" in given and ("from" in given or "to" in given):
-        return [detail("event_date", "conflict", "either event_date or from and to")]
-    wrong = []
+        wrong.append(detail("event_date", "conflict", "not together with from or to"))
     if "event_date" in given and moments.from_day(given["event_date"]) is None:
         wrong.append(detail("event_date", "format", "YYYY-MM-DD required"))
     for name in ("from", "to"):
         if name in given and _moment(given[name], end=False) is None:
-            wrong.append(
-                detail(name, "format", "epoch milliseconds, an RFC 3339 time or YYYY-MM-DD required")
-            )
+            wrong.append(detail(name, "format", "epoch milliseconds, an RFC 3339 time or YYYY-MM-DD required"))
     if not wrong and _start(given) > _end(given):
         wrong.append(detail("from", "range", "later than to"))
     return wrong
 
 
 def _moment(text: str, end: bool) -> int | None:
+    """The millisecond a text names; of a day its first, or at the `end` of a range its last."""
     day = moments.from_day(text)
     if day is not None:
         return day + moments.DAY - 1 if end else day
@@ -107,25 +111,31 @@ def _moment(text: str, end: bool) -> int | None:
 
 
 def _start(given: dict[str, str]) -> int:
-    return (_moment(given["from"], end=False) or 0) if "from" in given else 0
+    first = given.get("event_date", given.get("from"))
+    return 0 if first is None else _moment(first, end=False) or 0
 
 
 def _end(given: dict[str, str]) -> int:
-    moment = _moment(given["to"], end=True) if "to" in given else None
-    return moments.LAST if moment is None else moment
+    last = given.get("event_date", given.get("to"))
+    return moments.LAST if last is None else _moment(last, end=True) or 0
 
 
 def _bounds(given: dict[str, str], table: str) -> tuple[str, str]:
-    day = moments.from_day(given["event_date"]) if "event_date" in given else None
-    start, end = (_start(given), _end(given)) if day is None else (day, day + moments.DAY - 1)
+    """The first and last range key of a period, whatever their hashes are."""
+    start, end = _start(given), _end(given)
     if table == "raw":
-        return str(start), f"{end}.{_FRACTION}"
-    # "#" stands before "$": the upper bound takes in every hash of its millisecond.
+        return str(start), f"{end}.{'9' * 18}"
+    # "$" comes next after the "#" before the hash.
     return moments.iso(start), f"{moments.iso(end)}$"
 
 
 def token(question: Question, last: str) -> str:
-    """An opaque token that goes on after the row whose range key is `last`, for this question only."""
+    """What continues this question's answer after the row with the range key `last`.
+
+    It has no secret in it, since the function has none to share with its other workers. It need not: who
+    computes one for another row has only chosen where in an answer of his own to go on. The digest is there
+    so that a token of another question is noticed.
+    """
     document = json.dumps([last, _digest(question, last)])
     return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
 
@@ -139,15 +149,11 @@ def _continued(question: Question, text: str) -> Question:
     try:
         last, digest = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         genuine = hmac.compare_digest(digest, _digest(question, last)) and _within(question, last)
-    except (binascii.Error, ValueError, TypeError, RecursionError, InvalidOperation):
+    except (ValueError, TypeError, RecursionError, DecimalException):
         genuine = False
     if not genuine:
-        raise _foreign()
-    return Question(**{**question.__dict__, "after": last})
-
-
-def _foreign() -> Refused:
-    return invalid([detail("next_token", "token", "not a token of this query")])
+        raise invalid([detail("next_token", "token", "not a token of this query")])
+    return replace(question, after=last)
 
 
 def _within(question: Question, last: str) -> bool:

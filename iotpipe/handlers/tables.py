@@ -1,30 +1,36 @@
-"""Rows into DynamoDB: BatchWriteItem in chunks it accepts, repeated until nothing is left unprocessed."""
+"""Rows into DynamoDB: BatchWriteItem in chunks that it accepts, repeated until nothing is left unprocessed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from iotpipe.handlers import aws, clock
-from iotpipe.handlers.attributes import Attribute, Item
+from iotpipe.handlers.attributes import Item
 
 T = TypeVar("T")
 
-# DynamoDB takes 25 items and 16 MB in a BatchWriteItem. On the wire `1,` of a list becomes `{"N": "1"}, `,
-# six times as long: nothing grows more.
+# DynamoDB takes 25 items and 16 MB at once. Of all JSON, `1,` grows most on the wire: to `{"N": "1"}, `.
 _MOST_ITEMS, _MOST_BYTES = 25, 2_500_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """An item, the name of its range key, and the length of the canonical text it was made from."""
+    """An item, the name of its table's range key, and the length of the JSON text it was made from."""
 
     item: Item
     range_key: str
     size: int
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return _key(self.item, self.range_key)
+
+
+def _key(item: Item, range_key: str) -> tuple[str, ...]:
+    return (item["device_id"]["S"], *item[range_key].values())
 
 
 def chunks(values: Sequence[T], most: int, most_bytes: int, size: Callable[[T], int]) -> Iterator[list[T]]:
@@ -42,25 +48,18 @@ def chunks(values: Sequence[T], most: int, most_bytes: int, size: Callable[[T], 
 
 
 def store(table: str, rows: Sequence[Row], budget: clock.Budget) -> list[str | None]:
-    """Put rows, no two of one key (DynamoDB refuses those). None per row stored, else the reason why not."""
-    reasons: list[str | None] = []
-    for chunk in chunks(rows, _MOST_ITEMS, _MOST_BYTES, lambda row: row.size):
-        undone = aws.settle(len(chunk), partial(_write, table, chunk), budget)
-        reasons += [undone.get(index) for index in range(len(chunk))]
-    return reasons
+    """Put rows; of one key only the last, since DynamoDB refuses two. Per row None, or why it is not stored."""
+    distinct = list({row.key: row for row in rows}.values())
+    undone: dict[tuple[str, ...], str] = {}
+    for chunk in chunks(distinct, _MOST_ITEMS, _MOST_BYTES, lambda row: row.size):
+        left = aws.settle(len(chunk), partial(_write, table, chunk), budget)
+        undone |= {chunk[index].key: reason for index, reason in left.items()}
+    return [undone.get(row.key) for row in rows]
 
 
 def _write(table: str, rows: Sequence[Row], indexes: list[int]) -> aws.Outcome:
     requests = [{"PutRequest": {"Item": rows[index].item}} for index in indexes]
     answer = aws.client("dynamodb").batch_write_item(RequestItems={table: requests})
     left = answer.get("UnprocessedItems", {}).get(table, [])
-    if not left:
-        return aws.Outcome()
     unprocessed = {_key(request["PutRequest"]["Item"], rows[0].range_key) for request in left}
-    again = [index for index in indexes if _key(rows[index].item, rows[index].range_key) in unprocessed]
-    return aws.Outcome(again=dict.fromkeys(again, "UnprocessedItems"))
-
-
-def _key(item: Item, range_key: str) -> tuple[str, Any]:
-    value: Attribute = item[range_key]
-    return item["device_id"]["S"], Decimal(value["N"]) if "N" in value else value["S"]
+    return aws.Outcome(again={index: "UnprocessedItems" for index in indexes if rows[index].key in unprocessed})

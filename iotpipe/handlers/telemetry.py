@@ -9,41 +9,47 @@ from typing import Any
 from iotpipe.handlers import clock, settings
 
 NAMESPACE = "iotpipe"
-_UNITS = {"lag": "Milliseconds", "duration": "Milliseconds"}
+DIMENSIONS = ["environment", "function"]
+_MOST_VALUES = 100  # CloudWatch takes no more of one metric from one line
+
 _cold = True
 
 
 class Line:
-    """What one invocation has to say; no bodies, no keys."""
+    """What one invocation has to say. Never a body, never a key.
+
+    `counts` become metrics: accepted, duplicates, failed and processed count readings, rejected counts requests,
+    cold_starts invocations. `lags` are milliseconds from a reading's own time to its processed row.
+    """
 
     def __init__(self, function: str, context: Any) -> None:
         global _cold
         self._started = clock.elapsed()
-        self.fields: dict[str, Any] = {"function": function}
-        self.metrics: dict[str, float | list[float]] = {"cold_starts": int(_cold)}
-        self.fields["lambda_request_id"] = getattr(context, "aws_request_id", None)
+        self.counts = {"cold_starts": int(_cold)}
+        self.lags: list[int] = []
+        self.fields: dict[str, Any] = {"environment": settings.environment(), "function": function}
+        request_id = getattr(context, "aws_request_id", None)
+        if isinstance(request_id, str):
+            self.fields["lambda_request_id"] = request_id
         _cold = False
 
-    def annotations(self) -> dict[str, Any]:
-        """What a trace is searched by: environment, route, status, counts."""
-        chosen: dict[str, Any] = {
-            name: self.fields[name] for name in ("route", "status") if name in self.fields
-        }
-        counts = {name: value for name, value in self.metrics.items() if isinstance(value, int)}
-        return {"environment": settings.environment(), **chosen, **counts}
+    def annotations(self) -> dict[str, str | int]:
+        """What a trace can be found by."""
+        names = ("environment", "route", "status")
+        return {name: self.fields[name] for name in names if name in self.fields} | self.counts
 
     def write(self) -> None:
-        self.metrics["duration"] = round((clock.elapsed() - self._started) * 1000, 1)
-        document = {"level": "INFO", "environment": settings.environment(), **self.fields, **self.metrics}
-        document["_aws"] = {
-            "Timestamp": clock.now(),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": NAMESPACE,
-                    "Dimensions": [["environment", "function"]],
-                    "Metrics": [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in self.metrics],
-                }
-            ],
-        }
+        """Print the line. CloudWatch takes the metrics from it where `_aws` says that there are some."""
+        values: dict[str, Any] = dict(self.counts)
+        if self.lags:
+            values["lag"] = self.lags[:_MOST_VALUES]
+        milliseconds = round((clock.elapsed() - self._started) * 1000, 1)
+        document = {**self.fields, "milliseconds": milliseconds, **values, "_aws": _declared(values)}
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
+
+
+def _declared(values: dict[str, Any]) -> dict[str, Any]:
+    metrics = [{"Name": name, "Unit": "Milliseconds" if name == "lag" else "Count"} for name in values]
+    directive = {"Namespace": NAMESPACE, "Dimensions": [DIMENSIONS], "Metrics": metrics}
+    return {"Timestamp": clock.now(), "CloudWatchMetrics": [directive]}

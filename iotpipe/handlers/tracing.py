@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,35 +10,33 @@ from typing import Any
 
 from iotpipe.handlers.telemetry import Line
 
-_recorder: Any = None
 
-
-def start() -> None:
-    """Trace AWS calls from now on. Off Lambda, or without the SDK in the layer, nothing is traced."""
-    global _recorder
+def _start() -> Any:
+    """The recorder, with botocore's calls traced from now on. None off Lambda or where the layer lacks the SDK."""
     if "LAMBDA_TASK_ROOT" not in os.environ:
-        return
+        return None
     try:
         from aws_xray_sdk.core import patch, xray_recorder
     except ImportError:
-        return
+        return None
+    # It complains about every call without a trace or a daemon, though nothing is wrong with the call.
+    logging.getLogger("aws_xray_sdk").setLevel(logging.CRITICAL)
     patch(("botocore",))
-    _recorder = xray_recorder
+    return xray_recorder
+
+
+_recorder = _start()
 
 
 @contextmanager
-def span(name: str, line: Line) -> Iterator[None]:
-    """A subsegment around an invocation, annotated at its end with what the log line says by then."""
+def span(line: Line) -> Iterator[None]:
+    """A subsegment around an invocation, annotated at its end with what its log line says by then."""
     if _recorder is None:
         yield
         return
-    with _recorder.in_subsegment(name) as subsegment:
+    with _recorder.in_subsegment(line.fields["function"]) as subsegment:
         try:
             yield
         finally:
-            if subsegment is not None:
-                for key, value in line.annotations().items():
-                    subsegment.put_annotation(key, value)
-
-
-start()
+            for name, value in line.annotations().items():
+                subsegment.put_annotation(name, value)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
-# A body's error list is cut here: the answer must stay below the 6 MB that Lambda returns.
+# A refusal's list is cut here: the answer must stay below the 6 MB that Lambda returns.
 MOST_DETAILS = 1000
+RETRY_AFTER = 2
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/=@+-]{1,128}")
+
+Answer = dict[str, Any]
 
 
 class Refused(Exception):
@@ -33,13 +35,15 @@ def invalid(details: list[dict[str, Any]]) -> Refused:
 
 
 def detail(field: str, code: str, message: str, index: int | None = None) -> dict[str, Any]:
-    """One entry of a refusal's list. `index` counts a batch's readings from 0."""
+    """One entry of a refusal's list. `index` counts the readings of a batch from 0."""
     where = {} if index is None else {"index": index}
     return {**where, "field": field, "code": code, "message": message}
 
 
 @dataclass(frozen=True)
 class Request:
+    """A proxy event as far as the routes need it; header names in lower case."""
+
     headers: dict[str, str]
     parameters: dict[str, list[str]]
     request_id: str
@@ -55,19 +59,16 @@ class Request:
             return body
         try:
             return base64.b64decode(body, validate=True).decode()
-        except (binascii.Error, ValueError):
-            raise invalid([detail("body", "base64", "not base64 of UTF-8 text")]) from None
+        except ValueError:
+            raise invalid([detail("body", "base64", "base64 of UTF-8 text required")]) from None
 
 
 def request(event: Any, context: Any) -> Request:
     """Read a proxy event, taking nothing for granted: every part of it may be missing or null."""
     event = event if isinstance(event, dict) else {}
-    about = event.get("requestContext")
-    request_id = about.get("requestId") if isinstance(about, dict) else None
-    request_id = _safe(request_id) or _safe(getattr(context, "aws_request_id", None)) or "unknown"
-    headers = {
-        name.lower(): values[-1] for name, values in _pairs(event, "headers", "multiValueHeaders").items()
-    }
+    named = _pairs(event, "headers", "multiValueHeaders")
+    headers = {name.lower(): values[-1] for name, values in named.items()}
+    request_id = _request_id(event, context)
     return Request(
         headers=headers,
         parameters=_pairs(event, "queryStringParameters", "multiValueQueryStringParameters"),
@@ -77,23 +78,26 @@ def request(event: Any, context: Any) -> Request:
     )
 
 
+def _request_id(event: dict[str, Any], context: Any) -> str:
+    about = event.get("requestContext")
+    given = about.get("requestId") if isinstance(about, dict) else None
+    return _safe(given) or _safe(getattr(context, "aws_request_id", None)) or "unknown"
+
+
 def _safe(text: Any) -> str | None:
     """Ids go into logs, headers and message attributes: only harmless characters, and not many."""
     return text if isinstance(text, str) and _SAFE_ID.fullmatch(text) else None
 
 
 def _pairs(event: dict[str, Any], single: str, several: str) -> dict[str, list[str]]:
-    many, one = event.get(several), event.get(single)
+    one, many = event.get(single), event.get(several)
     pairs = {name: [value] for name, value in one.items()} if isinstance(one, dict) else {}
-    pairs |= (
-        {name: value for name, value in many.items() if isinstance(value, list)}
-        if isinstance(many, dict)
-        else {}
-    )
-    return {str(name): [str(value) for value in values] for name, values in pairs.items() if values}
+    if isinstance(many, dict):
+        pairs |= {name: values for name, values in many.items() if isinstance(values, list) and values}
+    return {str(name): [str(value) for value in values] for name, values in pairs.items()}
 
 
-def answer(request: Request, status: int, body: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+def answer(request: Request, status: int, body: str, headers: dict[str, str] | None = None) -> Answer:
     common = {
         "Content-Type": "application/json",
         "Cache-Control": "no-store",
@@ -102,14 +106,18 @@ def answer(request: Request, status: int, body: str, headers: dict[str, str] | N
     return {"statusCode": status, "headers": common | (headers or {}), "body": body}
 
 
-def refusal(request: Request, refused: Refused) -> dict[str, Any]:
-    error: dict[str, Any] = {"code": refused.code, "request_id": request.request_id}
-    error["details"] = refused.details[:MOST_DETAILS]
+def refusal(request: Request, refused: Refused) -> Answer:
+    error: dict[str, Any] = {
+        "code": refused.code,
+        "request_id": request.request_id,
+        "details": refused.details[:MOST_DETAILS],
+    }
     if len(refused.details) > MOST_DETAILS:
         error["omitted"] = len(refused.details) - MOST_DETAILS
     return answer(request, refused.status, json.dumps({"error": error}))
 
 
-def unavailable(request: Request, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    error = {"error": {"code": "unavailable", "request_id": request.request_id, "details": []}}
-    return answer(request, 503, json.dumps(error | (body or {})), {"Retry-After": "2"})
+def unavailable(request: Request, body: dict[str, Any]) -> Answer:
+    """503: the same request may be sent again as it is. `body` tells what was done and what was not."""
+    error = {"code": "unavailable", "request_id": request.request_id, "details": []}
+    return answer(request, 503, json.dumps({"error": error, **body}), {"Retry-After": str(RETRY_AFTER)})

@@ -1,0 +1,51 @@
+"""SSM parameters, kept for five minutes, and for longer while SSM cannot be reached."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from iotpipe.handlers import aws, clock
+
+logger = logging.getLogger(__name__)
+
+_LIFE, _RETRY_AFTER = 300_000, 30_000
+_MOST_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter's text, if ever read, and when; not asked for again before `due_at`. Epoch milliseconds."""
+
+    text: str | None = None
+    read_at: int = 0
+    due_at: int = 0
+
+
+_cache: dict[str, Parameter] = {}
+
+
+def read(name: str, budget: clock.Budget) -> Parameter:
+    """The parameter as last read, decrypted. Never fails: unreachable, it is as old as it is, or without text."""
+    known = _cache.get(name, Parameter())
+    if clock.now() >= known.due_at:
+        known = _cache[name] = _refreshed(name, known, budget)
+    return known
+
+
+def _refreshed(name: str, known: Parameter, budget: clock.Budget) -> Parameter:
+    reason = clock.OUT_OF_TIME
+    for _ in aws.attempts(budget, _MOST_ATTEMPTS):
+        try:
+            answer = aws.client("ssm").get_parameter(Name=name, WithDecryption=True)
+        except aws.FAILED as error:
+            reason = aws.describe(error)
+            if not aws.passing(error):
+                break
+        else:
+            now = clock.now()
+            # A tenth earlier or later, so that workers started together do not all ask in one second.
+            due_at = now + int(_LIFE * (0.9 + 0.2 * clock.chance()))
+            return Parameter(answer["Parameter"]["Value"], now, due_at)
+    logger.warning("cannot read the parameter %s: %s", name, reason)
+    return replace(known, due_at=clock.now() + _RETRY_AFTER)
