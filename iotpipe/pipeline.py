@@ -1,0 +1,339 @@
+"""The pipeline itself: everything one environment is made of, in the order in which a reading travels through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from iotpipe.provision.resource import Resource, everything
+from iotpipe.provision.resources import (
+    Account,
+    Alarm,
+    Allow,
+    Dashboard,
+    EventSourceMapping,
+    Function,
+    Layer,
+    LogGroup,
+    Metric,
+    Parameter,
+    Permission,
+    Queue,
+    RestApi,
+    Role,
+    Route,
+    Secret,
+    Stage,
+    Subscription,
+    Table,
+    Topic,
+)
+from iotpipe.provision.run import Run
+
+if TYPE_CHECKING:
+    from iotpipe.configuration import Environment
+    from iotpipe.packaging import Archive
+    from iotpipe.packaging import Layer as BuiltLayer
+
+READ_SETTINGS = ("ssm:GetParameter", "ssm:GetParameters")
+CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+TRACE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+
+Variables = Mapping[str, Callable[[Run], str]]
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """What packaging has made for Lambda: a zip per handler, by its name, and the layer."""
+
+    handlers: Mapping[str, Archive]
+    layer: BuiltLayer
+
+
+def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
+    """Everything that the environment is made of, each resource after those that it uses."""
+    suffix = env.suffix
+
+    raw = _table(env, f"raw-sensor-data-{suffix}", ("device_id", "S"), ("timestamp", "N"))
+    processed = _table(env, f"processed-data-{suffix}", ("device_id", "S"), ("event_date", "S"))
+    dead_letters = Queue(f"iot-dlq-{suffix}", retention=env.queue.dead_letter_retention)
+    readings = Queue(
+        f"iot-ingestion-queue-{suffix}",
+        retention=env.queue.retention,
+        visibility_timeout=env.queue.visibility_timeout,
+        dead_letter=dead_letters,
+        max_receives=env.queue.max_receives,
+    )
+    alerts = Topic(f"iot-alerts-{suffix}", display_name="IoT Processing Alerts")
+    subscriptions = [Subscription(email, topic=alerts) for email in env.alerts.emails]
+    api_key = Secret(f"/iot-pipeline/{suffix}/api-key")
+    settings = Parameter(
+        f"/iot-pipeline/{suffix}/config",
+        value=env.processing.model_dump() | {"require_api_key": env.api.require_api_key},
+    )
+    layer = Layer(
+        f"iot-shared-dependencies-{suffix}",
+        identity=built.layer.identity,
+        content=built.layer.content,
+        runtime=env.functions.runtime,
+        architecture=env.functions.architecture,
+    )
+    parts = _Parts(env, built, layer, dead_letters)
+
+    ingestion = parts.function(
+        "ingestion",
+        "data-ingestion",
+        may=[
+            Allow("StoreRaw", ["dynamodb:BatchWriteItem"], on=[raw]),
+            Allow("Queue", ["sqs:SendMessage"], on=[readings]),
+            Allow("ReadSettings", READ_SETTINGS, on=[settings, api_key]),
+        ],
+        sees={
+            "RAW_TABLE_NAME": lambda run: raw.name,
+            "QUEUE_URL": readings.url,
+            "API_KEY_PARAM": lambda run: api_key.name,
+            "CONFIG_PARAM": lambda run: settings.name,
+        },
+    )
+    processor = parts.function(
+        "processor",
+        "data-processor",
+        may=[
+            Allow("Consume", CONSUME, on=[readings]),
+            Allow("StoreProcessed", ["dynamodb:BatchWriteItem"], on=[processed]),
+            Allow("Alert", ["sns:Publish"], on=[alerts]),
+            Allow("ReadSettings", READ_SETTINGS, on=[settings]),
+        ],
+        sees={
+            "PROCESSED_TABLE_NAME": lambda run: processed.name,
+            "ALERT_TOPIC_ARN": alerts.arn,
+            "CONFIG_PARAM": lambda run: settings.name,
+        },
+    )
+    query = parts.function(
+        "query",
+        "data-query",
+        may=[
+            Allow("Query", ["dynamodb:Query"], on=[processed, raw]),
+            Allow("ReadSettings", READ_SETTINGS, on=[settings]),
+        ],
+        sees={
+            "PROCESSED_TABLE_NAME": lambda run: processed.name,
+            "RAW_TABLE_NAME": lambda run: raw.name,
+            "CONFIG_PARAM": lambda run: settings.name,
+        },
+    )
+    feed = EventSourceMapping(
+        f"{readings.name}-to-{processor.name}",
+        queue=readings,
+        function=processor,
+        batch_size=env.queue.batch_size,
+        batching_window=env.queue.batching_window,
+        maximum_concurrency=env.queue.maximum_concurrency,
+    )
+
+    api = RestApi(f"iot-api-{suffix}", description="IoT Data Processing API")
+    routes = [
+        Route(f"{method} {path}", api=api, method=method, path=path, function=function)
+        for method, path, function in (
+            ("POST", "/ingest", ingestion),
+            ("POST", "/process", processor),
+            ("GET", "/query", query),
+        )
+    ]
+    permissions = [
+        Permission(f"iotpipe-{route.path[1:]}", function=route.function, api=api, method=route.method, path=route.path)
+        for route in routes
+    ]
+    stage = Stage(
+        env.api.stage,
+        api=api,
+        routes=routes,
+        account=Account(region) if env.api.logging != "OFF" else None,
+        rate=env.api.throttle.rate,
+        burst=env.api.throttle.burst,
+        metrics=env.api.metrics,
+        tracing=env.api.tracing,
+        logging=env.api.logging,
+    )
+
+    functions, tables = [ingestion, processor, query], [raw, processed]
+    watch = _Watch(env, alerts)
+    alarms = [
+        *(alarm for function in functions for alarm in watch.function(function)),
+        *(watch.table(table) for table in tables),
+        watch.dead_letters(dead_letters),
+        watch.queue_age(readings),
+        watch.api(api, stage),
+    ]
+    dashboard = _dashboard(suffix, api, stage, functions, readings, dead_letters, tables)
+    return everything(*subscriptions, api_key, feed, *permissions, stage, *alarms, dashboard)
+
+
+def _table(env: Environment, name: str, hash_key: tuple[str, str], range_key: tuple[str, str]) -> Table:
+    return Table(
+        name,
+        hash_key=hash_key,
+        range_key=range_key,
+        point_in_time_recovery=env.tables.point_in_time_recovery,
+        deletion_protection=env.tables.deletion_protection,
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the three functions have in common."""
+
+    env: Environment
+    built: Artifacts
+    layer: Layer
+    dead_letters: Queue
+
+    def function(self, handler: str, name: str, may: Sequence[Allow], sees: Variables) -> Function:
+        """A function with its log group and its role, which may do just what the handler does."""
+        common, own, suffix = self.env.functions, getattr(self.env.functions, handler), self.env.suffix
+        log_group = LogGroup(f"/aws/lambda/{name}-{suffix}", retention=common.log_retention)
+        role = Role(
+            f"iot-{handler}-lambda-role-{suffix}",
+            service="lambda.amazonaws.com",
+            may=[
+                *may,
+                # Lambda refuses a function whose role may not send to its dead-letter queue.
+                Allow("DeadLetter", ["sqs:SendMessage"], on=[self.dead_letters]),
+                # No CreateLogGroup: a group that was deleted stays deleted.
+                Allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], on=[_streams_of(log_group)]),
+                Allow("Trace", TRACE),
+            ],
+        )
+        archive = self.built.handlers[handler]
+        return Function(
+            f"{name}-{suffix}",
+            handler=f"iotpipe.handlers.{handler}.lambda_handler",
+            code=archive.content,
+            code_sha256=archive.sha256,
+            runtime=common.runtime,
+            architecture=common.architecture,
+            memory=own.memory,
+            timeout=own.timeout,
+            reserved_concurrency=own.reserved_concurrency,
+            role=role,
+            layer=self.layer,
+            dead_letter=self.dead_letters,
+            log_group=log_group,
+            environment=sees,
+        )
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """The alarms. Each tells the topic when its metric is above the configured threshold."""
+
+    env: Environment
+    alerts: Topic
+
+    def function(self, function: Function) -> list[Alarm]:
+        short = function.name.removeprefix("data-").removesuffix(f"-{self.env.suffix}")
+        return [
+            self._alarm(
+                f"iot-{short}-{what.lower()}",
+                f"{function.name}: more than {threshold} {what.lower()} in 5 minutes",
+                [_of_function(function, what)],
+                threshold,
+            )
+            for what, threshold in (("Errors", self.env.alerts.errors), ("Throttles", self.env.alerts.throttles))
+        ]
+
+    def table(self, table: Table) -> Alarm:
+        short = "raw" if table.name.startswith("raw") else "processed"
+        return self._alarm(
+            f"{short}-table-throttles",
+            f"{table.name}: more than {self.env.alerts.table_throttles} requests throttled in 5 minutes",
+            _throttles(table),
+            self.env.alerts.table_throttles,
+        )
+
+    def dead_letters(self, queue: Queue) -> Alarm:
+        return self._alarm(
+            "iot-dlq-depth",
+            f"{queue.name}: more than {self.env.alerts.dead_letters} messages could not be processed",
+            [_of_queue(queue, "ApproximateNumberOfMessagesVisible")],
+            self.env.alerts.dead_letters,
+        )
+
+    def queue_age(self, queue: Queue) -> Alarm:
+        return self._alarm(
+            "iot-queue-age",
+            f"{queue.name}: the oldest message waits for more than {self.env.alerts.queue_age} s",
+            [_of_queue(queue, "ApproximateAgeOfOldestMessage")],
+            self.env.alerts.queue_age,
+        )
+
+    def api(self, api: RestApi, stage: Stage) -> Alarm:
+        return self._alarm(
+            "iot-api-5xx",
+            f"{api.name}: more than {self.env.alerts.api_errors} answers with 5XX in 5 minutes",
+            [_of_api(api, stage, "5XXError")],
+            self.env.alerts.api_errors,
+        )
+
+    def _alarm(self, name: str, description: str, metrics: Sequence[Metric], threshold: float) -> Alarm:
+        return Alarm(f"{name}-{self.env.suffix}", description, metrics, threshold, topic=self.alerts)
+
+
+def _dashboard(
+    suffix: str,
+    api: RestApi,
+    stage: Stage,
+    functions: Sequence[Function],
+    readings: Queue,
+    dead_letters: Queue,
+    tables: Sequence[Table],
+) -> Dashboard:
+    """What a person on call looks at, from the way in to the way out."""
+    return Dashboard(
+        f"iot-pipeline-{suffix}",
+        widgets=[
+            ("Requests", [_of_api(api, stage, "Count")]),
+            ("Answers with 4XX and 5XX", [_of_api(api, stage, "4XXError"), _of_api(api, stage, "5XXError")]),
+            ("API latency (ms)", [_of_api(api, stage, "Latency", each) for each in ("p50", "p95", "p99")]),
+            ("Function duration (ms)", [_of_function(each, "Duration", "p95") for each in functions]),
+            ("Function errors", [_of_function(each, "Errors") for each in functions]),
+            ("Function throttles", [_of_function(each, "Throttles") for each in functions]),
+            ("Messages waiting", [_of_queue(readings, "ApproximateNumberOfMessagesVisible")]),
+            ("Age of the oldest message (s)", [_of_queue(readings, "ApproximateAgeOfOldestMessage")]),
+            ("Messages that failed", [_of_queue(dead_letters, "ApproximateNumberOfMessagesVisible")]),
+            ("Table throttles", [metric for table in tables for metric in _throttles(table)]),
+        ],
+    )
+
+
+def _of_function(function: Function, name: str, statistic: str = "Sum") -> Metric:
+    return Metric("AWS/Lambda", name, {"FunctionName": function.name}, statistic)
+
+
+def _of_queue(queue: Queue, name: str) -> Metric:
+    return Metric("AWS/SQS", name, {"QueueName": queue.name}, "Maximum")
+
+
+def _of_api(api: RestApi, stage: Stage, name: str, statistic: str = "Sum") -> Metric:
+    return Metric("AWS/ApiGateway", name, {"ApiName": api.name, "Stage": stage.name}, statistic)
+
+
+def _throttles(table: Table) -> list[Metric]:
+    dimensions = {"TableName": table.name}
+    return [Metric("AWS/DynamoDB", name, dimensions) for name in ("ReadThrottleEvents", "WriteThrottleEvents")]
+
+
+@dataclass(frozen=True)
+class _Streams:
+    """The log streams of one group, as a policy names them."""
+
+    group: LogGroup
+
+    def arn(self, run: Run) -> str:
+        return f"{self.group.arn(run)}:*"
+
+
+def _streams_of(group: LogGroup) -> _Streams:
+    return _Streams(group)

@@ -1,0 +1,207 @@
+"""Makes AWS as declared, or takes it down: the only caller of create, update and delete, and of ledger writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, RefusedError
+from iotpipe.provision.graph import Walked, reverse, walk
+from iotpipe.provision.ledger import Ledger, Row
+from iotpipe.provision.plan import Plan, differences, our_tags, refusal_to_touch
+from iotpipe.provision.resource import UNKNOWN, Properties, Resource
+from iotpipe.provision.run import ENVIRONMENT_TAG, Event, Run
+
+PARALLEL = 16
+
+
+def up(
+    resources: Sequence[Resource],
+    plan: Plan,
+    run: Run,
+    ledger: Ledger,
+    *,
+    parallel: int = PARALLEL,
+    adopt: bool = False,
+) -> None:
+    """Carry out a plan that was just made with the same run.
+
+    Raises RefusedError before anything is changed, ApplyFailed when some of it failed, Interrupted when told to
+    stop; what succeeded is recorded in each case.
+    """
+    plan.check()
+    pending = {step.address: step.action for step in plan.pending}
+    by_address = {resource.address: resource for resource in resources}
+
+    def visit(address: str) -> None:
+        if address in pending:
+            _converge(by_address[address], pending[address], run, ledger, adopt)
+        else:
+            _record_as_found(by_address[address], run, ledger)
+
+    needs = {resource.address: [need.address for need in resource.needs()] for resource in resources}
+    walked = walk(needs, visit, parallel, run.stop.is_set)
+    walked.skipped = [address for address in walked.skipped if address in pending]
+    _raise_if_incomplete(run, walked)
+    _delete(run, ledger, {step.address: ledger.rows[step.address] for step in plan.deletions}, parallel)
+
+
+def _record_as_found(resource: Resource, run: Run, ledger: Ledger) -> None:
+    """The ledger may be lost, or older than a change that was made by hand and then declared."""
+    observed = run.look(resource) or {}
+    row = _row(resource, "ready", resource.desired(run) | _assigned(resource, observed))
+    known = ledger.rows.get(resource.address)
+    if known is None or replace(known, created_at="", updated_at="") != row:
+        ledger.record(row)
+
+
+def _converge(resource: Resource, action: str, run: Run, ledger: Ledger, adopt: bool) -> None:
+    run.tell(Event(resource.address, "started", action))
+    # The first try uses what the plan read, each further one what AWS has by then.
+    run.trying(action, resource.address, lambda number: _attempt(resource, run, ledger, adopt, again=number > 0))
+    run.tell(Event(resource.address, "done", f"{action}d"))
+
+
+def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: bool) -> None:
+    observed = run.look_again(resource) if again else run.look(resource)
+    desired = resource.desired(run)
+    _assert_known(resource, desired)
+    known = ledger.rows.get(resource.address)
+    if observed is None:
+        ledger.record(_row(resource, "creating", desired))
+        _done(resource, run, ledger, desired, resource.create(run, desired))
+        return
+    if refusal := refusal_to_touch(resource, run, known, observed, adopt):
+        if known and known.status == "creating":
+            ledger.forget([resource.address], deleted=False)
+        raise RefusedError(refusal)
+    last = known.properties if known and known.status == "ready" else None
+    ids = _assigned(resource, observed)
+    if not differences(desired, observed, last):
+        _done(resource, run, ledger, desired, ids)
+        return
+    if "Tags" in desired:
+        observed = observed | {"Tags": our_tags(desired, observed, last)}
+    ledger.record(_row(resource, "updating", known.properties if known else desired))
+    _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
+
+
+def _done(resource: Resource, run: Run, ledger: Ledger, desired: Properties, ids: Properties) -> None:
+    run.remember(resource, desired | ids)
+    ledger.record(_row(resource, "ready", desired | ids))
+
+
+def _assigned(resource: Resource, observed: Properties) -> Properties:
+    return {key: observed[key] for key in resource.assigned if key in observed}
+
+
+def _row(resource: Resource, status: str, properties: Properties) -> Row:
+    parent = getattr(resource, resource.inside).address if resource.inside else ""
+    needs = tuple(sorted(need.address for need in resource.needs()))
+    return Row(
+        resource.kind,
+        resource.name,
+        status,
+        properties,
+        needs,
+        parent,
+        holds_data=resource.holds_data,
+        shared=resource.shared,
+    )
+
+
+def _assert_known(resource: Resource, desired: Properties) -> None:
+    if UNKNOWN in repr(desired):
+        raise AssertionError(f"{resource.address} would be sent to AWS with an id that is not known: {desired}")
+
+
+# Taking down
+
+
+def down(run: Run, ledger: Ledger, *, delete_data: bool, parallel: int = PARALLEL) -> list[str]:
+    """Delete what the ledger records, in reverse order, and answer with the addresses that were kept.
+
+    Raises ApplyFailed and Interrupted like `up`.
+    """
+    doomed = {address: row for address, row in ledger.rows.items() if goes(row, delete_data)}
+    _delete(run, ledger, doomed, parallel)
+    kept = sorted(address for address in ledger.rows if address not in doomed)
+    for address in kept:
+        run.tell(Event(address, "kept"))
+    shared = [address for address in kept if ledger.rows[address].shared]
+    if shared == kept:
+        # Nothing of this environment is left, and what the account shares is nobody's to record.
+        ledger.forget(shared, deleted=False)
+    return kept
+
+
+def goes(row: Row, delete_data: bool) -> bool:
+    """Whether `down` deletes it."""
+    return not row.shared and (delete_data or not row.holds_data)
+
+
+def _delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -> None:
+    owners = {address: row for address, row in doomed.items() if row.inside not in doomed}
+    parts = {address: [part for part in doomed if _root(part, doomed) == address] for address in owners}
+    needs: dict[str, set[str]] = {address: set() for address in owners}
+    for address, row in doomed.items():
+        root = _root(address, doomed)
+        needs[root].update(_root(need, doomed) for need in row.needs if need in doomed)
+        needs[root].discard(root)
+
+    def delete(address: str) -> None:
+        run.tell(Event(address, "started"))
+        row = doomed[address]
+        gone = run.trying("delete", address, lambda attempt: _delete_if_ours(run, row))
+        ledger.forget([*parts[address], address], deleted=gone)
+        for part in parts[address]:
+            run.tell(Event(part, "done" if gone else "kept", "deleted" if gone else "not ours"))
+
+    walked = walk(reverse(needs), delete, parallel, run.stop.is_set)
+    finished = _finish(run, owners, walked, doomed, parallel)
+    _raise_if_incomplete(run, Walked(walked.failed | finished.failed, walked.skipped + finished.skipped))
+
+
+def _root(address: str, doomed: Mapping[str, Row]) -> str:
+    inside = doomed[address].inside
+    return _root(inside, doomed) if inside in doomed else address
+
+
+def _delete_if_ours(run: Run, row: Row) -> bool:
+    """A `creating` row may name something that we never made: only the tags tell."""
+    kind = Resource.kinds[row.kind]
+    if row.status == "creating":
+        tags = kind.tags(run, row.recorded())
+        if tags is not None and tags.get(ENVIRONMENT_TAG) != run.environment:
+            return False
+    kind.delete(run, row.recorded())
+    return True
+
+
+def _finish(run: Run, owners: Mapping[str, Row], walked: Walked, doomed: Mapping[str, Row], parallel: int) -> Walked:
+    left = {*walked.failed, *walked.skipped}
+    gone = {address: doomed[address] for address in doomed if _root(address, doomed) not in left}
+    ending = {a: r for a, r in gone.items() if Resource.kinds[r.kind].finishes}
+
+    def finish(address: str) -> None:
+        kind = Resource.kinds[ending[address].kind]
+        run.trying("delete", address, lambda attempt: kind.finish(run, ending[address].recorded()))
+
+    return walk({address: () for address in ending}, finish, parallel, run.stop.is_set)
+
+
+def _raise_if_incomplete(run: Run, walked: Walked) -> None:
+    errors: list[IotpipeError] = list(walked.failed.values())
+    if expired := next((error for error in errors if isinstance(error, CredentialsError)), None):
+        raise expired
+    failed = [error for error in errors if not isinstance(error, Interrupted)]
+    for address in walked.skipped:
+        run.tell(Event(address, "skipped"))
+    if failed:
+        raise ApplyFailed(run.command, failed, walked.skipped)
+    if errors or (walked.skipped and run.stop.is_set()):
+        left = len(errors) + len(walked.skipped)
+        raise Interrupted(
+            f"stopped; {left} resources are left to do",
+            f"What is done is recorded: `iotpipe {run.command}` goes on from there",
+        )

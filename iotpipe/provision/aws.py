@@ -1,0 +1,103 @@
+"""One AWS account and region: who we are there, clients made once and shared, and names as ARNs."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore import exceptions
+from botocore.config import Config
+
+from iotpipe.errors import CredentialsError, IotpipeError, UsageError
+from iotpipe.provision.retries import EXPIRED, code_and_message
+
+_DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
+_LOGIN = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
+
+# Trying again is decided per resource, after reading what AWS has (see retries): botocore's own second try of a
+# CreateRestApi whose answer was lost would make a second API.
+_CONFIG = Config(
+    retries={"total_max_attempts": 1},
+    max_pool_connections=64,
+    connect_timeout=10,
+    read_timeout=70,
+    user_agent_extra="iotpipe",
+)
+
+
+@dataclass(eq=False)
+class Aws:
+    """An account and region as one command sees them. Clients are safe to share between threads."""
+
+    session: boto3.Session
+    account: str
+    region: str
+    partition: str
+    caller: str
+    _clients: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def client(self, service: str) -> Any:
+        """The one boto3 client of this service."""
+        client = self._clients.get(service)
+        if client is None:
+            # Sessions are not safe to use from several threads at once; clients are.
+            with self._lock:
+                client = self._clients.get(service)
+                if client is None:
+                    client = self.session.client(service, region_name=self.region, config=_CONFIG)
+                    self._clients[service] = client
+        return client
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of something in this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def role_arn(self, name: str) -> str:
+        return f"arn:{self.partition}:iam::{self.account}:role/{name}"
+
+    def host(self, prefix: str) -> str:
+        """A host name of a service's endpoint in this region and partition."""
+        return f"{prefix}.{self.region}.{_DNS_SUFFIXES.get(self.partition, 'amazonaws.com')}"
+
+
+def connect(profile: str | None, region: str | None, account: str | None) -> Aws:
+    """Find out who the credentials belong to; `account` is the one that the configuration expects.
+
+    Raises CredentialsError where there are none, where they are of no use, or where they are another account's;
+    UsageError where no region is named anywhere.
+    """
+    try:
+        session = boto3.Session(profile_name=profile)
+        found = region or session.region_name
+        if not found:
+            raise UsageError("no region is named", "Set `region` in the configuration, AWS_REGION or --region")
+        sts = session.client("sts", region_name=found, config=_CONFIG)
+        identity = sts.get_caller_identity()
+    except (exceptions.ClientError, exceptions.BotoCoreError) as error:
+        raise _explained(error) from error
+    if account and identity["Account"] != account:
+        raise CredentialsError(
+            f"the credentials belong to account {identity['Account']}, the configuration names {account}",
+            "Choose other credentials with AWS_PROFILE or --profile; nothing was changed",
+        )
+    partition = identity["Arn"].split(":")[1]
+    return Aws(session, identity["Account"], found, partition, identity["Arn"])
+
+
+def _explained(error: exceptions.ClientError | exceptions.BotoCoreError) -> IotpipeError:
+    if isinstance(error, exceptions.ProfileNotFound):
+        return CredentialsError(f"{error}", "`aws configure list-profiles` lists those there are")
+    if isinstance(error, exceptions.ClientError):
+        code, message = code_and_message(error)
+        if code in EXPIRED:
+            return CredentialsError(f"AWS does not accept the credentials: {code}: {message}", _LOGIN)
+        return CredentialsError(f"cannot find out whose the credentials are: {code}: {message}", _LOGIN)
+    if isinstance(error, exceptions.NoCredentialsError):
+        return CredentialsError("there are no AWS credentials", _LOGIN)
+    if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
+        hint = "Check the network, the region and AWS_ENDPOINT_URL; nothing was changed"
+        return CredentialsError(f"AWS cannot be reached: {error}", hint)
+    return CredentialsError(f"the AWS credentials cannot be used: {error}", _LOGIN)

@@ -1,0 +1,242 @@
+"""The state file: what was made here, the ids AWS assigned, what was last set. Never a secret value."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from iotpipe.errors import LedgerCorrupt, LedgerError, LedgerOfAnotherAccount, LedgerTooNew
+from iotpipe.provision.resource import Properties, Recorded
+from iotpipe.provision.run import timestamp
+
+FORMAT = 1
+COOL_DOWN = 60
+"""Seconds after which AWS lets every kind of name be used again; older deletions are forgotten."""
+
+_KEYS = {"format", "environment", "account", "region", "protected", "resources", "deleted"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One resource. `status` is creating, updating or ready; `properties` what was last set, or, while it is
+    creating, what is being set. `inside` is the address of the resource that AWS deletes it with."""
+
+    kind: str
+    name: str
+    status: str
+    properties: Properties
+    needs: tuple[str, ...] = ()
+    inside: str = ""
+    holds_data: bool = False
+    shared: bool = False
+    created_at: str = ""
+    updated_at: str = ""
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+    def recorded(self) -> Recorded:
+        return Recorded(self.address, self.kind, self.name, self.properties)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A state file as it was read."""
+
+    environment: str
+    account: str
+    region: str
+    protected: bool
+    rows: Mapping[str, Row]
+    deleted: Mapping[str, str]
+
+
+def path_of(directory: Path, environment: str) -> Path:
+    """Where the state file of an environment is."""
+    return directory / f"{environment}.json"
+
+
+def with_state(directory: Path) -> list[str]:
+    """The environments whose state file records at least one resource."""
+    found = []
+    for path in sorted(directory.glob("*.json")):
+        try:
+            contents = read(path)
+        except LedgerError:
+            found.append(path.stem)
+        else:
+            if contents and contents.rows:
+                found.append(path.stem)
+    return found
+
+
+def read(path: Path) -> Contents | None:
+    """The state file's contents; None where there is no file.
+
+    Raises LedgerCorrupt and LedgerTooNew; the file is left as it is.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LedgerCorrupt(f"cannot read the state file {path}: {error}", _RESTORE) from error
+    try:
+        return _parsed(path, json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LedgerCorrupt(f"{path} is not a state file: {error!r}", _RESTORE) from error
+
+
+_RESTORE = (
+    "Nothing was changed. Restore it from a backup, or move it away: `iotpipe up` finds what is ours by name and tag"
+)
+
+
+def _parsed(path: Path, data: Any) -> Contents:
+    if not isinstance(data["format"], int):
+        raise ValueError(f"format {data['format']!r}")
+    if data["format"] > FORMAT:
+        raise LedgerTooNew(f"{path} has format {data['format']}, this iotpipe reads up to {FORMAT}", "Upgrade iotpipe")
+    if unknown := data.keys() ^ _KEYS:
+        raise ValueError(f"unexpected or missing: {', '.join(sorted(unknown))}")
+    rows = {address: _row(address, row) for address, row in data["resources"].items()}
+    texts = [data["environment"], data["account"], data["region"], *data["deleted"].values()]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(data["protected"], bool):
+        raise ValueError("a value of the wrong type")
+    return Contents(
+        data["environment"], data["account"], data["region"], data["protected"], rows, dict(data["deleted"])
+    )
+
+
+def _row(address: str, data: Any) -> Row:
+    row = Row(**(data | {"needs": tuple(data["needs"])}))
+    texts = (row.kind, row.name, row.status, row.inside, row.created_at, row.updated_at, *row.needs)
+    if row.address != address or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{address} does not fit its row")
+    if row.status not in ("creating", "updating", "ready") or not isinstance(row.properties, dict):
+        raise ValueError(f"{address} has an unknown status or properties")
+    return row
+
+
+class Ledger:
+    """The state file of one environment, open for writing by the holder of its lock.
+
+    Threads that record at the same time share one write to the disk: each returns when a write that holds its
+    row is durable.
+    """
+
+    def __init__(self, path: Path, environment: str, account: str, region: str, now: Callable[[], float]) -> None:
+        contents = read(path)
+        if contents:
+            check_binding(contents, path, environment, account, region)
+        self.path = path
+        self.protected = contents.protected if contents else False
+        self.rows: dict[str, Row] = dict(contents.rows) if contents else {}
+        self.deleted: dict[str, str] = dict(contents.deleted) if contents else {}
+        self._head = {"format": FORMAT, "environment": environment, "account": account, "region": region}
+        self._now = now
+        self._texts = {address: _text(row) for address, row in self.rows.items()}
+        self._changes = threading.Lock()
+        self._writing = threading.Lock()
+        self._version = self._written = 0
+
+    def record(self, row: Row) -> None:
+        """Write the row; on return it is on the disk."""
+        now = timestamp(self._now())
+        with self._changes:
+            before = self.rows.get(row.address)
+            self.rows[row.address] = replace(row, created_at=before.created_at if before else now, updated_at=now)
+            self._texts[row.address] = _text(self.rows[row.address])
+            if row.status == "ready":
+                self.deleted.pop(row.address, None)
+            version = self._changed()
+        self._flush(version)
+
+    def forget(self, addresses: Iterable[str], *, deleted: bool) -> None:
+        """Drop rows; `deleted` notes when, for the services that keep a name back for a while."""
+        with self._changes:
+            for address in addresses:
+                self.rows.pop(address, None)
+                self._texts.pop(address, None)
+                if deleted:
+                    self.deleted[address] = timestamp(self._now())
+            version = self._changed()
+        self._flush(version)
+
+    def protect(self, protected: bool) -> None:
+        """Note whether `down` is to be refused, so that it is even when the declaration is gone."""
+        if protected != self.protected:
+            with self._changes:
+                self.protected = protected
+                version = self._changed()
+            self._flush(version)
+
+    def _changed(self) -> int:
+        self._version += 1
+        return self._version
+
+    def _flush(self, version: int) -> None:
+        with self._writing:
+            if self._written >= version:
+                return
+            with self._changes:
+                text, current = self._whole(), self._version
+            if text:
+                write_atomically(self.path, text)
+            else:
+                self.path.unlink(missing_ok=True)
+            self._written = current
+
+    def _whole(self) -> str:
+        old = timestamp(self._now() - COOL_DOWN)
+        self.deleted = {address: when for address, when in self.deleted.items() if when > old}
+        if not self.rows and not self.deleted:
+            return ""
+        head = json.dumps(self._head | {"protected": self.protected}, indent=1)[:-2]
+        rows = ",\n".join(f"  {json.dumps(each)}: {self._texts[each]}" for each in sorted(self._texts))
+        deleted = json.dumps(dict(sorted(self.deleted.items())))
+        return f'{head},\n "resources": {{\n{rows}\n }},\n "deleted": {deleted}\n}}\n'
+
+
+def check_binding(contents: Contents, path: Path, environment: str, account: str, region: str) -> None:
+    """Raise LedgerOfAnotherAccount unless the state file belongs to this environment, account and region."""
+    for what, recorded, actual in (
+        ("environment", contents.environment, environment),
+        ("account", contents.account, account),
+        ("region", contents.region, region),
+    ):
+        if recorded != actual:
+            raise LedgerOfAnotherAccount(
+                f"{path} belongs to {what} {recorded}, this command is for {what} {actual}",
+                "Choose the credentials, region or --state-dir that go with it; nothing was changed",
+            )
+
+
+def _text(row: Row) -> str:
+    return json.dumps({each.name: getattr(row, each.name) for each in fields(row)}, indent=1).replace("\n", "\n  ")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace the file by one with this text and mode 0600: whole, or not at all, whatever happens meanwhile."""
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise LedgerError(
+            f"cannot write the state file {path}: {error}", "Make room or change its permissions"
+        ) from error

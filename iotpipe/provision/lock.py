@@ -1,0 +1,93 @@
+"""One writer per environment: a lock file that says who holds it, and that a dead holder cannot keep."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from iotpipe.errors import LedgerError, LedgerLocked
+
+
+@contextmanager
+def locked(state_file: Path, command: str, since: str) -> Iterator[None]:
+    """Hold the lock of a state file. Raises LedgerLocked, with the holder's name, when somebody else does.
+
+    The kernel drops the lock of a process that dies, so a dead holder on this machine is no obstacle. The file
+    says who holds it, for people and for the machines that share a directory without sharing locks.
+    """
+    path = state_file.with_suffix(".lock")
+    file = _open(path)
+    _refuse_foreign(path, file)
+    try:
+        file.seek(0)
+        file.truncate()
+        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": since}, file)
+        file.flush()
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _open(path: Path) -> IO[str]:
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        except OSError as error:
+            hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
+            raise LedgerError(f"cannot write {path}: {error}", hint) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(file)
+            file.close()
+            raise LedgerLocked(
+                f"{path.with_suffix('.json')} is being written by {_described(holder)}",
+                f"Wait for it, or stop it with `kill {holder.get('pid', 'PID')}`: it finishes what runs and lets go",
+            ) from None
+        # The holder before us may have removed the file between our opening and locking it.
+        if _is_still(path, file):
+            return file
+        file.close()
+
+
+def _is_still(path: Path, file: IO[str]) -> bool:
+    try:
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _refuse_foreign(path: Path, file: IO[str]) -> None:
+    holder = _holder(file)
+    if holder and holder.get("host") != socket.gethostname():
+        file.close()
+        raise LedgerLocked(
+            f"{path.with_suffix('.json')} is being written by {_described(holder)}",
+            f"If that command is no longer running, release the lock with `rm {path}`",
+        )
+
+
+def _holder(file: IO[str]) -> dict[str, str]:
+    file.seek(0)
+    try:
+        found = json.loads(file.read() or "{}")
+    except ValueError:
+        return {}
+    return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _described(holder: dict[str, str]) -> str:
+    if not holder:
+        return "another command"
+    return (
+        f"`iotpipe {holder.get('command', '?')}`, process {holder.get('pid', '?')} on {holder.get('host', '?')}, "
+        f"since {holder.get('since', '?')}"
+    )

@@ -1,0 +1,155 @@
+"""What a resource is: a frozen dataclass that can say what it should be, read what it is, and make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from iotpipe.provision.run import Run
+
+Properties = dict[str, Any]
+"""What AWS says of a resource or is told to make of it, under AWS's own names, as JSON would hold it."""
+
+UNKNOWN = "(known after apply)"
+"""Stands in a plan for an id that only AWS assigns and that is not assigned yet."""
+
+
+def by_name() -> Any:
+    """A field whose resource AWS lets one name before it exists: no waiting for it, no edge."""
+    return field(metadata={"waits": False})
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the ledger knows of one resource: enough to find it and delete it without its declaration."""
+
+    address: str
+    kind: str
+    name: str
+    properties: Properties
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """One thing in AWS that an operator would name. Subclasses add what it is made of as fields.
+
+    A field that holds another resource makes this one wait for it, unless it is declared with `by_name()`.
+    """
+
+    kind: ClassVar[str]
+    kinds: ClassVar[dict[str, type[Resource]]] = {}
+    assigned: ClassVar[tuple[str, ...]] = ()
+    """Properties that AWS chooses; `read` returns them and `create` answers with them."""
+    immutable: ClassVar[frozenset[str]] = frozenset()
+    """Properties that AWS cannot change in place; iotpipe refuses to, it never replaces."""
+    renewed: ClassVar[bool] = False
+    """An update assigns the `assigned` properties anew."""
+    holds_data: ClassVar[bool] = False
+    """Kept by `down` unless the data is asked to go too."""
+    shared: ClassVar[bool] = False
+    """Belongs to the account, not to one environment: `down` always leaves it."""
+    finishes: ClassVar[bool] = False
+    """Its deletion is only sure when everything else is gone: `finish` is called then."""
+    inside: ClassVar[str] = ""
+    """The field with the resource that this one is part of: AWS deletes both together."""
+
+    name: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            Resource.kinds[cls.kind] = cls
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+    def needs(self) -> tuple[Resource, ...]:
+        """The resources that must be done before this one, derived from the fields."""
+        waited_for = (getattr(self, each.name) for each in fields(self) if each.metadata.get("waits", True))
+        return tuple(dict.fromkeys(resource for value in waited_for for resource in _resources_in(value)))
+
+    def mentions(self) -> tuple[Resource, ...]:
+        """Every resource in the fields, waited for or not."""
+        values = (getattr(self, each.name) for each in fields(self))
+        return tuple(dict.fromkeys(resource for value in values for resource in _resources_in(value)))
+
+    def desired(self, run: Run) -> Properties:
+        """What the declaration says, without any call; ids not assigned yet are UNKNOWN."""
+        raise NotImplementedError
+
+    def read(self, run: Run) -> Properties | None:
+        """What AWS has, in the shape of `desired` plus the `assigned` properties; None where it has nothing."""
+        raise NotImplementedError
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        """Make it, and answer with the `assigned` properties."""
+        raise NotImplementedError
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        """Change what differs, and answer with `assigned` properties that changed."""
+        raise NotImplementedError
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        """Delete it by what the ledger knows; that it is gone already is success."""
+        raise NotImplementedError
+
+    @classmethod
+    def finish(cls, run: Run, recorded: Recorded) -> None:
+        """Make sure, when everything else of the environment is deleted; only for kinds with `finishes`."""
+        raise NotImplementedError
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        """The live tags, by which iotpipe knows what it made; None where there is no such thing.
+
+        Kinds that cannot bear tags belong to whom their parent belongs: theirs are always ours.
+        """
+        return run.owner_tags
+
+
+def _resources_in(value: Any) -> Iterator[Resource]:
+    if isinstance(value, Resource):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _resources_in(each)
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        for each in value:
+            yield from _resources_in(each)
+
+
+def everything(*roots: Resource) -> list[Resource]:
+    """The roots and all that they mention, each once, every resource after the ones it needs."""
+    found: dict[Resource, None] = {}
+
+    def add(resource: Resource) -> None:
+        if resource in found:
+            return
+        for mentioned in resource.mentions():
+            add(mentioned)
+        found[resource] = None
+
+    for root in roots:
+        add(root)
+    return list(found)
+
+
+def tag_list(tags: Mapping[str, str], key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
+    """Tags as the services take them that want a list."""
+    return [{key: name, value: text} for name, text in sorted(tags.items())]
+
+
+def tag_dict(tags: Iterable[Mapping[str, str]], key: str = "Key", value: str = "Value") -> dict[str, str]:
+    """Tags as one mapping, from the services that answer with a list."""
+    return {each[key]: each[value] for each in tags}
+
+
+def tag_changes(desired: Properties, observed: Properties) -> tuple[dict[str, str], list[str]]:
+    """What to set and which keys to remove to come from the observed tags to the desired ones."""
+    wanted, live = desired["Tags"], observed.get("Tags", {})
+    changed = {key: value for key, value in wanted.items() if live.get(key) != value}
+    return changed, sorted(live.keys() - wanted.keys())

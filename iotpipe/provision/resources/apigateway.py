@@ -1,0 +1,438 @@
+"""API Gateway: the REST API, its routes, the stage that serves them, and the account's logging role."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, tag_changes
+from iotpipe.provision.resources.logs import delete_log_group
+from iotpipe.provision.run import MANAGED_TAG, Run
+
+if TYPE_CHECKING:
+    from iotpipe.provision.resources.awslambda import Function
+
+
+@dataclass(frozen=True, eq=False)
+class RestApi(Resource):
+    """A regional REST API. Names of APIs are not unique in an account: the tags, and the recorded id, tell."""
+
+    kind: ClassVar[str] = "rest-api"
+    assigned: ClassVar[tuple[str, ...]] = ("RestApiId", "RootResourceId")
+
+    description: str
+
+    def arn(self, run: Run) -> str:
+        return _api_arn(run, run.assigned(self, "RestApiId"))
+
+    def desired(self, run: Run) -> Properties:
+        return {
+            "Description": self.description,
+            "EndpointConfiguration": {"types": ["REGIONAL"]},
+            "Tags": run.all_tags,
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        found = _find(run, self.name, run.recorded(self).get("RestApiId"))
+        if found is None:
+            return None
+        return {
+            "Description": found.get("description", ""),
+            "EndpointConfiguration": {"types": found["endpointConfiguration"]["types"]},
+            "Tags": found.get("tags", {}),
+            "RestApiId": found["id"],
+            "RootResourceId": found.get("rootResourceId"),
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        made = run.client("apigateway").create_rest_api(
+            name=self.name,
+            description=desired["Description"],
+            endpointConfiguration=desired["EndpointConfiguration"],
+            tags=desired["Tags"],
+        )
+        return {"RestApiId": made["id"], "RootResourceId": made["rootResourceId"]}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        api = run.client("apigateway")
+        changes = []
+        if desired["Description"] != observed["Description"]:
+            changes.append(_replace("/description", desired["Description"]))
+        before, after = (each["EndpointConfiguration"]["types"][0] for each in (observed, desired))
+        if before != after:
+            changes.append(_replace(f"/endpointConfiguration/types/{before}", after))
+        if changes:
+            api.update_rest_api(restApiId=observed["RestApiId"], patchOperations=changes)
+        _retag(run, _api_arn(run, observed["RestApiId"]), desired, observed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        api = run.client("apigateway")
+        identifier = recorded.properties.get("RestApiId")
+        if identifier is None:
+            # It was being made when the command died: only what bears our tags can be it.
+            found = _find(run, recorded.name)
+            identifier = found["id"] if found else None
+        if identifier is None:
+            return
+        try:
+            api.delete_rest_api(restApiId=identifier)
+        except api.exceptions.NotFoundException:
+            return
+
+
+def _find(run: Run, name: str, recorded: str | None = None) -> dict[str, Any] | None:
+    """The API that the ledger names, or one that bears our tags; another of the same name is nobody's business."""
+    pages = run.client("apigateway").get_paginator("get_rest_apis").paginate(PaginationConfig={"PageSize": 500})
+    named = [each for page in pages for each in page["items"] if each["name"] == name]
+    there = next((each for each in named if each["id"] == recorded), None)
+    return there or next((each for each in named if _is_ours(run, each)), None)
+
+
+def _is_ours(run: Run, api: dict[str, Any]) -> bool:
+    return bool(run.owner_tags.items() <= api.get("tags", {}).items())
+
+
+@dataclass(frozen=True, eq=False)
+class Route(Resource):
+    """One method on one path, signed by the caller (AWS_IAM), passed on whole to a function."""
+
+    kind: ClassVar[str] = "route"
+    assigned: ClassVar[tuple[str, ...]] = ("ResourceId",)
+    inside: ClassVar[str] = "api"
+
+    api: RestApi
+    method: str
+    path: str
+    # API Gateway asks for the function only when it is called.
+    function: Function = by_name()
+
+    def desired(self, run: Run) -> Properties:
+        return {"RestApiId": run.assigned(self.api, "RestApiId"), **self.definition(run)}
+
+    def definition(self, run: Run) -> Properties:
+        """What a deployment makes public of this route."""
+        function = f"arn:{run.aws.partition}:apigateway:{run.aws.region}:lambda:path/2015-03-31/functions/"
+        return {
+            "path": self.path,
+            "httpMethod": self.method,
+            "authorizationType": "AWS_IAM",
+            "integration": {
+                "type": "AWS_PROXY",
+                "httpMethod": "POST",
+                "uri": f"{function}{self.function.arn(run)}/invocations",
+            },
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        api = run.look(self.api)
+        if api is None:
+            return None
+        resource = run.once("paths of the API", lambda: _paths(run, api["RestApiId"])).get(self.path)
+        if resource is None:
+            return None
+        # A path without its method or integration is one that was left half made.
+        method = resource.get("resourceMethods", {}).get(self.method, {})
+        integration = method.get("methodIntegration", {})
+        return {
+            "RestApiId": api["RestApiId"],
+            "path": self.path,
+            "httpMethod": method.get("httpMethod"),
+            "authorizationType": method.get("authorizationType"),
+            "integration": {key: integration.get(key) for key in ("type", "httpMethod", "uri")},
+            "ResourceId": resource["id"],
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        api = desired["RestApiId"]
+        with run.exclusive(self.api.address):
+            made = run.client("apigateway").create_resource(
+                restApiId=api, parentId=run.assigned(self.api, "RootResourceId"), pathPart=self.path[1:]
+            )
+            self._put_method(run, desired, made["id"])
+            self._put_integration(run, desired, made["id"])
+        return {"ResourceId": made["id"]}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        resource = observed["ResourceId"]
+        with run.exclusive(self.api.address):
+            if any(desired[key] != observed[key] for key in ("httpMethod", "authorizationType")):
+                # Callers notice nothing: a stage serves its deployment, not the API as it stands.
+                if observed["httpMethod"]:
+                    run.client("apigateway").delete_method(**self._where(desired, resource))
+                self._put_method(run, desired, resource)
+                observed = observed | {"integration": None}
+            if desired["integration"] != observed["integration"]:
+                self._put_integration(run, desired, resource)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        api = run.client("apigateway")
+        identifier = recorded.properties["RestApiId"]
+        try:
+            resource = _paths(run, identifier).get(recorded.properties["path"])
+            if resource:
+                api.delete_resource(restApiId=identifier, resourceId=resource["id"])
+        except api.exceptions.NotFoundException:
+            return
+
+    def _where(self, desired: Properties, resource: str) -> dict[str, str]:
+        return {"restApiId": desired["RestApiId"], "resourceId": resource, "httpMethod": self.method}
+
+    def _put_method(self, run: Run, desired: Properties, resource: str) -> None:
+        run.client("apigateway").put_method(
+            **self._where(desired, resource), authorizationType=desired["authorizationType"]
+        )
+
+    def _put_integration(self, run: Run, desired: Properties, resource: str) -> None:
+        integration = desired["integration"]
+        run.client("apigateway").put_integration(
+            **self._where(desired, resource),
+            type=integration["type"],
+            integrationHttpMethod=integration["httpMethod"],
+            uri=integration["uri"],
+        )
+
+
+def _paths(run: Run, api: str) -> dict[str, dict[str, Any]]:
+    pages = (
+        run.client("apigateway")
+        .get_paginator("get_resources")
+        .paginate(restApiId=api, embed=["methods"], PaginationConfig={"PageSize": 500})
+    )
+    return {each["path"]: each for page in pages for each in page["items"]}
+
+
+@dataclass(frozen=True, eq=False)
+class Stage(Resource):
+    """Serves a deployment of the API. Rate in requests/s; `logging` is INFO, ERROR or OFF.
+
+    A deployment is a snapshot: what changes in the routes is only served by a new one. The hash of the routes'
+    definition, kept in the deployment's description, tells whether one is due.
+    """
+
+    kind: ClassVar[str] = "stage"
+    assigned: ClassVar[tuple[str, ...]] = ("DeploymentId",)
+    inside: ClassVar[str] = "api"
+    finishes: ClassVar[bool] = True
+
+    api: RestApi
+    routes: Sequence[Route]
+    account: Account | None
+    rate: float
+    burst: int
+    metrics: bool
+    tracing: bool
+    logging: str
+
+    def desired(self, run: Run) -> Properties:
+        return {
+            "RestApiId": run.assigned(self.api, "RestApiId"),
+            "Deployment": self._definition_hash(run),
+            "tracingEnabled": self.tracing,
+            "methodSettings": {
+                "throttlingRateLimit": float(self.rate),
+                "throttlingBurstLimit": self.burst,
+                "metricsEnabled": self.metrics,
+                "loggingLevel": self.logging,
+            },
+            "Tags": run.all_tags,
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        parent, api = run.look(self.api), run.client("apigateway")
+        if parent is None:
+            return None
+        try:
+            found = api.get_stage(restApiId=parent["RestApiId"], stageName=self.name)
+        except api.exceptions.NotFoundException:
+            return None
+        settings = found.get("methodSettings", {}).get("*/*", {})
+        deployment = api.get_deployment(restApiId=parent["RestApiId"], deploymentId=found["deploymentId"])
+        return {
+            "RestApiId": parent["RestApiId"],
+            "Deployment": deployment.get("description", "").removeprefix(_DEPLOYMENT),
+            "tracingEnabled": found.get("tracingEnabled", False),
+            "methodSettings": {
+                "throttlingRateLimit": settings.get("throttlingRateLimit"),
+                "throttlingBurstLimit": settings.get("throttlingBurstLimit"),
+                "metricsEnabled": settings.get("metricsEnabled", False),
+                "loggingLevel": settings.get("loggingLevel", "OFF"),
+            },
+            "Tags": found.get("tags", {}),
+            "DeploymentId": found["deploymentId"],
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        api = run.client("apigateway")
+        with run.exclusive(self.api.address):
+            deployment, _ = _deployment(run, desired)
+            api.create_stage(
+                restApiId=desired["RestApiId"],
+                stageName=self.name,
+                deploymentId=deployment,
+                tracingEnabled=desired["tracingEnabled"],
+                tags=desired["Tags"],
+            )
+            self._patch(run, desired, _settings(desired["methodSettings"]))
+        return {"DeploymentId": deployment}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        changes, before, after = [], observed["methodSettings"], desired["methodSettings"]
+        changes += _settings({key: value for key, value in after.items() if value != before[key]})
+        if desired["tracingEnabled"] != observed["tracingEnabled"]:
+            changes.append(_replace("/tracingEnabled", _text(desired["tracingEnabled"])))
+        deployment: str = observed["DeploymentId"]
+        outdated: list[str] = []
+        with run.exclusive(self.api.address):
+            if desired["Deployment"] != observed["Deployment"]:
+                deployment, outdated = _deployment(run, desired)
+                changes.append(_replace("/deploymentId", deployment))
+            if changes:
+                self._patch(run, desired, changes)
+            # The stage has moved on: nothing serves the older deployments any more.
+            for each in outdated:
+                run.client("apigateway").delete_deployment(restApiId=desired["RestApiId"], deploymentId=each)
+            _retag(run, f"{_api_arn(run, desired['RestApiId'])}/stages/{self.name}", desired, observed)
+        return {"DeploymentId": deployment}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        api = run.client("apigateway")
+        try:
+            api.delete_stage(restApiId=recorded.properties["RestApiId"], stageName=recorded.name)
+        except api.exceptions.NotFoundException:
+            return
+
+    @classmethod
+    def finish(cls, run: Run, recorded: Recorded) -> None:
+        # API Gateway makes this group itself and leaves it behind.
+        delete_log_group(run, f"API-Gateway-Execution-Logs_{recorded.properties['RestApiId']}/{recorded.name}")
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        api = run.client("apigateway")
+        try:
+            stage = api.get_stage(restApiId=recorded.properties["RestApiId"], stageName=recorded.name)
+        except api.exceptions.NotFoundException:
+            return None
+        tags: dict[str, str] = stage.get("tags", {})
+        return tags
+
+    def _definition_hash(self, run: Run) -> str:
+        definition = [route.definition(run) for route in self.routes]
+        return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _patch(self, run: Run, desired: Properties, operations: list[dict[str, str]]) -> None:
+        run.client("apigateway").update_stage(
+            restApiId=desired["RestApiId"], stageName=self.name, patchOperations=operations
+        )
+
+
+_DEPLOYMENT = "iotpipe "
+
+_PATHS = {
+    "throttlingRateLimit": "throttling/rateLimit",
+    "throttlingBurstLimit": "throttling/burstLimit",
+    "metricsEnabled": "metrics/enabled",
+    "loggingLevel": "logging/loglevel",
+}
+
+
+def _settings(settings: Properties) -> list[dict[str, str]]:
+    return [_replace(f"/*/*/{_PATHS[key]}", _text(value)) for key, value in settings.items()]
+
+
+def _replace(path: str, value: str) -> dict[str, str]:
+    return {"op": "replace", "path": path, "value": value}
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _deployment(run: Run, desired: Properties) -> tuple[str, list[str]]:
+    """The id of the deployment of this definition, made unless it is there, and the ids of our other ones."""
+    api, identifier = run.client("apigateway"), desired["RestApiId"]
+    wanted = _DEPLOYMENT + desired["Deployment"]
+    pages = api.get_paginator("get_deployments").paginate(restApiId=identifier, PaginationConfig={"PageSize": 500})
+    ours = [e for page in pages for e in page["items"] if e.get("description", "").startswith(_DEPLOYMENT)]
+    there = next((each["id"] for each in ours if each["description"] == wanted), None)
+    made = there or api.create_deployment(restApiId=identifier, description=wanted)["id"]
+    return made, [each["id"] for each in ours if each["id"] != made]
+
+
+def _api_arn(run: Run, identifier: str) -> str:
+    return f"arn:{run.aws.partition}:apigateway:{run.aws.region}::/restapis/{identifier}"
+
+
+def _retag(run: Run, arn: str, desired: Properties, observed: Properties) -> None:
+    changed, removed = tag_changes(desired, observed)
+    if changed:
+        run.client("apigateway").tag_resource(resourceArn=arn, tags=changed)
+    if removed:
+        run.client("apigateway").untag_resource(resourceArn=arn, tagKeys=removed)
+
+
+@dataclass(frozen=True, eq=False)
+class Account(Resource):
+    """The role with which API Gateway writes logs, one per account and region. `name` is the region.
+
+    It is only set where none is, and then belongs to the account: other APIs may log with it.
+    """
+
+    kind: ClassVar[str] = "api-gateway-account"
+    assigned: ClassVar[tuple[str, ...]] = ("cloudwatchRoleArn",)
+    shared: ClassVar[bool] = True
+
+    def desired(self, run: Run) -> Properties:
+        return {}
+
+    def read(self, run: Run) -> Properties | None:
+        arn = run.client("apigateway").get_account().get("cloudwatchRoleArn")
+        return {"cloudwatchRoleArn": arn} if arn else None
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        arn = self._role(run)
+        run.client("apigateway").update_account(patchOperations=[_replace("/cloudwatchRoleArn", arn)])
+        return {"cloudwatchRoleArn": arn}
+
+    def _role(self, run: Run) -> str:
+        iam, name = run.client("iam"), f"iotpipe-api-gateway-logging-{self.name}"
+        trust = {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": "apigateway.amazonaws.com"},
+        }
+        may_log = {"Effect": "Allow", "Action": [f"logs:{each}" for each in _LOGGING], "Resource": "*"}
+        # Another environment's `up`, or one that was cut short, may have made it.
+        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(
+                RoleName=name,
+                AssumeRolePolicyDocument=_policy(trust),
+                Tags=[{"Key": MANAGED_TAG, "Value": "iotpipe"}],
+            )
+        iam.put_role_policy(RoleName=name, PolicyName="logging", PolicyDocument=_policy(may_log))
+        return run.aws.role_arn(name)
+
+
+# What API Gateway demands of the role, on everything, before it accepts it.
+_LOGGING = (
+    "CreateLogGroup",
+    "CreateLogStream",
+    "DescribeLogGroups",
+    "DescribeLogStreams",
+    "PutLogEvents",
+    "GetLogEvents",
+    "FilterLogEvents",
+)
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

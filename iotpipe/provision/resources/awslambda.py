@@ -1,0 +1,401 @@
+"""Lambda: layers, functions, who may call them, and what feeds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from iotpipe.errors import ResourceError
+from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes
+from iotpipe.provision.resources.apigateway import RestApi
+from iotpipe.provision.resources.iam import Role
+from iotpipe.provision.resources.logs import LogGroup
+from iotpipe.provision.resources.sqs import Queue
+from iotpipe.provision.run import Run
+
+_MARK = "iotpipe "
+
+
+@dataclass(frozen=True, eq=False)
+class Layer(Resource):
+    """The handlers' dependencies. `identity` is a hash of what it is built from, `content` builds its zip.
+
+    Layer versions cannot be changed and every publication makes a new one, also of the same bytes: the identity,
+    kept in the description, decides whether there is anything to publish.
+    """
+
+    kind: ClassVar[str] = "layer"
+    assigned: ClassVar[tuple[str, ...]] = ("LayerVersionArn",)
+    renewed: ClassVar[bool] = True
+
+    identity: str
+    content: Callable[[], bytes]
+    runtime: str
+    architecture: str
+
+    def desired(self, run: Run) -> Properties:
+        return {
+            "Description": _MARK + self.identity,
+            "CompatibleRuntimes": [self.runtime],
+            "CompatibleArchitectures": [self.architecture],
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        ours = _versions(run, self.name)
+        wanted = _MARK + self.identity
+        found = next((each for each in ours if each["Description"] == wanted), ours[0] if ours else None)
+        if found is None:
+            return None
+        return {
+            "Description": found["Description"],
+            "CompatibleRuntimes": found.get("CompatibleRuntimes", []),
+            "CompatibleArchitectures": found.get("CompatibleArchitectures", []),
+            "LayerVersionArn": found["LayerVersionArn"],
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        published = run.client("lambda").publish_layer_version(
+            LayerName=self.name, Content={"ZipFile": self.content()}, **desired
+        )
+        return {"LayerVersionArn": published["LayerVersionArn"]}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        outdated = _versions(run, self.name)
+        published = self.create(run, desired)
+        # Functions keep a copy of their layers, so a version in use can go.
+        for each in outdated:
+            run.client("lambda").delete_layer_version(LayerName=self.name, VersionNumber=each["Version"])
+        return published
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        for each in _versions(run, recorded.name):
+            run.client("lambda").delete_layer_version(LayerName=recorded.name, VersionNumber=each["Version"])
+
+
+def _versions(run: Run, name: str) -> list[dict[str, Any]]:
+    """The versions that iotpipe published, the newest first. Layers cannot bear tags: the description tells."""
+    pages = run.client("lambda").get_paginator("list_layer_versions").paginate(LayerName=name)
+    versions = (each for page in pages for each in page["LayerVersions"])
+    return [each for each in versions if each.get("Description", "").startswith(_MARK)]
+
+
+@dataclass(frozen=True, eq=False)
+class Function(Resource):
+    """A Lambda function; memory in MB, timeout in seconds. `code` is its zip, `code_sha256` the zip's hash as
+    Lambda gives it (base64). A `reserved_concurrency` of None leaves it to the account's common pool."""
+
+    kind: ClassVar[str] = "function"
+    immutable: ClassVar[frozenset[str]] = frozenset({"PackageType"})
+
+    handler: str
+    code: bytes
+    code_sha256: str
+    runtime: str
+    architecture: str
+    memory: int
+    timeout: int
+    reserved_concurrency: int | None
+    role: Role
+    layer: Layer
+    dead_letter: Queue
+    log_group: LogGroup
+    environment: Mapping[str, Callable[[Run], str]]
+
+    def arn(self, run: Run) -> str:
+        return run.aws.arn("lambda", f"function:{self.name}")
+
+    def desired(self, run: Run) -> Properties:
+        return {
+            "PackageType": "Zip",
+            "Runtime": self.runtime,
+            "Architectures": [self.architecture],
+            "Handler": self.handler,
+            "Role": self.role.arn(run),
+            "MemorySize": self.memory,
+            "Timeout": self.timeout,
+            "Layers": [run.assigned(self.layer, "LayerVersionArn")],
+            "Environment": {"Variables": {name: value(run) for name, value in self.environment.items()}},
+            "TracingConfig": {"Mode": "Active"},
+            "DeadLetterConfig": {"TargetArn": self.dead_letter.arn(run)},
+            "CodeSha256": self.code_sha256,
+            "ReservedConcurrentExecutions": self.reserved_concurrency,
+            "Tags": run.all_tags,
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        client = run.client("lambda")
+        try:
+            found = client.get_function(FunctionName=self.name)
+        except client.exceptions.ResourceNotFoundException:
+            return None
+        configuration = found["Configuration"]
+        return {
+            "PackageType": configuration.get("PackageType", "Zip"),
+            "Runtime": configuration.get("Runtime"),
+            "Architectures": configuration.get("Architectures", ["x86_64"]),
+            "Handler": configuration.get("Handler"),
+            "Role": configuration["Role"],
+            "MemorySize": configuration["MemorySize"],
+            "Timeout": configuration["Timeout"],
+            "Layers": [each["Arn"] for each in configuration.get("Layers", [])],
+            "Environment": {"Variables": configuration.get("Environment", {}).get("Variables", {})},
+            "TracingConfig": {"Mode": configuration.get("TracingConfig", {}).get("Mode", "PassThrough")},
+            "DeadLetterConfig": {"TargetArn": configuration.get("DeadLetterConfig", {}).get("TargetArn", "")},
+            "CodeSha256": configuration["CodeSha256"],
+            "ReservedConcurrentExecutions": found.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
+            "Tags": found.get("Tags", {}),
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        settings = {key: desired[key] for key in (*_CONFIGURATION, "PackageType", "Architectures", "Tags")}
+        run.client("lambda").create_function(FunctionName=self.name, Code={"ZipFile": self.code}, **settings)
+        # Accepted while the function is still Pending; only calling it has to wait.
+        if desired["ReservedConcurrentExecutions"] is not None:
+            self._set_concurrency(run, desired)
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        client = run.client("lambda")
+        changed = {key for key in desired if desired[key] != observed.get(key)}
+        if changed & {"CodeSha256", "Architectures"}:
+            client.update_function_code(
+                FunctionName=self.name, ZipFile=self.code, Architectures=desired["Architectures"]
+            )
+            self._wait_until_updated(run)
+        # Each value is sent, also an empty one: Lambda keeps what a request leaves out.
+        if settings := {key: desired[key] for key in _CONFIGURATION if key in changed}:
+            client.update_function_configuration(FunctionName=self.name, **settings)
+            self._wait_until_updated(run)
+        if "ReservedConcurrentExecutions" in changed:
+            self._set_concurrency(run, desired)
+        tags, removed = tag_changes(desired, observed)
+        if tags:
+            client.tag_resource(Resource=self.arn(run), Tags=tags)
+        if removed:
+            client.untag_resource(Resource=self.arn(run), TagKeys=removed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        client = run.client("lambda")
+        try:
+            client.delete_function(FunctionName=recorded.name)
+        except client.exceptions.ResourceNotFoundException:
+            return
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        client = run.client("lambda")
+        try:
+            found: dict[str, str] = client.get_function(FunctionName=recorded.name).get("Tags", {})
+        except client.exceptions.ResourceNotFoundException:
+            return None
+        return found
+
+    def _set_concurrency(self, run: Run, desired: Properties) -> None:
+        reserved = desired["ReservedConcurrentExecutions"]
+        if reserved is None:
+            run.client("lambda").delete_function_concurrency(FunctionName=self.name)
+        else:
+            run.client("lambda").put_function_concurrency(FunctionName=self.name, ReservedConcurrentExecutions=reserved)
+
+    def _wait_until_updated(self, run: Run) -> None:
+        def updated() -> bool:
+            found = run.client("lambda").get_function_configuration(FunctionName=self.name)
+            if found.get("LastUpdateStatus") == "Failed":
+                reason = f"{found.get('LastUpdateStatusReasonCode')}: {found.get('LastUpdateStatusReason')}"
+                raise ResourceError(f"cannot update {self.address}: {reason}", address=self.address)
+            return bool(found.get("LastUpdateStatus", "Successful") == "Successful")
+
+        run.until(self.address, "waiting until Lambda has taken over the update", updated)
+
+
+_CONFIGURATION = (
+    "Runtime",
+    "Handler",
+    "Role",
+    "MemorySize",
+    "Timeout",
+    "Layers",
+    "Environment",
+    "TracingConfig",
+    "DeadLetterConfig",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Permission(Resource):
+    """Lets one route of the API call a function. `name` is the statement's id."""
+
+    kind: ClassVar[str] = "permission"
+    inside: ClassVar[str] = "function"
+
+    function: Function
+    api: RestApi
+    method: str
+    path: str
+
+    def desired(self, run: Run) -> Properties:
+        api = run.assigned(self.api, "RestApiId")
+        return {
+            "FunctionName": self.function.name,
+            "Action": "lambda:InvokeFunction",
+            "Principal": "apigateway.amazonaws.com",
+            # Any stage: the stage's name may change, the route is what counts.
+            "SourceArn": run.aws.arn("execute-api", f"{api}/*/{self.method}{self.path}"),
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        statement = _statements(run, self.function.name).get(self.name)
+        if statement is None:
+            return None
+        principal = statement["Principal"]
+        return {
+            "FunctionName": self.function.name,
+            "Action": statement["Action"],
+            "Principal": principal.get("Service") if isinstance(principal, dict) else principal,
+            "SourceArn": statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn"),
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        run.client("lambda").add_permission(StatementId=self.name, **desired)
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        run.client("lambda").remove_permission(FunctionName=self.function.name, StatementId=self.name)
+        return self.create(run, desired)
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        client = run.client("lambda")
+        try:
+            client.remove_permission(FunctionName=recorded.properties["FunctionName"], StatementId=recorded.name)
+        except client.exceptions.ResourceNotFoundException:
+            return
+
+
+def _statements(run: Run, function: str) -> dict[str, dict[str, Any]]:
+    client = run.client("lambda")
+    try:
+        policy = json.loads(client.get_policy(FunctionName=function)["Policy"])
+    except client.exceptions.ResourceNotFoundException:
+        return {}
+    return {each["Sid"]: each for each in policy["Statement"]}
+
+
+@dataclass(frozen=True, eq=False)
+class EventSourceMapping(Resource):
+    """Feeds a queue's messages to a function, at most `batch_size` at once; the window is in seconds."""
+
+    kind: ClassVar[str] = "event-source-mapping"
+    assigned: ClassVar[tuple[str, ...]] = ("UUID",)
+    finishes: ClassVar[bool] = True
+
+    queue: Queue
+    function: Function
+    batch_size: int
+    batching_window: int
+    maximum_concurrency: int
+
+    def desired(self, run: Run) -> Properties:
+        return {
+            "EventSourceArn": self.queue.arn(run),
+            "FunctionArn": self.function.arn(run),
+            "Enabled": True,
+            "BatchSize": self.batch_size,
+            "MaximumBatchingWindowInSeconds": self.batching_window,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "ScalingConfig": {"MaximumConcurrency": self.maximum_concurrency},
+            "Tags": run.all_tags,
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        found = _mapping(run, self.queue.arn(run), self.function.arn(run))
+        if found is None:
+            return None
+        return {
+            "EventSourceArn": found["EventSourceArn"],
+            "FunctionArn": found["FunctionArn"],
+            "Enabled": found["State"] not in ("Disabled", "Disabling"),
+            "BatchSize": found["BatchSize"],
+            "MaximumBatchingWindowInSeconds": found.get("MaximumBatchingWindowInSeconds", 0),
+            "FunctionResponseTypes": found.get("FunctionResponseTypes", []),
+            "ScalingConfig": found.get("ScalingConfig", {}),
+            "Tags": run.client("lambda").list_tags(Resource=_mapping_arn(run, found["UUID"]))["Tags"],
+            "UUID": found["UUID"],
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        settings = {key: value for key, value in desired.items() if key != "FunctionArn"}
+        made = run.client("lambda").create_event_source_mapping(FunctionName=desired["FunctionArn"], **settings)
+        return {"UUID": made["UUID"]}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        client = run.client("lambda")
+        fixed = ("EventSourceArn", "FunctionArn", "Tags")
+        settings = {key: desired[key] for key in desired if key not in fixed and desired[key] != observed[key]}
+        if settings:
+            client.update_event_source_mapping(UUID=observed["UUID"], **settings)
+        arn = _mapping_arn(run, observed["UUID"])
+        changed, removed = tag_changes(desired, observed)
+        if changed:
+            client.tag_resource(Resource=arn, Tags=changed)
+        if removed:
+            client.untag_resource(Resource=arn, TagKeys=removed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        client = run.client("lambda")
+        uuid = _uuid(run, recorded)
+        if uuid is None:
+            return
+        try:
+            client.delete_event_source_mapping(UUID=uuid)
+        except client.exceptions.ResourceNotFoundException:
+            return
+
+    @classmethod
+    def finish(cls, run: Run, recorded: Recorded) -> None:
+        # Its deletion takes seconds to minutes, and nothing else of the teardown has to wait for it.
+        uuid = _uuid(run, recorded)
+        if uuid is not None:
+            reason = "waiting until the event source mapping is gone"
+            run.until(recorded.address, reason, lambda: not _exists(run, uuid))
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        uuid = _uuid(run, recorded)
+        if uuid is None:
+            return None
+        tags: dict[str, str] = run.client("lambda").list_tags(Resource=_mapping_arn(run, uuid))["Tags"]
+        return tags
+
+
+def _mapping(run: Run, queue_arn: str, function_arn: str) -> dict[str, Any] | None:
+    pages = run.client("lambda").get_paginator("list_event_source_mappings").paginate(EventSourceArn=queue_arn)
+    found = (each for page in pages for each in page["EventSourceMappings"])
+    return next((e for e in found if e["FunctionArn"] == function_arn and e["State"] != "Deleting"), None)
+
+
+def _uuid(run: Run, recorded: Recorded) -> str | None:
+    if "UUID" in recorded.properties:
+        return str(recorded.properties["UUID"])
+    found = _mapping(run, recorded.properties["EventSourceArn"], recorded.properties["FunctionArn"])
+    return found["UUID"] if found else None
+
+
+def _exists(run: Run, uuid: str) -> bool:
+    client = run.client("lambda")
+    try:
+        client.get_event_source_mapping(UUID=uuid)
+    except client.exceptions.ResourceNotFoundException:
+        return False
+    return True
+
+
+def _mapping_arn(run: Run, uuid: str) -> str:
+    return run.aws.arn("lambda", f"event-source-mapping:{uuid}")

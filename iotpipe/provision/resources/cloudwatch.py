@@ -1,0 +1,216 @@
+"""CloudWatch: alarms and the dashboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from iotpipe.provision.resource import (
+    Properties,
+    Recorded,
+    Resource,
+    by_name,
+    tag_changes,
+    tag_dict,
+    tag_list,
+)
+from iotpipe.provision.resources.sns import Topic
+from iotpipe.provision.run import ENVIRONMENT_TAG, Run
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as CloudWatch names it; `statistic` is its own word too (Sum, Maximum, ...)."""
+
+    namespace: str
+    name: str
+    dimensions: Mapping[str, str]
+    statistic: str = "Sum"
+
+
+@dataclass(frozen=True, eq=False)
+class Alarm(Resource):
+    """Tells the topic when the metric, or the sum of several, is above the threshold in one period of 300 s.
+
+    The sum fills gaps with 0: for AWS/DynamoDB CloudWatch ignores what TreatMissingData says, and the throttle
+    metrics only exist while something is throttled.
+    """
+
+    kind: ClassVar[str] = "alarm"
+
+    description: str
+    metrics: Sequence[Metric]
+    threshold: float
+    # An alarm may name a topic that does not exist yet.
+    topic: Topic = by_name()
+
+    def arn(self, run: Run) -> str:
+        return _alarm_arn(run, self.name)
+
+    def desired(self, run: Run) -> Properties:
+        return {
+            "AlarmDescription": self.description,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Threshold": float(self.threshold),
+            "EvaluationPeriods": 1,
+            "ActionsEnabled": True,
+            "AlarmActions": [self.topic.arn(run)],
+            "TreatMissingData": "notBreaching",
+            **self._measured(),
+            "Tags": run.all_tags,
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        found = run.once("alarms", lambda: _alarms(run)).get(self.name)
+        if found is None:
+            return None
+        tags = run.once("alarms' tags", lambda: _tagged(run)).get(self.arn(run))
+        if tags is None or not run.all_tags.items() <= tags.items():
+            # The tagging service lags behind what was written.
+            tags = _tags(run, self.arn(run))
+        return {**found, "Tags": tags}
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        run.client("cloudwatch").put_metric_alarm(
+            AlarmName=self.name, **_as_request(desired), Tags=tag_list(desired["Tags"])
+        )
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        cloudwatch = run.client("cloudwatch")
+        # A put replaces the whole alarm but leaves the tags of an existing one alone.
+        if any(desired[key] != observed.get(key) for key in desired if key != "Tags"):
+            cloudwatch.put_metric_alarm(AlarmName=self.name, **_as_request(desired))
+        changed, removed = tag_changes(desired, observed)
+        if changed:
+            cloudwatch.tag_resource(ResourceARN=self.arn(run), Tags=tag_list(changed))
+        if removed:
+            cloudwatch.untag_resource(ResourceARN=self.arn(run), TagKeys=removed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        cloudwatch = run.client("cloudwatch")
+        try:
+            cloudwatch.delete_alarms(AlarmNames=[recorded.name])
+        except cloudwatch.exceptions.ResourceNotFound:
+            return
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        found = run.client("cloudwatch").describe_alarms(AlarmNames=[recorded.name])["MetricAlarms"]
+        return _tags(run, _alarm_arn(run, recorded.name)) if found else None
+
+    def _measured(self) -> Properties:
+        if len(self.metrics) == 1:
+            metric = self.metrics[0]
+            return {
+                "Namespace": metric.namespace,
+                "MetricName": metric.name,
+                "Dimensions": _dimensions(metric),
+                "Statistic": metric.statistic,
+                "Period": 300,
+            }
+        queries = [_query(f"m{number}", metric) for number, metric in enumerate(self.metrics, 1)]
+        total = " + ".join(f"FILL({each['Id']}, 0)" for each in queries)
+        return {"Metrics": [{"Id": "total", "Expression": total, "ReturnData": True}, *queries]}
+
+
+def _query(identifier: str, metric: Metric) -> dict[str, Any]:
+    described = {"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": _dimensions(metric)}
+    stat = {"Metric": described, "Period": 300, "Stat": metric.statistic}
+    return {"Id": identifier, "MetricStat": stat, "ReturnData": False}
+
+
+def _dimensions(metric: Metric) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in sorted(metric.dimensions.items())]
+
+
+def _as_request(desired: Properties) -> Properties:
+    return {key: value for key, value in desired.items() if key != "Tags"}
+
+
+def _alarms(run: Run) -> dict[str, Properties]:
+    names = [each.name for each in run.resources if isinstance(each, Alarm)]
+    pages = run.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNames=names)
+    return {each["AlarmName"]: each for page in pages for each in page["MetricAlarms"]}
+
+
+def _tagged(run: Run) -> dict[str, dict[str, str]]:
+    """The tags of all alarms of the environment in one call, where one per alarm would be the most of a plan."""
+    pages = (
+        run.client("resourcegroupstaggingapi")
+        .get_paginator("get_resources")
+        .paginate(
+            ResourceTypeFilters=["cloudwatch:alarm"],
+            TagFilters=[{"Key": ENVIRONMENT_TAG, "Values": [run.environment]}],
+        )
+    )
+    return {each["ResourceARN"]: tag_dict(each["Tags"]) for page in pages for each in page["ResourceTagMappingList"]}
+
+
+def _tags(run: Run, arn: str) -> dict[str, str]:
+    return tag_dict(run.client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"])
+
+
+def _alarm_arn(run: Run, name: str) -> str:
+    return run.aws.arn("cloudwatch", f"alarm:{name}")
+
+
+@dataclass(frozen=True, eq=False)
+class Dashboard(Resource):
+    """One dashboard; `widgets` are (title, metrics) in reading order, two to a row."""
+
+    kind: ClassVar[str] = "dashboard"
+
+    widgets: Sequence[tuple[str, Sequence[Metric]]]
+
+    def desired(self, run: Run) -> Properties:
+        return {"DashboardBody": {"widgets": [self._widget(run, n) for n in range(len(self.widgets))]}}
+
+    def read(self, run: Run) -> Properties | None:
+        cloudwatch = run.client("cloudwatch")
+        try:
+            body = cloudwatch.get_dashboard(DashboardName=self.name)["DashboardBody"]
+        except cloudwatch.exceptions.DashboardNotFoundError:
+            return None
+        return {"DashboardBody": json.loads(body)}
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        body = json.dumps(desired["DashboardBody"], sort_keys=True)
+        run.client("cloudwatch").put_dashboard(DashboardName=self.name, DashboardBody=body)
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        return self.create(run, desired)
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        cloudwatch = run.client("cloudwatch")
+        try:
+            cloudwatch.delete_dashboards(DashboardNames=[recorded.name])
+        except cloudwatch.exceptions.DashboardNotFoundError:
+            return
+
+    def _widget(self, run: Run, number: int) -> dict[str, Any]:
+        title, metrics = self.widgets[number]
+        place = {"x": number % 2 * 12, "y": number // 2 * 6, "width": 12, "height": 6}
+        lines = [
+            [
+                m.namespace,
+                m.name,
+                *(text for pair in sorted(m.dimensions.items()) for text in pair),
+                {"stat": m.statistic},
+            ]
+            for m in metrics
+        ]
+        shown = {
+            "title": title,
+            "region": run.aws.region,
+            "view": "timeSeries",
+            "period": 300,
+            "metrics": lines,
+        }
+        return {"type": "metric", **place, "properties": shown}

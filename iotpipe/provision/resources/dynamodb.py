@@ -1,0 +1,126 @@
+"""DynamoDB: tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Resource):
+    """An on-demand table with one hash and one range key, each as (attribute, type)."""
+
+    kind: ClassVar[str] = "table"
+    immutable: ClassVar[frozenset[str]] = frozenset({"KeySchema", "AttributeDefinitions"})
+    holds_data: ClassVar[bool] = True
+
+    hash_key: tuple[str, str]
+    range_key: tuple[str, str]
+    point_in_time_recovery: bool
+    deletion_protection: bool
+
+    def arn(self, run: Run) -> str:
+        return run.aws.arn("dynamodb", f"table/{self.name}")
+
+    def desired(self, run: Run) -> Properties:
+        keys = (self.hash_key, self.range_key)
+        return {
+            "KeySchema": [
+                {"AttributeName": self.hash_key[0], "KeyType": "HASH"},
+                {"AttributeName": self.range_key[0], "KeyType": "RANGE"},
+            ],
+            "AttributeDefinitions": [{"AttributeName": name, "AttributeType": kind} for name, kind in sorted(keys)],
+            "BillingMode": "PAY_PER_REQUEST",
+            "DeletionProtectionEnabled": self.deletion_protection,
+            "PointInTimeRecoveryEnabled": self.point_in_time_recovery,
+            "Tags": run.all_tags,
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        dynamodb = run.client("dynamodb")
+        table = _describe(run, self.name)
+        # A table that is being deleted is as good as gone; creating it again waits until it is.
+        if table is None or table["TableStatus"] == "DELETING":
+            return None
+        backups = dynamodb.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
+        recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+        return {
+            "KeySchema": table["KeySchema"],
+            "AttributeDefinitions": sorted(table["AttributeDefinitions"], key=lambda each: str(each["AttributeName"])),
+            # AWS leaves the summary out for tables that never were on demand.
+            "BillingMode": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
+            "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
+            "PointInTimeRecoveryEnabled": recovery == "ENABLED",
+            "Tags": _tags(run, table["TableArn"]),
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        settings = {key: value for key, value in desired.items() if key != "PointInTimeRecoveryEnabled"}
+        settings["Tags"] = tag_list(desired["Tags"])
+        run.client("dynamodb").create_table(TableName=self.name, **settings)
+        self._wait_until_active(run)
+        if desired["PointInTimeRecoveryEnabled"]:
+            self._set_recovery(run, True)
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        self._wait_until_active(run)
+        # Protection must be the only change of its request.
+        for name in ("BillingMode", "DeletionProtectionEnabled"):
+            if desired[name] != observed[name]:
+                run.client("dynamodb").update_table(TableName=self.name, **{name: desired[name]})
+                self._wait_until_active(run)
+        if desired["PointInTimeRecoveryEnabled"] != observed["PointInTimeRecoveryEnabled"]:
+            self._set_recovery(run, desired["PointInTimeRecoveryEnabled"])
+        changed, removed = tag_changes(desired, observed)
+        if changed:
+            run.client("dynamodb").tag_resource(ResourceArn=self.arn(run), Tags=tag_list(changed))
+        if removed:
+            run.client("dynamodb").untag_resource(ResourceArn=self.arn(run), TagKeys=removed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        dynamodb = run.client("dynamodb")
+        try:
+            dynamodb.delete_table(TableName=recorded.name)
+        except dynamodb.exceptions.ResourceNotFoundException:
+            return
+        except dynamodb.exceptions.ResourceInUseException:
+            table = _describe(run, recorded.name)
+            if table is None or table["TableStatus"] == "DELETING":
+                return
+            raise
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        table = _describe(run, recorded.name)
+        return _tags(run, table["TableArn"]) if table else None
+
+    def _wait_until_active(self, run: Run) -> None:
+        # boto3's own waiter asks every 20 s; a table is there after 5 to 10.
+        def active() -> bool:
+            return bool((_describe(run, self.name) or {}).get("TableStatus") == "ACTIVE")
+
+        run.until(self.address, "waiting until the table is active", active)
+
+    def _set_recovery(self, run: Run, enabled: bool) -> None:
+        run.client("dynamodb").update_continuous_backups(
+            TableName=self.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": enabled}
+        )
+
+
+def _describe(run: Run, name: str) -> dict[str, Any] | None:
+    dynamodb = run.client("dynamodb")
+    try:
+        table: dict[str, Any] = dynamodb.describe_table(TableName=name)["Table"]
+    except dynamodb.exceptions.ResourceNotFoundException:
+        return None
+    return table
+
+
+def _tags(run: Run, arn: str) -> dict[str, str]:
+    return tag_dict(run.client("dynamodb").list_tags_of_resource(ResourceArn=arn)["Tags"])

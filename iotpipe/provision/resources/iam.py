@@ -1,0 +1,177 @@
+"""IAM: roles with one inline policy each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from iotpipe.provision.resource import (
+    Properties,
+    Recorded,
+    Resource,
+    by_name,
+    tag_changes,
+    tag_dict,
+    tag_list,
+)
+from iotpipe.provision.run import Run
+
+POLICY = "iotpipe"
+"""The name of the one inline policy."""
+
+
+@dataclass(frozen=True)
+class Allow:
+    """One statement: what may be done, on what. `on` holds resources with an `arn`, or texts for what has none."""
+
+    sid: str
+    actions: Sequence[str]
+    on: Sequence[Any] = field(default=("*",))
+
+    def resources(self, run: Run) -> list[str]:
+        return sorted(each if isinstance(each, str) else each.arn(run) for each in self.on)
+
+
+@dataclass(frozen=True, eq=False)
+class Role(Resource):
+    """A role that one AWS service assumes, with exactly these permissions and no others."""
+
+    kind: ClassVar[str] = "role"
+
+    service: str
+    # A policy may name what does not exist yet.
+    may: Sequence[Allow] = by_name()
+
+    def arn(self, run: Run) -> str:
+        return run.aws.role_arn(self.name)
+
+    def desired(self, run: Run) -> Properties:
+        return {
+            "AssumeRolePolicyDocument": _document([_statement("Assume", ["sts:AssumeRole"], service=self.service)]),
+            "Policies": {POLICY: _document([_statement(a.sid, a.actions, a.resources(run)) for a in self.may])},
+            "ManagedPolicies": [],
+            "Tags": run.all_tags,
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        iam = run.client("iam")
+        try:
+            role = iam.get_role(RoleName=self.name)["Role"]
+            names = iam.list_role_policies(RoleName=self.name)["PolicyNames"]
+            managed = iam.list_attached_role_policies(RoleName=self.name)["AttachedPolicies"]
+            policies = {
+                name: _by_sid(iam.get_role_policy(RoleName=self.name, PolicyName=name)["PolicyDocument"])
+                for name in names
+            }
+        except iam.exceptions.NoSuchEntityException:
+            return None
+        return {
+            "AssumeRolePolicyDocument": _by_sid(role["AssumeRolePolicyDocument"]),
+            "Policies": policies,
+            "ManagedPolicies": sorted(each["PolicyArn"] for each in managed),
+            "Tags": tag_dict(role.get("Tags", [])),
+        }
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        run.client("iam").create_role(
+            RoleName=self.name,
+            AssumeRolePolicyDocument=_as_json(desired["AssumeRolePolicyDocument"]),
+            Tags=tag_list(desired["Tags"]),
+        )
+        self._put_policy(run, desired)
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        iam = run.client("iam")
+        trust = desired["AssumeRolePolicyDocument"]
+        if trust != observed["AssumeRolePolicyDocument"]:
+            iam.update_assume_role_policy(RoleName=self.name, PolicyDocument=_as_json(trust))
+        if desired["Policies"][POLICY] != observed["Policies"].get(POLICY):
+            self._put_policy(run, desired)
+        for name in observed["Policies"].keys() - {POLICY}:
+            iam.delete_role_policy(RoleName=self.name, PolicyName=name)
+        for arn in observed["ManagedPolicies"]:
+            iam.detach_role_policy(RoleName=self.name, PolicyArn=arn)
+        changed, removed = tag_changes(desired, observed)
+        if changed:
+            iam.tag_role(RoleName=self.name, Tags=tag_list(changed))
+        if removed:
+            iam.untag_role(RoleName=self.name, TagKeys=removed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        iam = run.client("iam")
+        try:
+            _delete_policy(run, recorded.name, POLICY)
+            iam.delete_role(RoleName=recorded.name)
+        except iam.exceptions.NoSuchEntityException:
+            return
+        except iam.exceptions.DeleteConflictException:
+            # Somebody attached more to it; the retry table calls again when that is off.
+            _strip(run, recorded.name)
+            raise
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        iam = run.client("iam")
+        try:
+            return tag_dict(iam.get_role(RoleName=recorded.name)["Role"].get("Tags", []))
+        except iam.exceptions.NoSuchEntityException:
+            return None
+
+    def _put_policy(self, run: Run, desired: Properties) -> None:
+        document = _as_json(desired["Policies"][POLICY])
+        run.client("iam").put_role_policy(RoleName=self.name, PolicyName=POLICY, PolicyDocument=document)
+
+
+def _delete_policy(run: Run, role: str, policy: str) -> None:
+    iam = run.client("iam")
+    try:
+        iam.delete_role_policy(RoleName=role, PolicyName=policy)
+    except iam.exceptions.NoSuchEntityException:
+        return
+
+
+def _strip(run: Run, role: str) -> None:
+    iam = run.client("iam")
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        _delete_policy(run, role, name)
+    for each in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=role, PolicyArn=each["PolicyArn"])
+    for each in iam.list_instance_profiles_for_role(RoleName=role)["InstanceProfiles"]:
+        iam.remove_role_from_instance_profile(RoleName=role, InstanceProfileName=each["InstanceProfileName"])
+
+
+# Policy documents, compared statement by statement: a plan can then name the statement that changes.
+
+
+def _statement(sid: str, actions: Sequence[str], resources: Sequence[str] = (), service: str = "") -> dict[str, Any]:
+    statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions)}
+    if service:
+        statement["Principal"] = {"Service": service}
+    if resources:
+        statement["Resource"] = list(resources)
+    return statement
+
+
+def _document(statements: Sequence[dict[str, Any]]) -> Properties:
+    return _by_sid({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def _by_sid(document: dict[str, Any]) -> Properties:
+    """The document with its statements under their Sid; those without one are numbered."""
+    found = document.get("Statement", [])
+    statements = found if isinstance(found, list) else [found]
+    named = {
+        str(each.get("Sid", f"#{n}")): {k: v for k, v in each.items() if k != "Sid"}
+        for n, each in enumerate(statements)
+    }
+    return document | {"Statement": named}
+
+
+def _as_json(document: Properties) -> str:
+    statements = [{"Sid": sid, **statement} for sid, statement in document["Statement"].items()]
+    return json.dumps(document | {"Statement": statements}, sort_keys=True)

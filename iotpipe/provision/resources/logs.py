@@ -1,0 +1,87 @@
+"""CloudWatch Logs: log groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes
+from iotpipe.provision.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class LogGroup(Resource):
+    """Where a function logs; retention in days."""
+
+    kind: ClassVar[str] = "log-group"
+    finishes: ClassVar[bool] = True
+
+    retention: int
+
+    def arn(self, run: Run) -> str:
+        return _arn(run, self.name)
+
+    def desired(self, run: Run) -> Properties:
+        return {"retentionInDays": self.retention, "Tags": run.all_tags}
+
+    def read(self, run: Run) -> Properties | None:
+        found = _describe(run, self.name)
+        if found is None:
+            return None
+        return {"retentionInDays": found.get("retentionInDays"), "Tags": _tags(run, self.name)}
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        run.client("logs").create_log_group(logGroupName=self.name, tags=desired["Tags"])
+        self._set_retention(run, desired)
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        logs = run.client("logs")
+        if desired["retentionInDays"] != observed["retentionInDays"]:
+            self._set_retention(run, desired)
+        changed, removed = tag_changes(desired, observed)
+        if changed:
+            logs.tag_resource(resourceArn=self.arn(run), tags=changed)
+        if removed:
+            logs.untag_resource(resourceArn=self.arn(run), tagKeys=removed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        delete_log_group(run, recorded.name)
+
+    @classmethod
+    def finish(cls, run: Run, recorded: Recorded) -> None:
+        # Logs are delivered late: what a function still had to say may have made its group anew.
+        delete_log_group(run, recorded.name)
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        return _tags(run, recorded.name) if _describe(run, recorded.name) else None
+
+    def _set_retention(self, run: Run, desired: Properties) -> None:
+        run.client("logs").put_retention_policy(logGroupName=self.name, retentionInDays=desired["retentionInDays"])
+
+
+def delete_log_group(run: Run, name: str) -> None:
+    """Delete a log group; that it is gone already is success."""
+    logs = run.client("logs")
+    try:
+        logs.delete_log_group(logGroupName=name)
+    except logs.exceptions.ResourceNotFoundException:
+        return
+
+
+def _arn(run: Run, name: str) -> str:
+    return run.aws.arn("logs", f"log-group:{name}")
+
+
+def _describe(run: Run, name: str) -> dict[str, Any] | None:
+    # The prefix may fit other groups too, but the exact name sorts first.
+    groups = run.client("logs").describe_log_groups(logGroupNamePrefix=name, limit=1)["logGroups"]
+    return groups[0] if groups and groups[0]["logGroupName"] == name else None
+
+
+def _tags(run: Run, name: str) -> dict[str, str]:
+    tags: dict[str, str] = run.client("logs").list_tags_for_resource(resourceArn=_arn(run, name))["tags"]
+    return tags

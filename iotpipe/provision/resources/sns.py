@@ -1,0 +1,109 @@
+"""SNS: topics and their e-mail subscriptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Topic(Resource):
+    """A topic that people subscribe to."""
+
+    kind: ClassVar[str] = "topic"
+
+    display_name: str
+
+    def arn(self, run: Run) -> str:
+        return run.aws.arn("sns", self.name)
+
+    def desired(self, run: Run) -> Properties:
+        return {"DisplayName": self.display_name, "Tags": run.all_tags}
+
+    def read(self, run: Run) -> Properties | None:
+        sns = run.client("sns")
+        try:
+            found = sns.get_topic_attributes(TopicArn=self.arn(run))["Attributes"]
+        except sns.exceptions.NotFoundException:
+            return None
+        return {"DisplayName": found.get("DisplayName", ""), "Tags": _tags(run, self.name) or {}}
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        attributes = {"DisplayName": desired["DisplayName"]}
+        run.client("sns").create_topic(Name=self.name, Attributes=attributes, Tags=tag_list(desired["Tags"]))
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        sns = run.client("sns")
+        if desired["DisplayName"] != observed["DisplayName"]:
+            sns.set_topic_attributes(
+                TopicArn=self.arn(run), AttributeName="DisplayName", AttributeValue=desired["DisplayName"]
+            )
+        changed, removed = tag_changes(desired, observed)
+        if changed:
+            sns.tag_resource(ResourceArn=self.arn(run), Tags=tag_list(changed))
+        if removed:
+            sns.untag_resource(ResourceArn=self.arn(run), TagKeys=removed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        # SNS answers success for a topic that is not there.
+        run.client("sns").delete_topic(TopicArn=run.aws.arn("sns", recorded.name))
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        return _tags(run, recorded.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Subscription(Resource):
+    """One e-mail address that gets the topic's messages once its owner has confirmed. `name` is the address."""
+
+    kind: ClassVar[str] = "subscription"
+    inside: ClassVar[str] = "topic"
+
+    topic: Topic
+
+    def desired(self, run: Run) -> Properties:
+        return {"TopicArn": self.topic.arn(run), "Protocol": "email", "Endpoint": self.name}
+
+    def read(self, run: Run) -> Properties | None:
+        if run.look(self.topic) is None:
+            return None
+        # A pending one counts: subscribing again would send the owner another mail.
+        arn = self.topic.arn(run)
+        known = run.once(f"subscriptions of {arn}", lambda: _subscriptions(run, arn))
+        return self.desired(run) if self.name in known else None
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        run.client("sns").subscribe(**desired)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        sns = run.client("sns")
+        try:
+            arn = _subscriptions(run, recorded.properties["TopicArn"]).get(recorded.name, "")
+            # A pending one has no ARN yet and cannot be unsubscribed: it lapses by itself.
+            if arn.startswith("arn:"):
+                sns.unsubscribe(SubscriptionArn=arn)
+        except sns.exceptions.NotFoundException:
+            return
+
+
+def _tags(run: Run, name: str) -> dict[str, str] | None:
+    sns = run.client("sns")
+    try:
+        return tag_dict(sns.list_tags_for_resource(ResourceArn=run.aws.arn("sns", name))["Tags"])
+    except sns.exceptions.ResourceNotFoundException:
+        return None
+
+
+def _subscriptions(run: Run, topic_arn: str) -> dict[str, Any]:
+    pages = run.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
+    found = (each for page in pages for each in page["Subscriptions"] if each["Protocol"] == "email")
+    return {each["Endpoint"]: each["SubscriptionArn"] for each in found}

@@ -1,0 +1,105 @@
+"""SQS: queues."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes
+from iotpipe.provision.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Queue(Resource):
+    """A standard queue; times in seconds. What is received `max_receives` times in vain moves to `dead_letter`."""
+
+    kind: ClassVar[str] = "queue"
+
+    retention: int
+    visibility_timeout: int = 30
+    dead_letter: Queue | None = None
+    max_receives: int = 0
+
+    def arn(self, run: Run) -> str:
+        return run.aws.arn("sqs", self.name)
+
+    def url(self, run: Run) -> str:
+        return url_of(run, self.name)
+
+    def desired(self, run: Run) -> Properties:
+        redrive: Properties = {}
+        if self.dead_letter:
+            target = self.dead_letter.arn(run)
+            redrive = {"deadLetterTargetArn": target, "maxReceiveCount": self.max_receives}
+        return {
+            "VisibilityTimeout": str(self.visibility_timeout),
+            "MessageRetentionPeriod": str(self.retention),
+            "RedrivePolicy": redrive,
+            "Tags": run.all_tags,
+        }
+
+    def read(self, run: Run) -> Properties | None:
+        sqs = run.client("sqs")
+        wanted = ["VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy"]
+        try:
+            found = sqs.get_queue_attributes(QueueUrl=self.url(run), AttributeNames=wanted)["Attributes"]
+        except sqs.exceptions.QueueDoesNotExist:
+            return None
+        policy = json.loads(found.get("RedrivePolicy") or "{}")
+        if "maxReceiveCount" in policy:
+            policy["maxReceiveCount"] = int(policy["maxReceiveCount"])
+        return {**found, "RedrivePolicy": policy, "Tags": _tags(run, self.name) or {}}
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        attributes = {key: value for key, value in _attributes(desired).items() if value}
+        run.client("sqs").create_queue(QueueName=self.name, Attributes=attributes, tags=desired["Tags"])
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        sqs = run.client("sqs")
+        wanted, live = _attributes(desired), _attributes(observed)
+        if attributes := {key: value for key, value in wanted.items() if value != live[key]}:
+            sqs.set_queue_attributes(QueueUrl=self.url(run), Attributes=attributes)
+        changed, removed = tag_changes(desired, observed)
+        if changed:
+            sqs.tag_queue(QueueUrl=self.url(run), Tags=changed)
+        if removed:
+            sqs.untag_queue(QueueUrl=self.url(run), TagKeys=removed)
+        return {}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        sqs = run.client("sqs")
+        try:
+            sqs.delete_queue(QueueUrl=url_of(run, recorded.name))
+        except sqs.exceptions.QueueDoesNotExist:
+            return
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        return _tags(run, recorded.name)
+
+
+def url_of(run: Run, name: str) -> str:
+    """The queue's URL, which follows from its name; `up` need not ask for it and handlers get it before it exists."""
+    return f"https://{run.aws.host('sqs')}/{run.aws.account}/{name}"
+
+
+def _tags(run: Run, name: str) -> dict[str, str] | None:
+    sqs = run.client("sqs")
+    try:
+        tags: dict[str, str] = sqs.list_queue_tags(QueueUrl=url_of(run, name)).get("Tags", {})
+    except sqs.exceptions.QueueDoesNotExist:
+        return None
+    return tags
+
+
+def _attributes(properties: Properties) -> dict[str, Any]:
+    """As the queue's attributes want it. SQS clears the redrive policy with an empty text and refuses "{}"."""
+    policy = properties["RedrivePolicy"]
+    return {
+        "VisibilityTimeout": properties["VisibilityTimeout"],
+        "MessageRetentionPeriod": properties["MessageRetentionPeriod"],
+        "RedrivePolicy": json.dumps(policy, sort_keys=True) if policy else "",
+    }

@@ -1,0 +1,125 @@
+"""SSM parameters: one with the handlers' settings, one with a secret that iotpipe makes and never reads."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class _Named(Resource):
+    """What the kinds of parameters have in common. `name` is the parameter's path."""
+
+    def arn(self, run: Run) -> str:
+        return run.aws.arn("ssm", f"parameter{self.name}")
+
+    def _retag(self, run: Run, desired: Properties, observed: Properties) -> None:
+        changed, removed = tag_changes(desired, observed)
+        which = {"ResourceType": "Parameter", "ResourceId": self.name}
+        if changed:
+            run.client("ssm").add_tags_to_resource(**which, Tags=tag_list(changed))
+        if removed:
+            run.client("ssm").remove_tags_from_resource(**which, TagKeys=removed)
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        ssm = run.client("ssm")
+        try:
+            ssm.delete_parameter(Name=recorded.name)
+        except ssm.exceptions.ParameterNotFound:
+            return
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        return _tags(run, recorded.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter(_Named):
+    """A String parameter that holds a JSON object."""
+
+    kind: ClassVar[str] = "parameter"
+    immutable: ClassVar[frozenset[str]] = frozenset({"Type"})
+
+    value: Mapping[str, Any]
+
+    def desired(self, run: Run) -> Properties:
+        return {"Type": "String", "Value": dict(self.value), "Tags": run.all_tags}
+
+    def read(self, run: Run) -> Properties | None:
+        ssm = run.client("ssm")
+        try:
+            found = ssm.get_parameter(Name=self.name)["Parameter"]
+        except ssm.exceptions.ParameterNotFound:
+            return None
+        return {"Type": found["Type"], "Value": _decoded(found["Value"]), "Tags": _tags(run, self.name) or {}}
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        text = json.dumps(desired["Value"], sort_keys=True)
+        run.client("ssm").put_parameter(
+            Name=self.name, Type="String", Value=text, Overwrite=False, Tags=tag_list(desired["Tags"])
+        )
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        if desired["Value"] != observed["Value"]:
+            # Overwriting and tagging cannot go into one call.
+            text = json.dumps(desired["Value"], sort_keys=True)
+            run.client("ssm").put_parameter(Name=self.name, Type="String", Value=text, Overwrite=True)
+        self._retag(run, desired, observed)
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Secret(_Named):
+    """A SecureString with a random value, made once. Its value is never overwritten and never read back."""
+
+    kind: ClassVar[str] = "secret"
+    immutable: ClassVar[frozenset[str]] = frozenset({"Type"})
+
+    def desired(self, run: Run) -> Properties:
+        return {"Type": "SecureString", "Tags": run.all_tags}
+
+    def read(self, run: Run) -> Properties | None:
+        # DescribeParameters knows the type without touching the value.
+        filters = [{"Key": "Name", "Option": "Equals", "Values": [self.name]}]
+        found = run.client("ssm").describe_parameters(ParameterFilters=filters)["Parameters"]
+        return {"Type": found[0]["Type"], "Tags": _tags(run, self.name) or {}} if found else None
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        run.client("ssm").put_parameter(
+            Name=self.name,
+            Type="SecureString",
+            Value=secrets.token_urlsafe(32),
+            Overwrite=False,
+            Tags=tag_list(desired["Tags"]),
+        )
+        return {}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        self._retag(run, desired, observed)
+        return {}
+
+
+def _decoded(value: str) -> Any:
+    """The JSON object, or, where somebody wrote something else, the text itself."""
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        return value
+    return decoded if isinstance(decoded, dict) else value
+
+
+def _tags(run: Run, name: str) -> dict[str, str] | None:
+    ssm = run.client("ssm")
+    try:
+        found = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)
+    except ssm.exceptions.InvalidResourceId:
+        return None
+    return tag_dict(found["TagList"])

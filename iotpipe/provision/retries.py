@@ -1,0 +1,306 @@
+"""Which answers of AWS are worth another try, how often and how long: one table, and what to do about the rest.
+
+The unit that is tried again is never one call but a resource's whole read, compare and act, so that a try after
+a lost answer or half a change starts from what AWS really has.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from botocore import exceptions
+from botocore.exceptions import BotoCoreError, ClientError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Delays in seconds, the last one repeated until `budget` seconds of waiting are spent."""
+
+    delays: tuple[float, ...]
+    budget: float
+    jitter: bool = False
+
+    def waits(self) -> Iterator[float]:
+        spent = 0.0
+        while spent < self.budget:
+            for delay in self.delays if spent == 0 else self.delays[-1:]:
+                wait = delay * random.uniform(0.5, 1.0) if self.jitter else delay
+                spent += wait
+                yield wait
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row: an answer, by operation, code and part of the message, and what is waited for."""
+
+    reason: str
+    schedule: Schedule
+    codes: tuple[str, ...]
+    operations: tuple[str, ...] = ()
+    message: str = ""
+
+    def covers(self, operation: str, code: str, message: str) -> bool:
+        return (
+            code in self.codes
+            and (not self.operations or operation in self.operations)
+            and self.message.lower() in message.lower()
+        )
+
+
+# IAM takes seconds to tell the other services: poll densely, a late poll costs more than an early one.
+PROPAGATION = Schedule((0.25, 0.5, 1, 2), budget=300)
+LOAD = Schedule((0.25, 0.5, 1, 2, 4, 8), budget=90, jitter=True)
+STATE = Schedule((0.5, 1, 2), budget=600)
+THERE = Schedule((0, 0.5, 1, 2), budget=12)
+QUEUE_NAME = Schedule((2,), budget=75)
+# UpdateAccount is allowed once in 20 s, DeleteRestApi once in 30 s, per account and region.
+ACCOUNT_UPDATE = Schedule((20,), budget=180)
+API_DELETE = Schedule((31,), budget=200)
+
+_FUNCTION_WRITES = ("CreateFunction", "UpdateFunctionConfiguration", "UpdateFunctionCode")
+_FUNCTION_CHANGES = (
+    *_FUNCTION_WRITES,
+    "PutFunctionConcurrency",
+    "DeleteFunctionConcurrency",
+    "DeleteFunction",
+)
+_MAPPING_WRITES = ("CreateEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping")
+_INVALID = ("InvalidParameterValueException",)
+_CONFLICT = ("ResourceConflictException",)
+_ROLE = "waiting for IAM to propagate the role"
+_EXISTS = "it exists after all: reading it again"
+
+RULES: tuple[Rule, ...] = (
+    # Lambda. ResourceConflictException means three different things: only the message tells.
+    Rule(_ROLE, PROPAGATION, _INVALID, (*_FUNCTION_WRITES, *_MAPPING_WRITES), "cannot be assumed"),
+    Rule(
+        _ROLE,
+        PROPAGATION,
+        _INVALID,
+        (*_FUNCTION_WRITES, *_MAPPING_WRITES),
+        "does not have permissions to call",
+    ),
+    Rule(_ROLE, PROPAGATION, _INVALID, _FUNCTION_WRITES, "KMS key is invalid for CreateGrant"),
+    Rule(_ROLE, PROPAGATION, _INVALID, _MAPPING_WRITES, "Please ensure the role can perform"),
+    Rule(
+        "waiting until Lambda sees the queue's new visibility timeout",
+        Schedule((2,), budget=90),
+        _INVALID,
+        (*_MAPPING_WRITES, "UpdateFunctionConfiguration"),
+        "Queue visibility timeout",
+    ),
+    Rule(
+        "waiting until the new layer version is seen",
+        LOAD,
+        ("InvalidParameterValueException", "ResourceNotFoundException"),
+        _FUNCTION_WRITES,
+        "Layer version",
+    ),
+    Rule("the function is being updated", STATE, _CONFLICT, _FUNCTION_CHANGES, "update is in progress"),
+    Rule("the function is being made", STATE, _CONFLICT, _FUNCTION_CHANGES, "Pending"),
+    Rule(_EXISTS, THERE, _CONFLICT, ("CreateFunction",), "already exist"),
+    Rule(_EXISTS, THERE, _CONFLICT, ("AddPermission",), "already exists"),
+    Rule(
+        "another policy change is under way",
+        LOAD,
+        _CONFLICT,
+        ("AddPermission", "RemovePermission"),
+        "concurrent",
+    ),
+    Rule(
+        "waiting until the function is seen",
+        LOAD,
+        ("ResourceNotFoundException",),
+        ("AddPermission", "PutFunctionConcurrency", "CreateEventSourceMapping"),
+    ),
+    Rule(_EXISTS, THERE, _CONFLICT, ("CreateEventSourceMapping",), "already exists"),
+    Rule(
+        "the event source mapping is changing state",
+        STATE,
+        ("ResourceInUseException", "ResourceConflictException"),
+        _MAPPING_WRITES,
+        "in use",
+    ),
+    # IAM
+    Rule(_EXISTS, THERE, ("EntityAlreadyExists",)),
+    Rule("waiting until IAM sees the role", LOAD, ("NoSuchEntity",), ("PutRolePolicy", "TagRole", "UntagRole")),
+    Rule("another change of the role is under way", LOAD, ("ConcurrentModification",)),
+    Rule("waiting until IAM sees the role's policies gone", LOAD, ("DeleteConflict",), ("DeleteRole",)),
+    # SQS. Its codes come with and without the old query protocol's prefix.
+    Rule(
+        "SQS lets a name be reused 60 s after the queue's deletion",
+        QUEUE_NAME,
+        ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently"),
+    ),
+    Rule(_EXISTS, THERE, ("QueueNameExists", "QueueAlreadyExists")),
+    Rule(
+        "waiting until the queue is seen",
+        LOAD,
+        ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
+        ("SetQueueAttributes", "TagQueue", "UntagQueue"),
+    ),
+    Rule(
+        "waiting until SQS sees the dead-letter queue",
+        LOAD,
+        ("InvalidParameterValue", "InvalidAttributeValue"),
+        ("CreateQueue", "SetQueueAttributes"),
+        "Dead letter target",
+    ),
+    # DynamoDB
+    Rule(_EXISTS, THERE, ("ResourceInUseException",), ("CreateTable",), "already exists"),
+    Rule(
+        "the table is changing state",
+        STATE,
+        ("ResourceInUseException",),
+        ("CreateTable", "UpdateTable", "DeleteTable"),
+    ),
+    Rule("too many tables are changing", LOAD, ("LimitExceededException",), (), "simultaneously"),
+    Rule(
+        "DynamoDB is enabling backups for the table",
+        Schedule((2,), budget=1200),
+        ("ContinuousBackupsUnavailableException",),
+    ),
+    Rule("waiting until the table is seen", LOAD, ("TableNotFoundException",), ("UpdateContinuousBackups",)),
+    # API Gateway. Its quotas per account and region are small and cannot be raised.
+    Rule("API Gateway deletes one API per 30 s", API_DELETE, ("TooManyRequestsException",), ("DeleteRestApi",)),
+    Rule(
+        "API Gateway lets the account be updated once in 20 s",
+        ACCOUNT_UPDATE,
+        ("TooManyRequestsException",),
+        ("UpdateAccount",),
+    ),
+    Rule(
+        "waiting for IAM to propagate the logging role",
+        ACCOUNT_UPDATE,
+        ("BadRequestException",),
+        ("UpdateAccount",),
+        "The role ARN does not have required permissions",
+    ),
+    Rule(
+        "waiting for IAM to propagate the logging role",
+        ACCOUNT_UPDATE,
+        ("BadRequestException",),
+        ("UpdateAccount",),
+        "could not successfully write to CloudWatch Logs",
+    ),
+    Rule(
+        "waiting until API Gateway sees the account's logging role",
+        LOAD,
+        ("BadRequestException",),
+        ("CreateStage", "UpdateStage"),
+        "CloudWatch Logs role ARN must be set",
+    ),
+    Rule("another change of the API is under way", LOAD, ("ConflictException",), (), "concurrent modification"),
+    Rule(
+        _EXISTS,
+        THERE,
+        ("ConflictException",),
+        ("CreateResource", "PutMethod", "PutIntegration", "CreateStage"),
+        "already exists",
+    ),
+    Rule(_EXISTS, THERE, ("ConflictException",), ("CreateResource",), "already has this name"),
+    # CloudWatch Logs, SSM, SNS
+    Rule(_EXISTS, THERE, ("ResourceAlreadyExistsException",), ("CreateLogGroup",)),
+    Rule("another change of the log group is under way", LOAD, ("OperationAbortedException",)),
+    Rule(_EXISTS, THERE, ("ParameterAlreadyExists",)),
+    Rule("another change of the parameter is under way", LOAD, ("TooManyUpdates",)),
+    Rule(_EXISTS, THERE, ("InvalidParameter",), ("CreateTopic",), "already exists with different"),
+    Rule("another change of the topic's tags is under way", LOAD, ("StaleTag", "ConcurrentAccess")),
+    # Any service: throttled, or broken for a moment. Throttling often comes as HTTP 400.
+    Rule(
+        "AWS asks for fewer calls",
+        LOAD,
+        (
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "RequestLimitExceeded",
+            "ProvisionedThroughputExceededException",
+            "TooManyRequestsException",
+            "SlowDown",
+            "429",
+        ),
+    ),
+    Rule("AWS asks for fewer calls", LOAD, ("LimitExceededException", "UnknownError"), (), "Too Many Requests"),
+    Rule("AWS asks for fewer calls", LOAD, ("ValidationException", "ValidationError"), (), "Rate exceeded"),
+    Rule(
+        "the service fails for the moment",
+        LOAD,
+        (
+            "InternalError",
+            "InternalFailure",
+            "InternalServerError",
+            "InternalServerErrorException",
+            "InternalServiceError",
+            "ServiceException",
+            "ServiceFailure",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "500",
+            "502",
+            "503",
+            "504",
+        ),
+    ),
+)
+
+_CONNECTION = Rule("the connection failed: reading again what AWS has", Schedule((0.5, 1, 2, 4), budget=30), ())
+_CONNECTION_ERRORS = (exceptions.ConnectionError, exceptions.HTTPClientError)
+
+
+def rule_for(error: ClientError | BotoCoreError) -> Rule | None:
+    """The row that covers the error; None where another try would be no use."""
+    if isinstance(error, ClientError):
+        code, message = code_and_message(error)
+        return next((rule for rule in RULES if rule.covers(error.operation_name, code, message)), None)
+    return _CONNECTION if isinstance(error, _CONNECTION_ERRORS) else None
+
+
+def code_and_message(error: ClientError) -> tuple[str, str]:
+    """AWS's own code and message; a bodiless answer has only its HTTP status."""
+    found = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    return str(found.get("Code") or status), str(found.get("Message") or "")
+
+
+EXPIRED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "AuthFailure",
+    }
+)
+"""Codes that mean the credentials themselves are of no use any more: every further call fails like this one."""
+
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"})
+
+_HINTS: tuple[tuple[str, str], ...] = (
+    (
+        "UnreservedConcurrentExecution",
+        "Lower functions.*.reserved_concurrency, set it to null, or ask AWS for more",
+    ),
+    ("DeletionProtectionEnabled", "Set tables.deletion_protection to false and run `iotpipe up` first"),
+    ("CodeStorageExceeded", "Delete old function and layer versions of this account and region"),
+    ("base path mapping", "Remove the API's custom domain mapping first"),
+)
+
+
+def hint_for(error: ClientError | BotoCoreError) -> str:
+    """What the user can do about an error that stays."""
+    if not isinstance(error, ClientError):
+        return "Check the network, the region and AWS_ENDPOINT_URL"
+    code, message = code_and_message(error)
+    if code in _DENIED:
+        return f"The credentials need the permission for {error.operation_name}"
+    return next((hint for part, hint in _HINTS if part in message or part in code), "")

@@ -1,0 +1,203 @@
+"""One command's view of AWS: what it has read so far, what it waits for, and whom it tells."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, ResourceError
+from iotpipe.provision.aws import Aws
+from iotpipe.provision.resource import UNKNOWN, Properties, Resource
+from iotpipe.provision.retries import EXPIRED, Rule, code_and_message, hint_for, rule_for
+
+ENVIRONMENT_TAG = "iotpipe:environment"
+MANAGED_TAG = "iotpipe:managed-by"
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time and sleep, so that tests need not wait. `sleep` ends early when `stop` is set."""
+
+    def now(self) -> float: ...
+
+    def sleep(self, seconds: float, stop: threading.Event) -> None: ...
+
+
+class RealClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float, stop: threading.Event) -> None:
+        stop.wait(seconds)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something to tell the user: `phase` is started, waiting, done, failed, skipped or kept."""
+
+    address: str
+    phase: str
+    detail: str = ""
+
+
+class Run:
+    """The context of one command. Everything it holds is forgotten with the command."""
+
+    def __init__(
+        self,
+        aws: Aws,
+        environment: str,
+        *,
+        command: str = "up",
+        tags: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        tell: Callable[[Event], None] = lambda event: None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.aws = aws
+        self.environment = environment
+        self.command = command
+        self.owner_tags = {ENVIRONMENT_TAG: environment, MANAGED_TAG: "iotpipe"}
+        self.all_tags = {**(tags or {}), **self.owner_tags}
+        self.clock = clock or RealClock()
+        self.tell = tell
+        self.stop = stop or threading.Event()
+        self.resources: Sequence[Resource] = ()
+        self.ledger: Mapping[str, Properties] = {}
+        self._looks: dict[str, Future[Properties | None]] = {}
+        self._once: dict[str, Future[Any]] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def client(self, service: str) -> Any:
+        return self.aws.client(service)
+
+    # What was read
+
+    def look(self, resource: Resource) -> Properties | None:
+        """What AWS has of the resource, read once per command, also when several threads ask."""
+        return self._memoized(self._looks, resource.address, lambda: resource.read(self))
+
+    def look_again(self, resource: Resource) -> Properties | None:
+        """Read the resource anew, past everything that was remembered."""
+        with self._guard:
+            self._once.clear()
+            self._looks.pop(resource.address, None)
+        return self.look(resource)
+
+    def remember(self, resource: Resource, observed: Properties | None) -> None:
+        """From now on this is what AWS has: we have just written it."""
+        future: Future[Properties | None] = Future()
+        future.set_result(observed)
+        with self._guard:
+            self._looks[resource.address] = future
+
+    def assigned(self, resource: Resource, name: str) -> Any:
+        """An id that AWS assigned to the resource; UNKNOWN as long as it has not."""
+        future = self._looks.get(resource.address)
+        observed = future.result() if future else None
+        return (observed or {}).get(name, UNKNOWN)
+
+    def recorded(self, resource: Resource) -> Properties:
+        """What the ledger holds of the resource: where ids are to be found that a name does not tell."""
+        return self.ledger.get(resource.address, {})
+
+    def once(self, key: str, read: Callable[[], T]) -> T:
+        """One answer that serves several resources, asked for once per command."""
+        answer: T = self._memoized(self._once, key, read)
+        return answer
+
+    def _memoized(self, memory: dict[str, Future[T]], key: str, read: Callable[[], T]) -> T:
+        with self._guard:
+            future, ours = memory.get(key), False
+            if future is None:
+                future, ours = memory.setdefault(key, Future()), True
+        if ours:
+            try:
+                future.set_result(read())
+            except BaseException as error:  # noqa: BLE001 - whoever else waits for the answer gets it as well
+                with self._guard:
+                    memory.pop(key, None)
+                future.set_exception(error)
+        return future.result()
+
+    # Waiting
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, unless the command was told to stop: raises Interrupted then."""
+        if not self.stop.is_set():
+            self.clock.sleep(seconds, self.stop)
+        if self.stop.is_set():
+            raise Interrupted("stopped while waiting")
+
+    def until(self, resource: str, reason: str, probe: Callable[[], bool], budget: float = 600) -> None:
+        """Ask once a second until the probe says yes; raises ResourceError when the budget (s) is spent."""
+        deadline = self.clock.now() + budget
+        while not probe():
+            if self.clock.now() > deadline:
+                raise ResourceError(
+                    f"{resource}: {reason} for more than {budget:.0f} s", "Look at it in the AWS console"
+                )
+            self.tell(Event(resource, "waiting", reason))
+            self.pause(1)
+
+    @contextmanager
+    def exclusive(self, key: str) -> Iterator[None]:
+        """One writer at a time, for what AWS lets only one writer change."""
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            yield
+
+    def trying(self, verb: str, address: str, attempt: Callable[[int], T]) -> T:
+        """Call `attempt(n)` until it succeeds, as long as the retry table says that another try is worth it.
+
+        This is where AWS's errors become ours: raises ResourceError, or CredentialsError when the credentials
+        have expired.
+        """
+        schedules: dict[Rule, Iterator[float]] = {}
+        began = self.clock.now()
+        number = 0
+        while True:
+            try:
+                return attempt(number)
+            except (ClientError, BotoCoreError) as error:
+                rule = rule_for(error)
+                wait = next(schedules.setdefault(rule, rule.schedule.waits()), None) if rule else None
+                if rule is None or wait is None:
+                    raise self._final(verb, address, error, number, began) from error
+                self.tell(Event(address, "waiting", rule.reason))
+                self.pause(wait)
+                number += 1
+
+    def _final(
+        self, verb: str, address: str, error: ClientError | BotoCoreError, tries: int, began: float
+    ) -> IotpipeError:
+        code, message = (
+            code_and_message(error) if isinstance(error, ClientError) else (type(error).__name__, str(error))
+        )
+        if code in EXPIRED:
+            return CredentialsError(
+                f"AWS does not accept the credentials any more: {code}: {message}",
+                f"What was done is recorded: renew them and run `iotpipe {self.command}` again",
+            )
+        waited = f" (tried {tries + 1} times over {self.clock.now() - began:.0f} s)" if tries else ""
+        return ResourceError(
+            f"cannot {verb} {address}: {code}: {message}{waited}", hint_for(error), address=address, code=code
+        )
+
+
+def timestamp(seconds: float) -> str:
+    """A time as the ledger writes it: ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
