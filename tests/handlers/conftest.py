@@ -1,0 +1,65 @@
+"""A world per test: fresh tables and queues, a worker without memories, a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from handlers_world import ENVIRONMENT, Calls, Clock, World, watch
+from moto import mock_aws
+
+from iotpipe.handlers import alerts, clock, parameters, settings
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Begins a new worker: nothing read before, nothing sent before."""
+
+    def begin() -> None:
+        monkeypatch.setattr(parameters, "_cache", {})
+        monkeypatch.setattr(settings, "_understood", {})
+        monkeypatch.setattr(alerts, "_last", {})
+
+    begin()
+    return begin
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    standing = Clock()
+    for name in ("now", "elapsed", "sleep", "chance"):
+        monkeypatch.setattr(clock, name, getattr(standing, name))
+    return standing
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL", "LAMBDA_TASK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@cache
+def _client(service: str) -> Any:
+    return boto3.client(service, region_name=ENVIRONMENT["AWS_DEFAULT_REGION"])
+
+
+@pytest.fixture
+def world(
+    environment: None, worker: Callable[[], None], now: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    with mock_aws():
+        yield World(_client, now, monkeypatch.setenv)
+
+
+@pytest.fixture
+def calls(world: World) -> Iterator[Calls]:
+    """Every call that the handlers make in this test."""
+    recorded = Calls()
+    end = watch(recorded)
+    yield recorded
+    end()

@@ -1,0 +1,304 @@
+"""The world of the handlers, on moto: tables, queues, topic, parameters; who calls them, and how."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+from iotpipe.handlers import aws, ingestion, processor, query
+
+NAME = "test"
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "RAW_TABLE_NAME": f"raw-sensor-data-{NAME}",
+    "PROCESSED_TABLE_NAME": f"processed-data-{NAME}",
+    "QUEUE_URL": "",
+    "ALERT_TOPIC_ARN": "",
+    "API_KEY_PARAM": f"/iot-pipeline/{NAME}/api-key",
+    "CONFIG_PARAM": f"/iot-pipeline/{NAME}/config",
+}
+NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
+TODAY = "2026-11-22"
+
+
+class Clock:
+    """Time that passes only when somebody sleeps or a test says so; and dice with a seed."""
+
+    def __init__(self, now: int = NOON) -> None:
+        self._now = float(now)
+        self.slept: list[float] = []
+        self.chance = random.Random(1).random
+
+    def now(self) -> int:
+        return int(self._now)
+
+    def elapsed(self) -> float:
+        return self._now / 1000
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.pass_(seconds)
+
+    def pass_(self, seconds: float) -> None:
+        self._now += seconds * 1000
+
+
+class Context:
+    """What Lambda hands to a handler, as far as the handlers look at it."""
+
+    aws_request_id = "7e5c7a4e-0000-4000-8000-000000000001"
+
+    def __init__(self, clock: Clock, seconds: float = 60) -> None:
+        self._clock = clock
+        self._end = clock.elapsed() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._end - self._clock.elapsed()) * 1000))
+
+
+def proxy_event(method: str, path: str, **changes: Any) -> dict[str, Any]:
+    """An event as API Gateway's REST proxy integration sends it: what is absent is null."""
+    event = {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": {"Accept": "*/*", "Content-Type": "application/json", "Host": "example.com"},
+        "multiValueHeaders": {"Accept": ["*/*"], "Content-Type": ["application/json"], "Host": ["example.com"]},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": path,
+            "httpMethod": method,
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "stage": "prod",
+            "identity": {"sourceIp": "127.0.0.1"},
+        },
+        "body": None,
+        "isBase64Encoded": False,
+    }
+    return event | changes
+
+
+def sqs_record(message: dict[str, Any]) -> dict[str, Any]:
+    """A received message in the form in which Lambda's poller hands it on."""
+    attributes = {
+        name: {
+            "stringValue": value["StringValue"],
+            "stringListValues": [],
+            "binaryListValues": [],
+            "dataType": value["DataType"],
+        }
+        for name, value in message.get("MessageAttributes", {}).items()
+    }
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
+        "messageAttributes": attributes,
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:eu-central-1:123456789012:iot-ingestion-queue-{NAME}",
+        "awsRegion": "eu-central-1",
+    }
+
+
+def reading(index: int = 0, **changes: Any) -> dict[str, Any]:
+    return {
+        "device_id": "sensor-001",
+        "timestamp": NOON - 60_000 + index,
+        "sensor_data": {"temperature": 25.5, "humidity": 60, "pressure": 1013.25},
+    } | changes
+
+
+def answered(answer: dict[str, Any]) -> Any:
+    """An answer's body, with numbers as exact as they came."""
+    return json.loads(answer["body"], parse_float=Decimal)
+
+
+class World:
+    """One environment, and what happens in it."""
+
+    def __init__(self, client: Callable[[str], Any], clock: Clock, setenv: Callable[[str, str], None]) -> None:
+        self.clock = clock
+        self.dynamodb, self.sqs, self.sns, self.ssm = map(client, ("dynamodb", "sqs", "sns", "ssm"))
+        self.raw = self._table(ENVIRONMENT["RAW_TABLE_NAME"], "timestamp", "N")
+        self.processed = self._table(ENVIRONMENT["PROCESSED_TABLE_NAME"], "event_date", "S")
+        self.dead, dead_arn = self._queue(f"iot-dlq-{NAME}", {})
+        redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 3})
+        self.queue, _ = self._queue(f"iot-ingestion-queue-{NAME}", {"RedrivePolicy": redrive})
+        self.inbox, inbox_arn = self._queue("operator", {})
+        self.topic = self.sns.create_topic(Name=f"iot-alerts-{NAME}")["TopicArn"]
+        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=inbox_arn)
+        self.configure()
+        setenv("QUEUE_URL", self.queue)
+        setenv("ALERT_TOPIC_ARN", self.topic)
+
+    def _table(self, name: str, range_key: str, kind: str) -> str:
+        self.dynamodb.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": "device_id", "KeyType": "HASH"},
+                {"AttributeName": range_key, "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "device_id", "AttributeType": "S"},
+                {"AttributeName": range_key, "AttributeType": kind},
+            ],
+        )
+        return name
+
+    def _queue(self, name: str, attributes: dict[str, str]) -> tuple[str, str]:
+        url = self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        known = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return url, known["Attributes"]["QueueArn"]
+
+    def configure(self, text: str | None = None, **values: Any) -> None:
+        name = ENVIRONMENT["CONFIG_PARAM"]
+        value = json.dumps(values) if text is None else text
+        self.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+    def set_key(self, value: str) -> None:
+        name = ENVIRONMENT["API_KEY_PARAM"]
+        self.ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+
+    def context(self, seconds: float = 60) -> Context:
+        return Context(self.clock, seconds)
+
+    def ingest(self, body: Any, **changes: Any) -> dict[str, Any]:
+        event = proxy_event("POST", "/ingest", body=text_of(body), **changes)
+        return ingestion.lambda_handler(event, self.context())
+
+    def process(self, body: Any, **changes: Any) -> dict[str, Any]:
+        event = proxy_event("POST", "/process", body=text_of(body), **changes)
+        return processor.lambda_handler(event, self.context())
+
+    def query(self, **parameters: Any) -> dict[str, Any]:
+        given = {name.rstrip("_"): str(value) for name, value in parameters.items()} or None
+        many = given and {name: [value] for name, value in given.items()}
+        event = proxy_event("GET", "/query", queryStringParameters=given, multiValueQueryStringParameters=many)
+        return query.lambda_handler(event, self.context(30))
+
+    def pages(self, **parameters: Any) -> list[list[dict[str, Any]]]:
+        """All pages of a query, by its tokens, to the end."""
+        pages, token = [], {}
+        while True:
+            body = answered(self.query(**parameters, **token))
+            assert body["count"] == len(body["items"])
+            pages.append(body["items"])
+            if "next_token" not in body:
+                return pages
+            token = {"next_token": body["next_token"]}
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=table)
+        return [item for page in pages for item in page["Items"]]
+
+    def receive(self, queue_url: str, count: int = 10) -> list[dict[str, Any]]:
+        answer = self.sqs.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=count,
+            MessageAttributeNames=["All"],
+            AttributeNames=["All"],
+        )
+        return answer.get("Messages", [])
+
+    def put_message(self, body: str) -> None:
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=body)
+
+    def bodies(self, queue_url: str) -> list[str]:
+        """The bodies of all that is in a queue; takes them out."""
+        found = []
+        while messages := self.receive(queue_url):
+            found += [message["Body"] for message in messages]
+            for message in messages:
+                self.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What the topic's subscriber was sent since the last look."""
+        return [json.loads(json.loads(body)["Message"]) for body in self.bodies(self.inbox)]
+
+    def deliver(self) -> list[dict[str, Any]]:
+        """Have the processor called with batches until the queue is empty, as Lambda's poller does."""
+        answers = []
+        while messages := self.receive(self.queue):
+            records = [sqs_record(message) for message in messages]
+            answer = processor.lambda_handler({"Records": records}, self.context())
+            answers.append(answer)
+            self.settle(messages, {failure["itemIdentifier"] for failure in answer["batchItemFailures"]})
+        return answers
+
+    def settle(self, messages: list[dict[str, Any]], failed: set[str]) -> None:
+        """Delete what was processed; show the rest again at once rather than after the visibility timeout."""
+        for message in messages:
+            receipt = {"QueueUrl": self.queue, "ReceiptHandle": message["ReceiptHandle"]}
+            if message["MessageId"] in failed:
+                self.sqs.change_message_visibility(**receipt, VisibilityTimeout=0)
+            else:
+                self.sqs.delete_message(**receipt)
+
+
+def text_of(body: Any) -> Any:
+    return body if body is None or isinstance(body, str) else json.dumps(body)
+
+
+class Calls:
+    """Every AWS call of the handlers, in order; and what they are answered instead, where a test says so."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, str]] = []
+        self.requests: list[dict[str, Any]] = []
+        self._answers: dict[str, Callable[[dict[str, Any]], Any]] = {}
+
+    def __call__(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
+        self.made.append((model.service_model.service_name, model.name))
+        request = json.loads(params["body"]) if params["body"][:1] in (b"{", "{") else dict(params["body"])
+        self.requests.append(request)
+        answer = self._answers.get(model.name)
+        return answer(request) if answer else None
+
+    def names(self) -> list[str]:
+        return [operation for _, operation in self.made]
+
+    def of(self, operation: str) -> list[dict[str, Any]]:
+        pairs = zip(self.made, self.requests, strict=True)
+        return [request for (_, name), request in pairs if name == operation]
+
+    def answer(self, operation: str, with_: Callable[[dict[str, Any]], Any]) -> None:
+        """From now on the operation never reaches AWS: `with_` makes the answer, None lets the call through."""
+        self._answers[operation] = with_
+
+    def let_through(self, operation: str) -> None:
+        self._answers.pop(operation, None)
+
+
+def success(**body: Any) -> tuple[Any, dict[str, Any]]:
+    return SimpleNamespace(status_code=200), {"ResponseMetadata": {"HTTPStatusCode": 200}, **body}
+
+
+def failure(code: str, status: int = 400, message: str = "scripted") -> tuple[Any, dict[str, Any]]:
+    error = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return SimpleNamespace(status_code=status), error
+
+
+def watch(calls: Calls) -> Callable[[], None]:
+    """Show the handlers' clients to `calls`; the function that is returned ends it."""
+    events = [aws.client(service).meta.events for service in ("dynamodb", "sqs", "sns", "ssm")]
+    for one in events:
+        one.register_first("before-call", calls)
+
+    def end() -> None:
+        for one in events:
+            one.unregister("before-call", calls)
+
+    return end
