@@ -10,7 +10,7 @@ from iotpipe.provision.graph import Walked, reverse, walk
 from iotpipe.provision.ledger import Ledger, Row
 from iotpipe.provision.plan import Plan, differences, our_tags, refusal_to_touch
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.run import ENVIRONMENT_TAG, Event, Run
+from iotpipe.provision.run import ENVIRONMENT_TAG, Event, Run, seconds
 
 PARALLEL = 16
 
@@ -68,12 +68,13 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
     _assert_known(resource, desired)
     known = ledger.rows.get(resource.address)
     if observed is None:
+        _await_name(resource, run, ledger)
         ledger.record(_row(resource, "creating", desired))
         _done(resource, run, ledger, desired, resource.create(run, desired))
         return
     if refusal := refusal_to_touch(resource, run, known, observed, adopt):
         if known and known.status == "creating":
-            ledger.forget([resource.address], deleted=False)
+            ledger.forget([resource.address])
         raise RefusedError(refusal)
     last = known.properties if known and known.status == "ready" else None
     ids = _assigned(resource, observed)
@@ -84,6 +85,18 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
         observed = observed | {"Tags": our_tags(desired, observed, last)}
     ledger.record(_row(resource, "updating", known.properties if known else desired))
     _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
+
+
+def _await_name(resource: Resource, run: Run, ledger: Ledger) -> None:
+    """AWS keeps the name of a deleted resource back; everything that does not need this one goes on meanwhile."""
+    deleted = ledger.deleted.get(resource.address)
+    if deleted is None or not run.aws.keeps_names_back:
+        return
+    until = seconds(deleted) + resource.cool_down
+    while (left := until - run.clock.now()) > 0:
+        reason = f"AWS lets a name be reused after {resource.cool_down} s: {left:.0f} s left"
+        run.tell(Event(resource.address, "waiting", reason))
+        run.pause(min(1, left))
 
 
 def _done(resource: Resource, run: Run, ledger: Ledger, desired: Properties, ids: Properties) -> None:
@@ -131,7 +144,7 @@ def down(run: Run, ledger: Ledger, *, delete_data: bool, parallel: int = PARALLE
     shared = [address for address in kept if ledger.rows[address].shared]
     if shared == kept:
         # Nothing of this environment is left, and what the account shares is nobody's to record.
-        ledger.forget(shared, deleted=False)
+        ledger.forget(shared)
     return kept
 
 
@@ -153,7 +166,7 @@ def _delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) 
         run.tell(Event(address, "started"))
         row = doomed[address]
         gone = run.trying("delete", address, lambda attempt: _delete_if_ours(run, row))
-        ledger.forget([*parts[address], address], deleted=gone)
+        ledger.forget([*parts[address], address], [address] if gone and Resource.kinds[row.kind].cool_down else [])
         for part in parts[address]:
             run.tell(Event(part, "done" if gone else "kept", "deleted" if gone else "not ours"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore import exceptions
@@ -36,6 +37,8 @@ class Aws:
     region: str
     partition: str
     caller: str
+    keeps_names_back: bool = True
+    """AWS does for a while after a deletion; what answers on this machine instead of AWS does not."""
     _clients: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,7 +87,8 @@ def connect(profile: str | None, region: str | None, account: str | None) -> Aws
             "Choose other credentials with AWS_PROFILE or --profile; nothing was changed",
         )
     partition = identity["Arn"].split(":")[1]
-    return Aws(session, identity["Account"], found, partition, identity["Arn"])
+    emulated = urlsplit(sts.meta.endpoint_url).hostname in ("localhost", "127.0.0.1", "::1")
+    return Aws(session, identity["Account"], found, partition, identity["Arn"], keeps_names_back=not emulated)
 
 
 def _explained(error: exceptions.ClientError | exceptions.BotoCoreError) -> IotpipeError:

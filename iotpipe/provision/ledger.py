@@ -17,7 +17,7 @@ from iotpipe.provision.run import timestamp
 
 FORMAT = 1
 COOL_DOWN = 60
-"""Seconds after which AWS lets every kind of name be used again; older deletions are forgotten."""
+"""Seconds after which AWS lets every kind of name be used again; older deletions need no noting."""
 
 _KEYS = {"format", "environment", "account", "region", "protected", "resources", "deleted"}
 
@@ -159,14 +159,13 @@ class Ledger:
             version = self._changed()
         self._flush(version)
 
-    def forget(self, addresses: Iterable[str], *, deleted: bool) -> None:
-        """Drop rows; `deleted` notes when, for the services that keep a name back for a while."""
+    def forget(self, addresses: Iterable[str], kept_back: Iterable[str] = ()) -> None:
+        """Drop rows, and note when those were deleted whose names AWS keeps back for a while."""
         with self._changes:
             for address in addresses:
                 self.rows.pop(address, None)
                 self._texts.pop(address, None)
-                if deleted:
-                    self.deleted[address] = timestamp(self._now())
+            self.deleted.update(dict.fromkeys(kept_back, timestamp(self._now())))
             version = self._changed()
         self._flush(version)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Resource:
     """Belongs to the account, not to one environment: `down` always leaves it."""
     finishes: ClassVar[bool] = False
     """Its deletion is only sure when everything else is gone: `finish` is called then."""
+    cool_down: ClassVar[int] = 0
+    """Seconds for which AWS keeps the name of a deleted one back."""
     inside: ClassVar[str] = ""
     """The field with the resource that this one is part of: AWS deletes both together."""
 
@@ -115,8 +117,9 @@ def _resources_in(value: Any) -> Iterator[Resource]:
     if isinstance(value, Resource):
         yield value
     elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _resources_in(each)
+        yield from _resources_in(value.values())
+    elif is_dataclass(value):
+        yield from _resources_in([getattr(value, each.name) for each in fields(value)])
     elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
         for each in value:
             yield from _resources_in(each)

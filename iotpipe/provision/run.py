@@ -198,6 +198,11 @@ class Run:
         )
 
 
-def timestamp(seconds: float) -> str:
+def timestamp(time: float) -> str:
     """A time as the ledger writes it: ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def seconds(text: str) -> float:
+    """The time that `timestamp` wrote."""
+    return datetime.fromisoformat(text).timestamp()

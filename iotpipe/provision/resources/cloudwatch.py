@@ -83,11 +83,7 @@ class Alarm(Resource):
         # A put replaces the whole alarm but leaves the tags of an existing one alone.
         if any(desired[key] != observed.get(key) for key in desired if key != "Tags"):
             cloudwatch.put_metric_alarm(AlarmName=self.name, **_as_request(desired))
-        changed, removed = tag_changes(desired, observed)
-        if changed:
-            cloudwatch.tag_resource(ResourceARN=self.arn(run), Tags=tag_list(changed))
-        if removed:
-            cloudwatch.untag_resource(ResourceARN=self.arn(run), TagKeys=removed)
+        _retag(run, self.arn(run), desired, observed)
         return {}
 
     @classmethod
@@ -95,7 +91,7 @@ class Alarm(Resource):
         cloudwatch = run.client("cloudwatch")
         try:
             cloudwatch.delete_alarms(AlarmNames=[recorded.name])
-        except cloudwatch.exceptions.ResourceNotFound:
+        except _not_found(cloudwatch):
             return
 
     @classmethod
@@ -128,6 +124,12 @@ def _dimensions(metric: Metric) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in sorted(metric.dimensions.items())]
 
 
+def _not_found(cloudwatch: Any) -> tuple[type[Exception], ...]:
+    """CloudWatch has one code, ResourceNotFound, for several errors: which class botocore raises is by chance."""
+    errors = cloudwatch.exceptions
+    return (errors.ResourceNotFound, errors.ResourceNotFoundException, errors.DashboardNotFoundError)
+
+
 def _as_request(desired: Properties) -> Properties:
     return {key: value for key, value in desired.items() if key != "Tags"}
 
@@ -155,6 +157,19 @@ def _tags(run: Run, arn: str) -> dict[str, str]:
     return tag_dict(run.client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"])
 
 
+def _retag(run: Run, arn: str, desired: Properties, observed: Properties) -> None:
+    changed, removed = tag_changes(desired, observed)
+    if changed:
+        run.client("cloudwatch").tag_resource(ResourceARN=arn, Tags=tag_list(changed))
+    if removed:
+        run.client("cloudwatch").untag_resource(ResourceARN=arn, TagKeys=removed)
+
+
+def _dashboard_arn(run: Run, name: str) -> str:
+    # Dashboards belong to no region.
+    return f"arn:{run.aws.partition}:cloudwatch::{run.aws.account}:dashboard/{name}"
+
+
 def _alarm_arn(run: Run, name: str) -> str:
     return run.aws.arn("cloudwatch", f"alarm:{name}")
 
@@ -168,31 +183,48 @@ class Dashboard(Resource):
     widgets: Sequence[tuple[str, Sequence[Metric]]]
 
     def desired(self, run: Run) -> Properties:
-        return {"DashboardBody": {"widgets": [self._widget(run, n) for n in range(len(self.widgets))]}}
+        widgets = [self._widget(run, number) for number in range(len(self.widgets))]
+        return {"DashboardBody": {"widgets": widgets}, "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
         cloudwatch = run.client("cloudwatch")
         try:
             body = cloudwatch.get_dashboard(DashboardName=self.name)["DashboardBody"]
-        except cloudwatch.exceptions.DashboardNotFoundError:
+        except _not_found(cloudwatch):
             return None
-        return {"DashboardBody": json.loads(body)}
+        return {"DashboardBody": json.loads(body), "Tags": _tags(run, _dashboard_arn(run, self.name))}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         body = json.dumps(desired["DashboardBody"], sort_keys=True)
-        run.client("cloudwatch").put_dashboard(DashboardName=self.name, DashboardBody=body)
+        run.client("cloudwatch").put_dashboard(
+            DashboardName=self.name, DashboardBody=body, Tags=tag_list(desired["Tags"])
+        )
         return {}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
-        return self.create(run, desired)
+        cloudwatch = run.client("cloudwatch")
+        if desired["DashboardBody"] != observed["DashboardBody"]:
+            body = json.dumps(desired["DashboardBody"], sort_keys=True)
+            cloudwatch.put_dashboard(DashboardName=self.name, DashboardBody=body)
+        _retag(run, _dashboard_arn(run, self.name), desired, observed)
+        return {}
 
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
         cloudwatch = run.client("cloudwatch")
         try:
             cloudwatch.delete_dashboards(DashboardNames=[recorded.name])
-        except cloudwatch.exceptions.DashboardNotFoundError:
+        except _not_found(cloudwatch):
             return
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        cloudwatch = run.client("cloudwatch")
+        try:
+            cloudwatch.get_dashboard(DashboardName=recorded.name)
+        except _not_found(cloudwatch):
+            return None
+        return _tags(run, _dashboard_arn(run, recorded.name))
 
     def _widget(self, run: Run, number: int) -> dict[str, Any]:
         title, metrics = self.widgets[number]

@@ -15,6 +15,7 @@ class Queue(Resource):
     """A standard queue; times in seconds. What is received `max_receives` times in vain moves to `dead_letter`."""
 
     kind: ClassVar[str] = "queue"
+    cool_down: ClassVar[int] = 60
 
     retention: int
     visibility_timeout: int = 30

@@ -16,6 +16,8 @@ from iotpipe.provision.run import Run
 class _Named(Resource):
     """What the kinds of parameters have in common. `name` is the parameter's path."""
 
+    cool_down: ClassVar[int] = 30
+
     def arn(self, run: Run) -> str:
         return run.aws.arn("ssm", f"parameter{self.name}")
 

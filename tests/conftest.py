@@ -1,0 +1,32 @@
+"""What every test finds: credentials that are nobody's, no network but loopback, and a moto without its gaps."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+for name in [name for name in os.environ if name.startswith(("AWS_", "IOTPIPE_"))]:
+    del os.environ[name]
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_EC2_METADATA_DISABLED="true",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+)
+
+from moto_gaps import close_gaps  # noqa: E402 - moto reads the environment when it is imported
+
+close_gaps()
+
+
+@pytest.fixture
+def config_dir() -> Path:
+    """The configurations that the repository ships."""
+    return Path(__file__).parents[1] / "config"

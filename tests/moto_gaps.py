@@ -1,0 +1,116 @@
+"""Where moto 5.2.5 forgets what AWS keeps, and the least that makes it remember. One entry per gap, with its reason.
+
+What is not patched here and differs from AWS all the same is a scripted fault in the test that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import unquote
+
+from moto.apigateway.responses import APIGatewayResponse
+from moto.awslambda.models import LambdaFunction
+from moto.cloudwatch.models import CloudWatchBackend
+from moto.cloudwatch.responses import CloudWatchResponse
+
+_create = LambdaFunction.__init__
+_configuration = LambdaFunction.get_configuration
+_update = LambdaFunction.update_configuration
+_stage_tags = {name: getattr(APIGatewayResponse, name) for name in ("get_tags", "tag_resource", "untag_resource")}
+_put_dashboard = CloudWatchResponse.put_dashboard
+
+
+def create_function(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+    """DeadLetterConfig is never stored."""
+    self.dead_letter_config = spec.get("DeadLetterConfig") or {}
+    _create(self, account_id, spec, *args, **kwargs)
+
+
+def function_configuration(self: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """DeadLetterConfig is never answered."""
+    found = _configuration(self, *args, **kwargs)
+    return found | ({"DeadLetterConfig": self.dead_letter_config} if self.dead_letter_config.get("TargetArn") else {})
+
+
+def update_function(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
+    """UpdateFunctionConfiguration ignores TracingConfig and DeadLetterConfig."""
+    self.tracing_config = config_updates.get("TracingConfig", self.tracing_config)
+    self.dead_letter_config = config_updates.get("DeadLetterConfig", self.dead_letter_config)
+    return _update(self, config_updates)
+
+
+def _api_of(response: Any) -> Any:
+    """The REST API whose tags are asked for, unless it is a stage's: those moto knows."""
+    parts = unquote(response.path.split("/tags/")[1]).split("/")
+    return None if "stages" in parts else response.backend.get_rest_api(parts[-1])
+
+
+def get_tags(self: Any) -> str:
+    """GetTags of a REST API is 404."""
+    api = _api_of(self)
+    return json.dumps({"tags": api.tags or {}}) if api else _stage_tags["get_tags"](self)
+
+
+def tag_resource(self: Any) -> str:
+    """TagResource of a REST API is 404."""
+    api = _api_of(self)
+    if api is None:
+        return _stage_tags["tag_resource"](self)
+    api.tags = {**(api.tags or {}), **self._get_param("tags")}
+    return "{}"
+
+
+def untag_resource(self: Any) -> str:
+    """UntagResource of a REST API is 404."""
+    api = _api_of(self)
+    if api is None:
+        return _stage_tags["untag_resource"](self)
+    removed = self.querystring.get("tagKeys", [])
+    api.tags = {key: value for key, value in (api.tags or {}).items() if key not in removed}
+    return "{}"
+
+
+def _dashboard_arn(backend: Any, name: str) -> str:
+    return f"arn:aws:cloudwatch::{backend.account_id}:dashboard/{name}"
+
+
+def put_dashboard(self: Any) -> Any:
+    """PutDashboard drops its tags; AWS takes them for a new dashboard and ignores them for an existing one."""
+    backend, name = self.cloudwatch_backend, self._get_param("DashboardName")
+    new = name not in backend.dashboards
+    result = _put_dashboard(self)
+    if new:
+        backend.tagger.delete_all_tags_for_resource(_dashboard_arn(backend, name))
+        backend.tagger.tag_resource(_dashboard_arn(backend, name), self._get_param("Tags", []))
+    return result
+
+
+_tag_alarm, _untag_alarm = CloudWatchBackend.tag_resource, CloudWatchBackend.untag_resource
+
+
+def tag_dashboard(self: Any, arn: str, tags: dict[str, str]) -> None:
+    """TagResource knows no dashboards."""
+    if ":dashboard/" in arn:
+        self.tagger.tag_resource(arn, self.tagger.convert_dict_to_tags_input(tags))
+    else:
+        _tag_alarm(self, arn, tags)
+
+
+_PATCHES = (
+    (LambdaFunction, "__init__", create_function),
+    (LambdaFunction, "get_configuration", function_configuration),
+    (LambdaFunction, "update_configuration", update_function),
+    (APIGatewayResponse, "get_tags", get_tags),
+    (APIGatewayResponse, "tag_resource", tag_resource),
+    (APIGatewayResponse, "untag_resource", untag_resource),
+    (CloudWatchResponse, "put_dashboard", put_dashboard),
+    (CloudWatchBackend, "tag_resource", tag_dashboard),
+)
+
+
+def close_gaps() -> None:
+    """Make this process's moto remember what it would forget."""
+    for owner, name, replacement in _PATCHES:
+        patch.object(owner, name, replacement).start()
