@@ -12,7 +12,7 @@ from decimal import Decimal, DecimalException
 from typing import Any
 
 from iotpipe.handlers import identifiers, moments
-from iotpipe.handlers.web import Request, detail, invalid
+from iotpipe.handlers.web import Request, detail, invalid, quoted
 
 PARAMETERS = ("device_id", "table", "event_date", "from", "to", "limit", "order", "next_token")
 CHOICES = {"table": ("processed", "raw"), "order": ("asc", "desc")}
@@ -65,8 +65,8 @@ def _names(request: Request) -> Details:
     """An unknown name is refused: with a mistyped `from` the answer would silently be another."""
     foreign = [name for name in request.parameters if name not in PARAMETERS]
     repeated = [name for name, values in request.parameters.items() if len(values) > 1]
-    wrong = [detail(ascii(name)[1:65], "unknown", "not a parameter") for name in foreign]
-    return wrong + [detail(ascii(name)[1:65], "repeated", "given more than once") for name in repeated]
+    wrong = [detail(quoted(name), "unknown", "not a parameter") for name in foreign]
+    return wrong + [detail(quoted(name), "repeated", "given more than once") for name in repeated]
 
 
 def _device(given: dict[str, str]) -> Details:

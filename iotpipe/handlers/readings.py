@@ -11,7 +11,7 @@ from typing import Any
 from iotpipe.handlers import attributes, clock, identifiers, moments, parsing
 from iotpipe.handlers.attributes import Attribute
 from iotpipe.handlers.settings import Settings
-from iotpipe.handlers.web import Request, detail, invalid
+from iotpipe.handlers.web import Request, detail, invalid, quoted
 
 MAIN_METRICS = ("temperature", "humidity", "pressure")
 MOST_METRICS = 100
@@ -103,7 +103,7 @@ def _candidates(document: Any, settings: Settings) -> tuple[list[Any], bool]:
 
 def _foreign(members: dict[str, Any], own: set[str], what: str) -> list[Problem]:
     """Unknown fields are refused: what is not understood would be lost, and a mistyped name is not noticed."""
-    return [(ascii(name)[1:65], "unknown", f"not a field of {what}") for name in members if name not in own]
+    return [(quoted(name), "unknown", f"not a field of {what}") for name in members if name not in own]
 
 
 def examine(candidate: Any, settings: Settings, now: int, timed: bool) -> Reading | list[Problem]:

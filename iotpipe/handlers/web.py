@@ -40,6 +40,11 @@ def detail(field: str, code: str, message: str, index: int | None = None) -> dic
     return {**where, "field": field, "code": code, "message": message}
 
 
+def quoted(name: str) -> str:
+    """A name of the client's own choosing as it may stand in an answer: short, and ASCII whatever it is made of."""
+    return name.encode("ascii", "backslashreplace").decode()[:64]
+
+
 @dataclass(frozen=True)
 class Request:
     """A proxy event as far as the routes need it; header names in lower case."""

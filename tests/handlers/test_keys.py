@@ -1,0 +1,112 @@
+"""Nothing is overwritten: which readings share a row, and which never do."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from handlers_world import NOON, World, answered, reading
+
+
+def stored(world: World) -> tuple[int, int]:
+    return len(world.rows(world.raw)), len(world.rows(world.processed))
+
+
+def test_different_readings_of_one_device_in_one_millisecond_are_all_kept(world: World) -> None:
+    same_time = [reading(sensor_data={"temperature": index}) for index in range(200)]
+    assert answered(world.ingest(same_time))["accepted"] == 200
+    world.deliver()
+    assert stored(world) == (200, 200)
+    found = answered(world.query(device_id="sensor-001", limit=1000))["items"]
+    assert {item["temperature"] for item in found} == set(range(200))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reading_id": "a"},
+        {"timestamp": NOON - 60_000 + Decimal("0.5")},
+        {"device_id": "sensor-002"},
+        {"sensor_data": {}},
+        {"sensor_data": {"a": 1, "b": 2}},
+        {"sensor_data": {"a": 1, "c": 2}},
+        {"sensor_data": {"a": [1, 2]}},
+        {"sensor_data": {"a": [12]}},
+        {"sensor_data": {"a": "1"}},
+        {"sensor_data": {"a": None}},
+        {"sensor_data": {"a": False}},
+        {"sensor_data": {"a": 0}},
+        {"sensor_data": {"a": ""}},
+    ],
+)
+def test_a_reading_that_differs_in_anything_is_another_row(world: World, change: dict[str, Any]) -> None:
+    first = reading(sensor_data={"a": 1})
+    other = json.loads(json.dumps(first | change, default=float))
+    assert answered(world.ingest([first, other]))["accepted"] == 2
+    world.deliver()
+    assert stored(world) == (2, 2)
+
+
+def test_the_same_reading_ten_times_is_one_row(world: World) -> None:
+    for _ in range(5):
+        assert world.ingest(reading())["statusCode"] == 200
+    answer = answered(world.ingest([reading()] * 5))
+    assert (answer["accepted"], answer["duplicates"], answer["failed"]) == (1, 4, 0)
+    assert [result["status"] for result in answer["results"]] == ["accepted"] + ["duplicate"] * 4
+    world.deliver()
+    assert stored(world) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"sensor_data":{"t":25.5,"h":60},"timestamp":1795348740000,"device_id":"d"}',
+        '{"device_id":"d","timestamp":1795348740000.0,"sensor_data":{"h":6e1,"t":25.50}}',
+        '{"device_id":"d","timestamp":"2026-11-22T11:59:00Z","sensor_data":{"h":60.0,"t":2.55E+1}}',
+        '{"device_id":"d","timestamp":"2026-11-22T12:59:00.000+01:00","sensor_data":{"h":60,"\\u0074":25.5}}',
+    ],
+)
+def test_the_same_reading_written_otherwise_is_the_same_row(world: World, written: str) -> None:
+    world.ingest('{"device_id":"d","timestamp":1795348740000,"sensor_data":{"h":60,"t":25.5}}')
+    assert world.ingest(written)["statusCode"] == 200
+    world.deliver()
+    assert stored(world) == (1, 1)
+
+
+def test_zero_and_minus_zero_are_the_same_number(world: World) -> None:
+    world.ingest(reading(sensor_data={"t": 0}))
+    world.ingest(reading(sensor_data={"t": -0.0}))
+    assert stored(world) == (1, 0)
+
+
+def test_a_message_delivered_twice_is_one_row_also_within_one_batch(world: World) -> None:
+    world.ingest(reading())
+    (message,) = world.receive(world.queue)
+    for _ in range(3):
+        world.put_message(message["Body"])
+    assert world.deliver() == [{"batchItemFailures": []}]
+    assert stored(world) == (1, 1)
+
+
+def test_process_and_the_queue_give_a_reading_the_same_row(world: World) -> None:
+    world.ingest([reading(index) for index in range(3)])
+    world.process([reading(index) for index in range(3)])
+    world.deliver()
+    assert stored(world) == (3, 3)
+
+
+def test_the_raw_key_is_the_millisecond_with_a_fraction_so_that_ranges_are_numeric(world: World) -> None:
+    world.ingest([reading(index) for index in range(5)])
+    found = answered(world.query(device_id="sensor-001", table="raw"))["items"]
+    assert [int(item["timestamp"]) for item in found] == [NOON - 60_000 + index for index in range(5)]
+    assert all(item["timestamp"] % 1 > 0 for item in found)
+
+
+def test_both_tables_carry_the_same_hash(world: World) -> None:
+    world.ingest(reading())
+    world.deliver()
+    (raw,), (processed,) = world.rows(world.raw), world.rows(world.processed)
+    fraction = raw["timestamp"]["N"].partition(".")[2].ljust(18, "0")
+    assert processed["event_date"]["S"].endswith(f"#{fraction}")
