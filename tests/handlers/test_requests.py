@@ -1,0 +1,325 @@
+"""What clients send: accepted in every form it may have, refused with everything that is wrong with it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from handlers_world import NOON, Calls, World, answered, failure, reading, success
+
+DAY = 86_400_000
+WRITES = {"BatchWriteItem", "SendMessageBatch", "Publish"}
+REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+Wrong = list[tuple[int | None, str, str]]
+
+
+def wrongs(answer: dict[str, Any]) -> Wrong:
+    assert answer["statusCode"] == 400
+    error = answered(answer)["error"]
+    assert error["code"] == "validation_failed"
+    assert error["request_id"] == REQUEST_ID
+    assert all(one["message"] for one in error["details"])
+    return [(one.get("index"), one["field"], one["code"]) for one in error["details"]]
+
+
+def written(metrics: str = "{}", device: str = '"d"', more: str = "") -> str:
+    """A reading as text, so that it may be wrong in ways that no JSON writer would be."""
+    return f'{{"device_id": {device}, "timestamp": {NOON}, "sensor_data": {metrics}{more}}}'
+
+
+def nested(levels: int) -> str:
+    """Metrics that are `levels` deep, the object included."""
+    return '{"a": ' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [reading()],
+        {"readings": [reading()]},
+        [reading(index) for index in range(500)],
+        reading(device_id="A-z_0.9:/#-"),
+        reading(device_id="x" * 128),
+        reading(reading_id="urn:a/b#1"),
+        reading(timestamp=NOON - 365 * DAY),
+        reading(timestamp=NOON + 600_000),
+        reading(sensor_data={f"m{index}": index for index in range(100)}),
+        reading(sensor_data={"n" * 255: 1}),
+        reading(sensor_data={"text": "x" * 249_980}),
+        written(nested(15)),
+        f"[{written(nested(14))}]",
+        f'{{"readings": [{written(nested(13))}]}}',
+        f"\n\t {written()} \r\n",
+    ],
+    ids=lambda body: str(body)[:30],
+)
+def test_what_is_allowed_is_accepted_up_to_its_limits(world: World, calls: Calls, body: Any) -> None:
+    for answer in (world.ingest(body), world.process(body)):
+        assert answer["statusCode"] == 200, answer["body"]
+    assert calls.of("BatchWriteItem")
+    assert calls.of("SendMessageBatch")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ('{"device_id"', (None, "body", "json")),
+        ("'single'", (None, "body", "json")),
+        ("{} {}", (None, "body", "json")),
+        ("\ufeff{}", (None, "body", "json")),
+        (written('{"a": NaN}'), (None, "body", "number")),
+        (written('{"a": -Infinity}'), (None, "body", "number")),
+        (written('{"a": 1E126}'), (None, "body", "number")),
+        (written('{"a": 1E-131}'), (None, "body", "number")),
+        (written('{"a": 1.5E-130}'), (None, "body", "number")),
+        (written(f'{{"a": {"1" * 39}}}'), (None, "body", "number")),
+        (written(f'{{"a": 0.{"1" * 39}}}'), (None, "body", "number")),
+        (written(f'{{"a": {"1" * 100_000}}}'), (None, "body", "number")),
+        (written('{"a": 1e999999999999999999}'), (None, "body", "number")),
+        (written('{"a": 1, "a": 1}'), (None, "body", "duplicate_key")),
+        (written(more=', "device_id": "other"'), (None, "body", "duplicate_key")),
+        (written('{"a": "\\ud800"}'), (None, "body", "surrogate")),
+        (written('{"a": {"\\udfff": 1}}'), (None, "body", "surrogate")),
+        (written('{"a": "\ud83d"}'), (None, "body", "surrogate")),
+        (written(nested(16)), (None, "body", "nesting")),
+        (written(nested(50_000)), (None, "body", "nesting")),
+        ("[" * 100_000, (None, "body", "nesting")),
+        ('{"a":' * 100_000, (None, "body", "nesting")),
+        ("[]", (None, "readings", "count")),
+        ('{"readings": []}', (None, "readings", "count")),
+        ('{"readings": {}}', (None, "readings", "type")),
+        ('{"readings": null}', (None, "readings", "type")),
+        (f'{{"readings": [{written()}], "more": 1}}', (None, "more", "unknown")),
+        (f"[{','.join([written()] * 501)}]", (None, "readings", "count")),
+        ("null", (None, "reading", "type")),
+        ("[[]]", (0, "reading", "type")),
+        (written(device="17"), (None, "device_id", "type")),
+        (written(device="null"), (None, "device_id", "type")),
+        (written(device='""'), (None, "device_id", "format")),
+        (written(device='"a b"'), (None, "device_id", "format")),
+        (written(device='"é"'), (None, "device_id", "format")),
+        (written(device='"a\\n"'), (None, "device_id", "format")),
+        (written(device=f'"{"x" * 129}"'), (None, "device_id", "format")),
+        (written(more=', "reading_id": null'), (None, "reading_id", "type")),
+        (written(more=', "reading_id": ""'), (None, "reading_id", "format")),
+        (written(more=', "colour": "red"'), (None, "colour", "unknown")),
+        (written("null"), (None, "sensor_data", "type")),
+        (written("[]"), (None, "sensor_data", "type")),
+        (written('{"temperature": "25.5"}'), (None, "sensor_data.temperature", "type")),
+        (written('{"temperature": true}'), (None, "sensor_data.temperature", "type")),
+        (written('{"humidity": null}'), (None, "sensor_data.humidity", "type")),
+        (written('{"pressure": [1]}'), (None, "sensor_data.pressure", "type")),
+        (written('{"temperature": 6E125}'), (None, "sensor_data.temperature", "range")),
+        (written('{"": 1}'), (None, "sensor_data", "name")),
+        (written('{"a": [{"": 1}]}'), (None, "sensor_data", "name")),
+        (written(f'{{"{"n" * 256}": 1}}'), (None, "sensor_data", "name")),
+        (written(json.dumps({f"m{n}": 1 for n in range(101)})), (None, "sensor_data", "count")),
+        (written(f'{{"text": "{"x" * 250_000}"}}'), (None, "sensor_data", "size")),
+        (json.dumps(reading(timestamp="yesterday")), (None, "timestamp", "format")),
+        (json.dumps(reading(timestamp="2026-11-22T11:00:00")), (None, "timestamp", "format")),
+        (json.dumps(reading(timestamp="2026-02-30T11:00:00Z")), (None, "timestamp", "format")),
+        (json.dumps(reading(timestamp="2026-11-22T11:00:00+99:00")), (None, "timestamp", "format")),
+        (json.dumps(reading(timestamp=None)), (None, "timestamp", "type")),
+        (json.dumps(reading(timestamp=True)), (None, "timestamp", "type")),
+        (json.dumps(reading(timestamp=NOON // 1000)), (None, "timestamp", "range")),
+        (json.dumps(reading(timestamp=-1)), (None, "timestamp", "range")),
+        (json.dumps(reading(timestamp=NOON - 365 * DAY - 1)), (None, "timestamp", "range")),
+        (json.dumps(reading(timestamp=NOON + 600_001)), (None, "timestamp", "range")),
+        (json.dumps(reading(timestamp="0001-01-01T00:00:00+14:00")), (None, "timestamp", "range")),
+        (json.dumps(reading(timestamp="9999-12-31T23:59:59-14:00")), (None, "timestamp", "range")),
+        (written().replace(str(NOON), "1E125"), (None, "timestamp", "range")),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_is_wrong_is_named_and_nothing_is_stored(
+    world: World, calls: Calls, body: str, expected: tuple[int | None, str, str]
+) -> None:
+    assert wrongs(world.ingest(body)) == [expected]
+    assert wrongs(world.process(body)) == [expected]
+    assert not WRITES & set(calls.names())
+
+
+def test_a_batch_with_one_bad_reading_is_refused_whole_with_every_error(world: World, calls: Calls) -> None:
+    batch = [
+        reading(),
+        {"device_id": 5, "sensor_data": {"temperature": "warm", "humidity": None}, "colour": "red"},
+        reading(2),
+        {"reading_id": "r"},
+    ]
+    expected = [
+        (1, "colour", "unknown"),
+        (1, "device_id", "type"),
+        (1, "sensor_data.temperature", "type"),
+        (1, "sensor_data.humidity", "type"),
+        (3, "device_id", "required"),
+        (3, "timestamp", "required"),
+        (3, "sensor_data", "required"),
+    ]
+    assert wrongs(world.ingest(batch)) == expected
+    assert wrongs(world.ingest({"readings": batch})) == expected
+    assert not WRITES & set(calls.names())
+
+
+def test_process_needs_a_timestamp_and_ingest_only_with_a_reading_id(world: World) -> None:
+    untimed = {"device_id": "d", "sensor_data": {}}
+    assert world.ingest(untimed)["statusCode"] == 200
+    assert wrongs(world.process(untimed)) == [(None, "timestamp", "required")]
+    assert wrongs(world.ingest(untimed | {"reading_id": "r"})) == [(None, "timestamp", "required")]
+
+
+def test_the_list_of_errors_is_cut_before_the_answer_is_too_long_for_lambda(world: World) -> None:
+    fields = {f"field-{index}-" + "ü" * 80: 1 for index in range(20_000)}
+    answer = world.ingest(reading(**fields))
+    assert len(wrongs(answer)) == 1000
+    assert answered(answer)["error"]["omitted"] == 19_000
+    assert len(json.dumps(answer)) < 1_000_000
+
+
+def encoded(text: str | bytes) -> str:
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+def test_a_base64_body_is_decoded(world: World) -> None:
+    body = json.dumps(reading(sensor_data={"Größe": 1}), ensure_ascii=False)
+    assert world.ingest(encoded(body), isBase64Encoded=True)["statusCode"] == 200
+    assert world.process(encoded(body), isBase64Encoded=True)["statusCode"] == 200
+    (row,) = world.rows(world.raw)
+    assert row["sensor_data"] == {"M": {"Größe": {"N": "1"}}}
+
+
+@pytest.mark.parametrize(
+    "body", ["%%%", "e30", encoded(b"\xff\xfe"), encoded(b'{"device_id": "\xed\xa0\x80"}'), "ünïcode", "{}"]
+)
+def test_a_body_that_is_no_base64_of_text_is_refused(world: World, body: str) -> None:
+    assert wrongs(world.ingest(body, isBase64Encoded=True)) == [(None, "body", "base64")]
+
+
+def test_the_largest_reading_fits_a_row_and_a_message(world: World, calls: Calls) -> None:
+    """The worst that 250,000 bytes of JSON can become: a list of digits, or text that JSON has to escape."""
+    digits = json.dumps(reading(sensor_data={"list": [1] * 124_990}), separators=(",", ":"))
+    text = json.dumps(reading(sensor_data={"text": "\x01" * 41_660}))
+    assert world.ingest(digits)["statusCode"] == 200
+    assert world.ingest(text)["statusCode"] == 200
+    assert max(len(message) for message in world.bodies(world.queue)) < 262_144
+    assert world.process(digits)["statusCode"] == 200
+    assert world.process(text)["statusCode"] == 200
+
+
+def test_calls_stay_within_the_limits_of_count_and_bytes(world: World, calls: Calls) -> None:
+    calls.answer("BatchWriteItem", lambda _: success())
+    calls.answer("SendMessageBatch", lambda _: success())
+    small = [reading(index) for index in range(60)]
+    large = [reading(100 + index, sensor_data={"text": "x" * 240_000}) for index in range(24)]
+    assert world.ingest(small)["statusCode"] == 200
+    assert [len(one["RequestItems"][world.raw]) for one in calls.of("BatchWriteItem")] == [25, 25, 10]
+    assert [len(one["Entries"]) for one in calls.of("SendMessageBatch")] == [10] * 6
+    assert world.ingest(large)["statusCode"] == 200
+    for request in calls.of("SendMessageBatch"):
+        assert sum(len(entry["MessageBody"]) + 200 for entry in request["Entries"]) <= 262_144
+    # Of all JSON a list of digits grows most on its way to DynamoDB: even of those, 16 MB must hold what text filled.
+    fullest = max(len(json.dumps(request)) for request in calls.of("BatchWriteItem"))
+    assert world.ingest(reading(sensor_data={"list": [1] * 10_000}))["statusCode"] == 200
+    growth = len(json.dumps(calls.of("BatchWriteItem")[-1])) / 20_000
+    assert fullest * growth < 16 * 1024 * 1024
+
+
+def test_a_permanent_refusal_of_the_queue_is_not_tried_again(world: World, calls: Calls) -> None:
+    refused = [{"Id": "0", "SenderFault": True, "Code": "InvalidMessageContents"}]
+    calls.answer("SendMessageBatch", lambda _: success(Failed=refused))
+    answer = world.ingest([reading(0), reading(1)])
+    assert answer["statusCode"] == 503
+    results = answered(answer)["results"]
+    assert [one["status"] for one in results] == ["failed", "accepted"]
+    assert results[0]["reason"] == "InvalidMessageContents"
+    assert len(calls.of("SendMessageBatch")) == 1
+
+
+def test_unprocessed_items_and_failed_entries_are_sent_again_alone(world: World, calls: Calls) -> None:
+    def first_only(request: dict[str, Any]) -> Any:
+        calls.let_through("BatchWriteItem")
+        return success(UnprocessedItems={world.raw: request["RequestItems"][world.raw][1:]})
+
+    def last_fails(request: dict[str, Any]) -> Any:
+        calls.let_through("SendMessageBatch")
+        return success(Failed=[{"Id": "2", "SenderFault": False, "Code": "InternalError"}])
+
+    calls.answer("BatchWriteItem", first_only)
+    calls.answer("SendMessageBatch", last_fails)
+    assert answered(world.ingest([reading(index) for index in range(3)]))["accepted"] == 3
+    assert [len(one["RequestItems"][world.raw]) for one in calls.of("BatchWriteItem")] == [3, 2]
+    assert [len(one["Entries"]) for one in calls.of("SendMessageBatch")] == [3, 1]
+    assert world.clock.slept
+
+
+def test_what_is_not_stored_is_not_queued(world: World, calls: Calls) -> None:
+    calls.answer("BatchWriteItem", lambda _: failure("ProvisionedThroughputExceededException"))
+    answer = world.ingest([reading(0), reading(1)])
+    assert answer["statusCode"] == 503
+    assert answer["headers"]["Retry-After"].isdigit()
+    body = answered(answer)
+    assert (body["accepted"], body["duplicates"], body["failed"]) == (0, 0, 2)
+    assert body["results"][1] == {
+        "index": 1,
+        "device_id": "sensor-001",
+        "timestamp": NOON - 59_999,
+        "status": "failed",
+        "reason": "ProvisionedThroughputExceededException",
+    }
+    assert "SendMessageBatch" not in calls.names()
+
+
+def test_retries_end_with_the_time_that_api_gateway_waits(world: World, calls: Calls) -> None:
+    def slow_refusal(_: Any) -> Any:
+        world.clock.pass_(3)
+        return failure("ThrottlingException")
+
+    calls.answer("BatchWriteItem", slow_refusal)
+    begun = world.clock.elapsed()
+    assert world.ingest([reading(index) for index in range(500)])["statusCode"] == 503
+    assert world.clock.elapsed() - begun < 29
+    assert answered(world.ingest(reading()))["failed"] == 1
+
+
+def test_a_reading_dynamodb_refuses_does_not_take_its_neighbours_along(world: World, calls: Calls) -> None:
+    def refuse_the_second(request: dict[str, Any]) -> Any:
+        items = [one["PutRequest"]["Item"] for one in request["RequestItems"][world.processed]]
+        return failure("ValidationException") if any(item["temperature"] == {"N": "1"} for item in items) else None
+
+    calls.answer("BatchWriteItem", refuse_the_second)
+    answer = world.process([reading(index, sensor_data={"temperature": index}) for index in range(3)])
+    assert answer["statusCode"] == 503
+    assert [one["status"] for one in answered(answer)["results"]] == ["processed", "failed", "processed"]
+    assert len(world.rows(world.processed)) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"X-Correlation-Id": "job-17"}, "job-17"),
+        ({"x-correlation-id": "job-17"}, "job-17"),
+        ({"X-CORRELATION-ID": "job-17"}, "job-17"),
+        ({"X-Correlation-Id": 'x", "level": "forged'}, REQUEST_ID),
+        ({"X-Correlation-Id": "a\nb"}, REQUEST_ID),
+        ({"X-Correlation-Id": "x" * 129}, REQUEST_ID),
+        ({"X-Correlation-Id": ""}, REQUEST_ID),
+        (None, REQUEST_ID),
+    ],
+)
+def test_the_correlation_id_travels_to_the_processor_if_it_is_harmless(
+    world: World, capsys: pytest.CaptureFixture[str], headers: dict[str, str] | None, expected: str
+) -> None:
+    answer = world.ingest(reading(), headers=headers, multiValueHeaders=None)
+    assert answer["headers"]["X-Correlation-Id"] == expected
+    world.deliver()
+    ingested, processed = map(json.loads, capsys.readouterr().out.splitlines())
+    assert ingested["correlation_id"] == expected
+    assert processed["correlation_ids"] == [expected]
+
+
+def test_headers_may_also_come_as_lists(world: World) -> None:
+    several = {"X-Correlation-ID": ["first", "second"]}
+    answer = world.ingest(reading(), headers=None, multiValueHeaders=several)
+    assert answer["headers"]["X-Correlation-Id"] == "second"
