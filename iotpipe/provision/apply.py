@@ -131,6 +131,14 @@ def _assert_known(resource: Resource, desired: Properties) -> None:
 # Taking down
 
 
+def recover(resources: Sequence[Resource], run: Run, ledger: Ledger) -> None:
+    """Record again what AWS has of ours, after a plan has read it: for taking down when the ledger is lost."""
+    for resource in resources:
+        observed = run.look(resource)
+        if observed is not None and not refusal_to_touch(resource, run, None, observed, adopt=False):
+            ledger.record(_row(resource, "ready", resource.desired(run) | _assigned(resource, observed)))
+
+
 def down(run: Run, ledger: Ledger, *, delete_data: bool, parallel: int = PARALLEL) -> list[str]:
     """Delete what the ledger records, in reverse order, and answer with the addresses that were kept.
 

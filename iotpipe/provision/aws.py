@@ -14,7 +14,6 @@ from botocore.config import Config
 from iotpipe.errors import CredentialsError, IotpipeError, UsageError
 from iotpipe.provision.retries import EXPIRED, code_and_message
 
-_DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
 _LOGIN = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
 
 # Trying again is decided per resource, after reading what AWS has (see retries): botocore's own second try of a
@@ -35,7 +34,6 @@ class Aws:
     session: boto3.Session
     account: str
     region: str
-    partition: str
     caller: str
     keeps_names_back: bool = True
     """AWS does for a while after a deletion; what answers on this machine instead of AWS does not."""
@@ -61,9 +59,23 @@ class Aws:
     def role_arn(self, name: str) -> str:
         return f"arn:{self.partition}:iam::{self.account}:role/{name}"
 
+    @property
+    def partition(self) -> str:
+        return partition(self.region)
+
     def host(self, prefix: str) -> str:
-        """A host name of a service's endpoint in this region and partition."""
-        return f"{prefix}.{self.region}.{_DNS_SUFFIXES.get(self.partition, 'amazonaws.com')}"
+        """A host name of a service's endpoint in this region."""
+        return host(prefix, self.region)
+
+
+def partition(region: str) -> str:
+    """The partition that a region belongs to: aws, aws-cn or aws-us-gov."""
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
+
+
+def host(prefix: str, region: str) -> str:
+    """A host name of a service's endpoint in the region."""
+    return f"{prefix}.{region}.amazonaws.com" + (".cn" if partition(region) == "aws-cn" else "")
 
 
 def connect(profile: str | None, region: str | None, account: str | None) -> Aws:
@@ -86,9 +98,8 @@ def connect(profile: str | None, region: str | None, account: str | None) -> Aws
             f"the credentials belong to account {identity['Account']}, the configuration names {account}",
             "Choose other credentials with AWS_PROFILE or --profile; nothing was changed",
         )
-    partition = identity["Arn"].split(":")[1]
     emulated = urlsplit(sts.meta.endpoint_url).hostname in ("localhost", "127.0.0.1", "::1")
-    return Aws(session, identity["Account"], found, partition, identity["Arn"], keeps_names_back=not emulated)
+    return Aws(session, identity["Account"], found, identity["Arn"], keeps_names_back=not emulated)
 
 
 def _explained(error: exceptions.ClientError | exceptions.BotoCoreError) -> IotpipeError:

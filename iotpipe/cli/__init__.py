@@ -1,0 +1,54 @@
+"""The command line: parses, calls, renders. Imports neither boto3 nor pydantic until a command needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from iotpipe.cli import commands, options
+from iotpipe.errors import IotpipeError
+from iotpipe.terminals import colours
+
+__all__ = ["main"]
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example:  iotpipe up --env prod",
+)
+@click.version_option(package_name="iotpipe", message="%(version)s")
+@options.everywhere
+def iotpipe() -> None:
+    """Bring a complete serverless IoT data pipeline up on AWS, and take it down again."""
+
+
+for command in commands.ALL:
+    iotpipe.add_command(command)
+
+
+def main() -> None:
+    """The `iotpipe` command. Exits 0 done, 1 failed, 2 usage or configuration, 3 changes pending, 130 interrupted."""
+    try:
+        code = iotpipe.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing is running any more", err=True)
+        code = 130
+    except IotpipeError as error:
+        _report(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as in `iotpipe plan | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: IotpipeError) -> None:
+    click.echo(f"{click.style('error', fg='red')}: {error.message}", err=True, color=colours(sys.stderr))
+    if error.hint:
+        click.echo(f"{error.hint}.", err=True)

@@ -1,0 +1,199 @@
+"""The commands, each a few lines: open a session, call, render."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.options import Settings
+from iotpipe.errors import RefusedError, UsageError
+from iotpipe.terminals import terminal
+
+
+@click.command(epilog="Example:  iotpipe init && $EDITOR config/dev.yaml")
+@options.of_environment
+def init(settings: Settings) -> None:
+    """Write starter configurations, never over files that are there."""
+    from iotpipe.configuration import starter_files
+
+    settings.config_dir.mkdir(parents=True, exist_ok=True)
+    for name, text in starter_files().items():
+        path = settings.config_dir / name
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            click.echo(f"kept   {path}", err=True)
+        else:
+            click.echo(f"wrote  {path}", err=True)
+
+
+@click.command(epilog="Example:  iotpipe validate --env prod")
+@options.of_environment
+@options.as_json
+def validate(settings: Settings, as_json: bool) -> int:
+    """Check a configuration without AWS: every problem at once."""
+    from iotpipe import rendering
+    from iotpipe.configuration import load
+    from iotpipe.errors import ConfigurationError
+
+    name = settings.environment
+    try:
+        load(name, settings.config_dir)
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        rendering.answer(rendering.problems(name, error.problems))
+        return error.exit_code
+    if as_json:
+        rendering.answer(rendering.problems(name, ()))
+    else:
+        click.echo(f"{name}: the configuration is valid")
+    return 0
+
+
+@click.command(epilog="Example:  iotpipe plan --env prod --exit-code")
+@options.on_aws
+@click.option("--exit-code", is_flag=True, help="Exit with 3 if there are changes or drift.")
+@click.option("--adopt", is_flag=True, help="Plan to take over what bears our names but not our tags.")
+@options.as_json
+def plan(settings: Settings, exit_code: bool, adopt: bool, as_json: bool) -> int:
+    """Show what `up` would do, property by property, and what somebody else changed."""
+    from iotpipe import rendering
+    from iotpipe.cli.session import open_session
+    from iotpipe.provision import plan as planning
+
+    with rendering.progress() as tell:
+        session = open_session(settings, "plan", tell)
+        resources, _ = session.declared()
+        steps = planning.plan(resources, session.run, session.rows(), adopt)
+    if as_json:
+        rendering.answer(rendering.plan_data(session.name, session.aws, steps))
+    else:
+        rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stdout)
+    steps.check()
+    return 3 if exit_code and steps.pending else 0
+
+
+@click.command(epilog="Example:  iotpipe up --env dev")
+@options.on_aws
+@click.option("--adopt", is_flag=True, help="Take over what bears our names but not our tags.")
+@options.assume_yes
+@options.parallel
+@options.as_json
+def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool) -> None:
+    """Create or update every resource; asks only before it deletes something."""
+    from iotpipe import rendering
+    from iotpipe.cli.session import open_session, stoppable
+    from iotpipe.outputs import outputs
+    from iotpipe.provision import apply
+    from iotpipe.provision import plan as planning
+
+    with rendering.progress() as tell:
+        session = open_session(settings, "up", tell)
+        assert session.env is not None
+        with session.writing() as ledger, stoppable(session.stop):
+            resources, built = session.declared()
+            steps = planning.plan(resources, session.run, ledger.rows, adopt)
+            rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stderr)
+            steps.check()
+            if steps.deletions:
+                _confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are no longer declared?")
+            session.make_ready(built, steps)
+            ledger.protect(session.env.protect)
+            apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopt)
+            found = outputs(session.aws.account, session.aws.region, ledger.rows)
+    rendering.show_outputs(found, as_json)
+
+
+@click.command(epilog="Example:  iotpipe down --env dev --yes")
+@options.on_aws
+@click.option("--delete-data", is_flag=True, help="Delete the tables too, with everything in them.")
+@options.assume_yes
+@options.parallel
+@options.as_json
+def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_json: bool) -> None:
+    """Take the environment down in reverse order; keeps the tables unless told otherwise."""
+    from iotpipe import rendering
+    from iotpipe.cli.session import open_session, stoppable
+    from iotpipe.provision import apply
+    from iotpipe.provision import plan as planning
+
+    with rendering.progress() as tell:
+        session = open_session(settings, "down", tell, declared=False)
+        with session.writing() as ledger, stoppable(session.stop):
+            if ledger.protected or (session.env and session.env.protect):
+                hint = "Set `protect: false` in its configuration and run `iotpipe up` first"
+                raise RefusedError(f"{session.name} is protected", hint)
+            if not ledger.rows and session.env:
+                resources, _ = session.declared()
+                planning.plan(resources, session.run, {})
+                apply.recover(resources, session.run, ledger)
+            doomed = [row.address for row in ledger.rows.values() if apply.goes(row, delete_data)]
+            if doomed:
+                kept = [row.address for row in ledger.rows.values() if row.address not in doomed]
+                rendering.show_teardown(session.name, session.aws, doomed, kept, delete_data)
+                _confirm(yes, f"Take {session.name} down?")
+            kept = apply.down(session.run, ledger, delete_data=delete_data, parallel=parallel)
+    rendering.show_taken_down(session.name, doomed, kept, as_json)
+
+
+def _confirm(yes: bool, question: str) -> None:
+    if yes:
+        return
+    if not (terminal(sys.stdin) and terminal(sys.stderr)):
+        raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")
+    if not click.confirm(question, err=True):
+        raise UsageError("not confirmed, and nothing was changed")
+
+
+@click.command(epilog="Example:  iotpipe status --env prod --json")
+@options.on_aws
+@options.as_json
+def status(settings: Settings, as_json: bool) -> None:
+    """Show every resource (live, drifted, missing), the queues' depth and the alarms."""
+    from iotpipe import rendering
+    from iotpipe.cli.session import open_session
+    from iotpipe.provision import plan as planning
+    from iotpipe.vitals import vitals
+
+    with rendering.progress() as tell:
+        session = open_session(settings, "status", tell)
+        resources, _ = session.declared()
+        steps = planning.plan(resources, session.run, session.rows())
+        found = vitals(session.run, resources)
+    rendering.show_status(session.name, session.aws, steps, found, as_json)
+
+
+@click.command(epilog="Example:  curl --aws-sigv4 ... $(iotpipe outputs --env dev --json | jq -r .ApiEndpoint)/query")
+@options.of_environment
+@options.as_json
+def outputs(settings: Settings, as_json: bool) -> None:
+    """Print the endpoint, names and ARNs that the state file records; asks nothing of AWS."""
+    from iotpipe import rendering
+    from iotpipe.outputs import recorded
+    from iotpipe.provision import ledger
+
+    name = settings.environment
+    contents = ledger.read(ledger.path_of(settings.state_dir, name))
+    if contents is None or not contents.rows:
+        raise UsageError(f"{name} is not up", f"Run `iotpipe up --env {name}` first")
+    rendering.show_outputs(recorded(contents), as_json)
+
+
+@click.command(epilog="Example:  iotpipe graph --format svg > pipeline.svg")
+@options.of_environment
+@click.option(
+    "--format", "how", type=click.Choice(["tree", "mermaid", "dot", "svg"]), default="tree", show_default=True
+)
+def graph(settings: Settings, how: str) -> None:
+    """Draw what depends on what, without asking AWS."""
+    from iotpipe import drawing
+    from iotpipe.cli.session import undeployed
+
+    click.echo(drawing.draw(undeployed(settings), how), nl=False)
+
+
+ALL = (init, validate, plan, up, down, status, outputs, graph)

@@ -1,0 +1,106 @@
+"""The options that commands share, and how the environment is chosen when none is named."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from iotpipe.errors import UsageError
+
+Command = Callable[..., Any]
+
+
+@dataclass
+class Settings:
+    """What was said on the command line, before or after the command's name."""
+
+    config_dir: Path = Path("config")
+    state_dir: Path = Path(".iotpipe")
+    verbose: bool = False
+    env: str | None = None
+    profile: str | None = None
+    region: str | None = None
+
+    @property
+    def environment(self) -> str:
+        """The environment that is meant. Raises UsageError where that is anybody's guess."""
+        if self.env:
+            return self.env
+        from iotpipe.provision.ledger import with_state
+
+        found = with_state(self.state_dir)
+        if len(found) > 1:
+            raise UsageError(f"several environments are up: {', '.join(found)}", "Name one with --env or IOTPIPE_ENV")
+        return found[0] if found else "local"
+
+
+def _environments(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    directory = Path(context.find_root().params.get("config_dir") or "config")
+    names = {path.stem for path in directory.glob("*.yaml")} | {"local"}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Remember an option that was given; the one closer to the command wins."""
+    settings = context.find_root().ensure_object(Settings)
+    given = context.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
+    if given or context.parent is None:
+        setattr(settings, str(parameter.name), value)
+
+
+def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    return click.option(*names, expose_value=False, callback=_keep, **attributes)
+
+
+_ENV = _option("--env", envvar="IOTPIPE_ENV", metavar="NAME", shell_complete=_environments, help="The environment.")
+_PROFILE = _option("--profile", metavar="NAME", help="AWS profile, instead of AWS_PROFILE.")
+_REGION = _option("--region", metavar="NAME", help="AWS region, instead of the configuration's or AWS_REGION.")
+_VERBOSE = _option("--verbose", "-v", is_flag=True, help="Show every property.")
+_PLACE = click.Path(file_okay=False, path_type=Path)
+
+
+def everywhere(command: Command) -> Command:
+    """The options of the group itself."""
+    for option in (
+        _VERBOSE,
+        _REGION,
+        _PROFILE,
+        _ENV,
+        _option(
+            "--state-dir",
+            envvar="IOTPIPE_STATE_DIR",
+            type=_PLACE,
+            default=".iotpipe",
+            show_default=True,
+            help="Where the state files are.",
+        ),
+        _option("--config-dir", type=_PLACE, default="config", show_default=True, help="Where the configurations are."),
+    ):
+        command = option(command)
+    return command
+
+
+def of_environment(command: Command) -> Command:
+    """A command about one environment that needs no AWS: gets the settings as its first argument."""
+
+    def wrapped(context: click.Context, /, **arguments: Any) -> Any:
+        return command(context.find_root().ensure_object(Settings), **arguments)
+
+    return _ENV(functools.update_wrapper(click.pass_context(wrapped), command))
+
+
+def on_aws(command: Command) -> Command:
+    """A command about one environment that talks to AWS."""
+    return _VERBOSE(_PROFILE(_REGION(of_environment(command))))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout.")
+assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+parallel = click.option(
+    "--parallel", type=click.IntRange(1, 64), default=16, show_default=True, help="How many resources at once."
+)

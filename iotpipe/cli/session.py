@@ -1,0 +1,120 @@
+"""One command's environment, put together: its configuration, AWS, the ledger and the declared pipeline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from iotpipe.cli.options import Settings
+from iotpipe.configuration import Environment, load
+from iotpipe.errors import Interrupted, PackagingError
+from iotpipe.packaging import check_sizes, handler_zip, layer
+from iotpipe.pipeline import Artifacts, pipeline
+from iotpipe.provision import ledger, plan
+from iotpipe.provision.aws import Aws, connect
+from iotpipe.provision.lock import locked
+from iotpipe.provision.resource import Resource
+from iotpipe.provision.run import Event, RealClock, Run, timestamp
+
+HANDLERS = ("ingestion", "processor", "query")
+
+
+@dataclass
+class Session:
+    """What a command works with. The configuration may be absent: taking down needs only the state file."""
+
+    name: str
+    path: Path
+    aws: Aws
+    run: Run
+    env: Environment | None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def declared(self) -> tuple[list[Resource], Artifacts]:
+        """The pipeline as the configuration declares it, and what was packaged for it."""
+        assert self.env is not None
+        built = _packaged(self.env)
+        return pipeline(self.env, built, self.aws.region), built
+
+    def rows(self) -> dict[str, ledger.Row]:
+        """What the state file records. Raises LedgerOfAnotherAccount where it is not this environment's."""
+        contents = ledger.read(self.path)
+        if contents is None:
+            return {}
+        ledger.check_binding(contents, self.path, self.name, self.aws.account, self.aws.region)
+        return dict(contents.rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[ledger.Ledger]:
+        """The ledger, open and locked."""
+        with locked(self.path, f"{self.run.command} --env {self.name}", timestamp(RealClock().now())):
+            yield ledger.Ledger(self.path, self.name, self.aws.account, self.aws.region, RealClock().now)
+
+    def make_ready(self, built: Artifacts, steps: plan.Plan) -> None:
+        """Build the layer if the plan publishes one, and check every size, before the first write."""
+        if not any(step.address.startswith("layer/") for step in steps.pending):
+            return
+        self.run.tell(Event("layer", "waiting", "building the layer"))
+        try:
+            check_sizes(built.layer.content(), built.handlers)
+        except PackagingError:
+            if self.stop.is_set():
+                raise Interrupted("stopped while the layer was built; nothing was changed") from None
+            raise
+
+
+def open_session(settings: Settings, command: str, tell: Callable[[Event], None], *, declared: bool = True) -> Session:
+    """Load the configuration, find out whose the credentials are, and stop at the first thing that does not fit.
+
+    With `declared=False` the configuration is only looked at if it is there. Raises ConfigurationError,
+    CredentialsError and UsageError, all before anything is changed.
+    """
+    name = settings.environment
+    there = (settings.config_dir / f"{name}.yaml").exists() or name == "local"
+    env = load(name, settings.config_dir) if declared or there else None
+    path = ledger.path_of(settings.state_dir, name)
+    contents = ledger.read(path)
+    region = settings.region or (env.region if env else None) or (contents.region if contents else None)
+    aws = connect(settings.profile, region, env.account if env else None)
+    if contents:
+        ledger.check_binding(contents, path, name, aws.account, aws.region)
+    stop = threading.Event()
+    run = Run(aws, name, command=command, tags=env.tags if env else {}, tell=tell, stop=stop)
+    return Session(name, path, aws, run, env, stop)
+
+
+def undeployed(settings: Settings) -> list[Resource]:
+    """The declared pipeline without asking AWS; ids and ARNs are not known."""
+    env = load(settings.environment, settings.config_dir)
+    return pipeline(env, _packaged(env), settings.region or env.region or "us-east-1")
+
+
+def _packaged(env: Environment) -> Artifacts:
+    handlers = {name: handler_zip(name) for name in HANDLERS}
+    return Artifacts(handlers, layer(env.functions.runtime, env.functions.architecture))
+
+
+@contextmanager
+def stoppable(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C or SIGTERM: begin nothing more and let what runs finish. A second one quits at once."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os.write(sys.stderr.fileno(), b"\nquitting at once; the next `up` or `down` goes on from the state file\n")
+            os._exit(130)
+        stop.set()
+        os.write(sys.stderr.fileno(), b"\nstopping: what runs is let finish; press Ctrl-C again to quit at once\n")
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

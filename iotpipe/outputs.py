@@ -1,0 +1,41 @@
+"""The outputs of an environment that is up: endpoint, names and ARNs, all from what the ledger records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from iotpipe.provision.aws import host, partition
+from iotpipe.provision.ledger import Contents, Row
+
+
+def outputs(account: str, region: str, rows: Mapping[str, Row]) -> dict[str, str]:
+    """The outputs by name; one whose resource is not there (yet) is left out."""
+    names = {(row.kind, _base(row.name)): row for row in rows.values() if row.status != "creating"}
+    api, stage = (next((row for row in rows.values() if row.kind == kind), None) for kind in ("rest-api", "stage"))
+    found = {}
+    if api and stage and "RestApiId" in api.properties:
+        found["ApiEndpoint"] = f"https://{host(api.properties['RestApiId'] + '.execute-api', region)}/{stage.name}"
+    for output, kind, base, form in _NAMED:
+        if row := names.get((kind, base)):
+            arn = f"arn:{partition(region)}:sns:{region}:{account}:{row.name}"
+            url = f"https://{host('sqs', region)}/{account}/{row.name}"
+            found[output] = form.format(name=row.name, arn=arn, url=url)
+    return found
+
+
+def recorded(contents: Contents) -> dict[str, str]:
+    """The outputs of a state file."""
+    return outputs(contents.account, contents.region, contents.rows)
+
+
+_NAMED = (
+    ("RawSensorTableName", "table", "raw-sensor-data", "{name}"),
+    ("ProcessedDataTableName", "table", "processed-data", "{name}"),
+    ("IngestionQueueUrl", "queue", "iot-ingestion-queue", "{url}"),
+    ("AlertTopicArn", "topic", "iot-alerts", "{arn}"),
+)
+
+
+def _base(name: str) -> str:
+    """The name without the environment's suffix, which may hold dashes itself."""
+    return next((base for _, _, base, _ in _NAMED if name.startswith(f"{base}-")), name)

@@ -1,0 +1,267 @@
+"""What people and programs see: plans, progress and results. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from iotpipe.errors import Problem
+from iotpipe.provision.aws import Aws
+from iotpipe.provision.plan import Plan, Step
+from iotpipe.provision.run import Event
+from iotpipe.terminals import colours, terminal
+from iotpipe.vitals import Vitals
+
+_SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "keep": ("=", "cyan")}
+_DONE = {"created": "green", "updated": "yellow", "deleted": "red"}
+
+
+def console(stream: TextIO) -> Console:
+    """Where to write: coloured on a terminal, plain and unwrapped elsewhere."""
+    drawn = colours(stream)
+    return Console(
+        file=stream,
+        force_terminal=drawn,
+        no_color=not drawn,
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+        width=None if terminal(stream) else 200,
+    )
+
+
+def answer(data: Any) -> None:
+    """A result for a program."""
+    print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - the answer itself
+
+
+def problems(name: str, found: Sequence[Problem]) -> dict[str, Any]:
+    """The problems of a configuration, for a program."""
+    return {"environment": name, "valid": not found, "problems": [vars(each) for each in found]}
+
+
+# Plans
+
+
+def plan_data(name: str, aws: Aws, plan: Plan) -> dict[str, Any]:
+    """A plan for a program."""
+    return {
+        "environment": name,
+        "account": aws.account,
+        "region": aws.region,
+        "summary": dict(Counter(step.action for step in plan.steps)),
+        "steps": [
+            {
+                "address": step.address,
+                "action": step.action,
+                "drifted": step.drifted,
+                "missing": step.missing,
+                "refusal": step.refusal,
+                "changes": [vars(change) for change in step.changes],
+            }
+            for step in plan.steps
+        ],
+    }
+
+
+def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> None:
+    """A plan for a person: every step that is to be done, and of an update every property."""
+    out = console(to)
+    out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
+    for step in plan.steps:
+        if step.action == "none" and not step.refusal:
+            continue
+        out.print(_step_line(step))
+        if step.action == "update" or verbose:
+            for change in step.changes:
+                out.print(_change_line(step, change))
+    counts = Counter(step.action for step in plan.steps)
+    drifted = sum(step.drifted for step in plan.steps)
+    if not plan.pending:
+        out.print(f"Nothing to do: {counts['none']} resources are as declared.")
+        return
+    said = [f"{counts[action]} to {action}" for action in ("create", "update", "delete") if counts[action]]
+    unchanged = [f"{counts['none']} unchanged"] if counts["none"] else []
+    out.print(", ".join([*said, *unchanged, *([f"{drifted} drifted"] if drifted else [])]) + ".")
+
+
+def _step_line(step: Step) -> Text:
+    sign, style = _SIGNS.get(step.action, (" ", ""))
+    notes = {
+        "delete": "no longer declared",
+        "keep": "no longer declared; kept, it holds data or is shared",
+        "create": "missing: somebody deleted it" if step.missing else "",
+    }
+    note = notes.get(step.action, "")
+    return Text.assemble((f"  {sign} {step.action:<7}", style), step.address, (f"  ({note})" if note else "", "dim"))
+
+
+def _change_line(step: Step, change: Any) -> Text:
+    drift = ("  drift: somebody changed it", "magenta") if change.drift else ("", "")
+    if step.action == "create":
+        return Text.assemble(("      ", ""), f"{change.property}: ", (_short(change.after), "green"))
+    before, after = (_short(change.before), "red"), (_short(change.after), "green")
+    return Text.assemble("      ", f"{change.property}: ", before, " → ", after, drift)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+# Progress
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[Event], None]]:
+    """Tells what goes on: drawn on a terminal, as plain lines elsewhere."""
+    shown = _Drawn(console(sys.stderr)) if terminal(sys.stderr) else _Lines(console(sys.stderr))
+    try:
+        yield shown.tell
+    finally:
+        shown.close()
+
+
+class _Lines:
+    """One line per thing done, and one per reason for a wait."""
+
+    def __init__(self, out: Console) -> None:
+        self.out = out
+        self.began: dict[str, float] = {}
+        self.waiting: dict[str, str] = {}
+        self.lock = threading.Lock()
+
+    def tell(self, event: Event) -> None:
+        with self.lock:
+            if event.phase == "started":
+                self.began[event.address] = time.monotonic()
+            elif event.phase == "waiting":
+                self._wait(event)
+            elif event.phase in ("done", "skipped", "kept"):
+                self.waiting.pop(event.address, None)
+                self.out.print(self._line(event))
+
+    def close(self) -> None:
+        """Nothing is drawn."""
+
+    def _wait(self, event: Event) -> None:
+        reason = event.detail.split(":")[0]
+        if self.waiting.get(event.address) != reason:
+            self.out.print(Text.assemble("  … ", event.address, (f"  {event.detail}", "dim")))
+        self.waiting[event.address] = reason
+
+    def _line(self, event: Event) -> Text:
+        word = event.detail or event.phase
+        began = self.began.pop(event.address, None)
+        took = f"  {time.monotonic() - began:.1f} s" if began is not None else ""
+        return Text.assemble((f"  {word:<9}", _DONE.get(word, "cyan")), event.address, (took, "dim"))
+
+
+class _Drawn(_Lines):
+    """What runs at the moment stands at the bottom, with its reason where it waits."""
+
+    def __init__(self, out: Console) -> None:
+        super().__init__(out)
+        self.live: Live | None = None
+        self.spinner = Spinner("dots")
+
+    def tell(self, event: Event) -> None:
+        if event.phase == "started" and self.live is None:
+            self.live = Live(console=self.out, get_renderable=self._running, refresh_per_second=10, transient=True)
+            self.live.start()
+        super().tell(event)
+
+    def close(self) -> None:
+        if self.live:
+            self.live.stop()
+
+    def _wait(self, event: Event) -> None:
+        if self.live is None:
+            super()._wait(event)
+        self.waiting[event.address] = event.detail
+
+    def _running(self) -> Table:
+        grid, now = Table.grid(padding=(0, 1)), time.monotonic()
+        for address, began in sorted(self.began.copy().items(), key=lambda item: item[1])[:12]:
+            reason = self.waiting.get(address, "")
+            grid.add_row(self.spinner, address, Text(f"{now - began:.0f} s", "dim"), Text(reason, "yellow"))
+        return grid
+
+
+# Results
+
+
+def show_outputs(found: Mapping[str, str], as_json: bool) -> None:
+    """The outputs on stdout."""
+    if as_json:
+        answer(dict(found))
+        return
+    width = max(map(len, found), default=0)
+    for name, value in found.items():
+        console(sys.stdout).print(Text.assemble((f"{name:<{width}}", "bold"), f"  {value}"))
+
+
+def show_teardown(name: str, aws: Aws, doomed: Sequence[str], kept: Sequence[str], delete_data: bool) -> None:
+    """What `down` is about to do."""
+    out = console(sys.stderr)
+    out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
+    out.print(f"  {len(doomed)} resources go" + (", the tables and all their data among them" if delete_data else ""))
+    for address in sorted(kept):
+        out.print(Text.assemble(("  = keep   ", "cyan"), address))
+
+
+def show_taken_down(name: str, gone: Sequence[str], kept: Sequence[str], as_json: bool) -> None:
+    """What `down` did."""
+    if as_json:
+        answer({"environment": name, "deleted": sorted(gone), "kept": sorted(kept)})
+        return
+    out = console(sys.stdout)
+    out.print(f"{name} is down: {len(gone)} resources deleted." if gone else f"{name}: nothing to take down.")
+    tables = [address for address in kept if address.startswith("table/")]
+    if tables:
+        out.print(f"Kept with their data: {', '.join(tables)}. `iotpipe down --delete-data` deletes them too.")
+    if shared := [address for address in kept if address not in tables]:
+        out.print(f"Left in place for the whole account: {', '.join(shared)}.")
+
+
+def show_status(name: str, aws: Aws, plan: Plan, found: Vitals, as_json: bool) -> None:
+    """How an environment is doing."""
+    states = {step.address: _state(step) for step in plan.steps}
+    if as_json:
+        queues = {queue: {"visible": depth[0], "in_flight": depth[1]} for queue, depth in found.queues.items()}
+        head = {"environment": name, "account": aws.account, "region": aws.region}
+        answer(head | {"resources": states, "queues": queues, "alarms": found.alarms})
+        return
+    out = console(sys.stdout)
+    out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
+    for address, state in states.items():
+        out.print(Text.assemble((f"  {state:<8}", _STATES.get(state, "")), address))
+    for queue, (visible, in_flight) in found.queues.items():
+        out.print(f"  {queue}: {visible} messages waiting, {in_flight} in flight")
+    ringing = [alarm for alarm, state in found.alarms.items() if state == "ALARM"]
+    out.print(f"  alarms: {', '.join(ringing)}" if ringing else f"  alarms: none of {len(found.alarms)} rings")
+
+
+_STATES = {"live": "green", "drifted": "magenta", "missing": "red", "changed": "yellow", "orphaned": "cyan"}
+
+
+def _state(step: Step) -> str:
+    if step.action == "create":
+        return "missing"
+    if step.action in ("delete", "keep"):
+        return "orphaned"
+    if step.drifted:
+        return "drifted"
+    return "changed" if step.action == "update" else "live"
