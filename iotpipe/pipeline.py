@@ -168,7 +168,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         watch.api(api, stage),
     ]
     dashboard = _dashboard(suffix, api, stage, functions, readings, dead_letters, tables)
-    return everything(*subscriptions, api_key, feed, *permissions, stage, *alarms, dashboard)
+    return everything(*permissions, stage, feed, *subscriptions, *alarms, dashboard)
 
 
 def _table(env: Environment, name: str, hash_key: tuple[str, str], range_key: tuple[str, str]) -> Table:

@@ -135,26 +135,32 @@ def progress() -> Iterator[Callable[[Event], None]]:
 
 
 class _Lines:
-    """One line per thing done, and one per reason for a wait."""
+    """One line per thing done, one per reason for a wait, and at the end how much was done in what time."""
 
     def __init__(self, out: Console) -> None:
         self.out = out
         self.began: dict[str, float] = {}
         self.waiting: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        self.start = 0.0
         self.lock = threading.Lock()
 
     def tell(self, event: Event) -> None:
         with self.lock:
             if event.phase == "started":
                 self.began[event.address] = time.monotonic()
+                self.start = self.start or time.monotonic()
             elif event.phase == "waiting":
                 self._wait(event)
             elif event.phase in ("done", "skipped", "kept"):
                 self.waiting.pop(event.address, None)
                 self.out.print(self._line(event))
+                self.counts[event.detail or event.phase] += 1
 
     def close(self) -> None:
-        """Nothing is drawn."""
+        if self.start:
+            done = ", ".join(f"{number} {word}" for word, number in self.counts.items())
+            self.out.print(f"{done or 'nothing done'} in {time.monotonic() - self.start:.1f} s")
 
     def _wait(self, event: Event) -> None:
         reason = event.detail.split(":")[0]
@@ -186,6 +192,7 @@ class _Drawn(_Lines):
     def close(self) -> None:
         if self.live:
             self.live.stop()
+        super().close()
 
     def _wait(self, event: Event) -> None:
         if self.live is None:

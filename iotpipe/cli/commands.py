@@ -15,7 +15,10 @@ from iotpipe.terminals import terminal
 @click.command(epilog="Example:  iotpipe init && $EDITOR config/dev.yaml")
 @options.of_environment
 def init(settings: Settings) -> None:
-    """Write starter configurations, never over files that are there."""
+    """Write starter configurations.
+
+    Never over files that are there.
+    """
     from iotpipe.configuration import starter_files
 
     settings.config_dir.mkdir(parents=True, exist_ok=True)
@@ -34,7 +37,10 @@ def init(settings: Settings) -> None:
 @options.of_environment
 @options.as_json
 def validate(settings: Settings, as_json: bool) -> int:
-    """Check a configuration without AWS: every problem at once."""
+    """Check a configuration without AWS.
+
+    Every problem at once, with file, line, key and what to do.
+    """
     from iotpipe import rendering
     from iotpipe.configuration import load
     from iotpipe.errors import ConfigurationError
@@ -60,7 +66,10 @@ def validate(settings: Settings, as_json: bool) -> int:
 @click.option("--adopt", is_flag=True, help="Plan to take over what bears our names but not our tags.")
 @options.as_json
 def plan(settings: Settings, exit_code: bool, adopt: bool, as_json: bool) -> int:
-    """Show what `up` would do, property by property, and what somebody else changed."""
+    """Show what `up` would do; changes nothing.
+
+    Property by property; what somebody else changed since the last `up` is marked as drift.
+    """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session
     from iotpipe.provision import plan as planning
@@ -84,7 +93,10 @@ def plan(settings: Settings, exit_code: bool, adopt: bool, as_json: bool) -> int
 @options.parallel
 @options.as_json
 def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool) -> None:
-    """Create or update every resource; asks only before it deletes something."""
+    """Create or update every resource.
+
+    Asks only before it deletes something. Run it again after any failure: it goes on from there.
+    """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session, stoppable
     from iotpipe.outputs import outputs
@@ -115,7 +127,10 @@ def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool)
 @options.parallel
 @options.as_json
 def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_json: bool) -> None:
-    """Take the environment down in reverse order; keeps the tables unless told otherwise."""
+    """Take an environment down; keeps the tables.
+
+    In reverse order, from what the state file records. Asks first.
+    """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session, stoppable
     from iotpipe.provision import apply
@@ -153,7 +168,10 @@ def _confirm(yes: bool, question: str) -> None:
 @options.on_aws
 @options.as_json
 def status(settings: Settings, as_json: bool) -> None:
-    """Show every resource (live, drifted, missing), the queues' depth and the alarms."""
+    """Show how an environment is doing.
+
+    Every resource (live, changed, drifted, missing), the queues' depth, and the alarms that ring.
+    """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session
     from iotpipe.provision import plan as planning
@@ -171,7 +189,10 @@ def status(settings: Settings, as_json: bool) -> None:
 @options.of_environment
 @options.as_json
 def outputs(settings: Settings, as_json: bool) -> None:
-    """Print the endpoint, names and ARNs that the state file records; asks nothing of AWS."""
+    """Print endpoint, names and ARNs.
+
+    From the state file alone: it asks nothing of AWS.
+    """
     from iotpipe import rendering
     from iotpipe.outputs import recorded
     from iotpipe.provision import ledger
@@ -189,7 +210,10 @@ def outputs(settings: Settings, as_json: bool) -> None:
     "--format", "how", type=click.Choice(["tree", "mermaid", "dot", "svg"]), default="tree", show_default=True
 )
 def graph(settings: Settings, how: str) -> None:
-    """Draw what depends on what, without asking AWS."""
+    """Draw what depends on what.
+
+    Without asking AWS.
+    """
     from iotpipe import drawing
     from iotpipe.cli.session import undeployed
 

@@ -82,7 +82,9 @@ def open_session(settings: Settings, command: str, tell: Callable[[Event], None]
     path = ledger.path_of(settings.state_dir, name)
     contents = ledger.read(path)
     region = settings.region or (env.region if env else None) or (contents.region if contents else None)
-    aws = connect(settings.profile, region, env.account if env else None)
+    aws = connect(
+        settings.profile, region, env.account if env else None, only_emulated=env is not None and env.target == "local"
+    )
     if contents:
         ledger.check_binding(contents, path, name, aws.account, aws.region)
     stop = threading.Event()

@@ -134,7 +134,7 @@ def _assert_known(resource: Resource, desired: Properties) -> None:
 def recover(resources: Sequence[Resource], run: Run, ledger: Ledger) -> None:
     """Record again what AWS has of ours, after a plan has read it: for taking down when the ledger is lost."""
     for resource in resources:
-        observed = run.look(resource)
+        observed = None if resource.shared else run.look(resource)
         if observed is not None and not refusal_to_touch(resource, run, None, observed, adopt=False):
             ledger.record(_row(resource, "ready", resource.desired(run) | _assigned(resource, observed)))
 

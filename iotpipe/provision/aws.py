@@ -78,11 +78,11 @@ def host(prefix: str, region: str) -> str:
     return f"{prefix}.{region}.amazonaws.com" + (".cn" if partition(region) == "aws-cn" else "")
 
 
-def connect(profile: str | None, region: str | None, account: str | None) -> Aws:
+def connect(profile: str | None, region: str | None, account: str | None, *, only_emulated: bool = False) -> Aws:
     """Find out who the credentials belong to; `account` is the one that the configuration expects.
 
     Raises CredentialsError where there are none, where they are of no use, or where they are another account's;
-    UsageError where no region is named anywhere.
+    UsageError where no region is named anywhere, and, with `only_emulated`, before anything is sent to AWS itself.
     """
     try:
         session = boto3.Session(profile_name=profile)
@@ -90,6 +90,12 @@ def connect(profile: str | None, region: str | None, account: str | None) -> Aws
         if not found:
             raise UsageError("no region is named", "Set `region` in the configuration, AWS_REGION or --region")
         sts = session.client("sts", region_name=found, config=_CONFIG)
+        emulated = urlsplit(sts.meta.endpoint_url).hostname in ("localhost", "127.0.0.1", "::1")
+        if only_emulated and not emulated:
+            raise UsageError(
+                "this environment is `target: local`, and this would go to AWS",
+                "Set AWS_ENDPOINT_URL to the emulator on this machine, or name another environment with --env",
+            )
         identity = sts.get_caller_identity()
     except (exceptions.ClientError, exceptions.BotoCoreError) as error:
         raise _explained(error) from error
@@ -98,7 +104,6 @@ def connect(profile: str | None, region: str | None, account: str | None) -> Aws
             f"the credentials belong to account {identity['Account']}, the configuration names {account}",
             "Choose other credentials with AWS_PROFILE or --profile; nothing was changed",
         )
-    emulated = urlsplit(sts.meta.endpoint_url).hostname in ("localhost", "127.0.0.1", "::1")
     return Aws(session, identity["Account"], found, identity["Arn"], keeps_names_back=not emulated)
 
 

@@ -201,7 +201,8 @@ class Ledger:
         head = json.dumps(self._head | {"protected": self.protected}, indent=1)[:-2]
         rows = ",\n".join(f"  {json.dumps(each)}: {self._texts[each]}" for each in sorted(self._texts))
         deleted = json.dumps(dict(sorted(self.deleted.items())))
-        return f'{head},\n "resources": {{\n{rows}\n }},\n "deleted": {deleted}\n}}\n'
+        resources = f"{{\n{rows}\n }}" if rows else "{}"
+        return f'{head},\n "resources": {resources},\n "deleted": {deleted}\n}}\n'
 
 
 def check_binding(contents: Contents, path: Path, environment: str, account: str, region: str) -> None:
