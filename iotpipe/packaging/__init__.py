@@ -2,7 +2,7 @@
 
 from iotpipe.packaging.archive import UNZIPPED_LIMIT, ZIPPED_LIMIT, Archive, check_sizes, unzipped_size
 from iotpipe.packaging.handlers import handler_zip
-from iotpipe.packaging.layer import Layer, layer
+from iotpipe.packaging.layers import Layer, layer
 
 __all__ = [
     "UNZIPPED_LIMIT",

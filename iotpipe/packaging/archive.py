@@ -72,8 +72,7 @@ def check_sizes(layer: bytes, handlers: Mapping[str, Archive]) -> None:
 def _check(what: str, zipped: int, unzipped: int, layer: int) -> None:
     if zipped > ZIPPED_LIMIT:
         raise PackagingError(
-            f"cannot upload {what}: its zip has {zipped:,} bytes, "
-            f"and Lambda takes {ZIPPED_LIMIT:,} in one call",
+            f"cannot upload {what}: its zip has {zipped:,} bytes, and Lambda takes {ZIPPED_LIMIT:,} in one call",
             "Take out what it does not need",
         )
     if unzipped + layer > UNZIPPED_LIMIT:

@@ -17,9 +17,7 @@ from iotpipe.errors import PackagingError
 _PROGRAM = Path(__file__).with_name("compile_sources.py")
 _ALONE = ["-P", "-s", "-S", "-W", "ignore"]  # nothing but the standard library, from nowhere else
 # A pre-release has another magic number than the release that Lambda runs, a free-threaded build another tag.
-_WHO_ARE_YOU = (
-    "import sys; print(sys.version_info.releaselevel, sys.implementation.cache_tag, sys.executable)"
-)
+_WHO_ARE_YOU = "import sys; print(sys.version_info.releaselevel, sys.implementation.cache_tag, sys.executable)"
 
 
 def find_interpreter(python: str) -> str | None:

@@ -17,12 +17,13 @@ UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 def compiled(path: str, source: bytes) -> bytes:
     """The .pyc of a source that will lie at `path`, the same whatever was compiled before.
 
-    marshal marks the objects that something else refers to, be it only a cache of this process; dumping what
-    it has just loaded leaves nothing but the code's own references.
-    See https://github.com/python/cpython/issues/129724.
+    Python shares a set of constants between functions only if the names in it were not interned yet, by this
+    source or another, and a .pyc shows what is shared. So the first of two compilations, which stays alive,
+    interns them all, and the second always finds them. https://github.com/python/cpython/issues/129724
     """
-    code = compile(source, path, "exec", dont_inherit=True, optimize=0)
-    body = marshal.dumps(marshal.loads(marshal.dumps(code)))
+    interning, code = (compile(source, path, "exec", dont_inherit=True, optimize=0) for _ in range(2))
+    body = marshal.dumps(code)
+    del interning
     return MAGIC_NUMBER + UNCHECKED_HASH + source_hash(source) + body
 
 

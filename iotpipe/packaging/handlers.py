@@ -101,6 +101,4 @@ def _refuse_what_lambda_cannot_import(root: Path, each: _Import, path: str) -> N
             f"Move what it needs into {_PACKAGE}",
         )
     if not is_module and each.certain:
-        raise PackagingError(
-            f"cannot package {path}: line {each.line} imports {each.module}, which is missing"
-        )
+        raise PackagingError(f"cannot package {path}: line {each.line} imports {each.module}, which is missing")

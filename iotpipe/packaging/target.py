@@ -54,9 +54,7 @@ class Target:
 
 def _refuse_unknown(what: str, value: str, known: Mapping[str, object]) -> None:
     if value not in known:
-        raise PackagingError(
-            f"cannot build a layer for {what} {value}", f"Choose one of {', '.join(sorted(known))}"
-        )
+        raise PackagingError(f"cannot build a layer for {what} {value}", f"Choose one of {', '.join(sorted(known))}")
 
 
 def refuse_foreign_objects(files: Mapping[str, bytes], target: Target) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 # Any change to what `trimmed` answers needs another number here: it is part of the layer's identity.
 RULES_VERSION = 1
 
-SERVICES = ("dynamodb", "sns", "sqs", "ssm")  # those that a handler may make a client for
+# Those that a handler may make a client for; and xray, for which the X-Ray SDK makes one as soon as it is
+# imported anywhere but on Lambda.
+SERVICES = ("dynamodb", "sns", "sqs", "ssm", "xray")
 
 # Metadata and scripts of wheels, type stubs, C sources; API versions and examples that no client reads; the
 # X-Ray SDK's patches for libraries that the layer does not have.
@@ -65,9 +67,7 @@ def _reduced(path: str, content: bytes) -> tuple[str, bytes]:
 
 def _of_our_services(endpoints: dict[str, Any]) -> dict[str, Any]:
     for partition in endpoints["partitions"]:
-        partition["services"] = {
-            name: about for name, about in partition["services"].items() if name in SERVICES
-        }
+        partition["services"] = {name: about for name, about in partition["services"].items() if name in SERVICES}
     return endpoints
 
 

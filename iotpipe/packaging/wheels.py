@@ -25,7 +25,7 @@ _REMEDIES = (
         "The index or a mirror serves other files than the pinned ones: do not use it",
     ),
     ("Retrying (", "Check the network and the proxy; a layer that was built before needs neither"),
-    ("No matching distribution", "Check with `pip config list` that the index or mirror has these versions"),
+    ("No matching distribution", "Check that pip reaches its index or mirror, and that it has these versions"),
 )
 
 
@@ -53,11 +53,9 @@ def _run_pip(target: Target, directory: str) -> None:
     command += ["--implementation=cp", f"--python-version={target.python}", f"--abi={target.abi}"]
     command += ["--abi=abi3", "--abi=none", *(f"--platform={platform}" for platform in target.platforms)]
     command += [f"--dest={directory}", f"--requirement={REQUIREMENTS}"]
-    done = subprocess.run(
-        command, env=_environment(), text=True, capture_output=True, stdin=subprocess.DEVNULL
-    )
+    done = subprocess.run(command, env=_environment(), text=True, capture_output=True, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise _failure(target, done.stdout + done.stderr)
+        raise _failure(target, done.returncode, done.stdout + done.stderr)
 
 
 def _environment() -> dict[str, str]:
@@ -66,11 +64,12 @@ def _environment() -> dict[str, str]:
     return kept | {"PIP_REQUIRE_VIRTUALENV": "0"}
 
 
-def _failure(target: Target, output: str) -> PackagingError:
+def _failure(target: Target, status: int, output: str) -> PackagingError:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    remedy = next((remedy for sign, remedy in _REMEDIES if sign in output), "See pip's words above")
+    said = "\n".join(f"  {line}" for line in lines[-6:])
+    remedy = next((remedy for sign, remedy in _REMEDIES if sign in output), "Its own words are above")
     return PackagingError(
-        f"cannot fetch the layer's wheels for {target.runtime} on {target.architecture}; pip says:\n"
-        + "\n".join(f"  {line}" for line in lines[-6:]),
+        f"cannot fetch the layer's wheels for {target.runtime} on {target.architecture}:\n{said}\n"
+        f"pip ended with status {status}",
         remedy,
     )
