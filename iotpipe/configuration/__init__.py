@@ -1,0 +1,10 @@
+"""One environment's settings: `config/<name>.yaml` read, checked and turned into an `Environment`."""
+
+from __future__ import annotations
+
+from iotpipe.configuration.files import environments, starter_files
+from iotpipe.configuration.loading import load
+from iotpipe.configuration.model import Environment
+from iotpipe.configuration.schema import json_schema
+
+__all__ = ["Environment", "environments", "json_schema", "load", "starter_files"]

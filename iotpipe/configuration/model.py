@@ -1,0 +1,245 @@
+"""The settings of one environment: every key with its default, its limits and its meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from iotpipe.configuration.forms import (
+    MOST_TAGS,
+    NAME,
+    AccountId,
+    Email,
+    Region,
+    Stage,
+    Suffix,
+    TagKey,
+    TagValue,
+    distinct,
+    tag_set,
+)
+
+_LARGE = 1_000_000
+"""The upper limit where AWS names none."""
+
+_RETENTIONS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400),
+    *(545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+"""What PutRetentionPolicy of CloudWatch Logs takes; it refuses anything else."""
+
+
+class Section(BaseModel):
+    """Settings that belong together; unknown keys are refused, and a text is not taken for a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _whole(default: int | None, low: int, high: int, meaning: str) -> Any:
+    return Field(default=default, ge=low, le=high, description=meaning)
+
+
+def _plain(default: Any, meaning: str) -> Any:
+    return Field(default=default, description=meaning)
+
+
+def _section(kind: type[Section]) -> Any:
+    return Field(default_factory=kind)
+
+
+def _from_name(meaning: str) -> Any:
+    """A text whose default follows from the environment's name: the JSON Schema can give none."""
+    return Field(default="", description=meaning, json_schema_extra=_drop_default)
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
+
+
+def _retention(days: int) -> int:
+    # Not a Literal: that would take True for 1 and 30.0 for 30.
+    if days not in _RETENTIONS:
+        raise ValueError
+    return days
+
+
+Retention = Annotated[int, AfterValidator(_retention), WithJsonSchema({"type": "integer", "enum": list(_RETENTIONS)})]
+
+
+class Tables(Section):
+    """Both DynamoDB tables."""
+
+    point_in_time_recovery: bool = _plain(True, "Whether both can be restored to any second of 35 days.")
+    deletion_protection: bool = _plain(False, "Whether DynamoDB itself refuses to delete the tables.")
+
+
+class Queue(Section):
+    """The queue between ingestion and processor, and its dead-letter queue."""
+
+    visibility_timeout: int = _whole(
+        *(360, 0, 43_200),
+        "Seconds for which a received message stays hidden: at least the processor's timeout, better 6 times.",
+    )
+    retention: int = _whole(345_600, 60, 1_209_600, "Seconds for which a message that nobody takes is kept.")
+    max_receives: int = _whole(3, 1, 1000, "Deliveries after which a message moves to the dead-letter queue.")
+    batch_size: int = _whole(
+        10, 1, 10_000, "Messages that the processor gets at once, at most; over 10 needs a batching_window."
+    )
+    batching_window: int = _whole(0, 0, 300, "Seconds that Lambda waits for a batch to fill.")
+    maximum_concurrency: int = _whole(
+        *(100, 2, 1000),
+        "Batches processed at the same time, at most; not more than the processor's reserved_concurrency.",
+    )
+    dead_letter_retention: int = _whole(
+        *(1_209_600, 60, 1_209_600),
+        "Seconds for which a failed message is kept, counted from its first sending; at least retention.",
+    )
+
+
+def _memory(default: int) -> Any:
+    return _whole(default, 128, 10_240, "Memory in MB; the share of CPU grows with it.")
+
+
+def _timeout(default: int) -> Any:
+    return _whole(default, 1, 900, "Seconds after which Lambda stops an invocation.")
+
+
+class Function(Section):
+    """One Lambda function."""
+
+    memory: int = _memory(256)
+    timeout: int = _timeout(60)
+    reserved_concurrency: int | None = _whole(
+        *(100, 0, _LARGE),
+        "Invocations at the same time: at most these, and always these, out of the account's pool. "
+        "null reserves none; 0 stops the function.",
+    )
+
+
+class Ingestion(Function):
+    """data-ingestion, which takes readings from POST /ingest."""
+
+
+class Processor(Function):
+    """data-processor, which takes readings from the queue and from POST /process."""
+
+    memory: int = _memory(512)
+
+
+class Query(Function):
+    """data-query, which answers GET /query."""
+
+    timeout: int = _timeout(30)
+
+
+class Functions(Section):
+    """The three Lambda functions: what they share, and what each has of its own."""
+
+    runtime: Literal["python3.11", "python3.12", "python3.13", "python3.14"] = _plain(
+        "python3.13", "Python version that the functions run on."
+    )
+    architecture: Literal["arm64", "x86_64"] = _plain("arm64", "Kind of CPU that the functions run on.")
+    log_retention: Retention = _plain(30, "Days for which CloudWatch Logs keeps the functions' logs.")
+    ingestion: Ingestion = _section(Ingestion)
+    processor: Processor = _section(Processor)
+    query: Query = _section(Query)
+
+
+class Throttle(Section):
+    """What API Gateway lets through from all clients together; the rest is answered 429."""
+
+    rate: float = Field(default=1000.0, ge=0, le=_LARGE, description="Requests per second, on average.")
+    burst: int = _whole(1000, 0, _LARGE, "Requests at one moment.")
+
+
+class Api(Section):
+    """The REST API."""
+
+    stage: Stage = _from_name("First part of every path. Default: the environment's name, - written as _.")
+    throttle: Throttle = _section(Throttle)
+    logging: Literal["INFO", "ERROR", "OFF"] = _plain("INFO", "What API Gateway logs of each request.")
+    metrics: bool = _plain(True, "Whether CloudWatch gets metrics for each method.")
+    tracing: bool = _plain(True, "Whether X-Ray traces begin at the API.")
+    require_api_key: bool = _plain(False, "Whether POST /ingest asks for X-Api-Key besides the signature.")
+
+
+class Alerts(Section):
+    """Who hears of trouble, and from when on: each number is the most that is still fine in 300 seconds."""
+
+    emails: Annotated[tuple[Email, ...], AfterValidator(distinct)] = Field(
+        default=(),
+        description="Addresses that get the alerts; each must confirm a message from AWS first.",
+        json_schema_extra={"uniqueItems": True},
+    )
+    errors: int = _whole(10, 0, _LARGE, "Failed invocations of one function.")
+    throttles: int = _whole(5, 0, _LARGE, "Throttled invocations of one function.")
+    table_throttles: int = _whole(10, 0, _LARGE, "Throttled reads and writes of one table.")
+    dead_letters: int = _whole(0, 0, _LARGE, "Messages in the dead-letter queue.")
+    queue_age: int = _whole(900, 0, 1_209_600, "Age in seconds of the oldest message in the queue.")
+    api_errors: int = _whole(5, 0, _LARGE, "Answers of the API with a 5XX status.")
+
+
+class Processing(Section):
+    """What the handlers read at run time, from the SSM parameter /iot-pipeline/<suffix>/config."""
+
+    batch_size: int = _whole(100, 1, 500, "Readings that a handler stores and queues in one go, at most.")
+    processing_timeout: int = _whole(60, 1, 900, "Seconds that a handler may spend; what is left then goes back.")
+    max_readings: int = _whole(500, 1, 500, "Readings that one request may carry.")
+    alert_threshold: int = _whole(5, 0, 10_000, "Failed records of one batch that still raise no alert.")
+    alert_cooldown: int = _whole(900, 0, 604_800, "Seconds between two such alerts, at least.")
+    past_days: int = _whole(365, 0, 36_500, "Days by which a timestamp may lie in the past.")
+    future_minutes: int = _whole(10, 0, 525_600, "Minutes by which a timestamp may lie in the future.")
+
+
+class Environment(Section):
+    """The settings of one iotpipe environment. Every key may be left out."""
+
+    name: Annotated[str, NAME, SkipJsonSchema()]
+    account: AccountId | None = _plain(
+        None, "12 digits in quotes: the only AWS account that this environment may be brought up in."
+    )
+    region: Region | None = _plain(None, "AWS region. Default: what AWS_REGION or the profile says.")
+    suffix: Suffix = _from_name("Ending of every name on AWS. Default: the environment's name.")
+    target: Literal["aws", "local"] = _plain(
+        "aws", "aws, or local: the AWS on this machine, where the environment named local is by default."
+    )
+    tags: Annotated[dict[TagKey, TagValue], AfterValidator(tag_set)] = Field(
+        default_factory=dict,
+        description="Tags for everything that can bear them, besides iotpipe's own.",
+        json_schema_extra={"maxProperties": MOST_TAGS, "default": {}},
+    )
+    protect: bool = _plain(False, "Whether `iotpipe down` refuses.")
+    tables: Tables = _section(Tables)
+    queue: Queue = _section(Queue)
+    functions: Functions = _section(Functions)
+    api: Api = Field(default_factory=Api, validate_default=True)
+    alerts: Alerts = _section(Alerts)
+    processing: Processing = _section(Processing)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults_from_name(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        name = values.get("name")
+        known = {"suffix": name, "target": "local" if name == "local" else "aws"} | values
+        # The AWS on this machine must not seem to move when somebody sets AWS_REGION.
+        return {"region": "us-east-1"} | known if known["target"] == "local" else known
+
+    @field_validator("api", mode="after")
+    @classmethod
+    def _with_stage_from_name(cls, api: Api, info: ValidationInfo) -> Api:
+        if api.stage or "name" not in info.data:
+            return api
+        return api.model_copy(update={"stage": info.data["name"].replace("-", "_")})

@@ -1,0 +1,72 @@
+"""Settings that are fine one by one but not together; AWS would refuse them minutes into an `up`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from iotpipe.configuration.findings import Path
+from iotpipe.configuration.model import Environment
+
+_TIMEOUT: Path = ("functions", "processor", "timeout")
+_RESERVED: Path = ("functions", "processor", "reserved_concurrency")
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Settings at `paths` that contradict each other; the first one that the user wrote is shown."""
+
+    paths: tuple[Path, ...]
+    message: str
+    remedy: str
+
+
+def conflicts(environment: Environment) -> Iterator[Conflict]:
+    """Every contradiction between two settings."""
+    yield from _visibility(environment)
+    yield from _batches(environment)
+    yield from _retention(environment)
+    yield from _concurrency(environment)
+
+
+def _visibility(environment: Environment) -> Iterator[Conflict]:
+    hidden, timeout = environment.queue.visibility_timeout, environment.functions.processor.timeout
+    if hidden < timeout:
+        yield Conflict(
+            (("queue", "visibility_timeout"), _TIMEOUT),
+            f"Lambda refuses a visibility timeout ({hidden} s) below the processor's timeout ({timeout} s): "
+            "messages would come back while they are processed",
+            f"Set queue.visibility_timeout to {timeout} at least; AWS recommends six times the timeout",
+        )
+
+
+def _batches(environment: Environment) -> Iterator[Conflict]:
+    queue = environment.queue
+    if queue.batch_size > 10 and queue.batching_window < 1:
+        yield Conflict(
+            (("queue", "batch_size"), ("queue", "batching_window")),
+            f"Lambda refuses a batch size over 10 ({queue.batch_size}) without a batching window",
+            "Set queue.batching_window to 1 at least, or queue.batch_size to 10 at most",
+        )
+
+
+def _retention(environment: Environment) -> Iterator[Conflict]:
+    kept, dead = environment.queue.retention, environment.queue.dead_letter_retention
+    if dead < kept:
+        yield Conflict(
+            (("queue", "dead_letter_retention"), ("queue", "retention")),
+            f"the dead-letter queue ({dead} s) would keep messages shorter than the queue ({kept} s): "
+            "they arrive there with the age they have, and could vanish at once",
+            f"Set queue.dead_letter_retention to {kept} at least",
+        )
+
+
+def _concurrency(environment: Environment) -> Iterator[Conflict]:
+    wanted = environment.queue.maximum_concurrency
+    reserved = environment.functions.processor.reserved_concurrency
+    if reserved is not None and wanted > reserved:
+        yield Conflict(
+            (("queue", "maximum_concurrency"), _RESERVED),
+            f"Lambda refuses a maximum concurrency ({wanted}) above what the processor reserves ({reserved})",
+            "Lower queue.maximum_concurrency (2 at least), or raise functions.processor.reserved_concurrency",
+        )
