@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +87,8 @@ def connect(profile: str | None, region: str | None, account: str | None, *, onl
     """
     try:
         session = boto3.Session(profile_name=profile)
-        found = region or session.region_name
+        # boto3 itself only knows AWS_DEFAULT_REGION; the other SDKs and users say AWS_REGION.
+        found = region or os.environ.get("AWS_REGION") or session.region_name
         if not found:
             raise UsageError("no region is named", "Set `region` in the configuration, AWS_REGION or --region")
         sts = session.client("sts", region_name=found, config=_CONFIG)
