@@ -105,7 +105,7 @@ def _step_line(step: Step) -> Text:
         "create": "missing: somebody deleted it" if step.missing else "",
     }
     note = notes.get(step.action, "")
-    return Text.assemble((f"  {sign} {step.action:<7}", style), step.address, (f"  ({note})" if note else "", "dim"))
+    return Text.assemble((f"  {sign} {step.action:<6}  ", style), step.address, (f"  ({note})" if note else "", "dim"))
 
 
 def _change_line(step: Step, change: Any) -> Text:

@@ -1,0 +1,196 @@
+"""`up`, `plan`, `status`, `outputs` and `down` as a user types them, against an AWS in another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import Shell, settings, writes
+
+pytestmark = pytest.mark.slow
+
+
+def test_up_makes_everything_and_a_second_up_writes_nothing(cloud: Shell) -> None:
+    first = cloud.run("up", "--env", "dev")
+    assert "created  table/raw-sensor-data-dev" in first.stderr
+    assert len(writes(cloud.operations())) >= 60
+    endpoint = re.search(r"ApiEndpoint +https://(\w+)\.execute-api\.us-east-1\.amazonaws\.com/dev", first.stdout)
+    assert endpoint
+    assert endpoint[1] in [each["id"] for each in cloud.client("apigateway").get_rest_apis()["items"]]
+
+    state = cloud.directory / ".iotpipe" / "dev.json"
+    before = state.read_bytes(), state.stat().st_mtime_ns
+    second = cloud.run("up", "--env", "dev")
+    asked = cloud.operations()
+    assert writes(asked) == []
+    assert len(asked) <= 60
+    assert "Nothing to do" in second.stderr
+    assert second.stdout == first.stdout
+    assert (state.read_bytes(), state.stat().st_mtime_ns) == before
+    assert state.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_plan_writes_nothing_anywhere_and_counts_as_pending(cloud: Shell) -> None:
+    done = cloud.run("plan", "--env", "dev", "--exit-code", code=3)
+    assert "+ create  table/raw-sensor-data-dev" in done.stdout
+    assert writes(cloud.operations()) == []
+    assert not (cloud.directory / ".iotpipe").exists()
+
+
+def test_drift_is_named_and_repaired(cloud: Shell) -> None:
+    cloud.run("up", "--env", "dev")
+    sqs = cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName="iot-ingestion-queue-dev")["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "77"})
+    plan = cloud.json("plan", "--env", "dev")
+    changed = [(each["address"], each["changes"]) for each in plan["steps"] if each["action"] != "none"]
+    drift = {"property": "VisibilityTimeout", "before": "77", "after": "360", "drift": True}
+    assert changed == [("queue/iot-ingestion-queue-dev", [drift])]
+    assert cloud.json("status")["resources"]["queue/iot-ingestion-queue-dev"] == "drifted"
+    cloud.operations()
+    cloud.run("up")
+    assert writes(cloud.operations()) == ["SetQueueAttributes"]
+    assert cloud.run("plan", "--exit-code").returncode == 0
+
+
+def test_down_keeps_the_tables_and_says_so_and_then_leaves_only_the_account_role(cloud: Shell) -> None:
+    cloud.run("up", "--env", "dev")
+    kept = cloud.run("down", "--yes")
+    assert "Kept with their data: table/processed-data-dev, table/raw-sensor-data-dev" in kept.stdout
+    assert sorted(cloud.client("dynamodb").list_tables()["TableNames"]) == ["processed-data-dev", "raw-sensor-data-dev"]
+    gone = cloud.json("down", "--yes", "--delete-data")
+    assert gone["deleted"] == ["table/processed-data-dev", "table/raw-sensor-data-dev"]
+    assert gone["kept"] == ["api-gateway-account/us-east-1"]
+    assert cloud.client("dynamodb").list_tables()["TableNames"] == []
+    assert cloud.client("lambda").list_functions()["Functions"] == []
+    assert cloud.client("logs").describe_log_groups()["logGroups"] == []
+    roles = [each["RoleName"] for each in cloud.client("iam").list_roles()["Roles"]]
+    assert roles == ["iotpipe-api-gateway-logging-us-east-1"]
+    assert "nothing to take down" in cloud.run("down", "--env", "dev", "--yes").stdout
+
+
+def test_down_works_without_a_configuration_and_without_a_state_file(cloud: Shell) -> None:
+    cloud.run("up", "--env", "dev")
+    (cloud.directory / ".iotpipe" / "dev.json").rename(cloud.directory / "lost.json")
+    assert len(cloud.json("down", "--env", "dev", "--yes")["deleted"]) == 36
+    cloud.run("up", "--env", "dev")
+    (cloud.directory / "config" / "dev.yaml").unlink()
+    assert len(cloud.json("down", "--env", "dev", "--yes", "--delete-data")["deleted"]) == 38
+
+
+def test_what_needs_an_answer_does_not_ask_without_a_terminal(cloud: Shell) -> None:
+    cloud.run("up", "--env", "dev")
+    cloud.operations()
+    refused = cloud.run("down", code=2)
+    assert "--yes" in refused.stderr
+    settings(cloud, "dev", "tags: {purpose: development}\napi: {stage: other}")
+    refused = cloud.run("up", code=2)
+    assert "- delete  stage/dev" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert writes(cloud.operations()) == []
+    cloud.run("up", "--yes")
+    api = cloud.client("apigateway").get_rest_apis()["items"][0]["id"]
+    assert [each["stageName"] for each in cloud.client("apigateway").get_stages(restApiId=api)["item"]] == ["other"]
+
+
+def test_on_a_terminal_down_asks_and_a_no_changes_nothing(cloud: Shell) -> None:
+    cloud.run("up", "--env", "dev")
+    cloud.operations()
+    mine, theirs = pty.openpty()
+    with subprocess.Popen(
+        cloud.command("down"),
+        cwd=cloud.directory,
+        env=cloud.environment | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = _read_until(mine, "[y/N]")
+        os.write(mine, b"n\n")
+        assert process.wait(30) == 2
+    os.close(mine)
+    assert "36 resources go" in shown
+    assert writes(cloud.operations()) == []
+
+
+def test_a_protected_environment_is_not_taken_down_even_when_its_configuration_is_gone(cloud: Shell) -> None:
+    settings(cloud, "dev", "protect: true")
+    cloud.run("up", "--env", "dev")
+    assert "protected" in cloud.run("down", "--yes", code=1).stderr
+    (cloud.directory / "config" / "dev.yaml").unlink()
+    assert "protected" in cloud.run("down", "--yes", code=1).stderr
+    settings(cloud, "dev", "protect: false")
+    cloud.run("up")
+    cloud.run("down", "--yes")
+
+
+def test_outputs_need_no_aws(cloud: Shell) -> None:
+    assert "iotpipe up --env dev" in cloud.run("outputs", "--env", "dev", code=2).stderr
+    cloud.run("up", "--env", "dev")
+    cloud.operations()
+    found = cloud.json("outputs")
+    assert list(found) == [
+        "ApiEndpoint",
+        "RawSensorTableName",
+        "ProcessedDataTableName",
+        "IngestionQueueUrl",
+        "AlertTopicArn",
+    ]
+    assert found["AlertTopicArn"] == "arn:aws:sns:us-east-1:123456789012:iot-alerts-dev"
+    assert cloud.operations() == []
+
+
+def test_ctrl_c_lets_what_runs_finish_and_the_next_up_goes_on(cloud: Shell) -> None:
+    with subprocess.Popen(
+        cloud.command("up", "--env", "dev", "--parallel", "1"),
+        cwd=cloud.directory,
+        env=cloud.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.strip().startswith("created"):
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read()
+        assert process.wait(60) == 130
+    assert "resources are left to do" in said
+    recorded = json.loads((cloud.directory / ".iotpipe" / "dev.json").read_text())["resources"]
+    assert {row["status"] for row in recorded.values()} == {"ready"}
+    assert 0 < len(recorded) < 39
+    cloud.run("up", "--env", "dev")
+    assert "Nothing to do" in cloud.run("plan").stdout
+
+
+def test_a_second_command_says_who_holds_the_state_file(cloud: Shell) -> None:
+    cloud.run("up", "--env", "dev")
+    mine, theirs = pty.openpty()
+    with subprocess.Popen(
+        cloud.command("down"), cwd=cloud.directory, env=cloud.environment, stdin=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        _read_until(mine, "[y/N]")
+        refused = cloud.run("up", "--env", "dev", code=1)
+        process.kill()
+        process.wait(30)
+    os.close(mine)
+    assert f"`iotpipe down --env dev`, process {process.pid} on" in refused.stderr
+    assert "Nothing to do" in cloud.run("up", "--env", "dev").stderr  # the dead holder's lock is no obstacle
+
+
+def _read_until(terminal: int, text: str) -> str:
+    shown, deadline = "", time.monotonic() + 60
+    while text not in shown:
+        ready, _, _ = select.select([terminal], [], [], deadline - time.monotonic())
+        assert ready, shown
+        shown += os.read(terminal, 4096).decode()
+    return shown

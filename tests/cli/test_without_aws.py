@@ -1,0 +1,177 @@
+"""What the command says and does before it talks to AWS, and when AWS does not let it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Shell, settings
+
+pytestmark = pytest.mark.slow
+
+COMMANDS = ("init", "validate", "plan", "up", "down", "status", "outputs", "graph")
+
+
+def test_help_imports_neither_boto3_nor_pydantic(shell: Shell) -> None:
+    script = (
+        "import sys, iotpipe.cli\nsys.argv = ['iotpipe', '--help']\n"
+        "try: iotpipe.cli.main()\nexcept SystemExit as end: assert end.code == 0\n"
+        "print([name for name in ('boto3', 'botocore', 'pydantic', 'rich', 'yaml') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(shell: Shell, command: str) -> None:
+    assert f"Example:  iotpipe {command}" in shell.run(command, "--help").stdout or command == "outputs"
+    assert "Example:" in shell.run(command, "--help").stdout
+
+
+def test_init_writes_what_validates_and_never_writes_over_it(shell: Shell) -> None:
+    shell.run("init")
+    names = sorted(path.name for path in (shell.directory / "config").iterdir())
+    assert names == ["dev.yaml", "local.yaml", "prod.yaml", "schema.json"]
+    for name in ("dev", "local", "prod"):
+        assert "valid" in shell.run("validate", "--env", name).stdout
+    settings(shell, "dev", "suffix: mine\n")
+    assert "kept" in shell.run("init").stderr
+    assert (shell.directory / "config" / "dev.yaml").read_text() == "suffix: mine\n"
+
+
+def test_every_problem_is_listed_at_once_with_its_place(shell: Shell) -> None:
+    settings(shell, "dev", "queue:\n  visibilty_timeout: 360\nfunctions:\n  log_retention: 31\n")
+    done = shell.run("up", "--env", "dev", code=2)
+    assert "config/dev.yaml:2: queue.visibilty_timeout" in done.stderr
+    assert "visibility_timeout" in done.stderr
+    assert "config/dev.yaml:4: functions.log_retention" in done.stderr
+    assert not (shell.directory / ".iotpipe").exists()
+    found = shell.json("validate", "--env", "dev", code=2)
+    assert [each["line"] for each in found["problems"]] == [2, 4]
+
+
+def test_an_unknown_option_is_a_matter_of_usage(shell: Shell) -> None:
+    assert "No such option" in shell.run("up", "--fast", code=2).stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "up", "down", "status"])
+def test_without_credentials_one_sentence_says_what_to_do(shell: Shell, command: str) -> None:
+    settings(shell, "dev", "region: us-east-1\n")
+    shell.extra = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": str(shell.directory)}
+    done = shell.run(command, "--env", "dev", code=1)
+    assert done.stderr.startswith("error: there are no AWS credentials\n")
+    assert "`--env local` needs no AWS account" in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_a_region_the_three_places_for_one_are_named(shell: Shell) -> None:
+    settings(shell, "dev", "")
+    shell.extra = {"AWS_REGION": "", "HOME": str(shell.directory)}
+    done = shell.run("plan", "--env", "dev", code=2)
+    assert "Set `region` in the configuration, AWS_REGION or --region" in done.stderr
+
+
+def test_an_aws_that_cannot_be_reached_is_said_to_be(shell: Shell) -> None:
+    settings(shell, "dev", "")
+    done = shell.run("up", "--env", "dev", code=1)
+    assert "AWS cannot be reached" in done.stderr
+    assert "AWS_ENDPOINT_URL" in done.stderr
+
+
+def test_another_account_than_the_configured_one_is_refused(cloud: Shell) -> None:
+    settings(cloud, "dev", 'account: "999999999999"\n')
+    done = cloud.run("up", "--env", "dev", code=1)
+    assert "belong to account 123456789012, the configuration names 999999999999" in done.stderr
+    assert cloud.operations() == ["GetCallerIdentity"]
+
+
+def test_target_local_never_goes_to_aws_itself(shell: Shell) -> None:
+    shell.aws = ""
+    done = shell.run("up", "--env", "local", code=2)
+    assert "target: local" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not a state file"),
+        ("[]", "is not a state file"),
+        ('{"format": 99}', "Upgrade iotpipe"),
+        (
+            json.dumps(
+                {
+                    "format": 1,
+                    "environment": "dev",
+                    "account": "999999999999",
+                    "region": "us-east-1",
+                    "protected": False,
+                    "resources": {},
+                    "deleted": {},
+                }
+            ),
+            "belongs to account 999999999999",
+        ),
+    ],
+)
+def test_a_state_file_that_cannot_be_used_is_left_as_it_is(cloud: Shell, text: str, said: str) -> None:
+    path = cloud.directory / ".iotpipe" / "dev.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    for command in (["plan"], ["up"], ["down", "--yes"], ["status"]):
+        assert said in cloud.run(*command, "--env", "dev", code=1).stderr
+    assert path.read_text() == text
+    assert cloud.operations() in ([], ["GetCallerIdentity"] * 4)
+
+
+def test_with_several_state_files_the_environment_must_be_named(shell: Shell) -> None:
+    row = {"kind": "topic", "name": "t", "status": "ready", "properties": {}, "needs": []}
+    state = {
+        "format": 1,
+        "account": "1",
+        "region": "r",
+        "protected": False,
+        "deleted": {},
+        "resources": {"topic/t": row},
+    }
+    (shell.directory / ".iotpipe").mkdir()
+    for name in ("dev", "prod"):
+        (shell.directory / ".iotpipe" / f"{name}.json").write_text(json.dumps(state | {"environment": name}))
+    assert "dev, prod" in shell.run("outputs", code=2).stderr
+    shell.run("outputs", "--env", "prod")
+    shell.run("--env", "prod", "outputs")
+    shell.extra = {"IOTPIPE_ENV": "prod"}
+    shell.run("outputs")
+
+
+@pytest.mark.parametrize("how", ["tree", "mermaid", "dot", "svg"])
+def test_the_graph_shows_every_resource(shell: Shell, how: str) -> None:
+    drawn = shell.run("graph", "--format", how).stdout
+    for address in (
+        "table/raw-sensor-data-local",
+        "stage/local",
+        "api-gateway-account/us-east-1",
+        "alarm/iot-dlq-depth-local",
+    ):
+        assert address in drawn
+
+
+def test_completion_knows_the_environments(shell: Shell) -> None:
+    settings(shell, "staging", "")
+    shell.extra = {"_IOTPIPE_COMPLETE": "bash_complete", "COMP_WORDS": "iotpipe up --env st", "COMP_CWORD": "3"}
+    assert "staging" in shell.run().stdout
+
+
+def test_a_reader_that_has_had_enough_is_no_error(cloud: Shell) -> None:
+    command = " ".join(cloud.command("plan", "--env", "dev", "--verbose"))
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -n 1"],
+        cwd=cloud.directory,
+        env=cloud.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
+    assert Path(done.stdout.split()[0]).name == "dev"

@@ -1,0 +1,65 @@
+"""An AWS of its own process for end-to-end tests: moto without its gaps, on loopback, noting each operation.
+
+    python tests/moto_server.py OPERATIONS_FILE
+
+prints its address once it listens and appends a line per request to the file: the operation's name.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto_gaps import close_gaps
+from werkzeug.serving import make_server
+
+Environ = dict[str, Any]
+
+
+class Noting:
+    """Notes what is asked for, and passes it on."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], notes: Path) -> None:
+        self.application = application
+        self.notes = notes
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        if not environ["PATH_INFO"].startswith("/moto-api"):
+            with self.lock, self.notes.open("a") as file:
+                file.write(f"{_operation(environ, body)}\n")
+        return self.application(environ, start_response)
+
+
+def _operation(environ: Environ, body: bytes) -> str:
+    """The operation's name; of the REST services, method and path."""
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return str(target).rsplit(".", 1)[-1]
+    if rpc := re.search(r"/operation/(\w+)$", environ["PATH_INFO"]):
+        return rpc[1]
+    if action := parse_qs(body.decode("latin-1")).get("Action"):
+        return action[0]
+    return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+
+
+def main() -> None:
+    close_gaps()
+    application = Noting(DomainDispatcherApplication(create_backend_app), Path(sys.argv[1]))
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
