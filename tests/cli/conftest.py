@@ -1,75 +1,15 @@
-"""The real command in a subprocess, and an AWS of its own for it to talk to."""
+"""An AWS in another process for the command to talk to."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-
-READS = ("Get", "List", "Describe")
-
-
-@dataclass
-class Shell:
-    """A directory to type commands in. `aws` is the address of its AWS, `notes` where that notes operations."""
-
-    directory: Path
-    cache: Path
-    aws: str = ""
-    notes: Path = Path()
-    extra: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PIP_CONFIG_FILE") if name in os.environ}
-        kept |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        account = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1"}
-        here = {"XDG_CACHE_HOME": str(self.cache), "AWS_ENDPOINT_URL": self.aws, "AWS_EC2_METADATA_DISABLED": "true"}
-        return kept | account | here | self.extra
-
-    def command(self, *arguments: str) -> list[str]:
-        return [str(Path(sys.executable).with_name("iotpipe")), *arguments]
-
-    def run(self, *arguments: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run iotpipe; fails the test unless it exits with `code`."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.directory,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
-
-    def json(self, *arguments: str, code: int = 0) -> Any:
-        return json.loads(self.run(*arguments, "--json", code=code).stdout)
-
-    def client(self, service: str) -> Any:
-        return boto3.client(service, endpoint_url=self.aws, region_name="us-east-1")
-
-    def operations(self) -> list[str]:
-        """What AWS was asked since the last time this was called."""
-        found = self.notes.read_text().splitlines() if self.notes.exists() else []
-        self.notes.write_text("")
-        return found
-
-
-def writes(operations: list[str]) -> list[str]:
-    """Those that could change something."""
-    return [each for each in operations if not each.startswith((*READS, "GET ", "POST /tags"))]
+from cli_shell import Shell
 
 
 @pytest.fixture
@@ -102,10 +42,3 @@ def cloud(shell: Shell, _server: tuple[str, Path], config_dir: Path) -> Shell:
     for path in config_dir.glob("*.yaml"):
         (shell.directory / "config" / path.name).write_text(path.read_text())
     return shell
-
-
-def settings(shell: Shell, environment: str, text: str) -> None:
-    """Write a configuration."""
-    path = shell.directory / "config" / f"{environment}.yaml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import Shell, settings, writes
+from cli_shell import Shell, settings, writes
 
 pytestmark = pytest.mark.slow
 

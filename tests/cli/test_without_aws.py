@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Shell, settings
+from cli_shell import Shell, settings
 
 pytestmark = pytest.mark.slow
 
