@@ -237,7 +237,7 @@ class _Watch:
         return [
             self._alarm(
                 f"iot-{short}-{what.lower()}",
-                f"{function.name}: more than {threshold} {what.lower()} in 5 minutes",
+                f"{function.name}: {what.lower()} in 5 minutes",
                 [_of_function(function, what)],
                 threshold,
             )
@@ -248,7 +248,7 @@ class _Watch:
         short = "raw" if table.name.startswith("raw") else "processed"
         return self._alarm(
             f"{short}-table-throttles",
-            f"{table.name}: more than {self.env.alerts.table_throttles} requests throttled in 5 minutes",
+            f"{table.name}: requests throttled in 5 minutes",
             _throttles(table),
             self.env.alerts.table_throttles,
         )
@@ -256,7 +256,7 @@ class _Watch:
     def dead_letters(self, queue: Queue) -> Alarm:
         return self._alarm(
             "iot-dlq-depth",
-            f"{queue.name}: more than {self.env.alerts.dead_letters} messages could not be processed",
+            f"{queue.name}: messages that could not be processed",
             [_of_queue(queue, "ApproximateNumberOfMessagesVisible")],
             self.env.alerts.dead_letters,
         )
@@ -264,7 +264,7 @@ class _Watch:
     def queue_age(self, queue: Queue) -> Alarm:
         return self._alarm(
             "iot-queue-age",
-            f"{queue.name}: the oldest message waits for more than {self.env.alerts.queue_age} s",
+            f"{queue.name}: age of the oldest message in seconds",
             [_of_queue(queue, "ApproximateAgeOfOldestMessage")],
             self.env.alerts.queue_age,
         )
@@ -272,7 +272,7 @@ class _Watch:
     def api(self, api: RestApi, stage: Stage) -> Alarm:
         return self._alarm(
             "iot-api-5xx",
-            f"{api.name}: more than {self.env.alerts.api_errors} answers with 5XX in 5 minutes",
+            f"{api.name}: answers with 5XX in 5 minutes",
             [_of_api(api, stage, "5XXError")],
             self.env.alerts.api_errors,
         )

@@ -66,6 +66,7 @@ _FUNCTION_CHANGES = (
     "DeleteFunctionConcurrency",
     "DeleteFunction",
 )
+_BACKUPS = ("UpdateContinuousBackups", "DescribeContinuousBackups")
 _MAPPING_WRITES = ("CreateEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping")
 _INVALID = ("InvalidParameterValueException",)
 _CONFLICT = ("ResourceConflictException",)
@@ -162,7 +163,7 @@ RULES: tuple[Rule, ...] = (
         Schedule((2,), budget=1200),
         ("ContinuousBackupsUnavailableException",),
     ),
-    Rule("waiting until the table is seen", LOAD, ("TableNotFoundException",), ("UpdateContinuousBackups",)),
+    Rule("waiting until the table is seen", LOAD, ("TableNotFoundException",), _BACKUPS),
     # API Gateway. Its quotas per account and region are small and cannot be raised.
     Rule("API Gateway deletes one API per 30 s", API_DELETE, ("TooManyRequestsException",), ("DeleteRestApi",)),
     Rule(

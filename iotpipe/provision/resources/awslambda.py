@@ -77,8 +77,12 @@ class Layer(Resource):
 
 def _versions(run: Run, name: str) -> list[dict[str, Any]]:
     """The versions that iotpipe published, the newest first. Layers cannot bear tags: the description tells."""
-    pages = run.client("lambda").get_paginator("list_layer_versions").paginate(LayerName=name)
-    versions = (each for page in pages for each in page["LayerVersions"])
+    client = run.client("lambda")
+    pages = client.get_paginator("list_layer_versions").paginate(LayerName=name)
+    try:
+        versions = [each for page in pages for each in page["LayerVersions"]]
+    except client.exceptions.ResourceNotFoundException:
+        return []
     return [each for each in versions if each.get("Description", "").startswith(_MARK)]
 
 

@@ -89,9 +89,11 @@ class Secret(_Named):
         return {"Type": "SecureString", "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
-        # DescribeParameters knows the type without touching the value.
+        # DescribeParameters knows the type without touching the value. It may answer with empty pages before it
+        # comes to the one parameter that fits.
         filters = [{"Key": "Name", "Option": "Equals", "Values": [self.name]}]
-        found = run.client("ssm").describe_parameters(ParameterFilters=filters)["Parameters"]
+        pages = run.client("ssm").get_paginator("describe_parameters").paginate(ParameterFilters=filters)
+        found = [each for page in pages for each in page["Parameters"]]
         return {"Type": found[0]["Type"], "Tags": _tags(run, self.name) or {}} if found else None
 
     def create(self, run: Run, desired: Properties) -> Properties:
