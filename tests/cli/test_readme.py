@@ -1,0 +1,34 @@
+"""What the README shows is what the commands do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from cli_shell import Shell, settings
+
+from iotpipe.cli.commands import ALL
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_commands_of_the_table_are_those_there_are() -> None:
+    table = re.findall(r"^\| `(\w[\w-]*)` \|", README, re.MULTILINE)
+    assert table == [command.name for command in ALL]
+
+
+def test_the_configuration_that_is_shown_has_the_problems_that_are_shown(shell: Shell) -> None:
+    shown = re.search(r"\$ cat config/dev.yaml\n(.*?)\$ iotpipe validate --env dev\n(.*?)```", README, re.DOTALL)
+    assert shown
+    settings(shell, "dev", shown[1])
+    assert shell.run("validate", "--env", "dev", code=2).stderr == shown[2]
+
+
+def test_every_folder_that_is_named_is_there() -> None:
+    package = Path(__file__).parents[2] / "iotpipe"
+    named = re.findall(r"^  (\w+(?:/|\.py)) ", README, re.MULTILINE)
+    assert len(named) == 6
+    assert all((package / name).exists() for name in named)
