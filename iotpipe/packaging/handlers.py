@@ -55,7 +55,7 @@ def _with_imports(root: Path, start: str) -> dict[str, bytes]:
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
         for each in _imports(found[path], path, package):
             _refuse_what_lambda_cannot_import(root, each, path)
-            waiting += _with_parents(each.module)
+            waiting.append(each.module)
         waiting += _with_parents(package)
     return found
 

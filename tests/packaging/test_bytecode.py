@@ -110,12 +110,13 @@ def test_a_source_compiles_to_the_same_bytes_whatever_was_compiled_before(versio
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "random"])
-def test_the_users_settings_for_python_do_not_show(seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_settings_for_python_do_not_show(seed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "base64.py").write_text("raise SystemExit('hijacked')")
     sources = {"python/first.py": FIRST, "python/second.py": SECOND}
     plain = bytecode_of(sources, sys.executable, RUNNING)
     monkeypatch.setenv("PYTHONHASHSEED", seed)
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")
-    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert bytecode_of(sources, sys.executable, RUNNING) == plain
 
 

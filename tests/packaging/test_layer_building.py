@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -229,6 +231,19 @@ def test_a_full_disk_leaves_no_half_file(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+# Trimming
+
+
+def test_a_model_loses_its_prose_but_not_a_member_of_the_name_documentation(
+    only_wheel: OnlyWheel, tmp_path: Path
+) -> None:
+    model = {"documentation": "<p>Prose</p>", "members": [{"documentation": {"shape": "Text"}}]}
+    path = "botocore/data/ssm/2014-11-06/service-2.json"
+    only_wheel("botocore-1.43.106-py3-none-any.whl", {f"{path}.gz": gzip.compress(json.dumps(model).encode())})
+    (content,) = unpacked(layer(RUNNING, HOST, tmp_path / "cache").content()).values()
+    assert json.loads(content) == model | {"documentation": ""}
+
+
 # What pip and Lambda refuse
 
 
@@ -246,13 +261,23 @@ ELF_OF_X86 = b"\x7fELF\x02\x01\x01" + bytes(11) + (62).to_bytes(2, "little") + b
 MACH_O = b"\xcf\xfa\xed\xfe" + bytes(60)
 
 
-@pytest.mark.parametrize("content", [ELF_OF_X86, MACH_O, ELF_OF_X86[:6]], ids=["x86", "macOS", "cut off"])
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("wrapt/_wrappers.so", ELF_OF_X86),
+        ("wrapt.libs/libgcc_s.so.1", ELF_OF_X86),
+        ("wrapt/_wrappers.so", MACH_O),
+        ("wrapt/_wrappers.so", ELF_OF_X86[:6]),
+    ],
+    ids=["x86", "beside it", "macOS", "cut off"],
+)
 def test_an_object_of_another_machine_is_refused_whatever_its_wheel_is_called(
-    content: bytes, only_wheel: OnlyWheel, tmp_path: Path
+    path: str, content: bytes, only_wheel: OnlyWheel, tmp_path: Path
 ) -> None:
-    only_wheel("wrapt-2.5.2-cp313-cp313-manylinux2014_aarch64.whl", {"wrapt/_wrappers.so": content})
-    with pytest.raises(PackagingError, match=r"for arm64: python/wrapt/_wrappers\.so is for another machine"):
+    only_wheel("wrapt-2.5.2-cp313-cp313-manylinux2014_aarch64.whl", {path: content})
+    with pytest.raises(PackagingError) as caught:
         layer("python3.13", "arm64", tmp_path / "cache").content()
+    assert f"for arm64: python/{path} is for another machine" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -286,6 +311,13 @@ def test_a_wheel_that_was_exchanged_is_refused_with_pips_own_words(only_wheel: O
     assert str(caught.value).startswith("cannot fetch the layer's wheels for python3.13 on arm64:\n")
     assert "Expected sha256" in caught.value.message
     assert "do not use it" in caught.value.hint
+
+
+def test_a_pin_without_a_hash_is_refused(only_wheel: OnlyWheel, tmp_path: Path) -> None:
+    only_wheel(PURE, SIX)
+    wheels.REQUIREMENTS.write_text("six==1.17.0\n")
+    with pytest.raises(PackagingError, match="Hashes are required"):
+        layer("python3.13", "arm64", tmp_path / "cache").content()
 
 
 def test_versions_that_the_index_lacks_point_at_the_index(offline: Path, tmp_path: Path) -> None:
