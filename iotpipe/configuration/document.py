@@ -90,14 +90,13 @@ class Document:
         if id(node) in self._entries:
             return self._entries[id(node)]
         own: dict[str, Entry] = {}
-        merged: dict[str, Entry] = {}
         self._entries[id(node)] = own  # a mapping that merges itself finds this instead of recursing
         for key, value in node.value:
-            if kind_of(key) == "merge":
-                merged = self._merged(value, (*path, "<<")) | merged
-            else:
-                self._add(own, Entry(key, value), path)
-        self._entries[id(node)] = merged | own
+            self._add(own, Entry(key, value), path)
+        merge = own.get("<<")
+        if merge and kind_of(merge.key) == "merge":
+            del own["<<"]
+            self._entries[id(node)] = self._merged(merge.value, (*path, "<<")) | own
         return self._entries[id(node)]
 
     def _merged(self, value: yaml.Node, path: Path) -> dict[str, Entry]:

@@ -32,8 +32,7 @@ class Form:
     remedy: str = ""
 
     def matches(self, text: str) -> bool:
-        # `$` would let a trailing newline pass.
-        return re.fullmatch(self.pattern.strip("^$"), text) is not None
+        return re.fullmatch(self.pattern, text) is not None  # `match` would let a trailing newline pass
 
     def checked(self, text: str) -> str:
         if not self.matches(text):

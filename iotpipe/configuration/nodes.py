@@ -28,12 +28,12 @@ def position(node: yaml.Node) -> tuple[int, int]:
 def scalar(node: yaml.ScalarNode) -> Any:
     """The node's value, or the node itself where it is one that no setting can be.
 
-    That is a date, a foreign tag, half a surrogate pair ("\\ud800"), .nan, and a number that YAML 1.1 reads
-    in another base: 0360 is octal 240, and 6:00 is 360.
+    That is a date, a foreign tag, .nan, and a number that YAML 1.1 reads in another base: 0360 is octal 240,
+    and 6:00 is 360.
     """
     kind, text = kind_of(node), str(node.value)
     if kind in ("str", "merge", "value"):
-        return text if encodable(text) else node
+        return text
     if kind == "null":
         return None
     if kind == "bool":
@@ -46,7 +46,7 @@ def scalar(node: yaml.ScalarNode) -> Any:
 
 
 def encodable(text: str) -> bool:
-    """Whether `text` can be written anywhere at all: PyYAML lets "\\ud800" through."""
+    """Whether `text` can be written anywhere at all: PyYAML lets half a surrogate pair ("\\ud800") through."""
     return not any("\ud800" <= each <= "\udfff" for each in text)
 
 

@@ -232,6 +232,13 @@ def test_the_remedy_says_what_to_write_instead(problems: Problems, text: str, re
         ("queue: !!python/object:os.system {}", "found the YAML tag python/object:os.system"),
         ("queue: !!set {retention}", "found the YAML tag set"),
         ('region: "\\ud800"', 'found the text "\\ud800"'),
+        ('target: "\\ud800"', 'must be one of aws, local, found the text "\\ud800"'),
+        ('protect: "\\ud800"', 'found the text "\\ud800"'),
+        ('queue: "\\ud800"', 'found the text "\\ud800"'),
+        ('tags: {a: "\\ud800"}', 'found the text "\\ud800"'),
+        ("region: !!str [a]", "found the YAML tag str, which means nothing here"),
+        ("alerts: {emails: !mine [a@b.cd]}", "found the YAML tag !mine"),
+        (f"queue: {{retention: {'9' * 5000}}}", f"found {'9' * 60}..."),
         ('region: "\\e[31m"', 'found the text "\\x1b[31m"'),
         (f"region: {'x' * 500}", f'found the text "{"x" * 60}..."'),
     ],
@@ -360,6 +367,16 @@ functions:
 """
     processor = loaded(text).functions.processor
     assert (processor.memory, processor.timeout) == (128, 9)
+
+
+def test_a_quoted_merge_sign_is_an_ordinary_key_and_two_merges_are_one_too_many(problems: Problems) -> None:
+    assert only(problems("queue: {'<<': {retention: 60}}")).message == "unknown key"
+    twice = only(problems("functions:\n  query: &a {}\n  ingestion:\n    <<: *a\n    <<: *a"))
+    assert (twice.line, twice.message) == (5, "is given twice, first on line 4")
+
+
+def test_a_section_that_merges_itself_gains_nothing_by_it(loaded: Loaded) -> None:
+    assert loaded("queue: &a {<<: *a, retention: 60}").queue.retention == 60
 
 
 def test_a_wrong_value_behind_an_anchor_is_shown_where_it_is_written(problems: Problems) -> None:
