@@ -15,13 +15,16 @@ def _start() -> Any:
     """The recorder, with botocore's calls traced from now on. None off Lambda or where the layer lacks the SDK."""
     if "LAMBDA_TASK_ROOT" not in os.environ:
         return None
-    try:
-        from aws_xray_sdk.core import patch, xray_recorder
-    except ImportError:
-        return None
     # It complains about every call without a trace or a daemon, though nothing is wrong with the call.
     logging.getLogger("aws_xray_sdk").setLevel(logging.CRITICAL)
-    patch(("botocore",))
+    try:
+        from aws_xray_sdk.core import patch, xray_recorder
+
+        patch(("botocore",))
+    # Whatever keeps it from starting (not there, a daemon's address it cannot read): readings matter more than traces.
+    except Exception as error:  # noqa: BLE001
+        logging.getLogger(__name__).warning("nothing will be traced: %s", type(error).__name__)
+        return None
     return xray_recorder
 
 
@@ -38,5 +41,5 @@ def span(line: Line) -> Iterator[None]:
         try:
             yield
         finally:
-            for name, value in line.annotations().items():
+            for name, value in line.annotations().items() if subsegment else ():
                 subsegment.put_annotation(name, value)
