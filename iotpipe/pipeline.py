@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from iotpipe.packaging import Archive
     from iotpipe.packaging import Layer as BuiltLayer
 
-READ_SETTINGS = ("ssm:GetParameter", "ssm:GetParameters")
+READ_SETTINGS = ("ssm:GetParameter",)
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 TRACE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 
