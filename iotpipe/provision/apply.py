@@ -170,16 +170,21 @@ def _delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) 
         needs[root].update(_root(need, doomed) for need in row.needs if need in doomed)
         needs[root].discard(root)
 
+    deleted: dict[str, Row] = {}
+
     def delete(address: str) -> None:
         run.tell(Event(address, "started"))
-        row = doomed[address]
+        row, whole = doomed[address], [*parts[address], address]
         gone = run.trying("delete", address, lambda attempt: _delete_if_ours(run, row))
-        ledger.forget([*parts[address], address], [address] if gone and Resource.kinds[row.kind].cool_down else [])
+        if gone:
+            deleted.update({each: doomed[each] for each in whole})
+        over = [each for each in whole if not (gone and Resource.kinds[doomed[each].kind].finishes)]
+        ledger.forget(over, [address] if gone and Resource.kinds[row.kind].cool_down else [])
         for part in parts[address]:
             run.tell(Event(part, "done" if gone else "kept", "deleted" if gone else "not ours"))
 
     walked = walk(reverse(needs), delete, parallel, run.stop.is_set)
-    finished = _finish(run, owners, walked, doomed, parallel)
+    finished = _finish(run, ledger, deleted, parallel)
     _raise_if_incomplete(run, Walked(walked.failed | finished.failed, walked.skipped + finished.skipped))
 
 
@@ -199,14 +204,14 @@ def _delete_if_ours(run: Run, row: Row) -> bool:
     return True
 
 
-def _finish(run: Run, owners: Mapping[str, Row], walked: Walked, doomed: Mapping[str, Row], parallel: int) -> Walked:
-    left = {*walked.failed, *walked.skipped}
-    gone = {address: doomed[address] for address in doomed if _root(address, doomed) not in left}
-    ending = {a: r for a, r in gone.items() if Resource.kinds[r.kind].finishes}
+def _finish(run: Run, ledger: Ledger, deleted: Mapping[str, Row], parallel: int) -> Walked:
+    """Only now are these rows forgotten: after a kill in between, the next command must still finish them."""
+    ending = {address: row for address, row in deleted.items() if Resource.kinds[row.kind].finishes}
 
     def finish(address: str) -> None:
-        kind = Resource.kinds[ending[address].kind]
-        run.trying("delete", address, lambda attempt: kind.finish(run, ending[address].recorded()))
+        row = ending[address]
+        run.trying("delete", address, lambda attempt: Resource.kinds[row.kind].finish(run, row.recorded()))
+        ledger.forget([address])
 
     return walk({address: () for address in ending}, finish, parallel, run.stop.is_set)
 

@@ -1,0 +1,33 @@
+"""What the tests of the whole pipeline share: an empty account, and one environment in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+from pipeline_world import Declared, Settings, World, declare
+
+
+@pytest.fixture(autouse=True)
+def account() -> Iterator[None]:
+    """An AWS account that holds nothing."""
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """The environment dev, with a state directory of its own."""
+    return World(tmp_path)
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Callable[..., Declared]:
+    """Declares an environment by its settings."""
+
+    def from_settings(settings: Settings | None = None, environment: str = "dev") -> Declared:
+        return declare(tmp_path, settings or {}, environment)
+
+    return from_settings

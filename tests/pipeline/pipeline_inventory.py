@@ -1,0 +1,264 @@
+"""Everything that an account holds, asked for with plain boto3: equal inventories mean equal resources."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+
+REGION = "us-east-1"
+Things = dict[str, Any]
+
+
+@functools.cache
+def client(service: str) -> Any:
+    """A client of our own: nothing that iotpipe made, hooked or cached."""
+    return boto3.session.Session(region_name=REGION).client(service)
+
+
+def pages(service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
+    """All that a listing answers, over all its pages."""
+    found = client(service).get_paginator(operation).paginate(**parameters)
+    return [each for page in found for each in page.get(key, [])]
+
+
+def inventory() -> Things:
+    """Every resource of the account with every property, but for ids drawn at random and times.
+
+    Each random id is replaced by what it is the id of, wherever it is mentioned. What bears no unique name is
+    listed, so that a second one shows.
+    """
+    names: dict[str, str] = {}
+    found = {name: read(names) for name, read in _SERVICES.items()}
+    text = json.dumps(_without_times(found), default=str)
+    for identifier, meaning in sorted(names.items(), key=lambda each: -len(each[0])):
+        text = text.replace(identifier, meaning)
+    things: Things = json.loads(text)
+    return things
+
+
+def left_over(found: Things | None = None) -> list[str]:
+    """What an account holds besides the logging role of API Gateway, which every environment leaves in place."""
+    found = inventory() if found is None else found
+    every = [f"{kind}: {name}" for kind, things in found.items() for name in things]
+    return [each for each in every if each not in (f"roles: iotpipe-api-gateway-logging-{REGION}", _ACCOUNT)]
+
+
+_ACCOUNT = "account of API Gateway: cloudwatchRoleArn"
+
+_TIMES = frozenset(
+    {
+        *("ResponseMetadata", "createdDate", "lastUpdatedDate", "creationTime", "CreationDateTime", "CreateDate"),
+        *("CreatedTimestamp", "LastModifiedTimestamp", "LastModified", "LastModifiedDate", "RoleLastUsed"),
+        *("AlarmConfigurationUpdatedTimestamp", "StateUpdatedTimestamp", "StateTransitionedTimestamp"),
+        *("EarliestRestorableDateTime", "LatestRestorableDateTime", "TableId", "RoleId", "RevisionId", "CreatedDate"),
+        *("LastUpdateToPayPerRequestDateTime", "LastUpdate", "Location", "DashboardArn"),
+    }
+)
+
+
+def _without_times(value: Any) -> Any:
+    """Without times, and the few random ids that nothing else mentions."""
+    if isinstance(value, dict):
+        return {key: _without_times(each) for key, each in value.items() if key not in _TIMES}
+    if isinstance(value, list):
+        return [_without_times(each) for each in value]
+    return value
+
+
+def _tables(names: dict[str, str]) -> Things:
+    dynamodb = client("dynamodb")
+    return {
+        name: {
+            **(table := dynamodb.describe_table(TableName=name)["Table"]),
+            **dynamodb.describe_continuous_backups(TableName=name),
+            "Tags": _sorted(dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]),
+        }
+        for name in pages("dynamodb", "list_tables", "TableNames")
+    }
+
+
+def _queues(names: dict[str, str]) -> Things:
+    sqs = client("sqs")
+    return {
+        url.rsplit("/", 1)[1]: {
+            **sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"],
+            "Tags": sqs.list_queue_tags(QueueUrl=url).get("Tags", {}),
+        }
+        for url in pages("sqs", "list_queues", "QueueUrls")
+    }
+
+
+def _topics(names: dict[str, str]) -> Things:
+    sns = client("sns")
+    return {
+        (arn := each["TopicArn"]).rsplit(":", 1)[1]: {
+            **sns.get_topic_attributes(TopicArn=arn)["Attributes"],
+            "Tags": _sorted(sns.list_tags_for_resource(ResourceArn=arn)["Tags"]),
+        }
+        for each in pages("sns", "list_topics", "Topics")
+    }
+
+
+def _subscriptions(names: dict[str, str]) -> Things:
+    found = pages("sns", "list_subscriptions", "Subscriptions")
+    return _numbered((f"{each['Endpoint']} to {each['TopicArn']}", each["Protocol"]) for each in found)
+
+
+def _parameters(names: dict[str, str]) -> Things:
+    ssm = client("ssm")
+    return {
+        (name := each["Name"]): {
+            **each,
+            "Value": ssm.get_parameter(Name=name)["Parameter"]["Value"] if each["Type"] == "String" else "secret",
+            "Tags": _sorted(ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]),
+        }
+        for each in pages("ssm", "describe_parameters", "Parameters")
+    }
+
+
+def _layers(names: dict[str, str]) -> Things:
+    found: list[tuple[str, Any]] = []
+    for layer in pages("lambda", "list_layers", "Layers"):
+        name = layer["LayerName"]
+        for version in pages("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
+            arn, number = version["LayerVersionArn"], version.pop("Version")
+            names[arn] = f"the version of {name} described as {version['Description']}"
+            detail = client("lambda").get_layer_version(LayerName=name, VersionNumber=number)
+            found.append((name, {**version, "CodeSha256": detail["Content"]["CodeSha256"]}))
+    return _numbered(iter(found))
+
+
+def _functions(names: dict[str, str]) -> Things:
+    lambda_ = client("lambda")
+    found = {}
+    for each in pages("lambda", "list_functions", "Functions"):
+        name = each["FunctionName"]
+        whole = lambda_.get_function(FunctionName=name)
+        found[name] = {
+            **{key: whole.get(key) for key in ("Configuration", "Concurrency", "Tags")},
+            "Policy": _policy_of(lambda_, name),
+        }
+    return found
+
+
+def _policy_of(lambda_: Any, name: str) -> Any:
+    try:
+        policy = json.loads(lambda_.get_policy(FunctionName=name)["Policy"])
+    except lambda_.exceptions.ResourceNotFoundException:
+        return None
+    return sorted(policy["Statement"], key=lambda each: str(each["Sid"]))
+
+
+def _mappings(names: dict[str, str]) -> Things:
+    found = []
+    for each in pages("lambda", "list_event_source_mappings", "EventSourceMappings"):
+        label = f"{each['EventSourceArn']} to {each['FunctionArn']}"
+        names[each["UUID"]] = f"the mapping of {label}"
+        arn = f"arn:aws:lambda:{REGION}:123456789012:event-source-mapping:{each['UUID']}"
+        found.append((label, {**each, "Tags": client("lambda").list_tags(Resource=arn)["Tags"]}))
+    return _numbered(iter(found))
+
+
+def _roles(names: dict[str, str]) -> Things:
+    iam = client("iam")
+    return {
+        (name := each["RoleName"]): {
+            **iam.get_role(RoleName=name)["Role"],
+            "Policies": {
+                policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+                for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
+            },
+            "Attached": iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"],
+        }
+        for each in pages("iam", "list_roles", "Roles")
+    }
+
+
+def _log_groups(names: dict[str, str]) -> Things:
+    logs = client("logs")
+    return {
+        each["logGroupName"]: {
+            **each,
+            "tags": logs.list_tags_for_resource(resourceArn=each["arn"].removesuffix(":*"))["tags"],
+        }
+        for each in pages("logs", "describe_log_groups", "logGroups")
+    }
+
+
+def _apis(names: dict[str, str]) -> Things:
+    found = []
+    for each in pages("apigateway", "get_rest_apis", "items"):
+        api, name = each["id"], each["name"]
+        names[api] = f"the api {name}"
+        paths = pages("apigateway", "get_resources", "items", restApiId=api, embed=["methods"])
+        deployments = pages("apigateway", "get_deployments", "items", restApiId=api)
+        names.update({path["id"]: f"{name} {path['path']}" for path in paths})
+        names.update({made["id"]: f"deployment {made['description']} of {name}" for made in deployments})
+        parts = {
+            "paths": _numbered((path["path"], path) for path in paths),
+            "deployments": _numbered((made["description"], made) for made in deployments),
+            "stages": client("apigateway").get_stages(restApiId=api)["item"],
+        }
+        found.append((name, {**each, **parts}))
+    return _numbered(iter(found))
+
+
+def _account(names: dict[str, str]) -> Things:
+    return {key: arn for key, arn in client("apigateway").get_account().items() if key == "cloudwatchRoleArn"}
+
+
+def _alarms(names: dict[str, str]) -> Things:
+    cloudwatch = client("cloudwatch")
+    return {
+        each["AlarmName"]: {
+            **each,
+            "Tags": _sorted(cloudwatch.list_tags_for_resource(ResourceARN=each["AlarmArn"])["Tags"]),
+        }
+        for each in pages("cloudwatch", "describe_alarms", "MetricAlarms")
+    }
+
+
+def _dashboards(names: dict[str, str]) -> Things:
+    cloudwatch = client("cloudwatch")
+    return {
+        each["DashboardName"]: {
+            "body": json.loads(cloudwatch.get_dashboard(DashboardName=each["DashboardName"])["DashboardBody"]),
+            "Tags": _sorted(cloudwatch.list_tags_for_resource(ResourceARN=each["DashboardArn"])["Tags"]),
+        }
+        for each in pages("cloudwatch", "list_dashboards", "DashboardEntries")
+    }
+
+
+def _sorted(tags: list[dict[str, str]]) -> list[dict[str, str]]:
+    return sorted(tags, key=lambda each: each["Key"])
+
+
+def _numbered(things: Iterator[tuple[str, Any]]) -> Things:
+    """By name; a second one of a name gets a number, so that it cannot hide."""
+    found: Things = {}
+    for name, thing in sorted(things, key=lambda each: (each[0], json.dumps(each[1], default=str, sort_keys=True))):
+        number = sum(1 for each in found if each == name or each.startswith(f"{name} #"))
+        found[f"{name} #{number + 1}" if number else name] = thing
+    return found
+
+
+_SERVICES = {
+    "tables": _tables,
+    "queues": _queues,
+    "topics": _topics,
+    "subscriptions": _subscriptions,
+    "parameters": _parameters,
+    "layers": _layers,
+    "functions": _functions,
+    "event source mappings": _mappings,
+    "roles": _roles,
+    "log groups": _log_groups,
+    "apis": _apis,
+    "account of API Gateway": _account,
+    "alarms": _alarms,
+    "dashboards": _dashboards,
+}

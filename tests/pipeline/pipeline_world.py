@@ -1,0 +1,165 @@
+"""The whole pipeline in this process: declared from YAML, brought up against moto, and killed at will."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import harness
+import pytest
+import yaml
+from harness import StandInLayer
+
+from iotpipe.configuration import load
+from iotpipe.packaging import Archive, handler_zip
+from iotpipe.pipeline import Artifacts, pipeline
+from iotpipe.provision import ledger
+from iotpipe.provision.aws import Aws, connect
+from iotpipe.provision.plan import Plan
+from iotpipe.provision.resource import Resource
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+Settings = dict[str, Any]
+
+_HANDLERS = {name: handler_zip(name) for name in ("ingestion", "processor", "query")}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One environment as its YAML file declares it, with the tags that go on everything."""
+
+    resources: list[Resource]
+    tags: dict[str, str]
+
+    def without(self, *addresses: str) -> Declared:
+        """As a version of iotpipe would declare it that knows nothing of these."""
+        return Declared([each for each in self.resources if each.address not in addresses], self.tags)
+
+
+def declare(directory: Path, settings: Settings, environment: str = "dev", **handlers: Archive) -> Declared:
+    """What `config/<environment>.yaml` with these settings declares; `handlers` replaces zips."""
+    (directory / f"{environment}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    env = load(environment, directory)
+    # Like the real one, the layer is known by what it is built for.
+    layer = StandInLayer(f"{env.functions.runtime}-{env.functions.architecture}")
+    built = Artifacts(_HANDLERS | handlers, layer)  # type: ignore[arg-type] # a stand-in
+    return Declared(pipeline(env, built, REGION), dict(env.tags))
+
+
+@dataclass
+class World(harness.World):
+    """One environment. All tests share its clients, since making them takes longer than using them."""
+
+    death: Death | None = None
+
+    def connect(self) -> Aws:
+        _current[self.environment] = self
+        if self.environment not in _clients:
+            aws = connect(None, REGION, None)
+            name = self.environment
+            aws.session.events.register("before-call", lambda **call: _current[name]._before(**call))
+            aws.session.events.register("after-call", lambda **call: _current[name]._after(**call))
+            _clients[name] = aws
+        return _clients[self.environment]
+
+    def bring_up(self, declared: Declared, adopt: bool = False) -> Plan:
+        """`up` of what is declared; answers with the plan that was carried out."""
+        return self.up(declared.resources, adopt=adopt, tags=declared.tags)
+
+    def planned(self, declared: Declared) -> Plan:
+        return self.plan(declared.resources, tags=declared.tags)
+
+    def rows(self) -> dict[str, ledger.Row]:
+        """What the state file holds; nothing where there is none."""
+        contents = ledger.read(self.path)
+        return dict(contents.rows) if contents else {}
+
+    def _before(self, model: Any, params: dict[str, Any], context: dict[str, Any], **call: Any) -> Any:
+        if self.death:
+            self.death.before(model.name, context)
+        return self._observe(model, params)
+
+    def _after(self, context: dict[str, Any], **call: Any) -> None:
+        if self.death:
+            self.death.after(context)
+
+
+_clients: dict[str, Aws] = {}
+_current: dict[str, World] = {}
+
+
+MOMENTS = ("before", "after")
+
+
+def each_moment(writes: list[str], share: int, shares: int) -> list[tuple[int, str]]:
+    """Every (number, moment) of a command's write calls, dealt out to tests that may run side by side."""
+    return [(at, moment) for at in range(len(writes)) for moment in MOMENTS][share::shares]
+
+
+class Killed(BaseException):
+    """The process is gone: nobody catches this, and no code cleans up after it."""
+
+
+@dataclass
+class Death:
+    """Comes right before or right after the write call number `at`, counted from 0.
+
+    After means that AWS has carried it out and nobody ever sees the answer. From then on every call and every
+    change of the state file fails, in every thread.
+    """
+
+    at: int
+    moment: str
+    writes: int = 0
+    victim: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def before(self, operation: str, context: dict[str, Any]) -> None:
+        with self._lock:
+            self.check()
+            if operation.startswith(harness.READS):
+                return
+            fatal = self.writes == self.at
+            self.writes += 1
+            if fatal and self.moment == "before":
+                self.victim = operation
+        self.check()
+        context["fatal"] = operation if fatal else ""
+
+    def after(self, context: dict[str, Any]) -> None:
+        self.victim = self.victim or context.get("fatal", "")
+        self.check()
+
+    def check(self) -> None:
+        if self.victim:
+            raise Killed(f"{self.moment} {self.victim}")
+
+    def bars(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, as long as there is a process that can call it."""
+
+        def barred(*args: Any, **kwargs: Any) -> Any:
+            self.check()
+            return function(*args, **kwargs)
+
+        return barred
+
+
+@contextmanager
+def killed(world: World, at: int, moment: str) -> Iterator[Death]:
+    """What is done inside dies at this write call; fails where there is no such call."""
+    death = world.death = Death(at, moment)
+    try:
+        with (
+            patch.object(ledger, "write_atomically", death.bars(ledger.write_atomically)),
+            patch.object(Path, "unlink", death.bars(Path.unlink)),
+            pytest.raises(Killed),
+        ):
+            yield death
+    finally:
+        world.death = None
