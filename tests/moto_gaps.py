@@ -10,6 +10,8 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import unquote
 
+from moto.apigateway.exceptions import ResourceIdNotFoundException
+from moto.apigateway.models import APIGatewayBackend
 from moto.apigateway.responses import APIGatewayResponse
 from moto.awslambda.models import LambdaFunction
 from moto.cloudwatch.models import CloudWatchBackend
@@ -18,6 +20,8 @@ from moto.cloudwatch.responses import CloudWatchResponse
 _create = LambdaFunction.__init__
 _configuration = LambdaFunction.get_configuration
 _update = LambdaFunction.update_configuration
+_update_code = LambdaFunction.update_function_code
+_delete_api, _delete_path = APIGatewayBackend.delete_rest_api, APIGatewayBackend.delete_resource
 _stage_tags = {name: getattr(APIGatewayResponse, name) for name in ("get_tags", "tag_resource", "untag_resource")}
 _put_dashboard = CloudWatchResponse.put_dashboard
 
@@ -39,6 +43,25 @@ def update_function(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]
     self.tracing_config = config_updates.get("TracingConfig", self.tracing_config)
     self.dead_letter_config = config_updates.get("DeadLetterConfig", self.dead_letter_config)
     return _update(self, config_updates)
+
+
+def update_code(self: Any, updated_spec: dict[str, Any]) -> dict[str, Any]:
+    """UpdateFunctionCode ignores Architectures."""
+    self.architectures = updated_spec.get("Architectures", self.architectures)
+    return _update_code(self, updated_spec)
+
+
+def delete_api(self: Any, function_id: str) -> Any:
+    """Deleting an API that is not there is a KeyError; AWS says NotFoundException."""
+    self.get_rest_api(function_id)
+    return _delete_api(self, function_id)
+
+
+def delete_path(self: Any, function_id: str, resource_id: str) -> Any:
+    """Deleting a path that is not there is a KeyError; AWS says NotFoundException."""
+    if resource_id not in self.get_rest_api(function_id).resources:
+        raise ResourceIdNotFoundException
+    return _delete_path(self, function_id, resource_id)
 
 
 def _api_of(response: Any) -> Any:
@@ -102,6 +125,9 @@ _PATCHES = (
     (LambdaFunction, "__init__", create_function),
     (LambdaFunction, "get_configuration", function_configuration),
     (LambdaFunction, "update_configuration", update_function),
+    (LambdaFunction, "update_function_code", update_code),
+    (APIGatewayBackend, "delete_rest_api", delete_api),
+    (APIGatewayBackend, "delete_resource", delete_path),
     (APIGatewayResponse, "get_tags", get_tags),
     (APIGatewayResponse, "tag_resource", tag_resource),
     (APIGatewayResponse, "untag_resource", untag_resource),
