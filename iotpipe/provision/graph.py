@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -38,11 +39,11 @@ def walk(
     A node that fails with an IotpipeError stops only what depends on it. Any other exception is a bug: what
     runs is let finish, then it is raised. Once `stopped` says so, nothing more is begun.
     """
-    order = graphlib.TopologicalSorter(needs)
+    order, parallel = graphlib.TopologicalSorter(needs), max(1, parallel)
     order.prepare()
     done: SimpleQueue[tuple[str, BaseException | None]] = SimpleQueue()
     result, bug, running, unreachable = Walked(), None, 0, set[str]()
-    dependents = reverse(needs)
+    dependents, ready = reverse(needs), deque[str]()
 
     def task(node: str) -> None:
         try:
@@ -52,9 +53,12 @@ def walk(
         else:
             done.put((node, None))
 
-    with ThreadPoolExecutor(max_workers=max(1, parallel), thread_name_prefix="iotpipe") as pool:
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="iotpipe") as pool:
         while order.is_active():
-            for node in order.get_ready():
+            ready.extend(order.get_ready())
+            # What waited in the pool's own queue would still begin after a stop.
+            while ready and running < parallel:
+                node = ready.popleft()
                 if node in unreachable or bug or stopped():
                     result.skipped.append(node)
                     unreachable.update(dependents[node])
