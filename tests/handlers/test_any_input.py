@@ -1,0 +1,314 @@
+"""Whatever is sent: 200 or 400, never a fault, never an exception, and nothing stored of what was refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from handlers_world import ENVIRONMENT, NOON, Calls, Clock, proxy_event, sqs_record, success, watch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from iotpipe.handlers import ingestion, processor, query
+
+# The world is the same for all examples of a test, and nothing in it remembers: a fixture may be shared.
+EXAMPLES = settings(
+    max_examples=10_000,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def aws_calls(environment: None, worker: Any, now: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
+    """An AWS that does all it is asked, and remembers what that was."""
+    monkeypatch.setenv("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/queue")
+    monkeypatch.setenv("ALERT_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:topic")
+    recorded = Calls()
+    for operation in ("BatchWriteItem", "SendMessageBatch", "Publish", "Query"):
+        recorded.answer(operation, lambda _: success(Items=[]))
+    recorded.answer("GetParameter", lambda _: success(Parameter={"Value": "{}"}))
+    end = watch(recorded)
+    yield recorded
+    end()
+
+
+# Everything below makes text, since no JSON writer would make the mistakes that matter here. To be fast enough for
+# thousands of examples, values are made beforehand, by a grammar with a seed, and Hypothesis puts them together.
+# Half a surrogate pair is written in two ways: escaped, and as itself.
+DICE = random.Random(20261122)
+NUMBERS = [
+    "0",
+    "-0",
+    "0.0",
+    "25.5",
+    "-40",
+    "1e2",
+    "1E125",
+    "1E126",
+    "1E-130",
+    "1E-131",
+    "1.5E-130",
+    "1e400",
+    "1e99999999999",
+    "-17",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "00",
+    "+1",
+    ".5",
+    "1.",
+    "0x10",
+    "1795348800000",
+    "1795348800",
+]
+NUMBERS += ["1" * 38, "1" * 39, "9" * 400, "0." + "3" * 60]
+STRINGS = [
+    '""',
+    '"a"',
+    '"\\ud800"',
+    '"\\udc00\\ud800"',
+    '"\\ud83d\\ude00"',
+    '"\\u0000"',
+    '"\\x"',
+    '"ü"',
+    '"😀"',
+    '"device_id"',
+    '"temperature"',
+    '"2026-11-22T12:00:00Z"',
+    '"9999-12-31T23:59:59-23:59"',
+    "'a'",
+    '"',
+]
+STRINGS += ['"\ud83d"', '"\n"', '"' + "x" * 300 + '"', '"a b"']
+OTHERS = ["null", "true", "false", "{}", "[]", "undefined", ""]
+
+
+def an_array(texts: Sequence[str]) -> str:
+    return f"[{', '.join(texts)}]"
+
+
+def an_object(*pairs: tuple[str, str]) -> str:
+    return "{" + ", ".join(f"{name}: {value}" for name, value in pairs if value is not None) + "}"
+
+
+def any_value(depth: int = 0) -> str:
+    kind = DICE.choice(["number", "string", "other", "array", "object", "deep"][: 3 if depth == 3 else 6])
+    if kind == "array":
+        return an_array([any_value(depth + 1) for _ in range(DICE.randrange(4))])
+    if kind == "object":
+        return an_object(*((DICE.choice(STRINGS), any_value(depth + 1)) for _ in range(DICE.randrange(4))))
+    if kind == "deep":
+        levels = DICE.randrange(1, 60)
+        return "[" * levels + "]" * levels
+    return DICE.choice({"number": NUMBERS, "string": STRINGS, "other": OTHERS}[kind])
+
+
+def any_text() -> str:
+    return "".join(map(chr, (DICE.randrange(0x20, 0x3000) for _ in range(DICE.randrange(20)))))
+
+
+def good_metrics() -> str:
+    numbers = ["0", "-40", "25.5", "1e2", "1" * 38, "0.1", "1E-130"]
+    values = [*numbers, '"ü"', "null", "true", '""', "[1, [2]]", '{"a": {}}', '"\\ud83d\\ude00"', '"😀"']
+    names = DICE.sample(['"temperature"', '"humidity"', '"pressure"', '"a"', '"b c"', '"ü"'], DICE.randrange(5))
+    return an_object(*((name, DICE.choice(numbers if len(name) > 6 else values)) for name in names))
+
+
+ANY = [any_value() for _ in range(2_000)] + [any_text() for _ in range(200)] + ["[" * 5_000, '{"a":' * 5_000]
+
+
+def mostly(*good: str | None) -> st.SearchStrategy[str | None]:
+    """Eleven times in twelve something that may be there, else anything."""
+    return st.sampled_from(list(good) * (len(ANY) * 11 // len(good)) + ANY)
+
+
+READINGS = st.builds(
+    lambda device_id, timestamp, metrics, reading_id, extra: an_object(
+        ('"device_id"', device_id),
+        ('"timestamp"', timestamp),
+        ('"sensor_data"', metrics),
+        ('"reading_id"', reading_id),
+        ('"colour"', extra),
+    ),
+    mostly('"d"', '"sensor-001"', '"a:b/c#1"'),
+    mostly(str(NOON), f"{NOON}.5", '"2026-11-22T11:00:00.123456+01:00"', '"2026-11-22T11:00:00Z"'),
+    mostly(*(good_metrics() for _ in range(100))),
+    mostly(None, '"r-1"'),
+    mostly(None),
+)
+SHAPES = [
+    lambda first, second, anything: first,
+    lambda first, second, anything: an_array([first]),
+    lambda first, second, anything: an_array([first, second]),
+    lambda first, second, anything: an_object(('"readings"', an_array([first, second]))),
+    lambda first, second, anything: an_object(('"readings"', anything)),
+    lambda first, second, anything: an_array([first, anything]),
+    lambda first, second, anything: anything,
+    lambda first, second, anything: first + anything,
+    lambda first, second, anything: first[: len(anything)],
+    lambda first, second, anything: first.replace(": ", f": {anything}", 1),
+    lambda first, second, anything: None,
+]
+DOCUMENTS = st.builds(
+    lambda shape, first, second, anything: shape(first, second, anything),
+    st.sampled_from(SHAPES[:4] * 4 + SHAPES),
+    READINGS,
+    READINGS,
+    st.sampled_from(ANY),
+)
+
+
+def as_text(body: str | None) -> dict[str, Any]:
+    return {"body": body}
+
+
+def as_base64(body: str | None) -> dict[str, Any]:
+    encoded = (body or "").encode(errors="surrogatepass")
+    return {"body": base64.b64encode(encoded).decode(), "isBase64Encoded": True}
+
+
+def as_broken_base64(body: str | None) -> dict[str, Any]:
+    return {"body": body, "isBase64Encoded": True}
+
+
+SENT = st.builds(
+    lambda way, body: way(body), st.sampled_from([as_text] * 4 + [as_base64] * 2 + [as_broken_base64]), DOCUMENTS
+)
+
+
+def answer_of(calls: Calls, handler: Any, event: dict[str, Any]) -> int:
+    """The status of an answer that is as it must be, whatever it answers."""
+    calls.made.clear()
+    calls.requests.clear()
+    answer = handler(event, None)
+    body = json.loads(answer["body"])
+    assert answer["body"].isascii()
+    stored = {"BatchWriteItem", "SendMessageBatch", "Publish"} & set(calls.names())
+    if answer["statusCode"] == 400:
+        assert body["error"]["code"] == "validation_failed"
+        assert body["error"]["details"]
+        assert not stored
+    else:
+        assert answer["statusCode"] == 200
+    return int(answer["statusCode"])
+
+
+def assert_both_happened(statuses: Counter[int]) -> None:
+    """A grammar of which all is refused, or nothing, would show nothing."""
+    assert sum(statuses.values()) >= 10_000
+    assert min(statuses[200], statuses[400]) > 1_000, statuses
+
+
+def test_any_body_for_ingest(aws_calls: Calls) -> None:
+    statuses: Counter[int] = Counter()
+
+    @EXAMPLES
+    @given(SENT)
+    def any_body(sent: dict[str, Any]) -> None:
+        status = answer_of(aws_calls, ingestion.lambda_handler, proxy_event("POST", "/ingest", **sent))
+        assert (status == 200) == ({"BatchWriteItem", "SendMessageBatch"} <= set(aws_calls.names()))
+        statuses[status] += 1
+
+    any_body()
+    assert_both_happened(statuses)
+
+
+def test_any_body_for_process(aws_calls: Calls) -> None:
+    statuses: Counter[int] = Counter()
+
+    @EXAMPLES
+    @given(SENT)
+    def any_body(sent: dict[str, Any]) -> None:
+        status = answer_of(aws_calls, processor.lambda_handler, proxy_event("POST", "/process", **sent))
+        assert (status == 200) == ("BatchWriteItem" in aws_calls.names())
+        statuses[status] += 1
+
+    any_body()
+    assert_both_happened(statuses)
+
+
+TEXTS = ["", "null", "0", "-1", "1e3", "\ud800", "٣", "9" * 400, "2026-02-30", "9999-12-31T23:59:59-23:59", "x" * 5_000]
+TEXTS += [any_text() for _ in range(100)] + [base64.b64encode(any_text().encode()).decode() for _ in range(100)]
+
+
+def perhaps(*good: str) -> st.SearchStrategy[str | None]:
+    """Absent as often as not, else mostly something that may be there."""
+    many = len(TEXTS) * 11
+    return st.sampled_from(list(good) * (many // len(good)) + [None] * many + TEXTS)
+
+
+PARAMETERS = st.fixed_dictionaries(
+    {
+        "device_id": st.sampled_from(["d", "sensor-001"] * len(TEXTS) * 10 + [None] * len(TEXTS) + TEXTS),
+        "table": perhaps("raw", "processed"),
+        "event_date": perhaps("2026-11-22", "2024-02-29"),
+        "from": perhaps("0", "2026-11-22", "2026-11-22T12:00:00Z"),
+        "to": perhaps("253402300799999", "2026-11-23"),
+        "limit": perhaps("1", "1000"),
+        "order": perhaps("asc", "desc"),
+        "next_token": st.sampled_from([None] * len(TEXTS) * 11 + TEXTS),
+        "colour": st.sampled_from([None] * len(TEXTS) * 20 + TEXTS),
+    }
+).map(lambda given: {name: value for name, value in given.items() if value is not None} or None)
+MANY = st.sampled_from(
+    [None, None, None, {}, {"limit": ["1", "1"]}, {"device_id": ["d"]}, {"\ud800": ["x"]}, {"to": []}]
+)
+
+
+def test_any_parameters_for_query(aws_calls: Calls) -> None:
+    statuses: Counter[int] = Counter()
+
+    @EXAMPLES
+    @given(PARAMETERS, MANY)
+    def any_parameters(single: dict[str, str] | None, many: dict[str, list[str]] | None) -> None:
+        changes = {"queryStringParameters": single, "multiValueQueryStringParameters": many}
+        status = answer_of(aws_calls, query.lambda_handler, proxy_event("GET", "/query", **changes))
+        assert (status == 200) == ("Query" in aws_calls.names())
+        statuses[status] += 1
+
+    any_parameters()
+    assert_both_happened(statuses)
+
+
+def as_message(reading: str, version: str) -> str:
+    """A reading in the envelope in which ingestion would have queued it."""
+    more = f'"version": {version}, "event_date": "2026-11-22T12:00:00.000Z#{"0" * 18}", "received_at": "{NOON}"'
+    return f"{reading[:-1]}, {more}}}"
+
+
+MESSAGES = st.one_of(st.builds(as_message, READINGS, st.sampled_from(["1", "1", "2"])), DOCUMENTS)
+
+
+def test_any_messages_in_a_batch(aws_calls: Calls) -> None:
+    """Each is either stored or handed back."""
+    outcomes: Counter[str] = Counter()
+
+    @settings(EXAMPLES, max_examples=3_000)
+    @given(st.lists(MESSAGES, min_size=1, max_size=4))
+    def any_messages(bodies: list[str | None]) -> None:
+        aws_calls.made.clear()
+        aws_calls.requests.clear()
+        message = {"ReceiptHandle": "r", "MD5OfBody": ""}
+        records = [sqs_record(message | {"MessageId": str(index), "Body": body}) for index, body in enumerate(bodies)]
+        answer = processor.lambda_handler({"Records": records}, None)
+        failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
+        assert failed <= {str(index) for index in range(len(bodies))}
+        stored = sum(
+            len(one["RequestItems"][ENVIRONMENT["PROCESSED_TABLE_NAME"]]) for one in aws_calls.of("BatchWriteItem")
+        )
+        assert stored <= len(bodies) - len(failed)
+        assert bool(stored) == (len(failed) < len(bodies))
+        outcomes["stored"] += stored
+        outcomes["failed"] += len(failed)
+
+    any_messages()
+    assert min(outcomes["stored"], outcomes["failed"]) > 300, outcomes
