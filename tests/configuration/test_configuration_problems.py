@@ -182,7 +182,9 @@ def test_what_is_no_address_is_refused_at_its_entry(problems: Problems, address:
     ],
 )
 def test_a_tag_that_aws_would_refuse_is_refused(problems: Problems, key: str, value: Any, message: str) -> None:
-    assert only(problems(written("tags", {key: value, "other": "fine"}))).message.startswith(message)
+    refused = only(problems(written("tags", {key: value, "other": "fine"})))
+    assert refused.message.startswith(message)
+    assert ("found" in refused.message) == (key == "k"), "what is wrong with the name is not shown as the value"
 
 
 @pytest.mark.parametrize(
@@ -197,14 +199,17 @@ def test_a_tag_that_aws_would_refuse_is_refused(problems: Problems, key: str, va
         ("alerts: {emails: a@b.cd}", "Write a list: [a@b.cd]"),
         ("queue:", "Indent its keys below it, or delete the line"),
         ("queue: {retention: soon}", "Seconds for which a message that nobody takes is kept (default: 345600)"),
+        ("queue: {retention: 0360}", "Write it in plain decimal digits"),
         ("qeue: {}", "Did you mean queue?"),
+        ("QUEUE: {}", "Did you mean queue?"),
+        ("batching-window: 3", "Put batching_window into queue"),
         ("queue: {visibilityTimeout: 3}", "Did you mean visibility_timeout?"),
         ("visibility_timeout: 30", "Put visibility_timeout into queue"),
         ("functions: {processor: {runtime: python3.13}}", "Put runtime into functions"),
         ("alerts: {region: eu-west-1}", "Put region at the top"),
         ("rate: 3", "Put rate into api.throttle"),
         ("tables: {colour: red}", "Valid here: point_in_time_recovery, deletion_protection"),
-        ("name: dev", "Delete it: an environment is named after its file"),
+        ("name: No Name", "Delete it: an environment is named after its file"),
         ("functions: {processor: {'[key]': 1}}", "Valid here: memory, timeout, reserved_concurrency"),
     ],
 )
