@@ -1,0 +1,185 @@
+"""The published description of the three routes says what the code does."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import openapi_spec_validator
+import pytest
+import yaml
+from handlers_world import Calls, World, failure, reading
+
+import iotpipe.handlers
+from iotpipe.handlers import identifiers, questions, readings, web
+from iotpipe.handlers.settings import Settings
+
+DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
+SCHEMAS = DOCUMENT["components"]["schemas"]
+HANDLERS = ("ingestion", "processor", "query")
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """What a reference refers to."""
+    while "$ref" in node:
+        found: Any = DOCUMENT
+        for name in node["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        node = found
+    return node
+
+
+def problems(schema: dict[str, Any], value: Any) -> list[str]:
+    whole = schema | {"components": DOCUMENT["components"]}
+    return [error.message for error in jsonschema.Draft202012Validator(whole).iter_errors(value)]
+
+
+def test_the_document_is_valid_openapi() -> None:
+    openapi_spec_validator.validate(DOCUMENT)
+
+
+def test_its_routes_are_those_that_the_handlers_serve() -> None:
+    served = set()
+    for handler in HANDLERS:
+        tree = ast.parse((Path(iotpipe.handlers.__path__[0]) / f"{handler}.py").read_text())
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        served |= {ast.literal_eval(one.args[1]) for one in calls if ast.unparse(one.func) == "routes.serve"}
+    assert set(DOCUMENT["paths"]) == served
+    assert {route: list(methods) for route, methods in DOCUMENT["paths"].items()} == {
+        "/ingest": ["post"],
+        "/process": ["post"],
+        "/query": ["get"],
+    }
+
+
+def test_the_query_s_parameters_are_those_it_knows() -> None:
+    described = {
+        one["name"]: resolved(one["schema"])
+        for one in map(resolved, DOCUMENT["paths"]["/query"]["get"]["parameters"])
+        if one["in"] == "query"
+    }
+    assert tuple(described) == questions.PARAMETERS
+    for name, words in questions.CHOICES.items():
+        assert tuple(described[name]["enum"]) == words
+        assert described[name]["default"] == words[0]
+    limit = described["limit"]
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, questions.MOST, questions.USUAL)
+
+
+def test_its_limits_are_those_of_the_code() -> None:
+    assert SCHEMAS["Identifier"]["pattern"] == f"^{identifiers.PATTERN}$"
+    assert SCHEMAS["Readings"]["maxItems"] == Settings().max_readings
+    metrics = SCHEMAS["Metrics"]
+    assert metrics["maxProperties"] == readings.MOST_METRICS
+    assert metrics["propertyNames"]["maxLength"] == readings.LONGEST_NAME
+    assert tuple(metrics["properties"]) == readings.MAIN_METRICS
+    assert f"{readings.MOST_BYTES:,} bytes" in metrics["description"]
+    assert SCHEMAS["Refusal"]["properties"]["error"]["properties"]["details"]["maxItems"] == web.MOST_DETAILS
+    window = SCHEMAS["Reading"]["properties"]["timestamp"]["description"]
+    assert f"{Settings().past_days} days ago to {Settings().future_minutes} minutes ahead" in window
+
+
+def refuse(operation: str) -> Callable[[World, Calls], None]:
+    return lambda _, calls: calls.answer(operation, lambda _: failure("AccessDeniedException"))
+
+
+def lock(world: World, _: Calls) -> None:
+    world.configure(require_api_key=True)
+    world.set_key("right")
+
+
+def lock_and_lose_the_key(world: World, _: Calls) -> None:
+    world.configure(require_api_key=True)
+
+
+def nothing(_: World, __: Calls) -> None:
+    pass
+
+
+READING = reading(reading_id="r", sensor_data={"temperature": 1.5, "humidity": 2, "pressure": 3, "list": [None]})
+
+
+def store(world: World, _: Calls) -> None:
+    world.ingest([READING, reading(1, sensor_data={})])
+    world.deliver()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "send", "route", "status"),
+    [
+        (nothing, lambda world: world.ingest(READING), "/ingest", 200),
+        (nothing, lambda world: world.ingest([READING, READING]), "/ingest", 200),
+        (nothing, lambda world: world.ingest([READING, 5, {}]), "/ingest", 400),
+        (nothing, lambda world: world.ingest(READING | {f"f{n}": 1 for n in range(2000)}), "/ingest", 400),
+        (lock, lambda world: world.ingest(READING), "/ingest", 401),
+        (lock_and_lose_the_key, lambda world: world.ingest(READING), "/ingest", 503),
+        (refuse("BatchWriteItem"), lambda world: world.ingest(READING), "/ingest", 503),
+        (refuse("SendMessageBatch"), lambda world: world.ingest([READING, READING]), "/ingest", 503),
+        (nothing, lambda world: world.process(READING), "/process", 200),
+        (nothing, lambda world: world.process([READING, READING]), "/process", 200),
+        (nothing, lambda world: world.process(None), "/process", 400),
+        (refuse("BatchWriteItem"), lambda world: world.process(READING), "/process", 503),
+        (nothing, lambda world: world.query(device_id="d"), "/query", 200),
+        (store, lambda world: world.query(device_id="sensor-001"), "/query", 200),
+        (store, lambda world: world.query(device_id="sensor-001", limit=1), "/query", 200),
+        (store, lambda world: world.query(device_id="sensor-001", table="raw"), "/query", 200),
+        (nothing, lambda world: world.query(), "/query", 400),
+        (refuse("Query"), lambda world: world.query(device_id="d"), "/query", 503),
+    ],
+)
+def test_every_answer_is_one_that_is_described(
+    world: World, calls: Calls, prepare: Any, send: Any, route: str, status: int
+) -> None:
+    prepare(world, calls)
+    answer = send(world)
+    assert answer["statusCode"] == status
+    (operation,) = DOCUMENT["paths"][route].values()
+    described = resolved(operation["responses"][str(status)])
+    body = json.loads(answer["body"])
+    assert problems(described["content"]["application/json"]["schema"], body) == []
+    for name, header in described["headers"].items():
+        assert problems(resolved(header)["schema"], answer["headers"][name]) == []
+
+
+BODIES = [
+    READING,
+    [READING],
+    {"readings": [READING]},
+    {"device_id": "d", "sensor_data": {}},
+    {"device_id": "d", "sensor_data": {"n" * 255: {"deep": [1]}}},
+    {},
+    [],
+    None,
+    "text",
+    {"readings": []},
+    {"readings": [READING], "more": 1},
+    [reading(index) for index in range(501)],
+    READING | {"colour": "red"},
+    READING | {"device_id": "a b"},
+    READING | {"device_id": 5},
+    READING | {"timestamp": None},
+    {"device_id": "d", "sensor_data": {}, "reading_id": "r"},
+    READING | {"reading_id": ""},
+    READING | {"sensor_data": []},
+    READING | {"sensor_data": {"temperature": "25.5"}},
+    READING | {"sensor_data": {"humidity": True}},
+    READING | {"sensor_data": {"pressure": None}},
+    READING | {"sensor_data": {"": 1}},
+    READING | {"sensor_data": {"n" * 256: 1}},
+    READING | {"sensor_data": {f"m{index}": 1 for index in range(101)}},
+]
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: str(body)[:40])
+def test_a_body_is_accepted_if_and_only_if_the_description_allows_it(world: World, body: Any) -> None:
+    schema = DOCUMENT["components"]["requestBodies"]["readings"]["content"]["application/json"]["schema"]
+    assert (world.ingest(json.dumps(body))["statusCode"] == 200) == (problems(schema, body) == [])
+
+
+def test_its_example_is_accepted(world: World) -> None:
+    body = DOCUMENT["components"]["requestBodies"]["readings"]["content"]["application/json"]
+    assert world.ingest(body["examples"]["reading"]["value"])["statusCode"] == 200
