@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.errors import LedgerCorrupt, LedgerError, LedgerOfAnotherAccount, LedgerTooNew
-from iotpipe.provision.resource import Properties, Recorded
-from iotpipe.provision.run import timestamp
+from iotpipe.provision.resource import Properties, Recorded, Resource
+from iotpipe.provision.run import seconds, timestamp
 
 FORMAT = 1
 COOL_DOWN = 60
@@ -90,7 +90,7 @@ def read(path: Path) -> Contents | None:
         raise LedgerCorrupt(f"cannot read the state file {path}: {error}", _RESTORE) from error
     try:
         return _parsed(path, json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LedgerCorrupt(f"{path} is not a state file: {error!r}", _RESTORE) from error
 
 
@@ -100,7 +100,7 @@ _RESTORE = (
 
 
 def _parsed(path: Path, data: Any) -> Contents:
-    if not isinstance(data["format"], int):
+    if type(data["format"]) is not int or data["format"] < 1:
         raise ValueError(f"format {data['format']!r}")
     if data["format"] > FORMAT:
         raise LedgerTooNew(f"{path} has format {data['format']}, this iotpipe reads up to {FORMAT}", "Upgrade iotpipe")
@@ -110,16 +110,23 @@ def _parsed(path: Path, data: Any) -> Contents:
     texts = [data["environment"], data["account"], data["region"], *data["deleted"].values()]
     if not all(isinstance(text, str) for text in texts) or not isinstance(data["protected"], bool):
         raise ValueError("a value of the wrong type")
+    for when in data["deleted"].values():
+        seconds(when)
     return Contents(
         data["environment"], data["account"], data["region"], data["protected"], rows, dict(data["deleted"])
     )
 
 
 def _row(address: str, data: Any) -> Row:
+    # No default may stand in for what is missing: `down` deletes what does not say that it holds data.
+    if unknown := data.keys() ^ {each.name for each in fields(Row)}:
+        raise ValueError(f"{address}: unexpected or missing: {', '.join(sorted(unknown))}")
     row = Row(**(data | {"needs": tuple(data["needs"])}))
     texts = (row.kind, row.name, row.status, row.inside, row.created_at, row.updated_at, *row.needs)
     if row.address != address or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"{address} does not fit its row")
+    if not isinstance(row.holds_data, bool) or not isinstance(row.shared, bool):
+        raise ValueError(f"{address} does not say whether it holds data or is shared")
     if row.status not in ("creating", "updating", "ready") or not isinstance(row.properties, dict):
         raise ValueError(f"{address} has an unknown status or properties")
     return row
@@ -206,7 +213,10 @@ class Ledger:
 
 
 def check_binding(contents: Contents, path: Path, environment: str, account: str, region: str) -> None:
-    """Raise LedgerOfAnotherAccount unless the state file belongs to this environment, account and region."""
+    """Raise LedgerOfAnotherAccount unless the state file belongs to this environment, account and region.
+
+    And LedgerTooNew where it records a kind that this iotpipe could neither read nor delete.
+    """
     for what, recorded, actual in (
         ("environment", contents.environment, environment),
         ("account", contents.account, account),
@@ -217,6 +227,9 @@ def check_binding(contents: Contents, path: Path, environment: str, account: str
                 f"{path} belongs to {what} {recorded}, this command is for {what} {actual}",
                 "Choose the credentials, region or --state-dir that go with it; nothing was changed",
             )
+    if unknown := {row.kind for row in contents.rows.values()} - Resource.kinds.keys():
+        kinds = ", ".join(sorted(unknown))
+        raise LedgerTooNew(f"{path} records what this iotpipe does not know: {kinds}", "Upgrade iotpipe")
 
 
 def _text(row: Row) -> str:
