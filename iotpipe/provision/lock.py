@@ -31,7 +31,9 @@ def locked(state_file: Path, command: str, since: str) -> Iterator[None]:
         file.flush()
         yield
     finally:
-        path.unlink(missing_ok=True)
+        # Somebody may have removed it by hand; what stands in its place then is the lock of who came after us.
+        if _is_still(path, file):
+            path.unlink()
         file.close()
 
 

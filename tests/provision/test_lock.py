@@ -1,0 +1,163 @@
+"""The lock of a state file: one writer, who says who it is, and no dead one who keeps it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from iotpipe.errors import LedgerError, LedgerLocked
+from iotpipe.provision.lock import locked
+
+_HOLD = """
+import sys
+from pathlib import Path
+from iotpipe.errors import LedgerLocked
+from iotpipe.provision.lock import locked
+
+try:
+    with locked(Path(sys.argv[1]), sys.argv[2], "2026-11-22T10:00:00Z"):
+        print("held", flush=True)
+        sys.stdin.readline()
+except LedgerLocked as error:
+    print("refused", flush=True)
+"""
+
+
+@contextmanager
+def process(state: Path, command: str = "up --env dev") -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock, or tries to, until it is told to go on."""
+    arguments = [sys.executable, "-c", _HOLD, str(state), command]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            yield other
+        finally:
+            other.kill()
+
+
+def answer(other: subprocess.Popen[str]) -> str:
+    assert other.stdout
+    return other.stdout.readline().strip()
+
+
+def release(other: subprocess.Popen[str]) -> None:
+    assert other.stdin
+    other.stdin.write("\n")
+    other.stdin.flush()
+    other.wait(timeout=30)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "dev.json"
+
+
+def test_one_holds_it_and_then_the_next_may(state: Path) -> None:
+    with locked(state, "up", "now"):
+        pass
+    with locked(state, "down", "later"):
+        pass
+    assert not list(state.parent.iterdir()), "what is released leaves no file"
+
+
+def test_who_else_wants_it_is_told_who_holds_it_since_when_and_what_to_do(state: Path) -> None:
+    with process(state, "up --env dev") as other:
+        assert answer(other) == "held"
+        with pytest.raises(LedgerLocked) as refused, locked(state, "down", "now"):
+            pass
+        for each in ("up --env dev", f"process {other.pid}", socket.gethostname(), "2026-11-22T10:00:00Z", str(state)):
+            assert each in refused.value.message
+        assert f"kill {other.pid}" in refused.value.hint
+        release(other)
+    with locked(state, "down", "now"):
+        pass
+
+
+def test_who_was_refused_has_not_disturbed_the_holder(state: Path) -> None:
+    with locked(state, "up", "now"):
+        before = state.with_suffix(".lock").read_text()
+        for _ in range(3):
+            with pytest.raises(LedgerLocked), locked(state, "down", "later"):
+                pass
+        assert state.with_suffix(".lock").read_text() == before
+        with process(state) as other:
+            assert answer(other) == "refused"
+
+
+def test_a_killed_holder_holds_nothing(state: Path) -> None:
+    with process(state) as other:
+        assert answer(other) == "held"
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait(timeout=30)
+        assert state.with_suffix(".lock").exists(), "it had no time to tidy up"
+        with locked(state, "up", "now"):
+            assert json.loads(state.with_suffix(".lock").read_text())["pid"] == os.getpid()
+    assert not state.with_suffix(".lock").exists()
+
+
+def test_the_holder_on_another_machine_is_respected_as_nobody_can_see_whether_it_lives(state: Path) -> None:
+    path = state.with_suffix(".lock")
+    path.parent.mkdir()
+    text = json.dumps({"pid": 1, "host": "elsewhere", "command": "up --env dev", "since": "2026-11-22T10:00:00Z"})
+    path.write_text(text)
+    with pytest.raises(LedgerLocked, match="elsewhere") as refused, locked(state, "down", "now"):
+        pass
+    assert f"rm {path}" in refused.value.hint
+    assert path.read_text() == text
+    path.unlink()
+    with locked(state, "down", "now"):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])
+def test_a_lock_file_that_says_nothing_is_a_dead_holders(state: Path, text: str) -> None:
+    state.parent.mkdir()
+    state.with_suffix(".lock").write_text(text)
+    with locked(state, "up", "now"):
+        assert json.loads(state.with_suffix(".lock").read_text())["command"] == "up"
+
+
+def test_the_lock_goes_also_when_the_command_fails(state: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(state, "up", "now"):
+        raise ZeroDivisionError
+    assert not state.with_suffix(".lock").exists()
+
+
+def test_of_many_processes_that_race_exactly_one_wins(state: Path) -> None:
+    with ExitStack() as all_of_them:
+        racers = [all_of_them.enter_context(process(state, f"up {number}")) for number in range(4)]
+        assert sorted(answer(each) for each in racers) == ["held", "refused", "refused", "refused"]
+
+
+def test_who_lets_go_does_not_take_away_the_lock_of_who_came_after(state: Path) -> None:
+    path = state.with_suffix(".lock")
+    with ExitStack() as others:
+        with locked(state, "first", "now"):
+            # Somebody removed the file, though we are alive.
+            path.unlink()
+            assert answer(others.enter_context(process(state))) == "held"
+        assert path.exists()
+        with pytest.raises(LedgerLocked), locked(state, "third", "later"):
+            pass
+
+
+def test_nobody_else_may_look_into_the_directory(state: Path) -> None:
+    with locked(state, "up", "now"):
+        assert stat.S_IMODE(state.parent.stat().st_mode) == 0o700
+        assert stat.S_IMODE(state.with_suffix(".lock").stat().st_mode) == 0o600
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError) as refused, locked(tmp_path / "file" / "dev.json", "up", "now"):
+        pass
+    assert "--state-dir" in refused.value.hint and str(tmp_path / "file") in refused.value.message
