@@ -238,7 +238,7 @@ def test_the_examples_in_the_starter_files_work_when_their_comment_sign_is_remov
         return loaded(re.sub(r"(?m)^( *)# (?= *[a-z_]+:)", r"\1", starter_files()[name]))
 
     dev, prod = uncommented("dev.yaml"), uncommented("prod.yaml")
-    assert (dev.account, dev.region) == (prod.account, prod.region) == ("123456789012", "eu-central-1")
+    assert (dev.account, dev.region) == (prod.account, prod.region) == ("123456789012", "us-east-1")
     assert dev.functions.processor.reserved_concurrency is None
     assert prod.alerts.emails == ("ops@example.com",)
 
