@@ -76,15 +76,21 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
         if known and known.status == "creating":
             ledger.forget([resource.address])
         raise RefusedError(refusal)
-    last = known.properties if known and known.status == "ready" else None
     ids = _assigned(resource, observed)
-    if not differences(desired, observed, last):
+    if not differences(desired, observed, known):
         _done(resource, run, ledger, desired, ids)
         return
     if "Tags" in desired:
-        observed = observed | {"Tags": our_tags(desired, observed, last)}
-    ledger.record(_row(resource, "updating", known.properties if known else desired))
+        observed = observed | {"Tags": our_tags(desired, observed, known)}
+    ledger.record(_row(resource, "updating", _until_updated(known, desired)))
     _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
+
+
+def _until_updated(known: Row | None, desired: Properties) -> Properties:
+    """What was last set, with the tags of both sides: if the command dies now, either may be there and is ours."""
+    before = known.properties if known else desired
+    tags = {"Tags": desired["Tags"] | before.get("Tags", {})} if "Tags" in desired else {}
+    return before | tags
 
 
 def _await_name(resource: Resource, run: Run, ledger: Ledger) -> None:

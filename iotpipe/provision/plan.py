@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from iotpipe.errors import ApplyFailed, CredentialsError, IotpipeError, RefusedError
+from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, RefusedError
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.resource import Properties, Resource
 from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run
@@ -95,8 +95,9 @@ def _read_all(resources: Sequence[Resource], run: Run) -> None:
 
     with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="iotpipe-read") as pool:
         list(pool.map(read, resources))
-    if expired := next((error for error in failed.values() if isinstance(error, CredentialsError)), None):
-        raise expired
+    for kind in (CredentialsError, Interrupted):
+        if ending := next((error for error in failed.values() if isinstance(error, kind)), None):
+            raise ending
     if failed:
         raise ApplyFailed("plan", list(failed.values()), [])
 
@@ -104,13 +105,12 @@ def _read_all(resources: Sequence[Resource], run: Run) -> None:
 def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool) -> Step:
     """Compare one resource with what was read of it."""
     observed = run.look(resource)
-    last = row.properties if row and row.status == "ready" else None
     desired = resource.desired(run)
     if observed is None:
         changes = tuple(Change(path, _ABSENT, value, False) for path, value in _leaves(desired))
-        return Step(resource.address, "create", changes, missing=last is not None)
+        return Step(resource.address, "create", changes, missing=row is not None and row.status == "ready")
     refusal = refusal_to_touch(resource, run, row, observed, adopt)
-    changes = differences(desired, observed, last)
+    changes = differences(desired, observed, row)
     if not refusal and (fixed := _immutable(resource, changes)):
         refusal = fixed
     if not changes:
@@ -153,13 +153,13 @@ def _immutable(resource: Resource, changes: Sequence[Change]) -> str:
     return ""
 
 
-def differences(desired: Properties, observed: Properties, last: Properties | None) -> tuple[Change, ...]:
+def differences(desired: Properties, observed: Properties, row: Row | None) -> tuple[Change, ...]:
     """The properties in which AWS is not as declared, one by one. What is not declared is nobody's business."""
     live = {key: observed[key] for key in desired if key in observed}
     if "Tags" in desired:
-        live["Tags"] = our_tags(desired, observed, last)
+        live["Tags"] = our_tags(desired, observed, row)
     before, after = dict(_leaves(live)), dict(_leaves(desired))
-    set_by_us = dict(_leaves(last)) if last is not None else None
+    set_by_us = dict(_leaves(row.properties)) if row and row.status == "ready" else None
     return tuple(
         Change(
             path,
@@ -172,9 +172,9 @@ def differences(desired: Properties, observed: Properties, last: Properties | No
     )
 
 
-def our_tags(desired: Properties, observed: Properties, last: Properties | None) -> dict[str, str]:
-    """The live tags that we declare or once set; those that others put there stay theirs."""
-    ours = desired["Tags"].keys() | (last or {}).get("Tags", {}).keys()
+def our_tags(desired: Properties, observed: Properties, row: Row | None) -> dict[str, str]:
+    """The live tags that we declare, once set or were about to; those that others put there stay theirs."""
+    ours = desired["Tags"].keys() | (row.properties if row else {}).get("Tags", {}).keys()
     return {key: value for key, value in observed.get("Tags", {}).items() if key in ours}
 
 

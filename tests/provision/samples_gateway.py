@@ -176,6 +176,12 @@ STAGE = Sample(
             ("Deployment",),
             ("UpdateStage",),
         ),
+        Tampering(
+            "an older deployment left over",
+            lambda: client("apigateway").create_deployment(restApiId=_the_api(), description="iotpipe of old"),
+            ("OutdatedDeployments",),
+            ("DeleteDeployment",),
+        ),
         _staged("no traces", "/tracingEnabled", "false", "tracingEnabled"),
         _staged("slower", "/*/*/throttling/rateLimit", "1", "methodSettings.throttlingRateLimit"),
         _staged("no bursts", "/*/*/throttling/burstLimit", "1", "methodSettings.throttlingBurstLimit"),

@@ -235,6 +235,7 @@ class Stage(Resource):
         return {
             "RestApiId": run.assigned(self.api, "RestApiId"),
             "Deployment": self._definition_hash(run),
+            "OutdatedDeployments": [],
             "tracingEnabled": self.tracing,
             "methodSettings": {
                 "throttlingRateLimit": float(self.rate),
@@ -254,10 +255,14 @@ class Stage(Resource):
         except api.exceptions.NotFoundException:
             return None
         settings = found.get("methodSettings", {}).get("*/*", {})
-        deployment = api.get_deployment(restApiId=parent["RestApiId"], deploymentId=found["deploymentId"])
+        ours, wanted = _deployments(run, parent["RestApiId"]), self._definition_hash(run)
         return {
             "RestApiId": parent["RestApiId"],
-            "Deployment": deployment.get("description", "").removeprefix(_DEPLOYMENT),
+            # One that somebody made by hand is not among ours, and is no definition of ours.
+            "Deployment": ours.get(found["deploymentId"], ""),
+            "OutdatedDeployments": sorted(
+                each for each, served in ours.items() if each != found["deploymentId"] and served != wanted
+            ),
             "tracingEnabled": found.get("tracingEnabled", False),
             "methodSettings": {
                 "throttlingRateLimit": settings.get("throttlingRateLimit"),
@@ -289,7 +294,7 @@ class Stage(Resource):
         if desired["tracingEnabled"] != observed["tracingEnabled"]:
             changes.append(_replace("/tracingEnabled", _text(desired["tracingEnabled"])))
         deployment: str = observed["DeploymentId"]
-        outdated: list[str] = []
+        outdated: list[str] = observed["OutdatedDeployments"]
         with run.exclusive(self.api.address):
             if desired["Deployment"] != observed["Deployment"]:
                 deployment, outdated = _deployment(run, desired)
@@ -359,13 +364,20 @@ def _text(value: Any) -> str:
 
 def _deployment(run: Run, desired: Properties) -> tuple[str, list[str]]:
     """The id of the deployment of this definition, made unless it is there, and the ids of our other ones."""
-    api, identifier = run.client("apigateway"), desired["RestApiId"]
-    wanted = _DEPLOYMENT + desired["Deployment"]
-    pages = api.get_paginator("get_deployments").paginate(restApiId=identifier, PaginationConfig={"PageSize": 500})
-    ours = [e for page in pages for e in page["items"] if e.get("description", "").startswith(_DEPLOYMENT)]
-    there = next((each["id"] for each in ours if each["description"] == wanted), None)
-    made = there or api.create_deployment(restApiId=identifier, description=wanted)["id"]
-    return made, [each["id"] for each in ours if each["id"] != made]
+    api, ours = desired["RestApiId"], _deployments(run, desired["RestApiId"])
+    made = next((each for each, served in ours.items() if served == desired["Deployment"]), None)
+    if made is None:
+        description = _DEPLOYMENT + desired["Deployment"]
+        made = run.client("apigateway").create_deployment(restApiId=api, description=description)["id"]
+    return made, [each for each in ours if each != made]
+
+
+def _deployments(run: Run, api: str) -> dict[str, str]:
+    """The ids of the deployments that iotpipe made, and the hash of the definition that each serves."""
+    listing = run.client("apigateway").get_paginator("get_deployments")
+    pages = listing.paginate(restApiId=api, PaginationConfig={"PageSize": 500})
+    found = ((each["id"], each.get("description", "")) for page in pages for each in page["items"])
+    return {identifier: text.removeprefix(_DEPLOYMENT) for identifier, text in found if text.startswith(_DEPLOYMENT)}
 
 
 def _api_arn(run: Run, identifier: str) -> str:

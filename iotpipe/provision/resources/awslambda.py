@@ -56,23 +56,30 @@ class Layer(Resource):
         }
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        published = run.client("lambda").publish_layer_version(
-            LayerName=self.name, Content={"ZipFile": self.content()}, **desired
-        )
-        return {"LayerVersionArn": published["LayerVersionArn"]}
+        return self._publish(run, desired, self.content())
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
-        outdated = _versions(run, self.name)
-        published = self.create(run, desired)
-        # Functions keep a copy of their layers, so a version in use can go.
-        for each in outdated:
-            run.client("lambda").delete_layer_version(LayerName=self.name, VersionNumber=each["Version"])
-        return published
+        # What cannot be built must not cost the versions there are.
+        content = self.content()
+        # Functions keep a copy of their layers, so a version in use can go. It goes first: once the new one is
+        # there, nothing would be left to do for the next command, were this one to die before it has tidied up.
+        _delete_versions(run, self.name)
+        return self._publish(run, desired, content)
 
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
-        for each in _versions(run, recorded.name):
-            run.client("lambda").delete_layer_version(LayerName=recorded.name, VersionNumber=each["Version"])
+        _delete_versions(run, recorded.name)
+
+    def _publish(self, run: Run, desired: Properties, content: bytes) -> Properties:
+        published = run.client("lambda").publish_layer_version(
+            LayerName=self.name, Content={"ZipFile": content}, **desired
+        )
+        return {"LayerVersionArn": published["LayerVersionArn"]}
+
+
+def _delete_versions(run: Run, name: str) -> None:
+    for each in _versions(run, name):
+        run.client("lambda").delete_layer_version(LayerName=name, VersionNumber=each["Version"])
 
 
 def _versions(run: Run, name: str) -> list[dict[str, Any]]:
