@@ -1,0 +1,85 @@
+"""`iotpipe local`: the embedded AWS that environments with `target: local` live in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.options import Settings
+from iotpipe.errors import UsageError
+from iotpipe.terminals import terminal
+
+
+@click.group(epilog="Example:  iotpipe local start")
+def local() -> None:
+    """Run an AWS on this machine.
+
+    What environments with `target: local` live in. It outlives the command, keeps its data over a restart, and
+    lets in nobody but programs of this machine that have its key. `up` starts it by itself, `down` stops it.
+    """
+
+
+@local.command(epilog="Example:  iotpipe local start --json")
+@options.of_environment
+@options.as_json
+def start(settings: Settings, as_json: bool) -> None:
+    """Start it, with what it held before.
+
+    Does nothing if it runs.
+    """
+    from iotpipe.local import launcher, place
+
+    record = launcher.start(place.at(settings.state_dir), lambda text: click.echo(f"{text}.", err=True))
+    _answer({"endpoint": record.endpoint, "pid": record.pid, "since": record.since}, as_json)
+
+
+@local.command(epilog="Example:  iotpipe local stop")
+@options.of_environment
+def stop(settings: Settings) -> None:
+    """Stop it; its data is kept."""
+    from iotpipe.local import launcher, place
+
+    stopped = launcher.stop(place.at(settings.state_dir))
+    click.echo("stopped; its data is kept" if stopped else "it was not running", err=True)
+
+
+@local.command(epilog="Example:  iotpipe local status --json")
+@options.of_environment
+@options.as_json
+def status(settings: Settings, as_json: bool) -> None:
+    """Show whether it runs, where, since when, and how much it holds."""
+    from iotpipe.local import launcher, place
+
+    _answer(launcher.status(place.at(settings.state_dir)), as_json)
+
+
+@local.command(epilog="Example:  iotpipe local reset --yes")
+@options.of_environment
+@options.assume_yes
+def reset(settings: Settings, yes: bool) -> None:
+    """Stop it and delete everything in it.
+
+    Asks first. Also what helps when its data is damaged.
+    """
+    from iotpipe.local import launcher, place
+
+    engine = place.at(settings.state_dir)
+    if not yes:
+        if not (terminal(sys.stdin) and terminal(sys.stderr)):
+            raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")
+        if not click.confirm(f"Delete everything in {engine.directory}?", err=True):
+            raise UsageError("not confirmed, and nothing was changed")
+    launcher.reset(engine)
+    click.echo("the embedded AWS is empty", err=True)
+
+
+def _answer(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        click.echo(f"{name.replace('_', ' '):<10}{value}")

@@ -1,0 +1,211 @@
+"""The process of the embedded AWS: ministack behind a guard, with its snapshots.
+
+    python -m iotpipe.local.engine DIRECTORY
+
+is what the launcher starts, with a clean environment: what it finds there, the functions' workers find too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from iotpipe.errors import IotpipeError
+from iotpipe.local.guard import Guard
+from iotpipe.local.place import ACCOUNT, REGION, Place, Record
+from iotpipe.local.snapshots import Snapshots
+
+INTERVAL = 2.0
+"""Seconds between two snapshots while something changes: what `kill -9` can lose, and the time one takes."""
+_SHARE = 10
+"""Snapshots may take a tenth of the time: where one takes longer than that of INTERVAL, the next comes later."""
+
+
+class Engine:
+    """ministack, once it has been imported: everything that reaches into it is here and in `gaps`."""
+
+    def __init__(self, place: Place, record: Record) -> None:
+        from ministack import app
+        from ministack.core import persistence
+
+        from iotpipe.local import gaps
+
+        self.place = place
+        self.record = record
+        self.root = place.root_key()
+        self.trouble = ""
+        self.saved_at = ""
+        self._app = app
+        self._persistence = persistence
+        self._snapshots = Snapshots(place.data)
+        self._changed = False
+        self._writing = asyncio.Lock()
+        self._gaps = gaps
+
+    def restore(self) -> None:
+        """Let ministack read the newest snapshot when it starts. Raises LedgerCorrupt and LedgerTooNew."""
+        self._snapshots.check(self._persistence._state_format_version)
+        newest = self._snapshots.newest
+        if newest:
+            self.saved_at = _moment(newest.stat().st_mtime)
+        self._app.PERSIST_STATE = newest is not None
+        self._persistence.PERSIST_STATE = newest is not None
+        self._persistence.STATE_DIR = str(newest)
+        self._gaps.close(newest, self.root)
+
+    def ready(self) -> None:
+        """ministack has started: it need not write anything itself from now on."""
+        self._app.PERSIST_STATE = False
+        self.place.write(replace(self.record, ready=True))
+
+    def touched(self) -> None:
+        self._changed = True
+
+    async def admin(self, method: str, path: str) -> Mapping[str, Any]:
+        """What the launcher asks: `snapshot` takes one now; every answer says how the engine is doing."""
+        if path == "snapshot":
+            await self.snapshot()
+        return {"instance": self.record.instance, "saved_at": self.saved_at, "trouble": self.trouble}
+
+    async def snapshot(self) -> bool:
+        """Save what has changed; True if there was anything. A failure is kept as `trouble`."""
+        async with self._writing:
+            try:
+                self._gaps.keep_code_in(self._snapshots.prepare())
+                # Copied on the loop, where no request runs meanwhile; written beside it.
+                states = {name: state for name, get in self._app._build_persistence_save_dict().items()
+                          if (state := get()) is not None}  # fmt: skip
+                changed = await asyncio.to_thread(self._snapshots.finish, states, self._encoded)
+            except (OSError, RuntimeError) as error:
+                # RuntimeError: a worker's thread added to a dictionary while it was copied; the next try is near.
+                self.trouble = f"{error}"
+                print(f"{_moment(time.time())} cannot save: {error}", file=sys.stderr)  # noqa: T201 - the log
+                return True
+            self.trouble, self.saved_at = "", _moment(time.time())
+            return changed
+
+    def _encoded(self, service: str, state: Any) -> bytes:
+        version = self._persistence._state_format_version(service)
+        content = {"__ministack_format__": version, "payload": state}
+        return json.dumps(content, default=self._persistence._json_default).encode()
+
+    async def keep(self) -> None:
+        """Save every few seconds as long as something changes."""
+        pause = INTERVAL
+        while True:
+            await asyncio.sleep(pause)
+            if self._changed:
+                self._changed, began = False, time.monotonic()
+                # What goes on without requests, like a queue's polling, ends some time after the last one.
+                self._changed = await self.snapshot() or self._changed
+                pause = max(INTERVAL, _SHARE * (time.monotonic() - began))
+
+    async def serve(self, listening: socket.socket, stop: asyncio.Event) -> None:
+        """Serve until told to stop, then save."""
+        from hypercorn.asyncio import serve
+        from hypercorn.config import Config
+
+        config = Config()
+        config.bind = [f"fd://{listening.detach()}"]
+        config.loglevel = "WARNING"
+        config.graceful_timeout = 1
+        guard = Guard(
+            self._app.app,
+            port=self.record.port,
+            root=self.root.access_key,
+            secret=self.record.secret,
+            ready=self.ready,
+            touched=self.touched,
+            admin=self.admin,
+        )
+        keeping = asyncio.create_task(self.keep())
+        await serve(guard, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+        await self.snapshot()
+
+
+def main(directory: Path) -> None:
+    """Run the engine of this directory until it is told to stop."""
+    os.umask(0o077)
+    place = Place(directory)
+    if not place.hold():
+        sys.exit("error: another engine runs in this directory")
+    try:
+        before = place.record()
+        listening = _listen(before.port if before else 0)
+        port = listening.getsockname()[1]
+        record = Record(port, os.getpid(), secrets.token_hex(8), secrets.token_urlsafe(24), _moment(time.time()))
+        place.write(record)
+        os.environ.update(settings(place, port))
+        asyncio.run(_run(place, record, listening))
+    except IotpipeError as error:
+        sys.exit(f"error: {error}")
+
+
+async def _run(place: Place, record: Record, listening: socket.socket) -> None:
+    engine = Engine(place, record)
+    engine.restore()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await engine.serve(listening, stop)
+    if engine.trouble:
+        sys.exit(f"error: what was written since {engine.saved_at} is not saved: {engine.trouble}")
+    place.write(Record(record.port))
+
+
+def settings(place: Place, port: int) -> dict[str, str]:
+    """What ministack is told, before it is imported."""
+    return {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "AUTH": "true",
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "MINISTACK_REGION": REGION,
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
+        "LAMBDA_WARM_TTL_SECONDS": "60",
+        "LOG_LEVEL": "WARNING",
+        "DOCKER_HOST": f"unix://{place.temporary}/none",
+        # The key that ministack takes for root without looking at the signature: one that nobody knows.
+        "AWS_ACCESS_KEY_ID": secrets.token_hex(16),
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _listen(port: int) -> socket.socket:
+    """A listening socket on loopback: at `port`, or at any other if that is taken."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError:
+        listening.bind(("127.0.0.1", 0))
+    listening.listen(128)
+    return listening
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,171 @@
+"""Starts and stops the embedded AWS, and says how it is doing."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from iotpipe.errors import IotpipeError, UsageError
+from iotpipe.local.guard import ADMIN, SECRET
+from iotpipe.local.place import Place, Record
+
+_START = 60
+_STOP = 30
+"""Seconds after which an engine that does not start, or end, is given up."""
+
+
+def start(place: Place, tell: Callable[[str], None] = lambda text: None) -> Record:
+    """The running engine; starts it if need be, and tells what the user should know about that.
+
+    Raises UsageError where ministack is not installed, LedgerCorrupt, LedgerTooNew, or IotpipeError with what the
+    engine said when it cannot start.
+    """
+    _require_ministack()
+    place.make()
+    with place.launching():
+        if record := place.running():
+            return record
+        _wait(lambda: not place.alive(), _STOP)
+        before = place.record()
+        shutil.rmtree(place.temporary, ignore_errors=True)
+        place.make()
+        record = _started(place, _spawn(place))
+    for text in _news(place, before, record):
+        tell(text)
+    return record
+
+
+def stop(place: Place) -> Record | None:
+    """End the running engine, with everything saved; None if there is none.
+
+    Raises IotpipeError where it cannot save: it keeps running then.
+    """
+    if not place.directory.exists():
+        return None
+    with place.launching():
+        record = place.running()
+        if record is None:
+            return None
+        state = ask(record, "snapshot")
+        if state["trouble"]:
+            raise IotpipeError(
+                f"the embedded AWS keeps running: what was written since {state['saved_at'] or 'its start'} "
+                f"cannot be saved: {state['trouble']}",
+                f"Make room under {place.data} and stop it again; `iotpipe local reset` drops the data instead",
+            )
+        _end(place, record)
+        return record
+
+
+def reset(place: Place) -> None:
+    """End the engine, if it runs, and remove everything that it kept."""
+    if not place.directory.exists():
+        return
+    with place.launching():
+        if place.alive() and (record := place.record()):
+            _end(place, record)
+        for path in place.directory.iterdir():
+            if path.name == "launch.lock":
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(place.directory, ignore_errors=True)
+
+
+def status(place: Place) -> dict[str, Any]:
+    """Whether it runs, its address, process, start, the bytes that it keeps, and what is wrong with it."""
+    record = place.running()
+    size = sum(path.stat().st_size for path in place.data.rglob("*") if path.is_file()) if place.data.exists() else 0
+    if record is None:
+        return {"running": False, "data_bytes": size}
+    said = ask(record, "state")
+    found = {"running": True, "endpoint": record.endpoint, "pid": record.pid, "since": record.since}
+    return found | {"saved_at": said["saved_at"], "trouble": said["trouble"], "data_bytes": size}
+
+
+def ask(record: Record, question: str) -> dict[str, Any]:
+    """What the engine says about itself. Raises IotpipeError where it does not answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", record.port, timeout=30)
+    try:
+        connection.request("POST", f"{ADMIN}{question}", headers={SECRET: record.secret})
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return answer
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        hint = f"`kill {record.pid}` ends it; its log says more"
+        raise IotpipeError(f"the embedded AWS runs, but does not answer: {error!r}", hint) from error
+    finally:
+        connection.close()
+
+
+def _require_ministack() -> None:
+    if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn")):
+        raise UsageError("the embedded AWS is not installed", "`pip install 'iotpipe[local]'` installs it")
+
+
+def _spawn(place: Place) -> subprocess.Popen[bytes]:
+    """An engine that outlives this command and has nothing of its environment, terminal or open files."""
+    if place.log.exists():
+        place.log.replace(place.log.with_suffix(".log.1"))
+    own = {"HOME": str(place.temporary), "TMPDIR": str(place.temporary)}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+    with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "iotpipe.local.engine", str(place.directory)],
+            env=kept | own,
+            cwd=place.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _started(place: Place, process: subprocess.Popen[bytes]) -> Record:
+    _wait(lambda: process.poll() is not None or place.running() is not None, _START)
+    record = place.running()
+    if record is None:
+        process.kill()
+        lines = place.log.read_text(errors="replace").splitlines() or ["it said nothing"]
+        message = f"the embedded AWS cannot start: {lines[-1].removeprefix('error: ')}"
+        raise IotpipeError(message, f"Its log is {place.log}")
+    return record
+
+
+def _end(place: Place, record: Record) -> None:
+    """Only called while the engine holds its lock: so the process id is still its own."""
+    os.kill(record.pid, signal.SIGTERM)
+    if not _wait(lambda: not place.alive(), _STOP):
+        os.kill(record.pid, signal.SIGKILL)
+        _wait(lambda: not place.alive(), _STOP)
+    shutil.rmtree(place.temporary, ignore_errors=True)
+
+
+def _news(place: Place, before: Record | None, now: Record) -> list[str]:
+    if before is None:
+        return []
+    news = []
+    if before.pid:
+        saved = ask(now, "state")["saved_at"]
+        news.append(
+            "the embedded AWS did not end in good order last time, it was killed or the machine restarted: "
+            + (f"what was written after {saved} is lost" if saved else "everything in it is lost")
+        )
+    if before.port != now.port:
+        news.append(f"port {before.port} is taken by another program: it is at {now.endpoint} now")
+    return news
+
+
+def _wait(done: Callable[[], bool], budget: float) -> bool:
+    """Whether it was done within the budget (s)."""
+    deadline = time.monotonic() + budget
+    while not (finished := done()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return finished

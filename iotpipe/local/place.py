@@ -1,0 +1,161 @@
+"""Where the embedded AWS lives in the state directory: its files, its lock, and what is recorded of it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from iotpipe.errors import LedgerCorrupt, LedgerTooNew
+from iotpipe.provision.ledger import write_atomically
+
+FORMAT = 1
+ACCOUNT = "000000000000"
+"""The account of every embedded AWS. AWS gives it to nobody, so a ledger that names it is a local one."""
+REGION = "us-east-1"
+"""The region of an embedded AWS where none is configured, whatever the user's profile says."""
+
+_ALPHABET = string.ascii_uppercase + string.digits
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of the engine, also when it is not running: then `pid` is 0 if it ended in good order."""
+
+    port: int
+    pid: int = 0
+    instance: str = ""
+    secret: str = ""
+    since: str = ""
+    ready: bool = False
+    format: int = FORMAT
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class RootKey:
+    """The credentials of the embedded account's root."""
+
+    access_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """The directory of one embedded AWS: `<state-dir>/local`."""
+
+    directory: Path
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "engine.log"
+
+    @property
+    def temporary(self) -> Path:
+        return self.directory / "tmp"
+
+    @property
+    def _record(self) -> Path:
+        return self.directory / "engine.json"
+
+    @property
+    def _credentials(self) -> Path:
+        return self.directory / "credentials.json"
+
+    def make(self) -> None:
+        """Make the directory, readable for its owner alone, also where somebody opened it."""
+        for directory in (self.directory, self.data, self.temporary):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            directory.chmod(0o700)
+
+    def record(self) -> Record | None:
+        """What was recorded last; None where there never was an engine. Raises LedgerCorrupt and LedgerTooNew."""
+        try:
+            data = json.loads(self._record.read_text(encoding="utf-8"))
+            if data["format"] > FORMAT:
+                message = f"{self._record} has format {data['format']}, this iotpipe reads up to {FORMAT}"
+                raise LedgerTooNew(message, "Upgrade iotpipe; nothing was changed")
+            return Record(**data)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            hint = "Nothing was changed. `iotpipe local reset` begins anew, without the data"
+            raise LedgerCorrupt(f"{self._record} is not what iotpipe wrote: {error!r}", hint) from error
+
+    def write(self, record: Record) -> None:
+        write_atomically(self._record, json.dumps(asdict(record), indent=1) + "\n")
+
+    def root_key(self) -> RootKey:
+        """The root credentials, made at the first call. Raises LedgerCorrupt."""
+        try:
+            return RootKey(**json.loads(self._credentials.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            # None of AWS's own prefixes: nobody, and no scanner, is to take it for a key of a real account.
+            name = "LOCAL" + "".join(secrets.choice(_ALPHABET) for _ in range(20))
+            key = RootKey(name, secrets.token_urlsafe(30))
+            write_atomically(self._credentials, json.dumps(asdict(key)) + "\n")
+            return key
+        except (OSError, ValueError, TypeError) as error:
+            hint = "Remove it: new ones are made"
+            raise LedgerCorrupt(f"{self._credentials} holds no credentials: {error!r}", hint) from error
+
+    def running(self) -> Record | None:
+        """The engine that runs and answers requests, if there is one.
+
+        The kernel says so, not the recorded process id, which may long be another process's.
+        """
+        return record if _held(self.directory / "engine.lock") and (record := self.record()) and record.ready else None
+
+    def alive(self) -> bool:
+        """Whether there is an engine process, be it one that is only coming up or going down."""
+        return _held(self.directory / "engine.lock")
+
+    def hold(self) -> int | None:
+        """Take the lock that says an engine runs; it is held until the process ends. None if another one has it."""
+        descriptor = os.open(self.directory / "engine.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    @contextmanager
+    def launching(self) -> Iterator[None]:
+        """Wait for, and be, the only command that starts or stops the engine."""
+        descriptor = os.open(self.directory / "launch.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def at(state_dir: Path) -> Place:
+    """The place of the embedded AWS that belongs to a state directory."""
+    return Place(state_dir.absolute() / "local")
+
+
+def _held(path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
