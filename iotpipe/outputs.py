@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from iotpipe.local import place
 from iotpipe.provision.aws import host, partition
 from iotpipe.provision.ledger import Contents, Row
 
 
-def outputs(account: str, region: str, rows: Mapping[str, Row]) -> dict[str, str]:
-    """The outputs by name; one whose resource is not there (yet) is left out."""
+def outputs(account: str, region: str, rows: Mapping[str, Row], local: str = "") -> dict[str, str]:
+    """The outputs by name; one whose resource is not there (yet) is left out.
+
+    `local` is the address of the embedded AWS, where the environment is in one.
+    """
     names = {(row.kind, _base(row.name)): row for row in rows.values() if row.status != "creating"}
     api, stage = (next((row for row in rows.values() if row.kind == kind), None) for kind in ("rest-api", "stage"))
     found = {}
     if api and stage and "RestApiId" in api.properties:
-        found["ApiEndpoint"] = f"https://{host(api.properties['RestApiId'] + '.execute-api', region)}/{stage.name}"
+        found["ApiEndpoint"] = _api(api.properties["RestApiId"], stage.name, region, local)
     for output, kind, base, form in _NAMED:
         if row := names.get((kind, base)):
             arn = f"arn:{partition(region)}:sns:{region}:{account}:{row.name}"
-            url = f"https://{host('sqs', region)}/{account}/{row.name}"
+            url = f"{local or 'https://' + host('sqs', region)}/{account}/{row.name}"
             found[output] = form.format(name=row.name, arn=arn, url=url)
     return found
 
 
-def recorded(contents: Contents) -> dict[str, str]:
-    """The outputs of a state file."""
-    return outputs(contents.account, contents.region, contents.rows)
+def recorded(contents: Contents, state_dir: Path) -> dict[str, str]:
+    """The outputs of a state file, which is in `state_dir`.
+
+    That it describes an embedded AWS, its account says; at what address, what is recorded of that beside it.
+    """
+    engine = place.at(state_dir).record() if contents.account == place.ACCOUNT else None
+    return outputs(contents.account, contents.region, contents.rows, engine.endpoint if engine else "")
+
+
+def _api(api: str, stage: str, region: str, local: str) -> str:
+    if local:
+        return f"{local}/_aws/execute-api/{api}/{stage}"
+    return f"https://{host(api + '.execute-api', region)}/{stage}"
 
 
 _NAMED = (

@@ -8,6 +8,7 @@ import sys
 import click
 
 from iotpipe.cli import commands, options
+from iotpipe.cli.local import local
 from iotpipe.errors import IotpipeError
 from iotpipe.terminals import colours
 
@@ -24,7 +25,7 @@ def iotpipe() -> None:
     """Bring a complete serverless IoT data pipeline up on AWS, and take it down again."""
 
 
-for command in commands.ALL:
+for command in (*commands.ALL, local):
     iotpipe.add_command(command)
 
 

@@ -116,7 +116,7 @@ def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool)
             session.make_ready(built, steps)
             ledger.protect(session.env.protect)
             apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopt)
-            found = outputs(session.aws.account, session.aws.region, ledger.rows)
+            found = outputs(session.aws.account, session.aws.region, ledger.rows, session.endpoint)
     rendering.show_outputs(found, as_json)
 
 
@@ -152,6 +152,7 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
                 rendering.show_teardown(session.name, session.aws, doomed, kept, delete_data)
                 _confirm(yes, f"Take {session.name} down?")
             kept = apply.down(session.run, ledger, delete_data=delete_data, parallel=parallel)
+        session.stop_engine()
     rendering.show_taken_down(session.name, doomed, kept, as_json)
 
 
@@ -201,7 +202,7 @@ def outputs(settings: Settings, as_json: bool) -> None:
     contents = ledger.read(ledger.path_of(settings.state_dir, name))
     if contents is None or not contents.rows:
         raise UsageError(f"{name} is not up", f"Run `iotpipe up --env {name}` first")
-    rendering.show_outputs(recorded(contents), as_json)
+    rendering.show_outputs(recorded(contents, settings.state_dir), as_json)
 
 
 @click.command(epilog="Example:  iotpipe graph --format svg > pipeline.svg")

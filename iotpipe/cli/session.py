@@ -14,11 +14,12 @@ from types import FrameType
 
 from iotpipe.cli.options import Settings
 from iotpipe.configuration import Environment, load
-from iotpipe.errors import Interrupted, PackagingError
+from iotpipe.errors import Interrupted, IotpipeError, PackagingError
+from iotpipe.local import launcher, place
 from iotpipe.packaging import check_sizes, handler_zip, layer
 from iotpipe.pipeline import Artifacts, pipeline
 from iotpipe.provision import ledger, plan
-from iotpipe.provision.aws import Aws, connect
+from iotpipe.provision.aws import Aws, Emulator, connect, emulator_of_the_user
 from iotpipe.provision.lock import locked
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.run import Event, RealClock, Run, timestamp
@@ -36,6 +37,18 @@ class Session:
     run: Run
     env: Environment | None
     stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the embedded AWS; empty if this is another one."""
+        return self.aws.emulator.endpoint if self.aws.emulator and self.aws.emulator.access_key else ""
+
+    def stop_engine(self) -> None:
+        """End the embedded AWS, unless it is none, or another environment lives in it."""
+        others = (ledger.path_of(self.path.parent, name) for name in ledger.with_state(self.path.parent))
+        lives = any(path != self.path and _is_local(ledger.read(path)) for path in others)
+        if self.endpoint and not lives:
+            launcher.stop(place.at(self.path.parent))
 
     def declared(self) -> tuple[list[Resource], Artifacts]:
         """The pipeline as the configuration declares it, and what was packaged for it."""
@@ -82,14 +95,38 @@ def open_session(settings: Settings, command: str, tell: Callable[[Event], None]
     path = ledger.path_of(settings.state_dir, name)
     contents = ledger.read(path)
     region = settings.region or (env.region if env else None) or (contents.region if contents else None)
-    aws = connect(
-        settings.profile, region, env.account if env else None, only_emulated=env is not None and env.target == "local"
-    )
+    emulator = None
+    if env.target == "local" if env else _is_local(contents):
+        emulator = _emulator(settings, command, tell)
+        region = region or (place.REGION if emulator.access_key else None)
+    aws = connect(settings.profile, region, env.account if env else None, emulator)
     if contents:
         ledger.check_binding(contents, path, name, aws.account, aws.region)
     stop = threading.Event()
     run = Run(aws, name, command=command, tags=env.tags if env else {}, tell=tell, stop=stop)
     return Session(name, path, aws, run, env, stop)
+
+
+def _emulator(settings: Settings, command: str, tell: Callable[[Event], None]) -> Emulator:
+    """The embedded AWS, or the emulator that the user runs. Only what changes something starts an engine."""
+    if given := emulator_of_the_user():
+        return Emulator(given)
+    engine = place.at(settings.state_dir)
+    if command in ("up", "down"):
+        record = launcher.start(engine, lambda text: tell(Event("embedded AWS", "waiting", text)))
+    elif (running := engine.running()) is None:
+        raise IotpipeError(
+            f"the embedded AWS is not running, so there is nothing to {command}",
+            "`iotpipe local start` starts it with what it held before, `iotpipe up` starts it by itself",
+        )
+    else:
+        record = running
+    key = engine.root_key()
+    return Emulator(record.endpoint, key.access_key, key.secret_key)
+
+
+def _is_local(contents: ledger.Contents | None) -> bool:
+    return contents is not None and contents.account == place.ACCOUNT
 
 
 def undeployed(settings: Settings) -> list[Resource]:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import exceptions
 from botocore.config import Config
 
@@ -28,6 +29,21 @@ _CONFIG = Config(
 )
 
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """What answers on this machine instead of AWS: every client goes there, whatever the user's settings say.
+
+    Without keys of its own it takes the user's credentials.
+    """
+
+    endpoint: str
+    access_key: str = ""
+    secret_key: str = ""
+
+
 @dataclass(eq=False)
 class Aws:
     """An account and region as one command sees them. Clients are safe to share between threads."""
@@ -38,6 +54,7 @@ class Aws:
     caller: str
     keeps_names_back: bool = True
     """AWS does for a while after a deletion; what answers on this machine instead of AWS does not."""
+    emulator: Emulator | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,7 +66,7 @@ class Aws:
             with self._lock:
                 client = self._clients.get(service)
                 if client is None:
-                    client = self.session.client(service, region_name=self.region, config=_CONFIG)
+                    client = _client(self.session, service, self.region, self.emulator)
                     self._clients[service] = client
         return client
 
@@ -79,25 +96,26 @@ def host(prefix: str, region: str) -> str:
     return f"{prefix}.{region}.amazonaws.com" + (".cn" if partition(region) == "aws-cn" else "")
 
 
-def connect(profile: str | None, region: str | None, account: str | None, *, only_emulated: bool = False) -> Aws:
+def emulator_of_the_user() -> str:
+    """The address on this machine that the user has set AWS_ENDPOINT_URL to; empty if it is none."""
+    address = os.environ.get("AWS_ENDPOINT_URL", "")
+    return address if urlsplit(address).hostname in _LOOPBACK else ""
+
+
+def connect(profile: str | None, region: str | None, account: str | None, emulator: Emulator | None = None) -> Aws:
     """Find out who the credentials belong to; `account` is the one that the configuration expects.
 
-    Raises CredentialsError where there are none, where they are of no use, or where they are another account's;
-    UsageError where no region is named anywhere, and, with `only_emulated`, before anything is sent to AWS itself.
+    With an `emulator` nothing is ever sent anywhere else. Raises CredentialsError where there are no credentials,
+    where they are of no use, or where they are another account's; UsageError where no region is named anywhere.
     """
     try:
-        session = boto3.Session(profile_name=profile)
+        session = _session(profile, emulator)
         # boto3 itself only knows AWS_DEFAULT_REGION; the other SDKs and users say AWS_REGION.
         found = region or os.environ.get("AWS_REGION") or session.region_name
         if not found:
             raise UsageError("no region is named", "Set `region` in the configuration, AWS_REGION or --region")
-        sts = session.client("sts", region_name=found, config=_CONFIG)
-        emulated = urlsplit(sts.meta.endpoint_url).hostname in ("localhost", "127.0.0.1", "::1")
-        if only_emulated and not emulated:
-            raise UsageError(
-                "this environment is `target: local`, and this would go to AWS",
-                "Set AWS_ENDPOINT_URL to the emulator on this machine, or name another environment with --env",
-            )
+        sts = _client(session, "sts", found, emulator)
+        emulated = urlsplit(sts.meta.endpoint_url).hostname in _LOOPBACK
         identity = sts.get_caller_identity()
     except (exceptions.ClientError, exceptions.BotoCoreError) as error:
         raise _explained(error) from error
@@ -106,7 +124,27 @@ def connect(profile: str | None, region: str | None, account: str | None, *, onl
             f"the credentials belong to account {identity['Account']}, the configuration names {account}",
             "Choose other credentials with AWS_PROFILE or --profile; nothing was changed",
         )
-    return Aws(session, identity["Account"], found, identity["Arn"], keeps_names_back=not emulated)
+    return Aws(session, identity["Account"], found, identity["Arn"], keeps_names_back=not emulated, emulator=emulator)
+
+
+def _session(profile: str | None, emulator: Emulator | None) -> boto3.Session:
+    if emulator is None or not emulator.access_key:
+        return boto3.Session(profile_name=profile)
+    # A profile that AWS_PROFILE names but nobody has written would stop botocore, though nothing is wanted of it.
+    none = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    return boto3.Session(
+        aws_access_key_id=emulator.access_key,
+        aws_secret_access_key=emulator.secret_key,
+        botocore_session=botocore.session.Session(session_vars=none),
+    )
+
+
+def _client(session: boto3.Session, service: str, region: str, emulator: Emulator | None) -> Any:
+    if emulator is None:
+        return session.client(service, region_name=region, config=_CONFIG)
+    # No proxy stands between this machine and itself, and FIPS and dual-stack names are AWS's own.
+    here = Config(proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False)
+    return session.client(service, region_name=region, config=_CONFIG.merge(here), endpoint_url=emulator.endpoint)
 
 
 def _explained(error: exceptions.ClientError | exceptions.BotoCoreError) -> IotpipeError:
