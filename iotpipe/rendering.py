@@ -22,7 +22,6 @@ from iotpipe.provision.aws import Aws
 from iotpipe.provision.plan import Plan, Step
 from iotpipe.provision.run import Event
 from iotpipe.terminals import colours, terminal
-from iotpipe.vitals import Vitals
 
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "keep": ("=", "cyan")}
 _DONE = {"created": "green", "updated": "yellow", "deleted": "red"}
@@ -241,34 +240,3 @@ def show_taken_down(name: str, gone: Sequence[str], kept: Sequence[str], as_json
         out.print(f"Kept with their data: {', '.join(tables)}. `iotpipe down --delete-data` deletes them too.")
     if shared := [address for address in kept if address not in tables]:
         out.print(f"Left in place for the whole account: {', '.join(shared)}.")
-
-
-def show_status(name: str, aws: Aws, plan: Plan, found: Vitals, as_json: bool) -> None:
-    """How an environment is doing."""
-    states = {step.address: _state(step) for step in plan.steps}
-    if as_json:
-        queues = {queue: {"visible": depth[0], "in_flight": depth[1]} for queue, depth in found.queues.items()}
-        head = {"environment": name, "account": aws.account, "region": aws.region}
-        answer(head | {"resources": states, "queues": queues, "alarms": found.alarms})
-        return
-    out = console(sys.stdout)
-    out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
-    for address, state in states.items():
-        out.print(Text.assemble((f"  {state:<8}", _STATES.get(state, "")), address))
-    for queue, (visible, in_flight) in found.queues.items():
-        out.print(f"  {queue}: {visible} messages waiting, {in_flight} in flight")
-    ringing = [alarm for alarm, state in found.alarms.items() if state == "ALARM"]
-    out.print(f"  alarms: {', '.join(ringing)}" if ringing else f"  alarms: none of {len(found.alarms)} rings")
-
-
-_STATES = {"live": "green", "drifted": "magenta", "missing": "red", "changed": "yellow", "orphaned": "cyan"}
-
-
-def _state(step: Step) -> str:
-    if step.action == "create":
-        return "missing"
-    if step.action in ("delete", "keep"):
-        return "orphaned"
-    if step.drifted:
-        return "drifted"
-    return "changed" if step.action == "update" else "live"

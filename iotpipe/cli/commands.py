@@ -168,22 +168,25 @@ def _confirm(yes: bool, question: str) -> None:
 @click.command(epilog="Example:  iotpipe status --env prod --json")
 @options.on_aws
 @options.as_json
-def status(settings: Settings, as_json: bool) -> None:
+def status(settings: Settings, as_json: bool) -> int:
     """Show how an environment is doing.
 
-    Every resource (live, changed, drifted, missing), the queues' depth, and the alarms that ring.
+    Resources that are not live (changed, drifted, missing), what waits in the queues and how long, the alarms that
+    ring and why, and who has not confirmed to get them.
     """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session
     from iotpipe.provision import plan as planning
-    from iotpipe.vitals import vitals
+    from iotpipe.watching.status import show_status
+    from iotpipe.watching.vitals import vitals
 
     with rendering.progress() as tell:
         session = open_session(settings, "status", tell)
         resources, _ = session.declared()
         steps = planning.plan(resources, session.run, session.rows())
         found = vitals(session.run, resources)
-    rendering.show_status(session.name, session.aws, steps, found, as_json)
+    show_status(session.name, session.aws, steps, found, as_json, settings.verbose)
+    return 1 if found.unread else 0
 
 
 @click.command(epilog="Example:  curl --aws-sigv4 ... $(iotpipe outputs --env dev --json | jq -r .ApiEndpoint)/query")
