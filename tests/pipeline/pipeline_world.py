@@ -48,7 +48,7 @@ def declare(directory: Path, settings: Settings, environment: str = "dev", **han
     env = load(environment, directory)
     # Like the real one, the layer is known by what it is built for.
     layer = StandInLayer(f"{env.functions.runtime}-{env.functions.architecture}")
-    built = Artifacts(_HANDLERS | handlers, layer)  # type: ignore[arg-type] # a stand-in
+    built = Artifacts(_HANDLERS | handlers, layer)
     return Declared(pipeline(env, built, REGION), dict(env.tags))
 
 

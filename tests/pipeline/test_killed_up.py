@@ -73,9 +73,10 @@ def comes_up_and_goes_down(world: World, clean: Clean, how: str) -> None:
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_an_up_killed_at_any_write_call_can_be_taken_down(clean: Clean, tmp_path: Path, share: int) -> None:
-    for at, moment in each_moment(clean.writes, share, SHARES):
-        world = new_world(tmp_path, parallel=1)
+def test_an_up_killed_while_many_calls_run_can_be_taken_down(clean: Clean, tmp_path: Path, share: int) -> None:
+    chance = random.Random(share)
+    for at in range(len(clean.writes))[share::SHARES]:
+        world, moment = new_world(tmp_path, parallel=16), chance.choice(MOMENTS)
         with killed(world, at, moment) as death:
             world.bring_up(clean.declared)
         world.down(delete_data=True)

@@ -1,0 +1,80 @@
+"""A real process with the engine in it is killed with SIGKILL in the middle: the next one goes on from there."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from pipeline_inventory import inventory, left_over
+from werkzeug.serving import make_server
+
+ENGINE = Path(__file__).with_name("pipeline_engine.py")
+
+
+class Server:
+    """moto on loopback, in this process; kills who called when the request with a chosen number has come in."""
+
+    def __init__(self) -> None:
+        self.application = DomainDispatcherApplication(create_backend_app)
+        self.requests = 0
+        self.fatal = 0
+        self.caller: subprocess.Popen[bytes] | None = None
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        with self.lock:
+            self.requests += 1
+            if self.requests == self.fatal and self.caller:
+                self.caller.send_signal(signal.SIGKILL)
+        # Whoever has sent a request can die: AWS carries it out all the same.
+        return self.application(environ, start_response)
+
+    def run(self, command: str, directory: Path, address: str, fatal: int = 0) -> int:
+        """One command, killed at request number `fatal`; answers with its exit code."""
+        self.requests, self.fatal = 0, 0
+        environment = os.environ | {"AWS_ENDPOINT_URL": address}
+        with self.lock:
+            self.caller = subprocess.Popen([sys.executable, str(ENGINE), command, str(directory)], env=environment)
+            self.fatal = fatal
+        return self.caller.wait()
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[Server, str]]:
+    application = Server()
+    listening = make_server("127.0.0.1", 0, application, threaded=True)
+    thread = threading.Thread(target=listening.serve_forever)
+    thread.start()
+    yield application, f"http://127.0.0.1:{listening.server_port}"
+    listening.shutdown()
+    thread.join()
+    listening.server_close()
+
+
+def test_a_process_killed_at_any_instant_leaves_a_state_from_which_the_next_goes_on(
+    server: tuple[Server, str], tmp_path: Path
+) -> None:
+    aws, address = server
+    chance = random.Random(7)
+    (tmp_path / "dev.yaml").write_text(yaml.safe_dump({"alerts": {"emails": ["ops@example.com"]}}))
+    assert aws.run("up", tmp_path, address) == 0
+    made, requests = inventory(), aws.requests
+    for _ in range(3):
+        assert aws.run("down", tmp_path, address, fatal=chance.randrange(2, 30)) == -signal.SIGKILL
+        assert aws.run("down", tmp_path, address) == 0
+        assert left_over() == []
+        assert aws.run("up", tmp_path, address, fatal=chance.randrange(30, requests - 5)) == -signal.SIGKILL
+        assert aws.run("up", tmp_path, address) == 0
+        assert inventory() == made
