@@ -44,7 +44,7 @@ class Server:
     def run(self, command: str, directory: Path, address: str, fatal: int = 0) -> int:
         """One command, killed at request number `fatal`; answers with its exit code."""
         self.requests, self.fatal = 0, 0
-        environment = os.environ | {"AWS_ENDPOINT_URL": address}
+        environment = os.environ | {"AWS_ENDPOINT_URL": address, "PYTHONPATH": str(ENGINE.parents[1])}
         with self.lock:
             self.caller = subprocess.Popen([sys.executable, str(ENGINE), command, str(directory)], env=environment)
             self.fatal = fatal
