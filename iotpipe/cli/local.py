@@ -63,7 +63,7 @@ def status(settings: Settings, as_json: bool) -> None:
 def reset(settings: Settings, yes: bool) -> None:
     """Stop it and delete everything in it.
 
-    Asks first. Also what helps when its data is damaged.
+    Asks first. Also what helps when its data is damaged. The state files of the environments in it go too.
     """
     from iotpipe.local import launcher, place
 
@@ -74,6 +74,7 @@ def reset(settings: Settings, yes: bool) -> None:
         if not click.confirm(f"Delete everything in {engine.directory}?", err=True):
             raise UsageError("not confirmed, and nothing was changed")
     launcher.reset(engine)
+    launcher.forget(settings.state_dir)
     click.echo("the embedded AWS is empty", err=True)
 
 

@@ -18,6 +18,9 @@ def close(snapshot: Path | None, root: RootKey) -> None:
         lambda_svc.CODE_BLOB_DIR = str(snapshot / "lambda-blobs")
     _check_the_roots_signature(root)
     _keep_the_workers_keys_secret(root)
+    _allow_batches_what_is_allowed_singly()
+    _let_dashboards_bear_tags()
+    _keep_the_metrics_of_alarms()
 
 
 def keep_code_in(directory: Path) -> None:
@@ -64,3 +67,54 @@ def _keep_the_workers_keys_secret(root: RootKey) -> None:
         }
 
     lambda_runtime.execution_credentials = execution_credentials
+
+
+def _allow_batches_what_is_allowed_singly() -> None:
+    """ministack wants a right of its own for SendMessageBatch and its like, where IAM has only that of SendMessage."""
+    from ministack.core import iam_actions
+
+    extract = iam_actions.extract_iam_action
+
+    def extract_iam_action(service: str, *request: Any) -> Any:
+        action = extract(service, *request)
+        return action.removesuffix("Batch") if service == "sqs" and action else action
+
+    iam_actions.extract_iam_action = extract_iam_action
+
+
+def _let_dashboards_bear_tags() -> None:
+    """ministack drops a dashboard's tags, and knows no resource but alarms when it is asked for tags."""
+    from ministack.services import cloudwatch
+
+    put, validate = cloudwatch._put_dashboard, cloudwatch._validate_alarm_tag_arn
+
+    def put_dashboard(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Any:
+        name = data.get("DashboardName", "")
+        new = name not in cloudwatch._dashboards
+        answer = put(params, data, is_cbor, is_json)
+        if new and (dashboard := cloudwatch._dashboards.get(name)):
+            tags = {tag["Key"]: tag.get("Value", "") for tag in data.get("Tags", [])}
+            cloudwatch._resource_tags[dashboard["DashboardArn"]] = tags
+        return answer
+
+    def validate_tag_arn(arn: str, is_json: bool = False, is_cbor: bool = False) -> Any:
+        known = cloudwatch._dashboards.get(arn.rpartition(":dashboard/")[2])
+        return None if known and known["DashboardArn"] == arn else validate(arn, is_json=is_json, is_cbor=is_cbor)
+
+    cloudwatch._put_dashboard = put_dashboard
+    cloudwatch._validate_alarm_tag_arn = validate_tag_arn
+
+
+def _keep_the_metrics_of_alarms() -> None:
+    """ministack forgets the expression of an alarm on more than one metric. It is kept, but never evaluated."""
+    from ministack.services import cloudwatch
+
+    put = cloudwatch._put_metric_alarm
+
+    def put_metric_alarm(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Any:
+        answer = put(params, data, is_cbor, is_json)
+        if (metrics := data.get("Metrics")) and (alarm := cloudwatch._alarms.get(data.get("AlarmName"))):
+            alarm["Metrics"] = metrics
+        return answer
+
+    cloudwatch._put_metric_alarm = put_metric_alarm

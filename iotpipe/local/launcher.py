@@ -12,11 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from iotpipe.errors import IotpipeError, UsageError
+from iotpipe.errors import IotpipeError, LedgerCorrupt, LedgerTooNew, UsageError
 from iotpipe.local.guard import ADMIN, SECRET
-from iotpipe.local.place import Place, Record
+from iotpipe.local.place import ACCOUNT, Place, Record
+from iotpipe.provision import ledger
+from iotpipe.provision.lock import locked
+from iotpipe.provision.run import timestamp
 
 _START = 60
 _STOP = 30
@@ -78,6 +83,17 @@ def reset(place: Place) -> None:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     shutil.rmtree(place.directory, ignore_errors=True)
+
+
+def forget(state_dir: Path) -> None:
+    """Remove the state files of the environments that were in an embedded AWS. Raises LedgerLocked."""
+    for name in ledger.with_state(state_dir):
+        path = ledger.path_of(state_dir, name)
+        with suppress(LedgerCorrupt, LedgerTooNew):
+            contents = ledger.read(path)
+            if contents and contents.account == ACCOUNT:
+                with locked(path, "local reset", timestamp(time.time())):
+                    path.unlink(missing_ok=True)
 
 
 def status(place: Place) -> dict[str, Any]:
