@@ -116,7 +116,13 @@ RULES: tuple[Rule, ...] = (
         ("ResourceNotFoundException",),
         ("AddPermission", "PutFunctionConcurrency", "CreateEventSourceMapping"),
     ),
-    Rule(_EXISTS, THERE, _CONFLICT, ("CreateEventSourceMapping",), "already exists"),
+    Rule(
+        "the queue has such a mapping: reading it again, or waiting until it is deleted",
+        STATE,
+        _CONFLICT,
+        ("CreateEventSourceMapping",),
+        "already exists",
+    ),
     Rule(
         "the event source mapping is changing state",
         STATE,
@@ -214,6 +220,7 @@ RULES: tuple[Rule, ...] = (
         "AWS asks for fewer calls",
         LOAD,
         (
+            "Throttled",
             "Throttling",
             "ThrottlingException",
             "ThrottledException",
@@ -257,10 +264,14 @@ _CONNECTION_ERRORS = (exceptions.ConnectionError, exceptions.HTTPClientError)
 
 def rule_for(error: ClientError | BotoCoreError) -> Rule | None:
     """The row that covers the error; None where another try would be no use."""
-    if isinstance(error, ClientError):
-        code, message = code_and_message(error)
-        return next((rule for rule in RULES if rule.covers(error.operation_name, code, message)), None)
-    return _CONNECTION if isinstance(error, _CONNECTION_ERRORS) else None
+    if not isinstance(error, ClientError):
+        return _CONNECTION if isinstance(error, _CONNECTION_ERRORS) else None
+    code, message = code_and_message(error)
+    status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    # The name says more than the status: throttling often comes as HTTP 400.
+    return next(
+        (rule for each in (code, status) for rule in RULES if rule.covers(error.operation_name, each, message)), None
+    )
 
 
 def code_and_message(error: ClientError) -> tuple[str, str]:
@@ -284,6 +295,23 @@ EXPIRED = frozenset(
 )
 """Codes that mean the credentials themselves are of no use any more: every further call fails like this one."""
 
+_NO_CREDENTIALS = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.TokenRetrievalError,
+    exceptions.SSOError,
+    exceptions.LoginError,
+)
+
+
+def of_no_use(error: ClientError | BotoCoreError) -> bool:
+    """Whether it is the credentials: AWS does not accept them, or this machine cannot renew them."""
+    if isinstance(error, ClientError):
+        return code_and_message(error)[0] in EXPIRED
+    return isinstance(error, _NO_CREDENTIALS)
+
+
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"})
 
 _HINTS: tuple[tuple[str, str], ...] = (
@@ -300,7 +328,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
 def hint_for(error: ClientError | BotoCoreError) -> str:
     """What the user can do about an error that stays."""
     if not isinstance(error, ClientError):
-        return "Check the network, the region and AWS_ENDPOINT_URL"
+        return "Check the network, the region and AWS_ENDPOINT_URL" if rule_for(error) else ""
     code, message = code_and_message(error)
     if code in _DENIED:
         return f"The credentials need the permission for {error.operation_name}"

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, ResourceError
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.retries import EXPIRED, Rule, code_and_message, hint_for, rule_for
+from iotpipe.provision.retries import Rule, code_and_message, hint_for, of_no_use, rule_for
 
 ENVIRONMENT_TAG = "iotpipe:environment"
 MANAGED_TAG = "iotpipe:managed-by"
@@ -187,9 +187,9 @@ class Run:
         code, message = (
             code_and_message(error) if isinstance(error, ClientError) else (type(error).__name__, str(error))
         )
-        if code in EXPIRED:
+        if of_no_use(error):
             return CredentialsError(
-                f"AWS does not accept the credentials any more: {code}: {message}",
+                f"the credentials are of no use any more: {code}: {message}",
                 f"What was done is recorded: renew them and run `iotpipe {self.command}` again",
             )
         waited = f" (tried {tries + 1} times over {self.clock.now() - began:.0f} s)" if tries else ""

@@ -1,0 +1,449 @@
+"""Every answer of AWS that is worth another try gets one, with its reason; every other one is final at once."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import contract
+import pytest
+from botocore import exceptions
+from botocore.exceptions import ClientError
+from contract import QuickWorld, brought_up, lose, untouched
+from faults import FINAL, FOREVER, PASSING, Answer, Fault
+from hands import client, queue_url
+from harness import declared, refusal
+from samples import SAMPLES
+from sampling import OURS
+
+from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedError, ResourceError
+from iotpipe.provision import apply, ledger, plan
+from iotpipe.provision.resource import Resource, everything
+from iotpipe.provision.resources import Parameter, Queue, Topic
+from iotpipe.provision.retries import RULES, Schedule, rule_for
+from iotpipe.provision.run import seconds
+
+SERVICES = ("apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "sns", "sqs", "ssm")
+
+
+def cases(answers: tuple[Answer, ...]) -> list[Any]:
+    return [pytest.param(each, id=f"{each.id} {number}") for number, each in enumerate(answers)]
+
+
+def meet(answer: Answer, directory: Path, times: int) -> tuple[QuickWorld, Resource, list[Resource], Fault]:
+    """A world in which the next command meets the answer, that many times."""
+    sample = SAMPLES[answer.kind]
+    if answer.when == "create":
+        with contract.prepared(sample, directory) as (world, target, wanted):
+            pass
+    else:
+        world, target, wanted = brought_up(sample, directory)
+        world.parallel = 1
+    if answer.tampering == "tags":
+        assert sample.tagging
+        sample.tagging.drop(list(OURS))
+    for tampering in sample.tamperings:
+        if tampering.what == answer.tampering:
+            tampering.act()
+    fault = answer.fault(times, world.clock.now)
+    world.before = fault
+    world.clock.slept.clear()
+    return world, target, wanted, fault
+
+
+def row(name: str, operation: str) -> Answer:
+    return next(each for each in PASSING if each.row == name and each.operation == operation)
+
+
+STAYING = tuple(row(*each) for each in (("L6", "CreateFunction"), ("L9", "AddPermission"), ("Q1", "CreateQueue")))
+
+
+def command(world: QuickWorld, answer: Answer, wanted: list[Resource]) -> None:
+    if answer.when == "delete":
+        world.down(delete_data=True)
+    else:
+        world.up(wanted)
+
+
+def told(world: QuickWorld, address: str) -> set[str]:
+    return {event.detail for event in world.events if event.phase == "waiting" and event.address == address}
+
+
+@pytest.mark.parametrize("answer", cases(PASSING))
+def test_what_passes_is_waited_out_with_its_reason(answer: Answer, tmp_path: Path) -> None:
+    world, target, wanted, fault = meet(answer, tmp_path, times=3)
+    command(world, answer, wanted)
+    assert len(fault.at) >= 4, "three refusals and the one that went through"
+    assert any(answer.reason in each for each in told(world, target.address)), told(world, target.address)
+    assert world.clock.slept
+    world.before = None
+    if answer.when == "delete":
+        assert SAMPLES[answer.kind].count() == 0
+    else:
+        assert SAMPLES[answer.kind].count() == 1
+        assert untouched(world.plan(wanted))
+
+
+@pytest.mark.parametrize("answer", cases(STAYING))
+def test_what_does_not_pass_is_given_up_and_says_how_often_and_how_long(answer: Answer, tmp_path: Path) -> None:
+    world, target, wanted, _ = meet(answer, tmp_path, times=FOREVER)
+    with pytest.raises(ApplyFailed) as failed:
+        command(world, answer, wanted)
+    (error,) = failed.value.failed
+    assert isinstance(error, ResourceError)
+    assert (error.address, error.code) == (target.address, answer.code)
+    waited = sum(world.clock.slept)
+    assert f"(tried {len(world.clock.slept) + 1} times over {waited:.0f} s)" in str(error)
+    assert answer.message.strip() in str(error)
+    assert 10 < waited < 1300
+
+
+@pytest.mark.parametrize("answer", cases(FINAL))
+def test_what_is_final_fails_at_once_with_code_message_and_hint(answer: Answer, tmp_path: Path) -> None:
+    world, target, wanted, fault = meet(answer, tmp_path, times=FOREVER)
+    with pytest.raises(ApplyFailed) as failed:
+        command(world, answer, wanted)
+    (error,) = failed.value.failed
+    assert isinstance(error, ResourceError)
+    assert (error.address, error.code) == (target.address, answer.code)
+    assert str(error).startswith(f"cannot {answer.when} {target.address}: {answer.code}: {answer.message.rstrip('.')}")
+    assert answer.reason in error.hint and bool(answer.reason) == bool(error.hint)
+    assert len(fault.at) == 1 and not world.clock.slept
+    assert not told(world, target.address)
+
+
+# What has a rhythm of its own
+
+
+def spacing(times: list[float]) -> list[float]:
+    return [after - before for before, after in itertools.pairwise(times)]
+
+
+def test_iam_is_asked_densely_as_a_late_question_costs_more_than_an_early_one(tmp_path: Path) -> None:
+    world, _, wanted, fault = meet(row("L1", "CreateFunction"), tmp_path, times=6)
+    world.up(wanted)
+    assert spacing(fault.at) == [0.25, 0.5, 1, 2, 2, 2]
+
+
+def test_the_account_is_updated_no_more_often_than_its_quota_allows(tmp_path: Path) -> None:
+    for answer in PASSING:
+        if answer.operation == "UpdateAccount":
+            world, _, wanted, fault = meet(answer, tmp_path, times=4)
+            world.up(wanted)
+            assert min(spacing(fault.at)) >= 20
+            world.before = None
+            SAMPLES[answer.kind].remove()
+
+
+def test_an_api_is_deleted_no_more_often_than_its_quota_allows(tmp_path: Path) -> None:
+    world, _, _, fault = meet(row("A1", "DeleteRestApi"), tmp_path, times=3)
+    world.down()
+    assert min(spacing(fault.at)) > 30
+
+
+def test_continuous_backups_may_take_minutes(tmp_path: Path) -> None:
+    world, _, wanted, _ = meet(row("D3", "UpdateContinuousBackups"), tmp_path, times=30)
+    world.up(wanted)
+    assert world.clock.slept == [2] * 30
+
+
+def test_a_mapping_whose_predecessor_is_still_being_deleted_is_waited_for(tmp_path: Path) -> None:
+    answer = row("E3", "CreateEventSourceMapping")
+    world, _, wanted, fault = meet(answer, tmp_path, times=FOREVER)
+    began = world.clock.now()
+
+    def until_it_is_gone(operation: str, parameters: dict[str, Any]) -> ClientError | None:
+        return fault(operation, parameters) if world.clock.now() - began < 120 else None
+
+    world.before = until_it_is_gone
+    world.up(wanted)
+    assert SAMPLES["event-source-mapping"].count() == 1
+
+
+# A name that AWS keeps back
+
+
+def test_a_queue_that_was_just_deleted_is_waited_for_with_a_countdown(world: QuickWorld) -> None:
+    queue, topic = Queue("q", retention=60), Topic("t", display_name="T")
+    world.up([queue, topic])
+    world.down()
+    deleted = world.clock.now()
+    contents = ledger.read(world.path)
+    assert contents and seconds(contents.deleted["queue/q"]) == deleted
+    world.clock.time += 18
+    fault = Fault("CreateQueue", "never", "", 0, world.clock.now)
+    world.before = fault
+    world.up([queue, topic])
+    assert fault.at == [deleted + 60]
+    countdown = [event.detail for event in world.events if event.phase == "waiting"]
+    assert countdown[0] == "AWS lets a name be reused after 60 s: 42 s left"
+    assert countdown[-1].endswith(": 1 s left") and len(countdown) == 42
+    assert not world.plan([queue, topic]).pending
+
+
+def test_nothing_else_waits_for_a_name_that_is_kept_back(world: QuickWorld) -> None:
+    queue, topic = Queue("q", retention=60), Topic("t", display_name="T")
+    world.up([queue, topic])
+    world.down()
+    world.parallel = 2
+    made = threading.Event()
+    really = world.clock.sleep
+
+    def sleep(length: float, stop: threading.Event) -> None:
+        assert made.wait(timeout=30), "the topic is made while the queue waits"
+        really(length, stop)
+
+    world.clock.sleep = sleep  # type: ignore[method-assign]
+    world.after = lambda operation, answer: made.set() if operation == "CreateTopic" else None
+    world.up([queue, topic])
+    order = [call for call in world.writes if call.startswith("Create")]
+    assert order == ["CreateTopic", "CreateQueue"]
+
+
+def test_without_the_note_the_refusal_of_aws_is_waited_out(world: QuickWorld) -> None:
+    queue = Queue("q", retention=60)
+    world.up([queue])
+    world.down()
+    deleted = world.clock.now()
+    world.path.unlink()
+    fault = Answer("Q1", "queue", "CreateQueue", "QueueDeletedRecently", "You must wait 60 seconds").fault(FOREVER)
+
+    def until_a_minute_is_over(operation: str, parameters: dict[str, Any]) -> ClientError | None:
+        return fault(operation, parameters) if world.clock.now() - deleted < 60 else None
+
+    world.before = until_a_minute_is_over
+    world.up([queue])
+    assert 60 <= world.clock.now() - deleted <= 64
+    assert client("sqs").list_queues()["QueueUrls"]
+
+
+def test_a_parameter_waits_for_its_own_shorter_time(world: QuickWorld) -> None:
+    parameter = Parameter("/p", {"a": 1})
+    world.up([parameter])
+    world.down()
+    deleted = world.clock.now()
+    world.up([parameter])
+    assert world.clock.now() - deleted == 30
+
+
+def test_a_stop_ends_the_wait_for_a_name(world: QuickWorld) -> None:
+    queue = Queue("q", retention=60)
+    world.up([queue])
+    world.down()
+    run = world.run()
+    book = world.ledger(run)
+    steps = plan.plan([queue], run, book.rows)
+    run.tell = lambda event: run.stop.set() if event.phase == "waiting" else None
+    with pytest.raises(Interrupted, match="1 resources are left"):
+        apply.up([queue], steps, run, book)
+    assert not world.writes
+
+
+# Credentials
+
+
+def test_credentials_that_expire_meanwhile_are_one_error_and_what_was_done_is_recorded(
+    world: QuickWorld, config_dir: Path
+) -> None:
+    wanted, tags = declared(config_dir)
+    count = [0]
+
+    def expire(operation: str, parameters: dict[str, Any]) -> ClientError | None:
+        count[0] += not operation.startswith(("Get", "List", "Describe"))
+        if count[0] > 12:
+            return refusal(operation, "ExpiredToken", "The security token included in the request is expired")
+        return None
+
+    world.before = expire
+    with pytest.raises(CredentialsError) as expired:
+        world.up(wanted, tags=tags)
+    assert str(expired.value).count("ExpiredToken") == 1
+    assert "iotpipe up" in expired.value.hint
+    assert not world.clock.slept, "no try with such credentials is worth another"
+    contents = ledger.read(world.path)
+    assert contents
+    ready = [row for row in contents.rows.values() if row.status == "ready"]
+    assert 3 <= len(ready) < len(wanted)
+    world.before = None
+    world.up(wanted, tags=tags)
+    assert untouched(world.plan(wanted, tags=tags))
+    world.down(delete_data=True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.UnauthorizedSSOTokenError(),
+        exceptions.SSOTokenLoadError(error_msg="Token for x does not exist"),
+        exceptions.TokenRetrievalError(provider="sso", error_msg="Token has expired and refresh failed"),
+        exceptions.CredentialRetrievalError(provider="process", error_msg="no"),
+        exceptions.NoCredentialsError(),
+        exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_credentials_that_this_machine_cannot_renew_are_one_error_too(world: QuickWorld, error: Exception) -> None:
+    def fail(operation: str, parameters: dict[str, Any]) -> None:
+        raise error
+
+    queues = [Queue(f"q{number}", retention=60) for number in range(5)]
+    world.connect()
+    world.before = fail
+    with pytest.raises(CredentialsError) as expired:
+        world.plan(queues)
+    assert str(error) in str(expired.value)
+    assert not world.clock.slept
+
+
+# What AWS's own models say
+
+
+def passing_errors() -> Iterator[tuple[str, str, int]]:
+    """Every error of the services that is throttling or a failure of the service, by their models."""
+    session = botocore.session.get_session()
+    for service in SERVICES:
+        model = session.get_service_model(service)
+        for name in model.shape_names:
+            shape = model.shape_for(name)
+            if not shape.metadata.get("exception"):
+                continue
+            told_by = shape.metadata.get("error", {})
+            status = told_by.get("httpStatusCode", 400)
+            throttled = "hrottl" in name or "TooManyRequests" in name or status == 429
+            if (throttled and "Kms" not in name and "KMS" not in name) or status in (500, 503, 504):
+                yield service, told_by.get("code", name), status
+
+
+@pytest.mark.parametrize(("service", "code", "status"), sorted(set(passing_errors())))
+def test_every_service_may_throttle_or_fail_in_its_own_words(service: str, code: str, status: int) -> None:
+    answer = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    assert rule_for(ClientError(answer, "DescribeThings"))  # type: ignore[arg-type] # what botocore has read
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_an_answer_without_a_known_code_is_judged_by_its_status(status: int) -> None:
+    for code in ("", "Unheard-of", str(status)):
+        answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        assert rule_for(ClientError(answer, "DescribeThings"))  # type: ignore[arg-type] # what botocore has read
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 501])
+def test_any_other_answer_without_a_known_code_is_final(status: int) -> None:
+    answer = {"Error": {"Code": "Unheard-of", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    assert rule_for(ClientError(answer, "DescribeThings")) is None  # type: ignore[arg-type] # what botocore has read
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ConnectTimeoutError(endpoint_url="https://aws.example"),
+        exceptions.ReadTimeoutError(endpoint_url="https://aws.example"),
+        exceptions.EndpointConnectionError(endpoint_url="https://aws.example"),
+        exceptions.ConnectionClosedError(endpoint_url="https://aws.example"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_broken_connection_is_tried_again_after_reading_what_there_is(world: QuickWorld, error: Exception) -> None:
+    failures = [2]
+
+    def fail(operation: str, parameters: dict[str, Any]) -> None:
+        if operation == "CreateQueue" and failures[0]:
+            failures[0] -= 1
+            raise error
+
+    world.connect()
+    world.before = fail
+    world.up([Queue("q", retention=60)])
+    assert world.calls.count("GetQueueAttributes") == 3, "the plan's, and one before each further try"
+    assert world.calls.count("CreateQueue") == 3
+
+
+def test_a_connection_that_stays_broken_is_given_up_with_a_hint(world: QuickWorld) -> None:
+    def fail(operation: str, parameters: dict[str, Any]) -> None:
+        if operation == "CreateQueue":
+            raise exceptions.EndpointConnectionError(endpoint_url="https://aws.example")
+
+    world.connect()
+    world.before = fail
+    with pytest.raises(ApplyFailed, match=r"tried \d+ times over \d+ s") as failed:
+        world.up([Queue("q", retention=60)])
+    assert "network" in failed.value.failed[0].hint
+
+
+def test_a_request_that_cannot_be_sent_is_no_matter_of_the_network(world: QuickWorld) -> None:
+    with pytest.raises(ApplyFailed) as failed:
+        world.up([Queue("q", retention=60), Topic("", display_name="T")])
+    assert "network" not in failed.value.failed[0].hint
+
+
+# The table itself
+
+
+def test_every_row_of_the_table_is_met_by_an_answer() -> None:
+    met = {rule_for(refusal(each.operation, each.code, each.message)) for each in PASSING}
+    assert met == set(RULES)
+
+
+def test_every_schedule_waits_and_ends() -> None:
+    for rule in RULES:
+        waits = list(rule.schedule.waits())
+        assert rule.schedule.budget * 0.4 <= sum(waits) <= rule.schedule.budget + max(rule.schedule.delays)
+        assert all(wait > 0 for wait in waits[1:])
+
+
+def test_a_schedule_goes_on_with_its_last_delay_until_its_budget_is_spent() -> None:
+    assert list(Schedule((0, 1, 2), budget=7).waits()) == [0, 1, 2, 2, 2]
+
+
+def test_no_two_who_were_throttled_come_back_at_the_same_moment() -> None:
+    schedule = next(rule.schedule for rule in RULES if rule.reason == "AWS asks for fewer calls")
+    assert list(schedule.waits())[:4] != list(schedule.waits())[:4]
+
+
+# What one failure does to the rest
+
+
+def test_a_failure_stops_only_what_depends_on_it_and_one_report_names_both(world: QuickWorld) -> None:
+    wanted = [*everything(SAMPLES["stage"].make()), *everything(SAMPLES["alarm"].make())]
+    world.before = Fault("CreateLogGroup", "LimitExceededException", "Resource limit exceeded.", FOREVER)
+    with pytest.raises(ApplyFailed) as failed:
+        world.up(wanted)
+    assert "log-group//aws/lambda/sample-function" in str(failed.value) and "limit exceeded" in str(failed.value)
+    assert failed.value.skipped == ("function/sample-function",)
+    assert SAMPLES["alarm"].count() == SAMPLES["stage"].count() == 1, "neither needs the log group"
+    world.before = None
+    world.up(wanted)
+    assert untouched(world.plan(wanted))
+
+
+def test_orphans_stay_when_something_failed(world: QuickWorld) -> None:
+    world.up([Queue("old", retention=60)])
+    world.before = Fault("CreateTopic", "AuthorizationError", "no", FOREVER)
+    with pytest.raises(ApplyFailed):
+        world.up([Topic("t", display_name="T")])
+    assert queue_url("old")
+    assert "DeleteQueue" not in world.calls
+
+
+# Tags that come late
+
+
+def test_what_we_made_is_not_lost_when_its_tags_are_not_seen_yet(world: QuickWorld) -> None:
+    """SQS may take a minute to show a new queue's tags: after a lost answer it looks like a stranger's."""
+    queue = Queue("q", retention=60)
+    world.after = lambda operation, answer: lose() if operation == "CreateQueue" else hide(operation, answer)
+
+    def hide(operation: str, answer: Any) -> None:
+        if operation == "ListQueueTags":
+            answer.pop("Tags", None)
+
+    with pytest.raises((ApplyFailed, RefusedError)):
+        world.up([queue])
+    world.after = None
+    assert client("sqs").list_queue_tags(QueueUrl=queue_url("q"))["Tags"] == OURS
+    world.down()
+    assert not client("sqs").list_queues().get("QueueUrls")
