@@ -73,8 +73,7 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
         _done(resource, run, ledger, desired, resource.create(run, desired))
         return
     if refusal := refusal_to_touch(resource, run, known, observed, adopt):
-        if known and known.status == "creating":
-            ledger.forget([resource.address])
+        # A row that says `creating` stays: the tags of what we made may only come to be seen later.
         raise RefusedError(refusal)
     ids = _assigned(resource, observed)
     if not differences(desired, observed, known):
