@@ -1,0 +1,207 @@
+"""Calls of a deployed API: signed with SigV4, tried again where that is safe, and every refusal explained."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+from botocore import exceptions
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+
+from iotpipe.errors import CredentialsError, IotpipeError
+
+_LOGIN = "Renew the credentials (`aws sso login`, `aws configure`) and run the command again"
+
+# API Gateway gives up on a function after 29 s, and says so; to give up before it would hide its answer.
+_TIMEOUTS = (5, 35)
+_FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_RETRY_AFTER = 0.2, 10.0, 60.0
+
+# An answer that was lost on the way is one of these too: what was sent may have arrived.
+_PASSING = (
+    exceptions.EndpointConnectionError,
+    exceptions.ConnectTimeoutError,
+    exceptions.ReadTimeoutError,
+    exceptions.ConnectionClosedError,
+    exceptions.ProxyConnectionError,
+    exceptions.HTTPClientError,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered, the seconds its last try took, and how many tries went before."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+    seconds: float
+    retries: int = 0
+
+    def document(self) -> Any:
+        """The body as JSON; an empty object where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return {}
+
+    def brief(self) -> str:
+        """Status and the first of what was said, on one line."""
+        return " ".join(f"{self.status} {self.body}".split())[:300]
+
+
+class Unreachable(IotpipeError):
+    """No answer came, however often it was tried."""
+
+
+class Api:
+    """One API. `pause(seconds)` waits between tries, and may raise Interrupted; safe to share between threads.
+
+    Repeating is safe: readings carry their time, and the handlers store the same reading once.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        session: boto3.Session,
+        region: str,
+        pause: Callable[[float], None],
+        *,
+        api_key: str = "",
+        connections: int = 8,
+        tries: int = 8,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self.tries = tries
+        self._credentials = session.get_credentials()
+        self._region = region
+        self._pause = pause
+        self._api_key = api_key
+        self._chance = chance
+        self._http = URLLib3Session(
+            verify=os.environ.get("AWS_CA_BUNDLE") or True,
+            proxies=get_environ_proxies(endpoint),
+            timeout=_TIMEOUTS,
+            max_pool_connections=connections,
+        )
+
+    def post(self, path: str, body: str) -> Answer:
+        """POST a JSON document."""
+        return self._call("POST", self.endpoint + path, body.encode())
+
+    def get(self, path: str, parameters: Mapping[str, str]) -> Answer:
+        """GET with parameters in the address."""
+        pairs = [f"{name}={quote(value, safe='-_.~')}" for name, value in parameters.items()]
+        return self._call("GET", f"{self.endpoint}{path}?{'&'.join(pairs)}", b"")
+
+    def check(self) -> None:
+        """Send what is certainly refused and stores nothing, before anything else is sent.
+
+        Raises what `refuse` raises where the API is out of reach, lets us not in, or is none of ours.
+        """
+        answer = self.post("/ingest", '{"readings": []}')
+        if answer.status != 400 or "validation_failed" not in answer.body:
+            refuse(answer)
+            raise IotpipeError(
+                f"{self.endpoint} does not answer as an API of iotpipe's: {answer.brief()}",
+                "Run `iotpipe status`, and `iotpipe up` if anything is missing or drifted",
+            )
+
+    def _call(self, method: str, url: str, body: bytes) -> Answer:
+        answer, error = None, None
+        for retries in range(self.tries):
+            if retries:
+                self._pause(self._wait(retries, answer))
+            began = time.perf_counter()
+            answer, error = None, None
+            try:
+                response = self._http.send(self._signed(method, url, body))
+                answer = Answer(
+                    response.status_code, response.headers, response.text, time.perf_counter() - began, retries
+                )
+            except exceptions.SSLError as failure:
+                raise Unreachable(f"{self.endpoint}: {failure}", "Check AWS_CA_BUNDLE and the network") from failure
+            except _PASSING as failure:
+                error = failure
+            if answer and answer.status != 429 and answer.status < 500:
+                return answer
+        if answer:
+            return answer
+        raise Unreachable(
+            f"{self.endpoint} cannot be reached: {error}", "Check the network, and with `iotpipe status` that it is up"
+        ) from error
+
+    def _wait(self, retries: int, answer: Answer | None) -> float:
+        """Seconds before the next try: at least what the API asks for, and never in step with other clients."""
+        asked = answer.headers.get("Retry-After", "") if answer else ""
+        least = min(float(asked), _LONGEST_RETRY_AFTER) if asked.isdigit() else 0.0
+        return least + self._chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**retries)
+
+    def _signed(self, method: str, url: str, body: bytes) -> Any:
+        headers = {"Content-Type": "application/json"} if body else {}
+        if self._api_key:
+            headers["X-Api-Key"] = self._api_key
+        request = AWSRequest(method, url, headers, body)
+        try:
+            # Asked for each time: temporary ones are renewed on the way.
+            credentials = self._credentials.get_frozen_credentials() if self._credentials else None
+            SigV4Auth(credentials, "execute-api", self._region).add_auth(request)
+        except exceptions.BotoCoreError as error:
+            raise CredentialsError(f"the AWS credentials cannot be used: {error}", _LOGIN) from error
+        return request.prepare()
+
+
+def refuse(answer: Answer) -> None:
+    """Raise what an answer means of which no repetition makes another, for this call or any other."""
+    said = answer.document()
+    words = str(said.get("message") or said.get("Message") or "") if isinstance(said, dict) else ""
+    if answer.status == 401:
+        raise IotpipeError(
+            "the API wants another X-Api-Key: 401",
+            "Set `api.require_api_key: true` in the configuration; a key that was just changed holds within 5 minutes",
+        )
+    if answer.status == 403:
+        raise _forbidden(answer, words)
+    if answer.status in (404, 405):
+        raise IotpipeError(f"there is no such route: {answer.brief()}", "Run `iotpipe up`: it repairs the API")
+
+
+def _forbidden(answer: Answer, words: str) -> IotpipeError:
+    low = words.lower()
+    if "signature expired" in low or "signature not yet current" in low:
+        return CredentialsError(f"this machine's clock is {_skew(answer)} the API's: 403 {words}", "Set the clock")
+    if "expired" in low:
+        return CredentialsError(f"the AWS credentials have expired: 403 {words}", _LOGIN)
+    if "security token" in low or "signature we calculated" in low or "invalidclienttokenid" in low:
+        return CredentialsError(
+            f"the API does not accept the credentials: 403 {words}", "Check AWS_PROFILE and the keys it stands for"
+        )
+    if "missing authentication token" in low:
+        return IotpipeError(
+            "the API has no such route or stage: 403 Missing Authentication Token",
+            "Run `iotpipe status`, then `iotpipe up`, which repairs it",
+        )
+    return IotpipeError(
+        f"the API does not let these credentials in: {answer.brief()}",
+        "Check that they may execute-api:Invoke on it, and with `iotpipe status` that the API is as declared",
+    )
+
+
+def _skew(answer: Answer) -> str:
+    try:
+        theirs = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+    except (ValueError, TypeError):
+        return "far from"
+    seconds = time.time() - theirs
+    return f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"

@@ -1,0 +1,84 @@
+"""Stored rows, as GET /query answers them, and the readings that they must have been made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from iotpipe.errors import IotpipeError
+from iotpipe.proving import exact
+from iotpipe.proving.api import Api, refuse
+from iotpipe.proving.readings import Reading, iso
+
+MAIN_METRICS = ("temperature", "humidity", "pressure")
+MOST = 1000
+"""Rows that one GET answers at most."""
+
+Row = dict[str, Any]
+Place = tuple[int, str]
+"""A reading's time and id: where another reading must not stand."""
+Identity = tuple[int, str, str]
+"""Time, id and canonical values: whatever has the same is the same reading."""
+
+
+def pages(api: Api, parameters: Mapping[str, str]) -> Iterator[list[Row]]:
+    """All pages of a query. Raises IotpipeError where the API answers anything but rows."""
+    token: dict[str, str] = {}
+    while True:
+        answer = api.get("/query", {**parameters, **token})
+        if answer.status != 200:
+            refuse(answer)
+            hint = "" if answer.status == 400 else "`iotpipe logs` shows why"
+            raise IotpipeError(f"the query is answered with {answer.brief()}", hint)
+        document = exact.loads(answer.body)
+        yield document["items"]
+        if "next_token" not in document:
+            return
+        token = {"next_token": document["next_token"]}
+
+
+def of_reading(reading: Reading) -> Identity:
+    return reading.timestamp, reading.reading_id, exact.canonical(dict(reading.metrics))
+
+
+def of_raw(row: Row) -> Identity:
+    """The reading that a raw row holds. Its key has the millisecond before the point, a hash behind it."""
+    return int(Decimal(row["timestamp"])), row.get("reading_id", ""), exact.canonical(row.get("sensor_data"))
+
+
+def of_processed(row: Row) -> Identity:
+    """The reading that a processed row was made of; its values carry a mark where the row contradicts itself."""
+    metrics = dict(row.get("sensor_data") or {})
+    metrics |= {name: row[name] for name in MAIN_METRICS if name in row}
+    fault = _contradiction(row)
+    return row["timestamp"], row.get("reading_id", ""), exact.canonical(metrics) + (f" but {fault}" if fault else "")
+
+
+IDENTITIES: dict[str, Callable[[Row], Identity]] = {"raw": of_raw, "processed": of_processed}
+
+
+def metrics(row: Row) -> dict[str, Any]:
+    """The values that a device sent, from a row of either table, the main ones first."""
+    values = {name: row[name] for name in MAIN_METRICS if name in row}
+    others = row.get("sensor_data") or {}
+    return values | {name: others[name] for name in (*MAIN_METRICS, *sorted(others)) if name in others}
+
+
+def moment(row: Row) -> int:
+    """A row's time in epoch milliseconds."""
+    return int(Decimal(row["timestamp"]))
+
+
+def _contradiction(row: Row) -> str:
+    """What the processor must have added, and has not."""
+    if not str(row.get("event_date", "")).startswith(f"{iso(row['timestamp'])}#"):
+        return f"event_date {row.get('event_date')}"
+    if row.get("status") != "processed":
+        return f"status {row.get('status')}"
+    if "temperature" not in row:
+        return ""
+    celsius, warm = row.get("temperature_celsius"), row.get("temperature_fahrenheit")
+    if celsius != row["temperature"]:
+        return f"temperature_celsius {celsius}"
+    return "" if warm == exact.fahrenheit(row["temperature"]) else f"temperature_fahrenheit {warm}"
