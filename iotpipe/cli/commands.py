@@ -112,7 +112,7 @@ def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool)
             rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stderr)
             steps.check()
             if steps.deletions:
-                _confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are no longer declared?")
+                confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are no longer declared?")
             session.make_ready(built, steps)
             ledger.protect(session.env.protect)
             apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopt)
@@ -150,13 +150,14 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
             if doomed:
                 kept = [row.address for row in ledger.rows.values() if row.address not in doomed]
                 rendering.show_teardown(session.name, session.aws, doomed, kept, delete_data)
-                _confirm(yes, f"Take {session.name} down?")
+                confirm(yes, f"Take {session.name} down?")
             kept = apply.down(session.run, ledger, delete_data=delete_data, parallel=parallel)
         session.stop_engine()
     rendering.show_taken_down(session.name, doomed, kept, as_json)
 
 
-def _confirm(yes: bool, question: str) -> None:
+def confirm(yes: bool, question: str) -> None:
+    """Ask, unless the answer was given as an option. Raises UsageError for a no, and where nobody can be asked."""
     if yes:
         return
     if not (terminal(sys.stdin) and terminal(sys.stderr)):

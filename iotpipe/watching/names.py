@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from iotpipe.provision.ledger import Row
+if TYPE_CHECKING:
+    from iotpipe.provision.ledger import Row
 
 FUNCTIONS = ("ingestion", "processor", "query")
 _DEAD_LETTERS, _READINGS = "iot-dlq", "iot-ingestion-queue"
