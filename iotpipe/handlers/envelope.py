@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from iotpipe.handlers import parsing, readings
+from iotpipe.handlers import moments, parsing, readings
 from iotpipe.handlers.readings import Problem, Reading
 
 VERSION = 1
@@ -96,7 +96,7 @@ def _problems(document: dict[str, Any]) -> list[Problem]:
     event_date, timestamp = document.get("event_date"), document.get("timestamp")
     if not isinstance(event_date, str) or not _EVENT_DATE.fullmatch(event_date):
         wrong.append(("event_date", "format", "not a key of the processed table"))
-    if not isinstance(timestamp, Decimal) or timestamp != timestamp.to_integral_value():
+    if not isinstance(timestamp, Decimal) or not 0 <= timestamp <= moments.LAST or timestamp % 1:
         wrong.append(("timestamp", "type", "epoch milliseconds required"))
     if not isinstance(document.get("received_at"), str):
         wrong.append(("received_at", "type", "string required"))

@@ -7,6 +7,10 @@ from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperatio
 from typing import Any
 
 DEEPEST = 16
+# A number of one character becomes a hundred bytes of memory, and of those a small function has only so many: what
+# is not refused here would end the worker instead of being answered.
+LONGEST = 2_000_000
+MOST_VALUES = 100_000
 _TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 
 # DynamoDB keeps 38 digits between 1E-130 and 9.9…E+125; with this Emin the last digit may stand at 1E-130.
@@ -25,11 +29,13 @@ def parse(text: str) -> Any:
     """The JSON document in `text`, numbers as Decimal.
 
     Raises NotJson for what is no JSON, NaN and Infinity, numbers that DynamoDB cannot keep exactly, repeated
-    keys, lone surrogates, and nesting beyond 16 levels.
+    keys, lone surrogates, nesting beyond 16 levels, and what is too large to be worked on.
     """
+    if len(text) > LONGEST:
+        raise NotJson("size", f"longer than {LONGEST} characters")
     try:
         document = _decoder.decode(text)
-        _refuse_depth(document)
+        _refuse_depth_and_mass(document)
         if "\\u" in text or not text.isascii():
             _refuse_lone_surrogates(document)
     except RecursionError:
@@ -60,12 +66,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _decoder = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_constant, object_pairs_hook=_object)
 
 
-def _refuse_depth(document: Any) -> None:
-    layer, depth = [document], 0
+def _refuse_depth_and_mass(document: Any) -> None:
+    layer, depth, values = [document], 0, 1
     while layer := [inner for node in layer for inner in _members(node)]:
         depth += 1
+        values += len(layer)
         if depth > DEEPEST:
             raise NotJson("nesting", _TOO_DEEP)
+        if values > MOST_VALUES:
+            raise NotJson("size", f"more than {MOST_VALUES} values")
 
 
 def _members(node: Any) -> Any:

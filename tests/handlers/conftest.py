@@ -8,10 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
-from handlers_world import ENVIRONMENT, Calls, Clock, World, watch
+from handlers_world import ENVIRONMENT, Calls, Clock, World, refuse_repeated_keys, watch
 from moto import mock_aws
 
-from iotpipe.handlers import alerts, clock, parameters, settings
+from iotpipe.handlers import alerts, aws, clock, parameters, settings
 
 
 @pytest.fixture
@@ -52,8 +52,11 @@ def _client(service: str) -> Any:
 def world(
     environment: None, worker: Callable[[], None], now: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
+    events = aws.client("dynamodb").meta.events
+    events.register("before-call.dynamodb.BatchWriteItem", refuse_repeated_keys)
     with mock_aws():
         yield World(_client, now, monkeypatch.setenv)
+    events.unregister("before-call.dynamodb.BatchWriteItem", refuse_repeated_keys)
 
 
 @pytest.fixture

@@ -292,6 +292,17 @@ def failure(code: str, status: int = 400, message: str = "scripted") -> tuple[An
     return SimpleNamespace(status_code=status), error
 
 
+def refuse_repeated_keys(params: dict[str, Any], **_: Any) -> Any:
+    """What DynamoDB does and moto does not."""
+    ((_, requests),) = json.loads(params["body"])["RequestItems"].items()
+    items = [request["PutRequest"]["Item"] for request in requests]
+    keys = [json.dumps([item["device_id"], item.get("event_date", item["timestamp"])]) for item in items]
+    repeated = len(set(keys)) < len(keys)
+    return (
+        failure("ValidationException", message="Provided list of item keys contains duplicates") if repeated else None
+    )
+
+
 def watch(calls: Calls) -> Callable[[], None]:
     """Show the handlers' clients to `calls`; the function that is returned ends it."""
     events = [aws.client(service).meta.events for service in ("dynamodb", "sqs", "sns", "ssm")]

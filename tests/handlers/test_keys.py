@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from handlers_world import NOON, World, answered, reading
+from handlers_world import NOON, Calls, World, answered, reading
 
 
 def stored(world: World) -> tuple[int, int]:
@@ -81,12 +81,14 @@ def test_zero_and_minus_zero_are_the_same_number(world: World) -> None:
     assert stored(world) == (1, 0)
 
 
-def test_a_message_delivered_twice_is_one_row_also_within_one_batch(world: World) -> None:
+def test_a_message_delivered_twice_is_one_row_also_within_one_batch(world: World, calls: Calls) -> None:
     world.ingest(reading())
     (message,) = world.receive(world.queue)
     for _ in range(3):
         world.put_message(message["Body"])
+    before = len(calls.made)
     assert world.deliver() == [{"batchItemFailures": []}]
+    assert len(calls.made) == before + 1
     assert stored(world) == (1, 1)
 
 

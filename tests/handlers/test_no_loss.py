@@ -76,7 +76,7 @@ class Faults:
         parsed.update(self._undone)
 
 
-@pytest.fixture(params=range(2))
+@pytest.fixture(params=range(3))
 def faults(world: World, request: pytest.FixtureRequest) -> Iterator[Faults]:
     planned = Faults(request.param)
     world.clock.chance = planned.random.random

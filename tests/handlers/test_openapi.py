@@ -15,7 +15,7 @@ import yaml
 from handlers_world import Calls, World, failure, reading
 
 import iotpipe.handlers
-from iotpipe.handlers import identifiers, questions, readings, web
+from iotpipe.handlers import identifiers, parsing, questions, readings, web
 from iotpipe.handlers.settings import Settings
 
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
@@ -79,6 +79,8 @@ def test_its_limits_are_those_of_the_code() -> None:
     assert tuple(metrics["properties"]) == readings.MAIN_METRICS
     assert f"{readings.MOST_BYTES:,} bytes" in metrics["description"]
     assert SCHEMAS["Refusal"]["properties"]["error"]["properties"]["details"]["maxItems"] == web.MOST_DETAILS
+    body = DOCUMENT["components"]["requestBodies"]["readings"]["description"]
+    assert f"{parsing.LONGEST:,}\ncharacters and {parsing.MOST_VALUES:,} values" in body
     window = SCHEMAS["Reading"]["properties"]["timestamp"]["description"]
     assert f"{Settings().past_days} days ago to {Settings().future_minutes} minutes ahead" in window
 

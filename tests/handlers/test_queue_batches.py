@@ -60,6 +60,9 @@ def poison(body: str) -> list[str]:
         changed(body, event_date="2026-11-22"),
         changed(body, timestamp="2026-11-22T12:00:00Z"),
         changed(body, timestamp=1.5),
+        changed(body, timestamp=-1),
+        changed(body, timestamp=10**15),
+        changed(body, timestamp=10**30 + 1),
         changed(body, timestamp=True),
         changed(body, received_at="absent"),
         changed(body, received_at=5),
@@ -80,7 +83,7 @@ def poison(body: str) -> list[str]:
 def test_only_poison_goes_to_the_dead_letter_queue_and_with_its_body_intact(world: World) -> None:
     bodies = good(world, 12)
     bad = poison(bodies[0])
-    mixed = [body for pair in zip(bad, bodies * 3, strict=False) for body in pair]
+    mixed = [body for pair in zip(bad, bodies * 4, strict=False) for body in pair]
     for body in mixed:
         world.put_message(body)
     world.deliver()
