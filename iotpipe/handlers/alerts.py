@@ -23,9 +23,10 @@ def consider(undone: dict[str, str], records: int, configured: Settings, budget:
     stored half of a batch back.
     """
     failed = {name: reason for name, reason in undone.items() if reason != clock.OUT_OF_TIME}
+    if len(failed) <= configured.alert_threshold:
+        return
     topic, now = os.environ["ALERT_TOPIC_ARN"], clock.now()
-    silent_until = _last[topic] + configured.alert_cooldown * 1000 if topic in _last else 0
-    if len(failed) <= configured.alert_threshold or now < silent_until:
+    if topic in _last and now - _last[topic] < configured.alert_cooldown * 1000:
         return
     if budget.left() <= 0:
         logger.error("no time left to publish an alert of %d failures", len(failed))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 OUT_OF_TIME = "out of time"
 
@@ -53,14 +50,3 @@ class Budget:
         # Kept back for a call that hangs, but never so much that a short timeout leaves no work at all.
         kept_back = min(ONE_CALL, self._given / 2)
         return self._start + self._given - kept_back - elapsed()
-
-
-def in_units(
-    values: Sequence[T], size: int, work: Callable[[Sequence[T]], list[str | None]], budget: Budget
-) -> list[str | None]:
-    """Work off `values` by `size` at a time while time is left; per value None, or the reason it is not done."""
-    reasons: list[str | None] = []
-    for start in range(0, len(values), size):
-        unit = values[start : start + size]
-        reasons += work(unit) if budget.left() > 0 else [OUT_OF_TIME] * len(unit)
-    return reasons

@@ -25,7 +25,7 @@ def _ingest(call: Call) -> web.Answer:
     found, single = readings.from_request(call.request, call.settings, timed=False)
     distinct = list({reading.key: reading for reading in found}.values())
     work = partial(_store_and_queue, call, moments.iso(clock.now()))
-    reasons = clock.in_units(distinct, call.settings.batch_size, work, call.budget)
+    reasons = tables.in_units(distinct, call.settings.batch_size, work)
     undone = {reading.key: reason for reading, reason in zip(distinct, reasons, strict=True)}
     return _answer(call, found, undone, single)
 

@@ -7,6 +7,7 @@ import os
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from iotpipe.handlers import (
@@ -124,8 +125,5 @@ def _correlation_ids(records: list[dict[str, Any]]) -> list[str]:
 
 def _store(found: Sequence[Row], configured: Settings, budget: Budget) -> list[str | None]:
     """Per row None once it is in the table, or why it is not."""
-
-    def work(unit: Sequence[Row]) -> list[str | None]:
-        return tables.store(os.environ["PROCESSED_TABLE_NAME"], unit, budget)
-
-    return clock.in_units(found, configured.batch_size, work, budget)
+    work = partial(tables.store, os.environ["PROCESSED_TABLE_NAME"], budget=budget)
+    return tables.in_units(found, configured.batch_size, work)

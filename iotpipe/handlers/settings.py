@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class Settings:
     """What CONFIG_PARAM may say; each with the value it has when the parameter does not say it."""
 
-    batch_size: int = 100  # readings stored and queued before the next are looked at
+    batch_size: int = 100  # readings stored and queued before the next ones are begun
     processing_timeout: int = 60  # seconds that one invocation may spend
     max_readings: int = 500  # most readings in one POST
     alert_threshold: int = 5  # more failures than this in one batch raise an alert

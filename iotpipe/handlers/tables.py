@@ -47,6 +47,11 @@ def chunks(values: Sequence[T], most: int, most_bytes: int, size: Callable[[T], 
         yield chunk
 
 
+def in_units(values: Sequence[T], size: int, work: Callable[[Sequence[T]], list[str | None]]) -> list[str | None]:
+    """Have values worked off by `size` at a time; per value what `work` says: None, or the reason it is not done."""
+    return [reason for start in range(0, len(values), size) for reason in work(values[start : start + size])]
+
+
 def store(table: str, rows: Sequence[Row], budget: clock.Budget) -> list[str | None]:
     """Put rows; of one key only the last, since DynamoDB refuses two. Per row None, or why it is not stored."""
     distinct = list({row.key: row for row in rows}.values())
