@@ -1,0 +1,266 @@
+"""Each setting, changed alone: the plan names exactly the properties that follow from it, `up` makes exactly the calls.
+
+A setting without a sample fails the suite.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pipeline_world import Declared, Settings, World
+
+from iotpipe.configuration import Environment
+from iotpipe.configuration.model import Section
+from iotpipe.provision.plan import Plan
+
+BASE: Settings = {"tags": {"team": "sensors"}}
+
+TABLES = ("table/raw-sensor-data-dev", "table/processed-data-dev")
+QUEUE = "queue/iot-ingestion-queue-dev"
+DEAD_LETTERS = "queue/iot-dlq-dev"
+FEED = "event-source-mapping/iot-ingestion-queue-dev-to-data-processor-dev"
+LAYER = "layer/iot-shared-dependencies-dev"
+FUNCTIONS = tuple(f"function/data-{each}-dev" for each in ("ingestion", "processor", "query"))
+LOG_GROUPS = tuple(f"log-group//aws/lambda/data-{each}-dev" for each in ("ingestion", "processor", "query"))
+STAGE = "stage/dev"
+CONFIG = "parameter//iot-pipeline/dev/config"
+UNTAGGED = ("layer", "route", "permission", "subscription", "api-gateway-account")
+"""Kinds that AWS gives no tags, or, as the account's role, that belong to no environment."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Another value of a setting; the properties that the plan must name, by address; the writes `up` must make."""
+
+    value: Any
+    named: Mapping[str, Iterable[str]]
+    writes: Mapping[str, int]
+
+
+def alike(addresses: Iterable[str], *properties: str) -> dict[str, tuple[str, ...]]:
+    return dict.fromkeys(addresses, properties)
+
+
+def function(name: str, setting: str, value: Any, named: str, call: str) -> tuple[str, Sample]:
+    return f"functions.{name}.{setting}", Sample(value, {f"function/data-{name}-dev": [named]}, {call: 1})
+
+
+def functions(setting: str, value: Any, named: str, call: str = "UpdateFunctionConfiguration") -> Iterator[Any]:
+    return (function(name, setting, value, named, call) for name in ("ingestion", "processor", "query"))
+
+
+def threshold(setting: str, value: int, *alarms: str) -> tuple[str, Sample]:
+    named = alike((f"alarm/{each}-dev" for each in alarms), "Threshold")
+    return f"alerts.{setting}", Sample(value, named, {"PutMetricAlarm": len(alarms)})
+
+
+def handlers_read(setting: str, value: Any, name: str) -> tuple[str, Sample]:
+    return setting, Sample(value, {CONFIG: [f"Value.{name}"]}, {"PutParameter": 1})
+
+
+def queue(setting: str, value: int, named: str, of: str = QUEUE) -> tuple[str, Sample]:
+    return f"queue.{setting}", Sample(value, {of: [named]}, {"SetQueueAttributes": 1})
+
+
+def feed(setting: str, value: int, named: str) -> tuple[str, Sample]:
+    return f"queue.{setting}", Sample(value, {FEED: [named]}, {"UpdateEventSourceMapping": 1})
+
+
+def stage(setting: str, value: Any, named: str) -> tuple[str, Sample]:
+    return f"api.{setting}", Sample(value, {STAGE: [named]}, {"UpdateStage": 1})
+
+
+SAMPLES: dict[str, Sample] = dict(
+    (
+        (
+            "tables.point_in_time_recovery",
+            Sample(False, alike(TABLES, "PointInTimeRecoveryEnabled"), {"UpdateContinuousBackups": 2}),
+        ),
+        (
+            "tables.deletion_protection",
+            Sample(True, alike(TABLES, "DeletionProtectionEnabled"), {"UpdateTable": 2}),
+        ),
+        queue("visibility_timeout", 400, "VisibilityTimeout"),
+        queue("retention", 86_400, "MessageRetentionPeriod"),
+        queue("max_receives", 5, "RedrivePolicy.maxReceiveCount"),
+        queue("dead_letter_retention", 600_000, "MessageRetentionPeriod", of=DEAD_LETTERS),
+        feed("batch_size", 5, "BatchSize"),
+        feed("batching_window", 3, "MaximumBatchingWindowInSeconds"),
+        feed("maximum_concurrency", 50, "ScalingConfig.MaximumConcurrency"),
+        (
+            # Another runtime needs another layer, and functions name the version of theirs.
+            "functions.runtime",
+            Sample(
+                "python3.12",
+                {LAYER: ["Description", "CompatibleRuntimes"], **alike(FUNCTIONS, "Runtime", "Layers")},
+                {"DeleteLayerVersion": 1, "PublishLayerVersion": 1, "UpdateFunctionConfiguration": 3},
+            ),
+        ),
+        (
+            # AWS takes the architecture with the code, the layer with the configuration.
+            "functions.architecture",
+            Sample(
+                "x86_64",
+                {LAYER: ["Description", "CompatibleArchitectures"], **alike(FUNCTIONS, "Architectures", "Layers")},
+                {
+                    **{"DeleteLayerVersion": 1, "PublishLayerVersion": 1},
+                    **{"UpdateFunctionCode": 3, "UpdateFunctionConfiguration": 3},
+                },
+            ),
+        ),
+        (
+            "functions.log_retention",
+            Sample(60, alike(LOG_GROUPS, "retentionInDays"), {"PutRetentionPolicy": 3}),
+        ),
+        *functions("memory", 1536, "MemorySize"),
+        *functions("timeout", 20, "Timeout"),
+        *functions("reserved_concurrency", None, "ReservedConcurrentExecutions", "DeleteFunctionConcurrency"),
+        (
+            # AWS cannot rename a stage; what names it follows.
+            "api.stage",
+            Sample(
+                "v2",
+                {
+                    "stage/v2": [
+                        *("RestApiId", "Deployment", "OutdatedDeployments", "tracingEnabled"),
+                        *("methodSettings.throttlingRateLimit", "methodSettings.throttlingBurstLimit"),
+                        *("methodSettings.metricsEnabled", "methodSettings.loggingLevel"),
+                        *("Tags.team", "Tags.iotpipe:environment", "Tags.iotpipe:managed-by"),
+                    ],
+                    "alarm/iot-api-5xx-dev": ["Dimensions"],
+                    "dashboard/iot-pipeline-dev": ["DashboardBody.widgets"],
+                    "stage/dev": [],
+                },
+                {
+                    **{"CreateStage": 1, "UpdateStage": 1, "PutMetricAlarm": 1, "PutDashboard": 1},
+                    **{"DeleteStage": 1, "DeleteLogGroup": 1},
+                },
+            ),
+        ),
+        stage("throttle.rate", 10.5, "methodSettings.throttlingRateLimit"),
+        stage("throttle.burst", 5, "methodSettings.throttlingBurstLimit"),
+        stage("logging", "ERROR", "methodSettings.loggingLevel"),
+        stage("metrics", False, "methodSettings.metricsEnabled"),
+        stage("tracing", False, "tracingEnabled"),
+        handlers_read("api.require_api_key", True, "require_api_key"),
+        (
+            "alerts.emails",
+            Sample(
+                ["ops@example.com"],
+                {"subscription/ops@example.com": ["TopicArn", "Protocol", "Endpoint"]},
+                {"Subscribe": 1},
+            ),
+        ),
+        threshold("errors", 1, "iot-ingestion-errors", "iot-processor-errors", "iot-query-errors"),
+        threshold("throttles", 1, "iot-ingestion-throttles", "iot-processor-throttles", "iot-query-throttles"),
+        threshold("table_throttles", 1, "raw-table-throttles", "processed-table-throttles"),
+        threshold("dead_letters", 1, "iot-dlq-depth"),
+        threshold("queue_age", 1, "iot-queue-age"),
+        threshold("api_errors", 1, "iot-api-5xx"),
+        *(
+            handlers_read(f"processing.{name}", 7, name)
+            for name in (
+                *("batch_size", "processing_timeout", "max_readings", "alert_threshold"),
+                *("alert_cooldown", "past_days", "future_minutes"),
+            )
+        ),
+    )
+)
+
+NOT_ON_AWS: dict[str, Any] = {
+    # Who may bring the environment up, where its calls go and whether it may be taken down: all of it is asked
+    # by the commands, and nothing on AWS would differ.
+    "account": "123456789012",
+    "region": "eu-west-1",
+    "target": "local",
+    "protect": True,
+}
+
+TESTED_ELSEWHERE = {
+    "name": "is the file's name, not a setting in it",
+    "suffix": "renames everything: test_orphans",
+    "tags": "are on everything: below",
+}
+
+
+def leaves(section: type[Section], prefix: str = "") -> Iterator[str]:
+    """Every setting there is, as the configuration's model has it."""
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from leaves(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def test_every_setting_has_a_sample() -> None:
+    assert set(leaves(Environment)) == {*SAMPLES, *NOT_ON_AWS, *TESTED_ELSEWHERE}
+
+
+def changed(setting: str, value: Any) -> Settings:
+    """The base settings with one of them changed."""
+    *sections, name = setting.split(".")
+    settings = inner = dict(BASE)
+    for section in sections:
+        inner[section] = {}
+        inner = inner[section]
+    inner[name] = value
+    return settings
+
+
+def named(plan: Plan) -> dict[str, list[str]]:
+    return {step.address: [change.property for change in step.changes] for step in plan.pending}
+
+
+Declare = Callable[..., Declared]
+
+
+@pytest.mark.parametrize("setting", SAMPLES)
+def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, declared: Declare, setting: str) -> None:
+    sample = SAMPLES[setting]
+    before, after = declared(BASE), declared(changed(setting, sample.value))
+    world.bring_up(before)
+
+    plan = world.bring_up(after)
+    assert {address: set(found) for address, found in named(plan).items()} == {
+        address: set(expected) for address, expected in sample.named.items()
+    }
+    assert not [step.address for step in plan.pending if step.drifted]
+    assert Counter(world.writes) == Counter(sample.writes)
+    assert not world.planned(after).pending
+
+    world.bring_up(before)
+    assert not world.planned(before).pending
+
+
+@pytest.mark.parametrize("setting", NOT_ON_AWS)
+def test_a_setting_for_the_commands_changes_nothing_on_aws(world: World, declared: Declare, setting: str) -> None:
+    world.bring_up(declared(BASE))
+    world.bring_up(declared(changed(setting, NOT_ON_AWS[setting])))
+    assert world.writes == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "differing"),
+    [
+        ({"team": "sensors", "site": "north"}, "Tags.site"),
+        ({"team": "readings"}, "Tags.team"),
+        ({}, "Tags.team"),
+    ],
+    ids=["one more", "another value", "one less"],
+)
+def test_a_changed_tag_changes_on_everything_that_bears_tags(
+    world: World, declared: Declare, tags: dict[str, str], differing: str
+) -> None:
+    before, after = declared(BASE), declared({"tags": tags})
+    world.bring_up(before)
+    plan = world.bring_up(after)
+    bearers = [each.address for each in before.resources if each.kind not in UNTAGGED]
+    assert named(plan) == {address: [differing] for address in bearers}
+    assert all("tag" in call.lower() for call in world.writes)
+    assert len(world.writes) == len(bearers)
+    assert not world.planned(after).pending
