@@ -55,6 +55,13 @@ class Answer:
         except ValueError:
             return {}
 
+    def details(self) -> list[dict[str, Any]]:
+        """What a refusal lists: field, code, message and, for a batch, index."""
+        document = self.document()
+        error = document.get("error") if isinstance(document, dict) else None
+        listed = error.get("details") if isinstance(error, dict) else None
+        return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
     def brief(self) -> str:
         """Status and the first of what was said, on one line."""
         return " ".join(f"{self.status} {self.body}".split())[:300]

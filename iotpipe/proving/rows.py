@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from iotpipe.errors import IotpipeError
+from iotpipe.errors import IotpipeError, UsageError
 from iotpipe.proving import exact
 from iotpipe.proving.api import Api, refuse
 from iotpipe.proving.readings import Reading, iso
@@ -22,17 +23,27 @@ Identity = tuple[int, str, str]
 """Time, id and canonical values: whatever has the same is the same reading."""
 
 
-def pages(api: Api, parameters: Mapping[str, str]) -> Iterator[list[Row]]:
-    """All pages of a query. Raises IotpipeError where the API answers anything but rows."""
+@dataclass(frozen=True)
+class Page:
+    """One answer: its rows, and whether more follow it."""
+
+    items: list[Row]
+    more: bool
+
+
+def pages(api: Api, parameters: Mapping[str, str]) -> Iterator[Page]:
+    """All pages of a query. Raises IotpipeError where the API answers anything but rows, UsageError for a 400."""
     token: dict[str, str] = {}
     while True:
         answer = api.get("/query", {**parameters, **token})
         if answer.status != 200:
             refuse(answer)
-            hint = "" if answer.status == 400 else "`iotpipe logs` shows why"
-            raise IotpipeError(f"the query is answered with {answer.brief()}", hint)
+            if answer.status == 400:
+                said = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in answer.details())
+                raise UsageError(f"the API refuses the query: {said or answer.brief()}")
+            raise IotpipeError(f"the query is answered with {answer.brief()}", "`iotpipe logs` shows why")
         document = exact.loads(answer.body)
-        yield document["items"]
+        yield Page(document["items"], "next_token" in document)
         if "next_token" not in document:
             return
         token = {"next_token": document["next_token"]}

@@ -164,16 +164,16 @@ class Sender:
             self.tell(self.tally)
             return []
         if answer.status == 400:
-            return self._set_apart(sent, document, answer)
+            return self._set_apart(sent, answer)
         self._fail(sent, answer.brief())
         return []
 
-    def _set_apart(self, sent: list[Reading], document: Any, answer: Answer) -> list[Reading]:
+    def _set_apart(self, sent: list[Reading], answer: Answer) -> list[Reading]:
         """A batch is refused as a whole: without those that the answer names, the others get in."""
-        reasons = {} if len(sent) == 1 else _reasons(document)
-        named = {index: reasons[index] for index in reasons if 0 <= index < len(sent)}
+        named = {index: reason for index, reason in _reasons(answer).items() if 0 <= index < len(sent)}
         if not named:
-            named = dict.fromkeys(range(len(sent)), _first_reason(document) or answer.brief())
+            reason = next(map(_reason, answer.details()), answer.brief())
+            named = dict.fromkeys(range(len(sent)), reason)
         with self._lock:
             self._failures = 0
             self.tally.refused += [(sent[index], reason) for index, reason in sorted(named.items())]
@@ -189,9 +189,9 @@ class Sender:
             return
         refuse(answer)
         self._note(answer)
-        document = answer.document()
+        codes = {(one.get("field"), one.get("code")) for one in answer.details()}
         with self._lock:
-            if answer.status == 400 and (bad.field, bad.code) in _named(document):
+            if answer.status == 400 and (bad.field, bad.code) in codes:
                 self.tally.bad_refused.append(bad)
             else:
                 self.tally.bad_otherwise.append((bad, answer.brief()))
@@ -232,24 +232,14 @@ def _acknowledges(document: Any, sent: Sequence[Reading]) -> bool:
     return document.get("failed") == 0 and document.get("accepted", 0) + document.get("duplicates", 0) == len(sent)
 
 
-def _details(document: Any) -> list[dict[str, Any]]:
-    error = document.get("error") if isinstance(document, dict) else None
-    details = error.get("details") if isinstance(error, dict) else None
-    return [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
-
-
-def _named(document: Any) -> set[tuple[Any, Any]]:
-    return {(one.get("field"), one.get("code")) for one in _details(document)}
-
-
-def _reasons(document: Any) -> dict[int, str]:
+def _reasons(answer: Answer) -> dict[int, str]:
     """Why each reading of a batch was refused, by its index, as far as the answer says so."""
     reasons: dict[int, str] = {}
-    for one in _details(document):
+    for one in answer.details():
         if isinstance(one.get("index"), int):
-            reasons.setdefault(one["index"], f"{one.get('field')}: {one.get('message')}")
+            reasons.setdefault(one["index"], _reason(one))
     return reasons
 
 
-def _first_reason(document: Any) -> str:
-    return next((f"{one.get('field')}: {one.get('message')}" for one in _details(document)), "")
+def _reason(detail: dict[str, Any]) -> str:
+    return f"{detail.get('field')}: {detail.get('message')}"

@@ -1,0 +1,99 @@
+"""What `iotpipe query` shows: rows as a table with pictures, as JSON or as CSV, every number as it is stored."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from iotpipe.proving import exact, pictures, rows
+from iotpipe.proving.api import Api
+from iotpipe.proving.readings import iso
+from iotpipe.proving.rows import Row
+
+_WIDEST = 60
+
+
+def ask(api: Api, parameters: Mapping[str, str], most: int | None) -> tuple[list[Row], bool]:
+    """The first `most` rows (None: all), fetched by pages; and whether there are more."""
+    found: list[Row] = []
+    for page in rows.pages(api, {**parameters, "limit": str(min(rows.MOST, most or rows.MOST))}):
+        found += page.items
+        if most is not None and len(found) >= most:
+            return found[:most], page.more or len(found) > most
+    return found, False
+
+
+def as_json(found: Sequence[Row], more: bool) -> str:
+    """One row per line."""
+    listed = ",\n    ".join(exact.dumps(row) for row in found)
+    items = f"[\n    {listed}\n  ]" if found else "[]"
+    return f'{{\n  "count": {len(found)},\n  "more": {"true" if more else "false"},\n  "items": {items}\n}}'
+
+
+def as_csv(found: Sequence[Row]) -> str:
+    """A column for everything that any row has; a metric that is not a main one as sensor_data.NAME."""
+    flat = [_flat(row) for row in found]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in flat:
+        writer.writerow([_cell(row[name]) if name in row else "" for name in names])
+    return text.getvalue()
+
+
+def as_table(found: Sequence[Row]) -> Iterator[str]:
+    """A line per row: its time, and the metrics that any of the rows has."""
+    values = [rows.metrics(row) for row in found]
+    names = _names(values)
+    lines = [["time", *names]]
+    for row, metrics in zip(found, values, strict=True):
+        lines.append([iso(rows.moment(row)), *(_cell(metrics[name]) if name in metrics else "" for name in names)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        yield "  ".join(cells).rstrip()
+
+
+def as_pictures(found: Sequence[Row], width: int) -> Iterator[str]:
+    """A sparkline per numeric metric over the time of all the rows, from its lowest value to its highest."""
+    moments = [rows.moment(row) for row in found]
+    columns = pictures.columns_for(moments, min(width, _WIDEST))
+    points: dict[str, list[pictures.Point]] = {}
+    for moment, row in zip(moments, found, strict=True):
+        for name, value in rows.metrics(row).items():
+            if exact.is_number(value):
+                points.setdefault(name, []).append((moment, value))
+    widest = max(map(len, points), default=0)
+    for name, drawn in points.items():
+        line = pictures.sparkline(drawn, min(moments), max(moments), columns)
+        low, high = (choose(value for _, value in drawn) for choose in (min, max))
+        yield f"{_printable(name):<{widest}}  {line}  {_cell(low)} to {_cell(high)}"
+
+
+def _names(values: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All the metrics' names, the main ones first."""
+    there = dict.fromkeys(name for metrics in values for name in metrics)
+    return [name for name in rows.MAIN_METRICS if name in there] + [
+        name for name in there if name not in rows.MAIN_METRICS
+    ]
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    flat = {name: value for name, value in row.items() if name != "sensor_data"}
+    others = row.get("sensor_data")
+    return flat | {f"sensor_data.{name}": others[name] for name in others} if isinstance(others, dict) else flat
+
+
+def _cell(value: Any) -> str:
+    """A value as it is stored; a device's text is kept from moving the cursor."""
+    if isinstance(value, str):
+        return _printable(value)
+    return exact.dumps(value)
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else ascii(text)

@@ -1,0 +1,231 @@
+"""Readings out of files: CSV and JSON Lines, their columns named by a mapping, their times in any usual form."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, DecimalException
+from pathlib import Path
+from typing import Any
+
+from iotpipe.errors import UsageError
+from iotpipe.proving import exact
+from iotpipe.proving.readings import Reading
+from iotpipe.proving.rows import MAIN_METRICS
+
+_OWN = ("device_id", "timestamp", "reading_id")
+_MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "--"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A number below this is seconds (up to the year 5138), from this on milliseconds (from 1973).
+_FIRST_MILLISECONDS = 100_000_000_000
+_LAST_MILLISECOND = 253_402_300_799_999  # of the year 9999
+
+
+class BadRow(ValueError):
+    """A row that is no reading."""
+
+
+@dataclass
+class Replay:
+    """A file's readings, and the rows that are none, by line."""
+
+    readings: list[Reading] = field(default_factory=list)
+    bad: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Which column is what. Without `metrics`, every column that is nothing else is a metric."""
+
+    own: Mapping[str, str]
+    metrics: Mapping[str, str]
+    device: str
+    time_format: str
+
+    def reading(self, cells: Mapping[str, Any], line: int) -> Reading | None:
+        """The reading of one row; None where not one metric is there. Raises BadRow."""
+        device = cells.get(self.own["device_id"]) if "device_id" in self.own else self.device
+        values = {name: _value(name, cells.get(column)) for name, column in self._metrics(cells).items()}
+        values = {name: value for name, value in values.items() if value is not None}
+        if _missing(device):
+            raise BadRow("no device")
+        moment = _moment(cells.get(self.own["timestamp"]), self.time_format)
+        reading_id = cells.get(self.own["reading_id"]) if "reading_id" in self.own else None
+        named = "" if _missing(reading_id) else str(reading_id)
+        return Reading(str(device).strip(), moment, values, named, line) if values else None
+
+    def _metrics(self, cells: Mapping[str, Any]) -> Mapping[str, str]:
+        if self.metrics:
+            return self.metrics
+        return {column: column for column in cells if column not in self.own.values()}
+
+
+def replay(path: Path, maps: Sequence[str], device: str, time_format: str, most: int | None) -> Replay:
+    """The first `most` readings of a file, as `maps` ("temperature=tmax") name its columns.
+
+    `device` is that of all rows where no column says it. Raises UsageError for a file that cannot be read and for
+    columns that are not there.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _read(path, file, _parsed(maps), device, time_format, most)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(
+            f"cannot read {path}: {error}", "It must be CSV with a header or JSON Lines, in UTF-8"
+        ) from error
+
+
+def shifted(readings: Sequence[Reading], until: int) -> list[Reading]:
+    """The readings with their times moved so that the last one is at `until`."""
+    by = until - max((reading.timestamp for reading in readings), default=until)
+    return [replace(reading, timestamp=reading.timestamp + by) for reading in readings]
+
+
+def moment(text: str) -> int:
+    """The epoch milliseconds that a text names. Raises BadRow."""
+    return _moment(text, "")
+
+
+def _read(
+    path: Path, file: Iterable[str], maps: Mapping[str, str], device: str, time_format: str, most: int | None
+) -> Replay:
+    lines = iter(file)
+    first = next(lines, "")
+    rows = _json_rows(first, lines) if first.lstrip().startswith("{") else _csv_rows(first, lines)
+    found, mapped = Replay(), None
+    for line, cells, problem in rows:
+        if most is not None and len(found.readings) == most:
+            break
+        if problem:
+            found.bad.append((line, problem))
+            continue
+        mapped = mapped or _mapped(path, maps, list(cells), device, time_format)
+        try:
+            reading = mapped.reading(cells, line)
+        except BadRow as error:
+            found.bad.append((line, str(error)))
+        else:
+            found.readings += [reading] if reading else []
+    return found
+
+
+def _csv_rows(first: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """Line, cells and what is wrong, of each row. The header tells what separates the cells."""
+    separator = max(",;\t|", key=first.count)
+
+    def all_lines() -> Iterator[str]:
+        yield first
+        yield from lines
+
+    reader = csv.reader(all_lines(), delimiter=separator)
+    header = [name.strip() for name in next(reader, [])]
+    for cells in reader:
+        if not cells:
+            continue
+        wrong = "" if len(cells) == len(header) else f"{len(cells)} cells, the header has {len(header)}"
+        yield reader.line_num, dict(zip(header, cells, strict=False)), wrong
+
+
+def _json_rows(first: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """As `_csv_rows`; what a line has under `sensor_data` counts as its own."""
+    line, text = 1, first
+    while text:
+        if text.strip():
+            yield line, *_json_cells(text)
+        line, text = line + 1, next(lines, "")
+
+
+def _json_cells(text: str) -> tuple[dict[str, Any], str]:
+    try:
+        cells = exact.loads(text)
+    except (ValueError, RecursionError) as error:
+        return {}, f"no JSON: {error}"
+    if not isinstance(cells, dict):
+        return {}, "no JSON object"
+    inner = cells.pop("sensor_data", None)
+    return cells | (inner if isinstance(inner, dict) else {}), ""
+
+
+def _parsed(maps: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for text in maps:
+        name, equals, column = text.partition("=")
+        if not (name and equals and column):
+            raise UsageError(f"--map {text} maps nothing", "Write it as --map temperature=tmax: our name, their column")
+        found[name.strip()] = column.strip()
+    return found
+
+
+def _mapped(path: Path, maps: Mapping[str, str], columns: Sequence[str], device: str, time_format: str) -> Mapped:
+    for name, column in maps.items():
+        # Not every line of JSON has every metric; the device and the time each has.
+        if column not in columns and (path.suffix == ".csv" or name in _OWN):
+            raise UsageError(f"--map {name}={column}: {path} has no column {column}", _columns(columns, column))
+    own = {name: maps.get(name, name) for name in _OWN if maps.get(name, name) in columns}
+    if device:
+        own.pop("device_id", None)
+    for name in ("timestamp", *(() if device else ("device_id",))):
+        if name not in own:
+            also = ", or --device NAME if all are of one" if name == "device_id" else ""
+            raise UsageError(
+                f"{path} has no column {name}", f"Say which it is with --map {name}=COLUMN{also}. {_columns(columns)}"
+            )
+    return Mapped(own, {name: column for name, column in maps.items() if name not in _OWN}, device, time_format)
+
+
+def _columns(columns: Sequence[str], meant: str = "") -> str:
+    close = difflib.get_close_matches(meant, columns, 1)
+    return (f"Did you mean {close[0]}? " if close else "") + f"It has: {', '.join(columns)}"
+
+
+def _missing(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
+
+
+def _value(name: str, cell: Any) -> Any:
+    """A cell as a metric: a number if it can be one; text only where no number is required; None if missing."""
+    if _missing(cell):
+        return None
+    if isinstance(cell, str):
+        try:
+            number = Decimal(cell.strip())
+        except DecimalException:
+            number = None
+        if number is not None and number.is_finite():
+            return number
+    if name in MAIN_METRICS and not exact.is_number(cell):
+        raise BadRow(f"{name} is no number: {json.dumps(cell, default=str)[:40]}")
+    return cell.strip() if isinstance(cell, str) else cell
+
+
+def _moment(cell: Any, time_format: str) -> int:
+    if _missing(cell):
+        raise BadRow("no time")
+    text = str(cell).strip()
+    try:
+        if time_format:
+            return _milliseconds(datetime.strptime(text, time_format))
+        try:
+            number = Decimal(text)
+        except DecimalException:
+            return _milliseconds(datetime.fromisoformat(text))
+        return _from_number(number)
+    except (ValueError, OverflowError):
+        form = time_format or "epoch seconds, epoch milliseconds or ISO 8601; see --time-format"
+        raise BadRow(f"no time: {text[:40]!r} is not {form}") from None
+
+
+def _from_number(number: Decimal) -> int:
+    if not number.is_finite() or abs(number) > _LAST_MILLISECOND:
+        raise ValueError
+    return int(number if abs(number) >= _FIRST_MILLISECONDS else number * 1000)
+
+
+def _milliseconds(moment: datetime) -> int:
+    """Without a zone it is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(milliseconds=1)

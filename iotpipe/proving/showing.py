@@ -1,0 +1,144 @@
+"""What `iotpipe send-test-data` shows: how far it is, on stderr, and what came of it, for people and programs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from iotpipe.proving.sending import Tally
+from iotpipe.proving.verification import TABLES, Findings
+from iotpipe.rendering import console
+from iotpipe.terminals import terminal
+
+_MOST_LISTED = 20
+Tell = Callable[[int, int], None]
+"""Called with how many are done, of how many."""
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Tell]:
+    """A bar on a terminal; elsewhere a line for each tenth."""
+    if not terminal(sys.stderr):
+        yield _Tenths(what).tell
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Tenths:
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.told = 0
+        self.lock = threading.Lock()
+
+    def tell(self, done: int, total: int) -> None:
+        tenth = done * 10 // total if total else 10
+        with self.lock:
+            if tenth > self.told:
+                self.told = tenth
+                console(sys.stderr).print(f"{self.what}: {done} of {total}")
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """p50, p95 and p99: each the smallest value that at least so many per cent do not exceed."""
+    ordered = sorted(values)
+    return {f"p{part}": round(ordered[-(-len(ordered) * part // 100) - 1], 1) for part in (50, 95, 99) if ordered}
+
+
+def sent(tally: Tally, seed: int | None) -> dict[str, Any]:
+    """What was sent, for a program. Latencies are of single requests, from the first byte sent to the last read."""
+    return {
+        "readings": tally.total,
+        "sent": tally.settled,
+        "accepted": len(tally.accepted),
+        "duplicates": tally.duplicates,
+        "refused": len(tally.refused),
+        "failed": len(tally.failed),
+        "unsent": tally.unsent,
+        "bad_refused": len(tally.bad_refused),
+        "bad_not_refused": len(tally.bad_otherwise),
+        "requests": len(tally.latencies),
+        "retries": tally.retries,
+        "seconds": round(tally.seconds, 3),
+        "readings_per_second": round(tally.rate, 1),
+        "latency_ms": percentiles([1000 * seconds for seconds in tally.latencies]),
+        "seed": seed,
+        "interrupted": tally.interrupted,
+        "problems": [f"{reading}: {reason}" for reading, reason in tally.refused + tally.failed],
+    }
+
+
+def show_sent(tally: Tally, seed: int | None) -> None:
+    """What was sent, for a person."""
+    out, data = console(sys.stdout), sent(tally, seed)
+    out.print(
+        f"sent {data['sent']} of {tally.total} readings in {data['seconds']} s: {data['accepted']} accepted"
+        f" ({tally.duplicates} duplicates), {data['refused']} refused, {data['failed']} failed"
+    )
+    if bad := len(tally.bad_refused) + len(tally.bad_otherwise):
+        out.print(f"  {bad} bad ones posted, {len(tally.bad_refused)} of them answered with 400 as they must be")
+    out.print(f"  {data['readings_per_second']} readings/s; {data['requests']} requests, {tally.retries} retries")
+    out.print(f"  latency {_percentiles(data['latency_ms'])}")
+    if seed is not None:
+        out.print(f"  --seed {seed} makes the same again")
+    listed(data["problems"])
+
+
+def verified(findings: Findings) -> dict[str, Any]:
+    """What was found, for a program."""
+    return {
+        "proven": findings.proven,
+        "expected": findings.expected,
+        "raw": findings.found["raw"],
+        "processed": findings.found["processed"],
+        "bad_posted": findings.bad,
+        "bad_refused": findings.refused,
+        "poison_queued": findings.poison,
+        "poison_in_dlq": findings.dead,
+        "missing": findings.missing,
+        "doubled": findings.doubled,
+        "different": findings.different,
+        "astray": findings.astray,
+        "hops_ms": {hop: {"count": len(values), **percentiles(values)} for hop, values in findings.hops.items()},
+        "queries": findings.queries,
+        "seconds": round(findings.seconds, 3),
+    }
+
+
+def show_verified(findings: Findings) -> None:
+    """What was found, for a person."""
+    out, data = console(sys.stdout), verified(findings)
+    tables = ", ".join(f"{table} {findings.found[table]}" for table in TABLES)
+    out.print(
+        f"{'verified' if findings.proven else 'NOT verified'} in {data['seconds']} s ({findings.queries} queries):"
+        f" of {findings.expected} accepted readings, each exactly once and unchanged: {tables}"
+    )
+    if findings.bad or findings.poison:
+        out.print(
+            f"  bad: {findings.refused} of {findings.bad} refused, {findings.dead} of {findings.poison} in the DLQ"
+        )
+    for hop, figures in data["hops_ms"].items():
+        if figures["count"]:
+            out.print(f"  {hop:<22} {_percentiles(figures)}  ({figures['count']} readings)")
+    for kind in ("missing", "doubled", "different", "astray"):
+        listed([f"{kind}: {one}" for one in data[kind]])
+
+
+def listed(problems: Sequence[str]) -> None:
+    """Problems on stderr, the first of them in full."""
+    out = console(sys.stderr)
+    for problem in problems[:_MOST_LISTED]:
+        out.print(f"  {problem}")
+    if len(problems) > _MOST_LISTED:
+        out.print(f"  and {len(problems) - _MOST_LISTED} more; --json lists all")
+
+
+def _percentiles(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {figures[name]:.1f} ms" for name in ("p50", "p95", "p99") if name in figures) or "unknown"
