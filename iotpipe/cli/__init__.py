@@ -9,7 +9,7 @@ import click
 
 from iotpipe.cli import commands, options
 from iotpipe.cli.local import local
-from iotpipe.cli.watching import logs
+from iotpipe.cli.watching import dlq, logs
 from iotpipe.errors import IotpipeError
 from iotpipe.terminals import colours
 
@@ -26,7 +26,7 @@ def iotpipe() -> None:
     """Bring a complete serverless IoT data pipeline up on AWS, and take it down again."""
 
 
-for command in (*commands.ALL, local, logs):
+for command in (*commands.ALL, local, logs, dlq):
     iotpipe.add_command(command)
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from iotpipe.cli import options
+from iotpipe.cli.commands import confirm
 from iotpipe.cli.options import Settings
-from iotpipe.errors import UsageError
+from iotpipe.errors import Interrupted, UsageError
+from iotpipe.terminals import terminal
 from iotpipe.watching import names
 
 if TYPE_CHECKING:
     from iotpipe.cli.session import Session
     from iotpipe.provision.run import Event
     from iotpipe.watching.logs import LogEvent
+    from iotpipe.watching.mailbox import Mailbox
 
 
 @click.command(epilog="Example:  iotpipe logs --env prod --follow --function processor")
@@ -88,3 +92,120 @@ def _open(settings: Settings, command: str, tell: Callable[[Event], None]) -> tu
 
 def _not_up(name: str) -> UsageError:
     return UsageError(f"{name} is not up", f"Run `iotpipe up --env {name}` first")
+
+
+@click.group(epilog="Example:  iotpipe dlq list --env prod")
+def dlq() -> None:
+    """See what failed, send it back, or empty the queue of it."""
+
+
+@dlq.command("list", epilog="Example:  iotpipe dlq list --env prod --json | jq -r '.messages[].reason'")
+@options.on_aws
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many messages at most."
+)
+@options.as_json
+def list_(settings: Settings, limit: int, as_json: bool) -> None:
+    """Show what failed and why.
+
+    Takes nothing away. While it looks, what it has seen is hidden from others, and each look counts as a receive;
+    for a dead-letter queue that has no consequence.
+    """
+    from iotpipe import rendering
+    from iotpipe.watching import lines
+    from iotpipe.watching.deadletters import look
+
+    with rendering.progress() as tell:
+        dead, _ = _queues(settings, "dlq list", tell)
+        seen = look(dead, limit)
+    if as_json:
+        rendering.answer(lines.letters_data(dead.name, seen))
+        return
+    for letter in seen.letters:
+        rendering.console(sys.stdout).print(lines.letter_text(letter))
+    for told in lines.look_summary(dead.name, seen):
+        click.echo(told, err=True)
+
+
+@dlq.command(epilog="Example:  iotpipe dlq redrive --env prod --limit 1")
+@options.on_aws
+@click.option("--limit", type=click.IntRange(1), help="How many messages at most.  [default: all]")
+@options.assume_yes
+@options.as_json
+def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> int:
+    """Send what failed back to be processed again.
+
+    Asks first. A message is in both queues for a moment, never in none; being processed twice does it no harm.
+    """
+    from iotpipe import rendering
+    from iotpipe.watching.redrive import Moved, redrive
+
+    with rendering.progress() as tell:
+        dead, target = _queues(settings, "dlq redrive", tell)
+        about = dead.count()
+    number = f"about {about}" if limit is None else f"at most {limit} of about {about}"
+    if about:
+        confirm(yes, f"Send {number} messages of {dead.name} back to {target.name}?")
+    try:
+        with _telling(dead):
+            done = redrive(dead, target, limit) if about else Moved()
+    except KeyboardInterrupt:
+        hint = (
+            f"What SQS was told to move it goes on moving: `iotpipe dlq redrive --env {dead.run.environment}` watches"
+        )
+        raise Interrupted("stopped; nothing is lost", hint) from None
+    if as_json:
+        rendering.answer({"queue": dead.name, "target": target.name, **vars(done)})
+        return 1 if done.reasons else 0
+    click.echo(f"{done.moved} messages of {dead.name} sent back to {target.name}")
+    if done.returned:
+        click.echo(f"{done.returned} of them failed again and are back: `iotpipe dlq list` says why", err=True)
+    for name, reason in done.reasons.items():
+        click.echo(f"{name}: {reason}", err=True)
+    return 1 if done.reasons else 0
+
+
+@dlq.command(epilog="Example:  iotpipe dlq purge --env dev --yes")
+@options.on_aws
+@options.assume_yes
+def purge(settings: Settings, yes: bool) -> None:
+    """Delete everything that failed, for good.
+
+    Asks first, with the number of messages.
+    """
+    from iotpipe import rendering
+    from iotpipe.watching.redrive import purge
+
+    with rendering.progress() as tell:
+        dead, _ = _queues(settings, "dlq purge", tell)
+        about = dead.count()
+    if not about:
+        click.echo(f"{dead.name} is empty")
+        return
+    confirm(yes, f"Delete about {about} messages of {dead.name} for good?")
+    with _telling(dead):
+        purge(dead)
+    click.echo(f"{dead.name} is purged of about {about} messages; SQS may take a minute until the last is gone")
+
+
+def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Mailbox, Mailbox]:
+    """The dead-letter queue, and the one that its messages come from."""
+    from iotpipe.watching.mailbox import Mailbox
+
+    session, suffix = _open(settings, command, tell)
+    return Mailbox(session.run, names.dead_letters(suffix)), Mailbox(session.run, names.readings(suffix))
+
+
+@contextmanager
+def _telling(box: Mailbox) -> Iterator[None]:
+    """What goes on with the queue stands on one line of a terminal; elsewhere it is said once."""
+    from rich.text import Text
+
+    from iotpipe import rendering
+
+    if not terminal(sys.stderr):
+        yield
+        return
+    with rendering.console(sys.stderr).status("") as status:
+        box.run.tell = lambda event: status.update(Text(event.detail))
+        yield

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
+from iotpipe.watching.deadletters import Letter, Look
 from iotpipe.watching.logs import LogEvent
 
 _COLOURS = {"ingestion": "cyan", "processor": "green", "query": "magenta"}
@@ -75,3 +76,50 @@ def _short(value: Any) -> str:
     if isinstance(value, list) and len(value) > _MOST_NAMED:
         return f"{json.dumps(value[:_MOST_NAMED])} and {len(value) - _MOST_NAMED} more"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def letters_data(queue: str, look: Look) -> dict[str, Any]:
+    """The dead letters for a program, bodies included."""
+    messages = [
+        {
+            "message_id": letter.message_id,
+            "sent": moment(letter.sent),
+            "receives": letter.receives,
+            "device_id": letter.device_id,
+            "correlation_id": letter.correlation_id,
+            "reason": letter.flaw(),
+            "attributes": dict(letter.attributes),
+            "body": letter.body,
+        }
+        for letter in look.letters
+    ]
+    return {"queue": queue, "about": look.about, "hidden": look.hidden, "messages": messages}
+
+
+def letter_text(letter: Letter) -> Text:
+    """One dead letter for a person."""
+    flaw = letter.flaw()
+    why = (harmless(flaw), "red") if flaw else ("nothing is wrong with it: the processor would take it now", "green")
+    request = f"  correlation_id={letter.correlation_id}" if letter.correlation_id else ""
+    return Text.assemble(
+        (moment(letter.sent), "dim"),
+        f"  received {letter.receives} times  ",
+        (f"{harmless(letter.device_id or '(no device)')}  ", "bold"),
+        why,
+        (harmless(request), "dim"),
+    )
+
+
+def look_summary(queue: str, look: Look) -> list[str]:
+    """What the list itself does not say."""
+    seen, taken = len(look.letters), sum(letter.flaw() is None for letter in look.letters)
+    if not seen and not look.about:
+        return [f"{queue} is empty"]
+    told = [f"{seen} of about {look.about} messages in {queue}"]
+    if taken:
+        told.append(f"{taken} would be processed if sent back: `iotpipe dlq redrive`")
+    if seen - taken:
+        told.append(f"{seen - taken} would fail again as long as neither they nor the processor change")
+    if look.hidden:
+        told.append(f"{look.hidden} could not be made visible again and are hidden for up to {look.hold} s")
+    return told

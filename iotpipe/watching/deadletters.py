@@ -1,0 +1,103 @@
+"""The dead letters: what failed and why. Looking takes nothing away, and hides nothing for longer than it lasts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iotpipe.errors import RefusedError
+from iotpipe.handlers import envelope, rows
+from iotpipe.watching.mailbox import BATCH, Mailbox
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One message of the dead-letter queue. `sent` is when it first entered a queue, in epoch milliseconds.
+
+    `receives` counts every time that it was received, by the processor or by who looked at it here.
+    """
+
+    message_id: str
+    sent: int
+    receives: int
+    body: str
+    attributes: Mapping[str, str]
+
+    @property
+    def device_id(self) -> str | None:
+        """Whose reading it is, where that can be told."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        device = found.get("device_id") if isinstance(found, dict) else None
+        return device if isinstance(device, str) else None
+
+    @property
+    def correlation_id(self) -> str | None:
+        return self.attributes.get("correlation_id")
+
+    def flaw(self) -> str | None:
+        """Why no repetition would help; None where the processor would take the message as it is."""
+        if failure := self.attributes.get("ErrorMessage"):
+            # Lambda itself put it here: a function failed that was called asynchronously.
+            return f"a function was called with this and failed: {failure}"
+        try:
+            rows.processed(envelope.read(self.body), "")
+        except envelope.Poison as error:
+            return str(error)
+        # Whatever the processor trips over, it hands the message back: say so instead of tripping as well.
+        except Exception as error:  # noqa: BLE001
+            return f"the processor cannot work with it: {type(error).__name__}"
+        return None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen, the oldest first. `about` is how many messages SQS counts in all.
+
+    `hidden` messages could not be made visible again; they are by themselves after `hold` seconds.
+    """
+
+    letters: tuple[Letter, ...]
+    about: int
+    hidden: int
+    hold: int
+
+
+def look(box: Mailbox, limit: int) -> Look:
+    """See up to `limit` dead letters, each once; all of them stay where they are.
+
+    Raises RefusedError where even looking could move a message on.
+    """
+    if box.attributes().get("RedrivePolicy"):
+        raise RefusedError(
+            f"{box.name} has a redrive policy of its own, so that looking could move messages on",
+            f"`iotpipe up --env {box.run.environment}` removes it",
+        )
+    about, hold = box.count(), 30 + limit // BATCH
+    found: dict[str, Letter] = {}
+    handles: dict[str, str] = {}
+    try:
+        for messages in box.received(limit, hold):
+            for message in messages:
+                handles[message["MessageId"]] = message["ReceiptHandle"]
+                found.setdefault(message["MessageId"], _letter(message))
+    finally:
+        hidden = box.show_again(handles)
+    letters = sorted(found.values(), key=lambda letter: letter.sent)
+    return Look(tuple(letters), max(about, len(letters)), len(hidden), hold)
+
+
+def _letter(message: Mapping[str, Any]) -> Letter:
+    system, own = message.get("Attributes", {}), message.get("MessageAttributes", {})
+    texts = {name: each["StringValue"] for name, each in own.items() if "StringValue" in each}
+    return Letter(
+        message["MessageId"],
+        int(system.get("SentTimestamp", 0)),
+        int(system.get("ApproximateReceiveCount", 0)),
+        message["Body"],
+        texts,
+    )
