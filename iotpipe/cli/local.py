@@ -83,4 +83,5 @@ def _answer(found: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     for name, value in found.items():
-        click.echo(f"{name.replace('_', ' '):<10}{value}")
+        if value != "":
+            click.echo(f"{name.replace('_', ' '):<12}{value}")

@@ -45,10 +45,13 @@ class Session:
 
     def stop_engine(self) -> None:
         """End the embedded AWS, unless it is none, or another environment lives in it."""
-        others = (ledger.path_of(self.path.parent, name) for name in ledger.with_state(self.path.parent))
-        lives = any(path != self.path and _is_local(ledger.read(path)) for path in others)
-        if self.endpoint and not lives:
+        if not self.endpoint:
+            return
+        others = [name for name in launcher.in_use(self.path.parent) if name != self.name]
+        if not others:
             launcher.stop(place.at(self.path.parent))
+        what = f"keeps running for {', '.join(others)}" if others else "stopped"
+        self.run.tell(Event("embedded AWS", "waiting", what))
 
     def declared(self) -> tuple[list[Resource], Artifacts]:
         """The pipeline as the configuration declares it, and what was packaged for it."""
@@ -116,8 +119,8 @@ def _emulator(settings: Settings, command: str, tell: Callable[[Event], None]) -
         record = launcher.start(engine, lambda text: tell(Event("embedded AWS", "waiting", text)))
     elif (running := engine.running()) is None:
         raise IotpipeError(
-            f"the embedded AWS is not running, so there is nothing to {command}",
-            "`iotpipe local start` starts it with what it held before, `iotpipe up` starts it by itself",
+            f"cannot {command}: the embedded AWS is not running",
+            "`iotpipe local start` starts it with what it held before; `iotpipe up` does that by itself",
         )
     else:
         record = running

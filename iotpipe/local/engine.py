@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from iotpipe.errors import IotpipeError
 from iotpipe.local.guard import Guard
@@ -82,19 +82,30 @@ class Engine:
     async def snapshot(self) -> bool:
         """Save what has changed; True if there was anything. A failure is kept as `trouble`."""
         async with self._writing:
+            began = time.time()
             try:
                 self._gaps.keep_code_in(self._snapshots.prepare())
-                # Copied on the loop, where no request runs meanwhile; written beside it.
-                states = {name: state for name, get in self._app._build_persistence_save_dict().items()
-                          if (state := get()) is not None}  # fmt: skip
+                states = self._copied()
                 changed = await asyncio.to_thread(self._snapshots.finish, states, self._encoded)
-            except (OSError, RuntimeError) as error:
-                # RuntimeError: a worker's thread added to a dictionary while it was copied; the next try is near.
-                self.trouble = f"{error}"
-                print(f"{_moment(time.time())} cannot save: {error}", file=sys.stderr)  # noqa: T201 - the log
+            except (OSError, RuntimeError, TypeError, ValueError) as error:
+                # A full disk, or a state that ministack cannot write: what was saved before stays as it is.
+                if self.trouble != str(error):
+                    _log(f"{_moment(began)} cannot save: {error!r}")
+                self.trouble = str(error)
                 return True
-            self.trouble, self.saved_at = "", _moment(time.time())
+            self.trouble, self.saved_at = "", _moment(began)
             return changed
+
+    def _copied(self, tries: int = 20) -> dict[str, Any]:
+        """Every service's state, copied on the loop, where no request runs meanwhile; but functions do in threads."""
+        for remaining in reversed(range(tries)):
+            try:
+                states = {name: get() for name, get in self._app._build_persistence_save_dict().items()}
+                return {name: state for name, state in states.items() if state is not None}
+            except RuntimeError:  # a dictionary that changed its size while it was copied
+                if not remaining:
+                    raise
+        raise AssertionError
 
     def _encoded(self, service: str, state: Any) -> bytes:
         version = self._persistence._state_format_version(service)
@@ -130,8 +141,14 @@ class Engine:
             touched=self.touched,
             admin=self.admin,
         )
+
+        async def stopped() -> None:
+            await stop.wait()
+            self.place.write(self.record)
+
         keeping = asyncio.create_task(self.keep())
-        await serve(guard, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+        # hypercorn's own types name every key that a scope may have.
+        await serve(cast(Any, guard), config, shutdown_trigger=stopped)
         keeping.cancel()
         with suppress(asyncio.CancelledError):
             await keeping
@@ -144,6 +161,7 @@ def main(directory: Path) -> None:
     place = Place(directory)
     if not place.hold():
         sys.exit("error: another engine runs in this directory")
+    before = None
     try:
         before = place.record()
         listening = _listen(before.port if before else 0)
@@ -153,6 +171,8 @@ def main(directory: Path) -> None:
         os.environ.update(settings(place, port))
         asyncio.run(_run(place, record, listening))
     except IotpipeError as error:
+        if before:
+            place.write(before)
         sys.exit(f"error: {error}")
 
 
@@ -201,6 +221,11 @@ def _listen(port: int) -> socket.socket:
         listening.bind(("127.0.0.1", 0))
     listening.listen(128)
     return listening
+
+
+def _log(text: str) -> None:
+    with suppress(OSError):  # the log is on the disk that may be full
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - stderr is the log
 
 
 def _moment(seconds: float) -> str:

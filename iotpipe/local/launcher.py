@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,13 @@ def start(place: Place, tell: Callable[[str], None] = lambda text: None) -> Reco
         if record := place.running():
             return record
         _wait(lambda: not place.alive(), _STOP)
-        before = place.record()
+        if before := place.record():
+            # Or what a killed engine has left would pass for the new one's word as soon as that has the lock.
+            place.write(replace(before, ready=False))
         shutil.rmtree(place.temporary, ignore_errors=True)
         place.make()
         record = _started(place, _spawn(place))
-    for text in _news(place, before, record):
+    for text in (f"started, at {record.endpoint}", *_news(before, record)):
         tell(text)
     return record
 
@@ -87,13 +90,27 @@ def reset(place: Place) -> None:
 
 def forget(state_dir: Path) -> None:
     """Remove the state files of the environments that were in an embedded AWS. Raises LedgerLocked."""
-    for name in ledger.with_state(state_dir):
+    for name in _inhabitants(state_dir):
         path = ledger.path_of(state_dir, name)
+        with locked(path, "local reset", timestamp(time.time())):
+            path.unlink(missing_ok=True)
+
+
+def in_use(state_dir: Path) -> list[str]:
+    """The environments that are up in the embedded AWS: that have more there than what `down` keeps."""
+    rows = {name: contents.rows.values() for name, contents in _inhabitants(state_dir).items()}
+    return [name for name, found in rows.items() if not all(row.holds_data or row.shared for row in found)]
+
+
+def _inhabitants(state_dir: Path) -> dict[str, ledger.Contents]:
+    """The state files of environments in the embedded AWS, by their names."""
+    found = {}
+    for name in ledger.with_state(state_dir):
         with suppress(LedgerCorrupt, LedgerTooNew):
-            contents = ledger.read(path)
+            contents = ledger.read(ledger.path_of(state_dir, name))
             if contents and contents.account == ACCOUNT:
-                with locked(path, "local reset", timestamp(time.time())):
-                    path.unlink(missing_ok=True)
+                found[name] = contents
+    return found
 
 
 def status(place: Place) -> dict[str, Any]:
@@ -164,7 +181,7 @@ def _end(place: Place, record: Record) -> None:
     shutil.rmtree(place.temporary, ignore_errors=True)
 
 
-def _news(place: Place, before: Record | None, now: Record) -> list[str]:
+def _news(before: Record | None, now: Record) -> list[str]:
     if before is None:
         return []
     news = []

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from iotpipe.errors import LedgerCorrupt, LedgerTooNew
+from iotpipe.errors import LedgerCorrupt, LedgerError, LedgerTooNew
 from iotpipe.provision.ledger import write_atomically
 
 FORMAT = 1
@@ -76,10 +76,14 @@ class Place:
         return self.directory / "credentials.json"
 
     def make(self) -> None:
-        """Make the directory, readable for its owner alone, also where somebody opened it."""
-        for directory in (self.directory, self.data, self.temporary):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            directory.chmod(0o700)
+        """Make the directory, readable for its owner alone, also where somebody opened it. Raises LedgerError."""
+        try:
+            for directory in (self.directory, self.data, self.temporary):
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                directory.chmod(0o700)
+        except OSError as error:
+            hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
+            raise LedgerError(f"cannot write {self.directory}: {error}", hint) from error
 
     def record(self) -> Record | None:
         """What was recorded last; None where there never was an engine. Raises LedgerCorrupt and LedgerTooNew."""
@@ -150,7 +154,7 @@ def at(state_dir: Path) -> Place:
 
 
 def _held(path: Path) -> bool:
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         descriptor = os.open(path, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

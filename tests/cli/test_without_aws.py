@@ -88,10 +88,13 @@ def test_another_account_than_the_configured_one_is_refused(cloud: Shell) -> Non
     assert cloud.operations() == ["GetCallerIdentity"]
 
 
-def test_target_local_never_goes_to_aws_itself(shell: Shell) -> None:
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_what_only_looks_starts_no_embedded_aws(shell: Shell, command: str) -> None:
     shell.aws = ""
-    done = shell.run("up", "--env", "local", code=2)
-    assert "target: local" in done.stderr
+    done = shell.run(command, "--env", "local", code=1)
+    assert f"cannot {command}: the embedded AWS is not running" in done.stderr
+    assert "iotpipe local start" in done.stderr
+    assert not (shell.directory / ".iotpipe").exists()
 
 
 @pytest.mark.parametrize(

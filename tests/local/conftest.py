@@ -1,0 +1,50 @@
+"""Machines with and without a running embedded AWS, of which nothing is left after the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from local_machine import Machine
+
+New = Callable[[], Machine]
+
+
+@pytest.fixture(scope="module")
+def new_machine(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[New]:
+    """Makes a machine on which nothing runs yet."""
+    machines: list[Machine] = []
+    cache: Path = request.config.cache.mkdir("layers")  # type: ignore[union-attr]  # the plugin is always there
+
+    def make() -> Machine:
+        machines.append(Machine(tmp_path_factory.mktemp("machine"), cache))
+        return machines[-1]
+
+    yield make
+    for machine in machines:
+        machine.end()
+
+
+@pytest.fixture
+def machine(new_machine: New) -> Iterator[Machine]:
+    """A machine on which nothing runs yet."""
+    machine = new_machine()
+    yield machine
+    machine.end()
+
+
+@pytest.fixture(scope="module")
+def running(new_machine: New) -> Machine:
+    """A machine with a running, empty embedded AWS, for tests that leave it as it is."""
+    machine = new_machine()
+    machine.run("local", "start")
+    return machine
+
+
+@pytest.fixture(scope="module")
+def up(new_machine: New) -> Machine:
+    """A machine on which the pipeline is up."""
+    machine = new_machine()
+    machine.run("up", "--env", "local")
+    return machine

@@ -1,0 +1,142 @@
+"""A machine with nothing on it but an empty directory, in which the embedded AWS is started as a user would."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from iotpipe.local.place import Place, Record, at
+
+T = TypeVar("T")
+
+IOTPIPE = str(Path(sys.executable).with_name("iotpipe"))
+
+
+@dataclass
+class Machine:
+    """One checkout: a directory to type commands in. `extra` is what the user has in the environment."""
+
+    directory: Path
+    cache: Path
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name[:4] == "PIP_"}
+        return kept | {"XDG_CACHE_HOME": str(self.cache), "AWS_EC2_METADATA_DISABLED": "true"} | self.extra
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and do not wait for it."""
+        return subprocess.Popen(
+            [IOTPIPE, *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command; fails the test unless it exits with `code`."""
+        with self.begin(*arguments) as process:
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    @property
+    def place(self) -> Place:
+        return at(self.directory / ".iotpipe")
+
+    @property
+    def record(self) -> Record:
+        record = self.place.record()
+        assert record
+        return record
+
+    @property
+    def root(self) -> Credentials:
+        key = self.place.root_key()
+        return Credentials(key.access_key, key.secret_key)
+
+    def client(self, service: str, key: Credentials | None = None) -> Any:
+        """A client of the embedded AWS; with root's credentials unless others are given."""
+        key = key or self.root
+        return boto3.client(
+            service,
+            endpoint_url=self.record.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=key.access_key,
+            aws_secret_access_key=key.secret_key,
+            aws_session_token=key.token,
+        )
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, str]:
+        """One request as it is, without any signature; status and body of the answer."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.record.port, timeout=60)) as connection:
+            connection.request(method, path, body=body or None, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def signed(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        key: Credentials | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, str]:
+        """One request, signed with Signature Version 4."""
+        request = AWSRequest(method, f"{self.record.endpoint}{path}", data=body, headers=dict(headers or {}))
+        SigV4Auth(key or self.root, service, "us-east-1").add_auth(request)
+        return self.send(method, path, dict(request.headers), body)
+
+    def end(self) -> None:
+        """Leave nothing running, whatever the test has done."""
+        with suppress(OSError, ValueError, KeyError):
+            pid = json.loads((self.place.directory / "engine.json").read_text())["pid"]
+            if self.place.alive() and pid:
+                os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not self.place.directory.exists() or not self.place.alive())
+
+    def kill(self) -> None:
+        """kill -9 the engine, and wait until it is gone."""
+        os.kill(self.record.pid, signal.SIGKILL)
+        eventually(lambda: not self.place.alive())
+
+
+def eventually(attempt: Callable[[], T], seconds: float = 60) -> T:
+    """The first answer that is true; the test fails if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := attempt()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
+    return answer
+
+
+def processes(mentioning: str) -> list[str]:
+    """The command lines of the running processes that mention a path."""
+    listed = subprocess.run(["ps", "-Awwo", "args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if mentioning in line]

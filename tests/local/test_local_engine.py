@@ -1,0 +1,286 @@
+"""`iotpipe local` through good and bad luck: killed, damaged, crowded out, short of disk, asked twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from local_machine import Machine, eventually, processes
+
+pytestmark = pytest.mark.slow
+
+COMMANDS = ("start", "stop", "status", "reset")
+
+
+def write_something(machine: Machine, name: str = "something") -> None:
+    machine.client("sqs").create_queue(QueueName=name)
+
+
+def queues(machine: Machine) -> list[str]:
+    return [url.rsplit("/", 1)[1] for url in machine.client("sqs").list_queues().get("QueueUrls", [])]
+
+
+def snapshot(machine: Machine) -> Path:
+    """The newest snapshot, once there is one with the queue in it."""
+
+    def complete() -> Path | None:
+        return next((path for path in machine.place.data.glob("[0-9]*") if holds_queue(path)), None)
+
+    def holds_queue(path: Path) -> bool:
+        file = path / "sqs.json"
+        return file.exists() and b"something" in file.read_bytes()
+
+    found = eventually(complete)
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_local_command_has_an_example(machine: Machine, command: str) -> None:
+    assert f"Example:  iotpipe local {command}" in machine.run("local", command, "--help").stdout
+
+
+def test_it_outlives_the_command_keeps_its_data_and_address_and_leaves_nothing(machine: Machine) -> None:
+    said = machine.json("local", "start")
+    write_something(machine)
+    assert machine.json("local", "start") == said
+    assert queues(machine) == ["something"]
+    machine.run("local", "stop")
+    assert processes(str(machine.place.directory)) == []
+    assert not machine.place.temporary.exists()
+    assert machine.json("local", "status")["running"] is False
+    again = machine.json("local", "start")
+    assert (again["endpoint"], again["pid"] != said["pid"]) == (said["endpoint"], True)
+    assert queues(machine) == ["something"]
+
+
+def test_status_says_where_since_when_and_how_much(machine: Machine) -> None:
+    assert machine.json("local", "status") == {"running": False, "data_bytes": 0}
+    started = machine.json("local", "start")
+    write_something(machine)
+    snapshot(machine)
+    status = machine.json("local", "status")
+    assert status["running"] is True
+    assert {name: status[name] for name in started} == started
+    assert status["data_bytes"] > 0
+    assert status["saved_at"] >= started["since"]
+    assert started["endpoint"] in machine.run("local", "status").stdout
+
+
+def test_stopping_what_does_not_run_is_no_error(machine: Machine) -> None:
+    assert "not running" in machine.run("local", "stop").stderr
+    assert not machine.place.directory.exists()
+
+
+def test_a_killed_engine_keeps_what_was_saved_and_the_next_start_says_what_is_lost(machine: Machine) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    saved = snapshot(machine)
+    status = machine.json("local", "status")
+    machine.kill()
+    assert saved.exists()
+    said = machine.run("local", "start").stderr
+    assert "did not end in good order" in said
+    assert f"what was written after {status['saved_at'][:-3]}" in said
+    assert queues(machine) == ["something"]
+    machine.run("local", "stop")
+    assert "good order" not in machine.run("local", "start").stderr
+
+
+def test_a_process_that_has_got_the_dead_engines_number_is_let_alone(machine: Machine) -> None:
+    machine.run("local", "start")
+    machine.kill()
+    path = machine.place.directory / "engine.json"
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as other:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"pid": other.pid}))
+        assert "not running" in machine.run("local", "stop").stderr
+        machine.run("local", "start")
+        assert machine.record.pid != other.pid
+        assert other.poll() is None
+        other.kill()
+
+
+def test_it_goes_elsewhere_when_its_port_is_taken_and_says_so(machine: Machine) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    machine.run("local", "stop")
+    port = machine.record.port
+    with closing(socket.create_server(("127.0.0.1", port))):
+        said = machine.run("local", "start").stderr
+    assert f"port {port} is taken" in said
+    assert machine.record.port != port
+    assert machine.record.endpoint in said
+    assert queues(machine) == ["something"]
+
+
+def test_two_starts_at_once_make_one_engine(machine: Machine) -> None:
+    both = [machine.begin("local", "start", "--json") for _ in range(2)]
+    answers = []
+    for process in both:
+        with process:
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        answers.append(json.loads(out))
+    assert answers[0] == answers[1]
+    assert len([line for line in processes(str(machine.place.directory)) if "local.engine" in line]) == 1
+
+
+def test_two_checkouts_live_side_by_side(machine: Machine, running: Machine) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    assert machine.record.port != running.record.port
+    assert queues(running) == []
+    assert running.signed("sqs", "GET", "/?Action=ListQueues", key=machine.root)[0] == 403
+    machine.run("local", "stop")
+    assert running.json("local", "status")["running"] is True
+
+
+def test_damaged_data_is_not_replaced_by_nothing(machine: Machine) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    machine.run("local", "stop")
+    file = snapshot(machine) / "sqs.json"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-10])
+    said = machine.run("local", "start", code=1).stderr
+    assert f"{file} is damaged" in said
+    assert "iotpipe local reset" in said
+    assert machine.place.alive() is False
+    file.write_bytes(whole)
+    machine.run("local", "start")
+    assert queues(machine) == ["something"]
+
+
+def test_data_of_a_newer_ministack_is_not_touched(machine: Machine) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    machine.run("local", "stop")
+    file = snapshot(machine) / "sqs.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"__ministack_format__": 99}))
+    before = file.read_bytes()
+    assert "format 99" in machine.run("local", "start", code=1).stderr
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(("text", "said"), [('{"format": 99}', "Upgrade iotpipe"), ("{", "iotpipe local reset")])
+def test_a_directory_of_a_newer_iotpipe_or_a_damaged_one_stops_every_command(
+    machine: Machine, text: str, said: str
+) -> None:
+    machine.run("local", "start")
+    machine.run("local", "stop")
+    path = machine.place.directory / "engine.json"
+    path.write_text(text)
+    assert said in machine.run("local", "start", code=1).stderr
+    assert path.read_text() == text
+    machine.run("local", "reset", "--yes")
+    machine.run("local", "start")
+
+
+def test_on_a_full_disk_it_runs_on_says_so_and_refuses_to_stop(machine: Machine) -> None:
+    machine.run("local", "start")
+    pid = machine.record.pid
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("only Linux lets one process limit another")
+    # No file of the engine can grow beyond 100 bytes any more: what a full disk is to it, but for the number.
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    write_something(machine)
+    eventually(lambda: machine.json("local", "status")["trouble"])
+    said = machine.run("local", "stop", code=1).stderr
+    assert "keeps running" in said
+    assert "Make room" in said
+    assert queues(machine) == ["something"]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    machine.run("local", "stop")
+    machine.run("local", "start")
+    assert queues(machine) == ["something"]
+    assert machine.json("local", "status")["trouble"] == ""
+
+
+def test_reset_asks_and_then_leaves_an_empty_one(machine: Machine) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    assert "--yes" in machine.run("local", "reset", code=2).stderr
+    assert queues(machine) == ["something"]
+    machine.run("local", "reset", "--yes")
+    assert not machine.place.directory.exists()
+    assert processes(str(machine.place.directory)) == []
+    machine.run("local", "start")
+    assert queues(machine) == []
+
+
+def test_the_engine_has_nothing_of_the_users_environment(machine: Machine) -> None:
+    machine.extra = {"AWS_PROFILE": "company", "AWS_SECRET_ACCESS_KEY": "hush", "COMPANY_TOKEN": "hush"}
+    machine.run("local", "start")
+    listed = subprocess.run(
+        ["ps", "-Ewwo", "command=", "-p", str(machine.record.pid)]
+        if sys.platform == "darwin"
+        else ["cat", f"/proc/{machine.record.pid}/environ"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "TMPDIR" in listed
+    assert "company" not in listed
+    assert "hush" not in listed
+
+
+def test_it_holds_none_of_the_commands_files_open(machine: Machine) -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as pipe:
+        subprocess.run(
+            [sys.executable, "-c", "import iotpipe.cli; iotpipe.cli.main()", "local", "start"],
+            cwd=machine.directory,
+            env=machine.environment,
+            pass_fds=[writing],
+            check=True,
+            capture_output=True,
+        )
+        os.close(writing)
+        # An engine that still had the other end would make this wait for ever.
+        assert pipe.read() == b""
+    assert machine.place.running()
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(machine: Machine) -> None:
+    script = (
+        "import importlib.machinery, sys\n"
+        "find = importlib.machinery.PathFinder.find_spec\n"
+        "class Without:\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        "        return None if name.startswith('ministack') else find(name, path, target)\n"
+        "sys.meta_path[:] = [Without if each is importlib.machinery.PathFinder else each for each in sys.meta_path]\n"
+        "import iotpipe.cli\n"
+        "iotpipe.cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "local", "start"],
+        cwd=machine.directory,
+        env=machine.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr == ("error: the embedded AWS is not installed\n`pip install 'iotpipe[local]'` installs it.\n")
+    assert not machine.place.directory.exists()
+
+
+def test_a_directory_that_cannot_be_written_is_named(machine: Machine) -> None:
+    (machine.directory / ".iotpipe").mkdir()
+    machine.place.directory.write_text("a file")
+    assert "--state-dir" in machine.run("local", "start", code=1).stderr
+
+
+def test_old_snapshots_do_not_pile_up(machine: Machine) -> None:
+    machine.run("local", "start")
+    for number in range(3):
+        write_something(machine, f"something-{number}")
+        machine.send("POST", "/_iotpipe/snapshot", {"X-Iotpipe-Secret": machine.record.secret})
+    assert [path.name for path in machine.place.data.iterdir()] == ["3"]
