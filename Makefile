@@ -25,6 +25,7 @@ lint: setup
 
 bench: setup ## the benchmarks' tables
 	$(RUN)/python benchmarks/provisioning.py
+	$(RUN)/python benchmarks/handlers.py
 
 clean: ## the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections import deque
+import heapq
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,6 +31,14 @@ def reverse(needs: Needs) -> dict[str, list[str]]:
     return turned
 
 
+def _turns(needs: Needs, dependents: Needs) -> dict[str, tuple[int, int]]:
+    """Who goes first of those that are ready: whoever has the longest chain waiting for it, else in the given order."""
+    height: dict[str, int] = {}
+    for node in graphlib.TopologicalSorter(dependents).static_order():
+        height[node] = 1 + max((height[each] for each in dependents[node]), default=0)
+    return {node: (-height[node], number) for number, node in enumerate(needs)}
+
+
 def walk(
     needs: Needs, visit: Callable[[str], None], parallel: int, stopped: Callable[[], bool] = lambda: False
 ) -> Walked:
@@ -43,7 +51,8 @@ def walk(
     order.prepare()
     done: SimpleQueue[tuple[str, BaseException | None]] = SimpleQueue()
     result, bug, running, unreachable = Walked(), None, 0, set[str]()
-    dependents, ready = reverse(needs), deque[str]()
+    dependents, ready = reverse(needs), list[tuple[tuple[int, int], str]]()
+    turns = _turns(needs, dependents)
 
     def task(node: str) -> None:
         try:
@@ -55,10 +64,11 @@ def walk(
 
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="iotpipe") as pool:
         while order.is_active():
-            ready.extend(order.get_ready())
+            for node in order.get_ready():
+                heapq.heappush(ready, (turns[node], node))
             # What waited in the pool's own queue would still begin after a stop.
             while ready and running < parallel:
-                node = ready.popleft()
+                _, node = heapq.heappop(ready)
                 if node in unreachable or bug or stopped():
                     result.skipped.append(node)
                     unreachable.update(dependents[node])
