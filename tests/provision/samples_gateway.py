@@ -135,7 +135,7 @@ ROUTE = Sample(
 )
 
 
-def _stage() -> Stage:
+def a_stage() -> Stage:
     api = _api()
     account = Account(REGION)
     return Stage("prod", api, [_route(api)], account, 1000.0, 500, metrics=True, tracing=True, logging="INFO")
@@ -165,7 +165,7 @@ def _make_stage(tags: dict[str, str]) -> None:
 
 
 STAGE = Sample(
-    _stage,
+    a_stage,
     lambda: _stages().count("prod"),
     lambda: client("apigateway").delete_stage(restApiId=_the_api(), stageName="prod"),
     ("CreateDeployment", "CreateStage", "UpdateStage"),

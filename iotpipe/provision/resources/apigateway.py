@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -247,22 +247,20 @@ class Stage(Resource):
         }
 
     def read(self, run: Run) -> Properties | None:
-        parent, api = run.look(self.api), run.client("apigateway")
+        parent = run.look(self.api)
         if parent is None:
             return None
-        try:
-            found = api.get_stage(restApiId=parent["RestApiId"], stageName=self.name)
-        except api.exceptions.NotFoundException:
+        stages = _stages(run, parent["RestApiId"])
+        found = stages.get(self.name)
+        if found is None:
             return None
         settings = found.get("methodSettings", {}).get("*/*", {})
-        ours, wanted = _deployments(run, parent["RestApiId"]), self._definition_hash(run)
+        ours = _deployments(run, parent["RestApiId"])
         return {
             "RestApiId": parent["RestApiId"],
             # One that somebody made by hand is not among ours, and is no definition of ours.
             "Deployment": ours.get(found["deploymentId"], ""),
-            "OutdatedDeployments": sorted(
-                each for each, served in ours.items() if each != found["deploymentId"] and served != wanted
-            ),
+            "OutdatedDeployments": _outdated(stages, ours, self._definition_hash(run)),
             "tracingEnabled": found.get("tracingEnabled", False),
             "methodSettings": {
                 "throttlingRateLimit": settings.get("throttlingRateLimit"),
@@ -277,7 +275,7 @@ class Stage(Resource):
     def create(self, run: Run, desired: Properties) -> Properties:
         api = run.client("apigateway")
         with run.exclusive(self.api.address):
-            deployment, _ = _deployment(run, desired)
+            deployment = _deployment(run, desired)
             api.create_stage(
                 restApiId=desired["RestApiId"],
                 stageName=self.name,
@@ -294,16 +292,16 @@ class Stage(Resource):
         if desired["tracingEnabled"] != observed["tracingEnabled"]:
             changes.append(_replace("/tracingEnabled", _text(desired["tracingEnabled"])))
         deployment: str = observed["DeploymentId"]
-        outdated: list[str] = observed["OutdatedDeployments"]
+        moves_on = desired["Deployment"] != observed["Deployment"]
         with run.exclusive(self.api.address):
-            if desired["Deployment"] != observed["Deployment"]:
-                deployment, outdated = _deployment(run, desired)
+            if moves_on:
+                deployment = _deployment(run, desired)
                 changes.append(_replace("/deploymentId", deployment))
             if changes:
                 self._patch(run, desired, changes)
-            # The stage has moved on: nothing serves the older deployments any more.
-            for each in outdated:
-                run.client("apigateway").delete_deployment(restApiId=desired["RestApiId"], deploymentId=each)
+            # Only now: API Gateway deletes no deployment that a stage serves.
+            if moves_on or observed["OutdatedDeployments"]:
+                self._prune(run, desired)
             _retag(run, f"{_api_arn(run, desired['RestApiId'])}/stages/{self.name}", desired, observed)
         return {"DeploymentId": deployment}
 
@@ -334,6 +332,11 @@ class Stage(Resource):
         definition = [route.definition(run) for route in self.routes]
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
 
+    def _prune(self, run: Run, desired: Properties) -> None:
+        api = desired["RestApiId"]
+        for each in _outdated(_stages(run, api), _deployments(run, api), desired["Deployment"]):
+            run.client("apigateway").delete_deployment(restApiId=api, deploymentId=each)
+
     def _patch(self, run: Run, desired: Properties, operations: list[dict[str, str]]) -> None:
         run.client("apigateway").update_stage(
             restApiId=desired["RestApiId"], stageName=self.name, patchOperations=operations
@@ -362,14 +365,24 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _deployment(run: Run, desired: Properties) -> tuple[str, list[str]]:
-    """The id of the deployment of this definition, made unless it is there, and the ids of our other ones."""
+def _deployment(run: Run, desired: Properties) -> str:
+    """The id of the deployment of this definition, made unless it is there."""
     api, ours = desired["RestApiId"], _deployments(run, desired["RestApiId"])
     made = next((each for each, served in ours.items() if served == desired["Deployment"]), None)
     if made is None:
         description = _DEPLOYMENT + desired["Deployment"]
         made = run.client("apigateway").create_deployment(restApiId=api, description=description)["id"]
-    return made, [each for each in ours if each != made]
+    return str(made)
+
+
+def _outdated(stages: Mapping[str, Any], ours: Mapping[str, str], wanted: str) -> list[str]:
+    """Our deployments of other definitions, but for those that a stage serves, be it one that somebody else made."""
+    served = {stage["deploymentId"] for stage in stages.values()}
+    return sorted(each for each, definition in ours.items() if each not in served and definition != wanted)
+
+
+def _stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
+    return {each["stageName"]: each for each in run.client("apigateway").get_stages(restApiId=api).get("item", [])}
 
 
 def _deployments(run: Run, api: str) -> dict[str, str]:

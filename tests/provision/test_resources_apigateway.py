@@ -1,0 +1,212 @@
+"""What is particular to the API: snapshots, the account's role, and one writer at a time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from contract import QuickWorld, lose, untouched
+from faults import FOREVER, Fault
+from hands import REGION, apis, client, paths_of, role_arn
+from harness import declared
+from samples import SAMPLES
+from samples_gateway import a_stage
+
+from iotpipe.errors import ApplyFailed
+from iotpipe.provision.resource import Resource, everything
+from iotpipe.provision.resources import Account, RestApi, Route, Stage
+
+HASH_PREFIX = "iotpipe "
+
+
+def stage(function: str = "sample-function", **changes: Any) -> Stage:
+    """The sample's stage; its route calls the function of this name."""
+    made = a_stage()
+    route = made.routes[0]
+    called = replace(route, function=replace(route.function, name=function))
+    return replace(made, routes=[called], **changes)
+
+
+def deployments() -> list[str]:
+    (api,) = apis("sample-api")
+    found = client("apigateway").get_deployments(restApiId=api["id"])["items"]
+    return [each.get("description", "") for each in found]
+
+
+def add_deployment(description: str) -> str:
+    (api,) = apis("sample-api")
+    made: str = client("apigateway").create_deployment(restApiId=api["id"], description=description)["id"]
+    return made
+
+
+# Deployments
+
+
+def test_an_api_that_did_not_change_is_not_deployed_again(world: QuickWorld) -> None:
+    world.up(everything(stage()))
+    first = deployments()
+    world.up(everything(stage(rate=5, tracing=False)))
+    assert world.writes == ["UpdateStage"]
+    assert deployments() == first
+
+
+def test_an_api_that_changed_is_deployed_again_and_the_old_deployment_goes_last(world: QuickWorld) -> None:
+    world.up(everything(stage()))
+    (old,) = deployments()
+    world.parallel = 1
+    world.up(everything(stage("another-function")))
+    gateway = [call for call in world.writes if call not in ("CreateFunction", "PutFunctionConcurrency")]
+    assert gateway == ["PutIntegration", "CreateDeployment", "UpdateStage", "DeleteDeployment", "DeleteFunction"]
+    (new,) = deployments()
+    assert new != old and new.startswith(HASH_PREFIX)
+
+
+def test_a_deployment_made_by_hand_is_left_alone(world: QuickWorld) -> None:
+    world.up(everything(stage()))
+    add_deployment("somebody else's")
+    world.up(everything(stage("another-function")))
+    assert len(deployments()) == 2 and "somebody else's" in deployments()
+
+
+def test_a_deployment_that_another_stage_serves_is_left_alone_as_api_gateway_would_refuse(world: QuickWorld) -> None:
+    world.up(everything(stage()))
+    (api,) = apis("sample-api")
+    served = client("apigateway").get_stage(restApiId=api["id"], stageName="prod")["deploymentId"]
+    client("apigateway").create_stage(restApiId=api["id"], stageName="byhand", deploymentId=served)
+    changed = everything(stage("another-function"))
+    world.up(changed)
+    assert "DeleteDeployment" not in world.writes
+    assert untouched(world.plan(changed))
+    client("apigateway").delete_stage(restApiId=api["id"], stageName="byhand")
+    world.up(changed)
+    assert world.writes == ["DeleteDeployment"]
+
+
+def test_a_stage_that_is_renamed_serves_the_same_deployment(world: QuickWorld) -> None:
+    world.up(everything(stage()))
+    renamed = everything(replace(a_stage(), name="live"))
+    world.up(renamed)
+    assert len(deployments()) == 1
+    assert "CreateDeployment" not in world.writes
+    (api,) = apis("sample-api")
+    assert [each["stageName"] for each in client("apigateway").get_stages(restApiId=api["id"])["item"]] == ["live"]
+    assert untouched(world.plan(renamed))
+
+
+def test_a_deployment_whose_answer_was_lost_is_not_made_twice(world: QuickWorld) -> None:
+    lost = [False]
+
+    def once(operation: str, answer: Any) -> None:
+        if operation == "CreateDeployment" and not lost[0]:
+            lost[0] = True
+            lose()
+
+    world.after = once
+    world.up(everything(stage()))
+    assert lost[0] and len(deployments()) == 1
+
+
+def test_a_stage_that_was_left_half_made_is_completed_not_made_again(world: QuickWorld) -> None:
+    world.before = Fault("UpdateStage", "BadRequestException", "Invalid patch path", FOREVER)
+    with pytest.raises(ApplyFailed):
+        world.up(everything(stage()))
+    world.before = None
+    world.up(everything(stage()))
+    assert world.writes == ["UpdateStage"]
+    assert untouched(world.plan(everything(stage())))
+
+
+# The account's role
+
+
+def test_an_account_that_has_a_logging_role_keeps_it(world: QuickWorld) -> None:
+    theirs = {"op": "replace", "path": "/cloudwatchRoleArn", "value": role_arn("theirs")}
+    client("apigateway").update_account(patchOperations=[theirs])
+    world.up(everything(stage()))
+    assert "UpdateAccount" not in world.writes
+    assert client("apigateway").get_account()["cloudwatchRoleArn"] == role_arn("theirs")
+    world.down()
+    assert client("apigateway").get_account()["cloudwatchRoleArn"] == role_arn("theirs")
+
+
+def test_the_accounts_role_may_do_what_api_gateway_demands_and_is_left_in_place(world: QuickWorld) -> None:
+    world.up([Account(REGION)])
+    name = f"iotpipe-api-gateway-logging-{REGION}"
+    policy = client("iam").get_role_policy(RoleName=name, PolicyName="logging")["PolicyDocument"]["Statement"][0]
+    assert policy["Resource"] == "*"
+    assert {"logs:CreateLogGroup", "logs:PutLogEvents", "logs:FilterLogEvents"} <= set(policy["Action"])
+    trust = client("iam").get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"][0]
+    assert trust["Principal"] == {"Service": "apigateway.amazonaws.com"}
+    assert world.down(delete_data=True) == [f"api-gateway-account/{REGION}"]
+    assert client("apigateway").get_account()["cloudwatchRoleArn"] == role_arn(name)
+
+
+def test_without_logging_nobody_asks_for_the_accounts_role(world: QuickWorld) -> None:
+    quiet = replace(a_stage(), account=None, logging="OFF")
+    world.up(everything(quiet))
+    assert "UpdateAccount" not in world.writes and "GetAccount" not in world.calls
+    assert untouched(world.plan(everything(quiet)))
+
+
+def test_what_api_gateway_logged_goes_with_the_stage(world: QuickWorld) -> None:
+    world.up(everything(stage()))
+    (api,) = apis("sample-api")
+    mine, other = f"API-Gateway-Execution-Logs_{api['id']}/prod", "API-Gateway-Execution-Logs_other/prod"
+    for name in (mine, other):
+        client("logs").create_log_group(logGroupName=name)
+    world.down()
+    left = [each["logGroupName"] for each in client("logs").describe_log_groups()["logGroups"]]
+    assert left == [other]
+
+
+# One writer
+
+
+def test_writes_to_one_api_come_one_after_another(world: QuickWorld) -> None:
+    api = RestApi("sample-api", description="Sample")
+    first = SAMPLES["route"].make()
+    assert isinstance(first, Route)
+    routes = [Route(f"GET /{n}", api, "GET", f"/{n}", first.function) for n in range(8)]
+    wanted: list[Resource] = everything(*routes)
+    inside: list[str] = []
+    most, lock = [0], threading.Lock()
+    writes = ("CreateResource", "PutMethod", "PutIntegration")
+
+    def begin(operation: str, parameters: Any) -> None:
+        if operation in writes:
+            with lock:
+                inside.append(operation)
+                most[0] = max(most[0], len(inside))
+
+    def end(operation: str, answer: Any) -> None:
+        if operation in writes:
+            with lock:
+                inside.remove(operation)
+
+    world.before, world.after = begin, end
+    world.up(wanted)
+    assert most == [1]
+    assert sorted(paths_of(apis("sample-api")[0]["id"])) == sorted(["/", *(f"/{n}" for n in range(8))])
+
+
+def test_all_paths_of_an_api_are_read_in_one_call(world: QuickWorld, config_dir: Any) -> None:
+    wanted, tags = declared(config_dir)
+    world.up(wanted, tags=tags)
+    world.plan(wanted, tags=tags)
+    assert world.calls.count("GetResources") == 2, "one of API Gateway's, one of the tagging service's"
+    assert world.calls.count("GetRestApis") == 1
+
+
+def test_a_route_is_signed_and_passed_on_whole(world: QuickWorld) -> None:
+    world.up(everything(SAMPLES["route"].make()))
+    (api,) = apis("sample-api")
+    found = client("apigateway").get_resources(restApiId=api["id"], embed=["methods"])["items"]
+    (method,) = [each["resourceMethods"]["POST"] for each in found if each["path"] == "/ingest"]
+    assert method["authorizationType"] == "AWS_IAM"
+    integration = method["methodIntegration"]
+    assert (integration["type"], integration["httpMethod"]) == ("AWS_PROXY", "POST")
+    assert integration["uri"].endswith(":function:sample-function/invocations")
+    assert json.dumps(api["endpointConfiguration"]["types"]) == '["REGIONAL"]'
