@@ -14,6 +14,7 @@ and without packaging. "One by one" is the same command with one call at a time,
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import statistics
@@ -32,13 +33,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 os.environ.update(AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_EC2_METADATA_DISABLED="true")
 
 from harness import declared  # noqa: E402 - botocore reads the environment
+from moto import mock_aws  # noqa: E402
 from moto_gaps import close_gaps  # noqa: E402
 
 from iotpipe.provision import apply, ledger, plan  # noqa: E402
 from iotpipe.provision.aws import Aws, connect  # noqa: E402
 from iotpipe.provision.resource import Properties, Recorded, Resource  # noqa: E402
 from iotpipe.provision.run import Run  # noqa: E402
-from moto import mock_aws  # noqa: E402
 
 LATENCY = 0.2
 SYNTHETIC = 1000
@@ -78,7 +79,7 @@ def forced(table: Mapping[str, int]) -> Callable[[str], int]:
 def floor_of_up(resources: Sequence[Resource]) -> int:
     needs = {each.address: [need.address for need in each.needs()] for each in resources}
     routes = [address for address in needs if address.startswith("route/")]
-    for before, after in zip(routes, routes[1:], strict=False):
+    for before, after in itertools.pairwise(routes):
         needs[after].append(before)
     return 2 + longest(needs, forced(CREATE))
 
@@ -187,9 +188,8 @@ def provisioning() -> None:
     print(f"{'':22}{'calls':>6}{'floor':>9}{'wall':>9}{'ratio':>8}{'target':>8}{'one by one':>12}")
     for (name, (calls, wall)), floor, target in zip(quick.items(), floors, targets, strict=True):
         least = floor * LATENCY
-        print(
-            f"{name:22}{calls:>6}{least:>7.1f} s{wall:>7.2f} s{wall / least:>8.2f}{target:>8.2f}{slow[name][1]:>10.1f} s"
-        )
+        ratio, one = wall / least, slow[name][1]
+        print(f"{name:22}{calls:>6}{least:>7.1f} s{wall:>7.2f} s{ratio:>8.2f}{target:>8.2f}{one:>10.1f} s")
 
 
 # The engine alone
