@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.auth import SigV4Auth
@@ -34,6 +36,11 @@ class Machine:
     directory: Path
     cache: Path
     extra: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def api(self) -> str:
+        """The path at which the pipeline's API answers."""
+        return urlsplit(self.json("outputs", "--env", "local")["ApiEndpoint"]).path
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,0 +1,203 @@
+"""The whole pipeline on this machine, as a newcomer types it: up, readings in, answers out, down, nothing left."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import socket
+import zipfile
+from typing import Any
+
+import pytest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from local_machine import Machine, eventually, processes
+
+pytestmark = pytest.mark.slow
+
+
+def post(machine: Machine, device: str, key: Credentials | None = None, **metrics: float) -> tuple[int, Any]:
+    """Send one reading; status and answer."""
+    body = json.dumps({"device_id": device, "sensor_data": metrics}).encode()
+    status, text = machine.signed("execute-api", "POST", f"{machine.api}/ingest", body, key)
+    return status, json.loads(text)
+
+
+def stored(machine: Machine, device: str) -> list[Any]:
+    """What the query answers."""
+    status, text = machine.signed("execute-api", "GET", f"{machine.api}/query?device_id={device}")
+    assert status == 200, text
+    items: list[Any] = json.loads(text)["items"]
+    return items
+
+
+def test_a_second_up_has_nothing_to_do_and_writes_nothing(up: Machine) -> None:
+    state = up.directory / ".iotpipe" / "local.json"
+    before = state.read_bytes(), state.stat().st_mtime_ns
+    assert "Nothing to do: 39 resources are as declared" in up.run("up", "--env", "local").stderr
+    assert (state.read_bytes(), state.stat().st_mtime_ns) == before
+    up.run("plan", "--env", "local", "--exit-code")
+
+
+def test_a_signed_reading_travels_to_the_querys_answer(up: Machine) -> None:
+    status, answer = post(up, "thermometer", temperature=25.5, humidity=40)
+    assert (status, answer["message"]) == (200, "Data ingested successfully")
+    rows = eventually(lambda: stored(up, "thermometer"))
+    assert [(row["timestamp"], row["temperature_fahrenheit"], row["status"]) for row in rows] == [
+        (answer["timestamp"], 77.9, "processed")
+    ]
+
+
+def test_what_is_not_signed_with_the_root_key_is_forbidden(up: Machine) -> None:
+    base, body = up.api, b'{"device_id": "intruder", "sensor_data": {"temperature": 1}}'
+    assert up.send("POST", f"{base}/ingest", body=body)[0] == 403
+    assert up.send("GET", f"{base}/query?device_id=intruder")[0] == 403
+    assert post(up, "intruder", Credentials(up.root.access_key, "wrong"), temperature=1)[0] == 403
+    assert post(up, "intruder", Credentials("test", "test"), temperature=1)[0] == 403
+    assert post(up, "intruder", Credentials("000000000000", "test"), temperature=1)[0] == 403
+    assert up.signed("execute-api", "GET", f"{base}/ingest")[0] == 403
+    assert up.signed("execute-api", "POST", f"{base}/elsewhere", body)[0] == 403
+    assert stored(up, "intruder") == []
+
+
+def test_a_right_taken_from_a_role_stops_its_function_shows_as_drift_and_is_repaired(up: Machine) -> None:
+    iam, role = up.client("iam"), "iot-ingestion-lambda-role-local"
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    policy["Statement"] = [each for each in policy["Statement"] if "dynamodb:BatchWriteItem" not in each["Action"]]
+    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+    status, answer = post(up, "patient", temperature=20)
+    assert (status, answer["failed"]) == (503, 1)
+    steps = {step["address"]: step for step in up.json("plan", "--env", "local")["steps"] if step["action"] != "none"}
+    assert {address: step["drifted"] for address, step in steps.items()} == {f"role/{role}": True}
+    up.run("up", "--env", "local")
+    assert post(up, "patient", temperature=20)[0] == 200
+    assert len(eventually(lambda: stored(up, "patient"))) == 1
+
+
+def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobody_can_work_out(
+    machine: Machine,
+) -> None:
+    machine.extra = {"COMPANY_TOKEN": "hush", "AWS_PROFILE": "missing"}
+    machine.run("local", "start")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = machine.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("code.py", "import os\ndef handler(event, context): return dict(os.environ)\n")
+    function = machine.client("lambda").create_function(
+        FunctionName="f", Runtime="python3.13", Role=role, Handler="code.handler", Code={"ZipFile": archive.getvalue()}
+    )
+    environ = json.load(machine.client("lambda").invoke(FunctionName="f")["Payload"])
+    assert "hush" not in environ.values()
+    assert "missing" not in environ.values()
+    assert environ["HOME"] == environ["TMPDIR"] == str(machine.place.temporary)
+    assert machine.place.root_key().secret_key not in environ.values()
+    # How ministack works the worker's keys out, from what everybody knows.
+    digest = hashlib.sha256(f"{function['FunctionArn']}:{role}".encode()).hexdigest()
+    guessed = Credentials(f"ASIA{digest[:16].upper()}", hashlib.sha256(f"secret:{digest}".encode()).hexdigest())
+    guessed.token = hashlib.sha256(f"token:{digest}".encode()).hexdigest()
+    with pytest.raises(ClientError, match="invalid"):
+        machine.client("sts", guessed).get_caller_identity()
+    worker = Credentials(environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"], environ["AWS_SESSION_TOKEN"])
+    assert ":assumed-role/r/" in machine.client("sts", worker).get_caller_identity()["Arn"]
+
+
+def test_everything_survives_a_restart_at_the_same_address(up: Machine) -> None:
+    assert post(up, "survivor", temperature=1)[0] == 200
+    rows = eventually(lambda: stored(up, "survivor"))
+    outputs = up.json("outputs", "--env", "local")
+    up.run("local", "stop")
+    assert up.json("outputs", "--env", "local") == outputs
+    assert "iotpipe local start" in up.run("plan", "--env", "local", code=1).stderr
+    up.run("up", "--env", "local")
+    assert stored(up, "survivor") == rows
+    up.run("plan", "--env", "local", "--exit-code")
+    assert post(up, "survivor", temperature=2)[0] == 200
+    eventually(lambda: len(stored(up, "survivor")) == 2)
+
+
+def test_what_was_acknowledged_before_the_last_snapshot_survives_a_kill(up: Machine) -> None:
+    status, answer = post(up, "witness", temperature=1)
+    assert status == 200
+    rows = eventually(lambda: stored(up, "witness"))
+    saved = up.json("local", "status")["saved_at"]
+    eventually(lambda: up.json("local", "status")["saved_at"] > saved)
+    up.kill()
+    up.run("up", "--env", "local")
+    assert stored(up, "witness") == rows
+    assert rows[0]["timestamp"] == answer["timestamp"]
+
+
+def test_what_the_user_has_set_for_aws_does_not_matter(up: Machine) -> None:
+    up.extra = {
+        "AWS_PROFILE": "missing",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "somebody's",
+        "AWS_SESSION_TOKEN": "somebody's",
+        "AWS_ENDPOINT_URL": "https://example.com",
+        "AWS_ENDPOINT_URL_SQS": "https://example.com",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+    }
+    try:
+        up.run("plan", "--env", "local", "--exit-code")
+    finally:
+        up.extra = {}
+
+
+def test_an_emulator_that_the_user_runs_is_taken_instead_of_the_embedded_one(
+    machine: Machine, running: Machine
+) -> None:
+    machine.extra = {
+        "AWS_ENDPOINT_URL": running.record.endpoint,
+        "AWS_ENDPOINT_URL_SQS": "https://example.com",
+        "AWS_ACCESS_KEY_ID": running.root.access_key,
+        "AWS_SECRET_ACCESS_KEY": running.root.secret_key,
+        "AWS_REGION": "us-east-1",
+    }
+    assert "39 to create" in machine.run("plan", "--env", "local").stdout
+    assert not machine.place.directory.exists()
+
+
+def test_two_ups_at_once_make_one_pipeline(machine: Machine) -> None:
+    for process in [machine.begin("up", "--env", "local") for _ in range(2)]:
+        with process:
+            _, err = process.communicate(timeout=120)
+        assert process.returncode == 0 or "is being written by `iotpipe up --env local`" in err, err
+    machine.run("plan", "--env", "local", "--exit-code")
+    assert len([line for line in processes(str(machine.place.directory)) if "local.engine" in line]) == 1
+
+
+def test_down_ends_the_engine_only_when_no_other_environment_lives_in_it(machine: Machine) -> None:
+    (machine.directory / "config").mkdir()
+    (machine.directory / "config" / "spare.yaml").write_text("target: local\n")
+    machine.run("up", "--env", "local")
+    machine.run("up", "--env", "spare")
+    assert "keeps running for spare" in machine.run("down", "--env", "local", "--yes").stderr
+    machine.run("plan", "--env", "spare", "--exit-code")
+    # A state file says whose it is, also when the configuration is gone.
+    (machine.directory / "config" / "spare.yaml").unlink()
+    machine.run("down", "--env", "spare", "--yes")
+    assert machine.place.running() is None
+
+
+def test_down_leaves_no_process_no_port_and_no_temporary_directory(machine: Machine) -> None:
+    machine.run("up", "--env", "local")
+    assert post(machine, "last", temperature=1)[0] == 200
+    eventually(lambda: stored(machine, "last"))
+    assert any("_worker.py" in line for line in processes(str(machine.place.directory)))
+    port = machine.record.port
+    # As after a restart of the machine: down needs an engine and gets one.
+    machine.kill()
+    machine.run("down", "--env", "local", "--yes", "--delete-data")
+    eventually(lambda: processes(str(machine.place.directory)) == [])
+    assert not machine.place.temporary.exists()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert "nothing to take down" in machine.run("down", "--env", "local", "--yes").stdout
+    assert machine.place.running() is None
