@@ -1,0 +1,247 @@
+"""`status`, `logs` and `dlq` as a person on call types them, against an AWS in another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from cli_shell import Shell, writes
+
+pytestmark = pytest.mark.slow
+
+GOOD = {
+    "version": 1,
+    "device_id": "sensor-1",
+    "event_date": "2026-01-15T10:30:00.000Z#012345678901234567",
+    "timestamp": 1768473000000,
+    "received_at": "2026-01-15T10:30:01.000Z",
+    "sensor_data": {"temperature": 25.5},
+}
+LINE = {
+    "environment": "dev",
+    "function": "ingestion",
+    "route": "/ingest",
+    "status": 200,
+    "correlation_id": "abc-1",
+    "milliseconds": 12.5,
+    "accepted": 25,
+    "duplicates": 0,
+    "cold_starts": 1,
+    "_aws": {"Timestamp": 1},
+}
+
+
+@pytest.fixture
+def deployed(cloud: Shell) -> Shell:
+    """The environment dev, up."""
+    cloud.run("up", "--env", "dev")
+    cloud.operations()
+    return cloud
+
+
+def log(shell: Shell, function: str, *messages: Any, ago: int = 5) -> None:
+    """Entries of one function instance, the first of them `ago` seconds old."""
+    group, stream = f"/aws/lambda/data-{function}-dev", f"stream-{time.monotonic_ns()}"
+    logs = shell.client("logs")
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    begin = int(time.time() * 1000) - ago * 1000
+    texts = [each if isinstance(each, str) else json.dumps(each) for each in messages]
+    events = [{"timestamp": begin + number, "message": f"{text}\n"} for number, text in enumerate(texts)]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def fail(shell: Shell, *bodies: str) -> None:
+    """Messages into the dead-letter queue."""
+    for body in bodies:
+        shell.client("sqs").send_message(QueueUrl=url(shell, "iot-dlq-dev"), MessageBody=body)
+
+
+def url(shell: Shell, name: str) -> str:
+    return str(shell.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+
+
+def waiting(shell: Shell, name: str) -> int:
+    asked = ["ApproximateNumberOfMessages"]
+    found = shell.client("sqs").get_queue_attributes(QueueUrl=url(shell, name), AttributeNames=asked)["Attributes"]
+    return int(found["ApproximateNumberOfMessages"])
+
+
+def on_terminal(shell: Shell, *arguments: str) -> str:
+    """What the command draws on a terminal that knows colours."""
+    mine, theirs = pty.openpty()
+    with subprocess.Popen(
+        shell.command(*arguments),
+        cwd=shell.directory,
+        env=shell.environment | {"TERM": "xterm"},
+        stdout=theirs,
+        stderr=theirs,
+        stdin=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(mine, 4096)
+            except OSError:  # its last holder has closed it
+                break
+        process.wait(30)
+    os.close(mine)
+    return shown.decode()
+
+
+# status
+
+
+def test_where_all_is_well_status_is_short(deployed: Shell) -> None:
+    assert deployed.run("status").stdout.splitlines() == [
+        "dev in account 123456789012, us-east-1",
+        "  resources  39 live",
+        "  queues     iot-dlq-dev  0 waiting, 0 in flight, oldest unknown",
+        "             iot-ingestion-queue-dev  0 waiting, 0 in flight, oldest unknown",
+        "  alarms     11 OK",
+    ]
+
+
+def test_what_is_not_well_is_named_with_its_reason(deployed: Shell) -> None:
+    fail(deployed, "poison")
+    deployed.client("cloudwatch").set_alarm_state(
+        AlarmName="iot-dlq-depth-dev", StateValue="ALARM", StateReason="Threshold Crossed: 1 datapoint [1.0]"
+    )
+    deployed.client("sqs").delete_queue(QueueUrl=url(deployed, "iot-ingestion-queue-dev"))
+    said = deployed.run("status").stdout
+    assert "38 live, 1 missing" in said
+    assert "missing   queue/iot-ingestion-queue-dev" in said
+    assert "table/" not in said
+    assert "iot-dlq-dev  1 waiting, 0 in flight, oldest unknown" in said
+    assert "10 OK, 1 ALARM" in said
+    assert "Threshold Crossed: 1 datapoint [1.0]" in said
+    found = deployed.json("status")
+    assert found["queues"] == {"iot-dlq-dev": {"visible": 1, "in_flight": 0, "oldest_seconds": None}}
+    alarm = found["alarms"]["iot-dlq-depth-dev"]
+    assert (alarm["state"], alarm["reason"]) == ("ALARM", "Threshold Crossed: 1 datapoint [1.0]")
+    assert found["unread"] == found["unconfirmed"] == []
+    assert len(found["resources"]) == 39
+
+
+def test_an_environment_that_is_not_up_is_said_not_to_be(cloud: Shell) -> None:
+    assert "none: dev is not up. Run `iotpipe up --env dev`" in cloud.run("status", "--env", "dev").stdout
+    for command in (["logs"], ["dlq", "list"], ["dlq", "redrive", "--yes"], ["dlq", "purge", "--yes"]):
+        done = cloud.run(*command, "--env", "dev", code=2 if command == ["logs"] else 1)
+        assert "iotpipe up --env dev" in done.stderr
+        (cloud.directory / "config" / "dev.yaml").rename(cloud.directory / "dev.yaml")
+        done = cloud.run(*command, "--env", "dev", code=2)
+        assert done.stderr == "error: dev is not up\nRun `iotpipe up --env dev` first.\n"
+        (cloud.directory / "dev.yaml").rename(cloud.directory / "config" / "dev.yaml")
+
+
+# logs
+
+
+def test_our_lines_are_shown_in_short_and_all_others_as_they_are(deployed: Shell) -> None:
+    log(deployed, "processor", "START RequestId: 1", "[ERROR] KeyError: 'x'\rTraceback\r  line 7", ago=3)
+    log(deployed, "ingestion", LINE)
+    lines = deployed.run("logs").stdout.splitlines()
+    assert [line.split("  ", 1)[1] for line in lines[:2]] == [
+        "ingestion  /ingest 200  25 accepted, 12.5 ms, cold start  correlation_id=abc-1",
+        "processor  START RequestId: 1",
+    ]
+    assert lines[2].endswith("processor  [ERROR] KeyError: 'x'")
+    assert lines[3:] == ["Traceback", "  line 7"]
+
+
+def test_logs_are_one_json_document_per_line_and_can_be_narrowed_down(deployed: Shell) -> None:
+    log(deployed, "ingestion", LINE, LINE | {"correlation_id": "abc-2"})
+    log(deployed, "query", "text", ago=4)
+    log(deployed, "query", "old", ago=700)
+    found = [json.loads(line) for line in deployed.run("logs", "--json").stdout.splitlines()]
+    assert [(each["function"], each["message"]) for each in found] == [
+        ("ingestion", LINE),
+        ("ingestion", LINE | {"correlation_id": "abc-2"}),
+        ("query", "text"),
+    ]
+    assert "old" in deployed.run("logs", "--since", "1h", "--function", "query").stdout
+    assert deployed.run("logs", "--correlation-id", "abc-2", "--json").stdout.count("\n") == 1
+    assert "nothing was logged since" in deployed.run("logs", "--function", "processor").stderr
+    assert "is no time" in deployed.run("logs", "--since", "soon", code=2).stderr
+
+
+def test_following_shows_what_comes_and_ctrl_c_ends_it_quietly(deployed: Shell) -> None:
+    log(deployed, "query", "before")
+    with subprocess.Popen(
+        deployed.command("logs", "--follow"),
+        cwd=deployed.directory,
+        env=deployed.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline().endswith("before\n")
+        log(deployed, "ingestion", "meanwhile", ago=9)
+        assert process.stdout.readline().endswith("meanwhile\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert (process.stdout.read(), process.stderr.read()) == ("", "")
+
+
+def test_each_function_has_its_colour_on_a_terminal_and_nothing_else_controls_it(deployed: Shell) -> None:
+    log(deployed, "query", "one \x1b]0;title\x07")
+    log(deployed, "processor", "two", ago=4)
+    shown = on_terminal(deployed, "logs")
+    assert "\x1b[35mquery" in shown
+    assert "\x1b[32mprocessor" in shown
+    assert "one \\x1b]0;title\\x07" in shown
+
+
+# dlq
+
+
+def test_the_list_says_why_and_takes_nothing(deployed: Shell) -> None:
+    fail(deployed, "no JSON", json.dumps(GOOD | {"sensor_data": {"temperature": "hot"}}), json.dumps(GOOD))
+    deployed.operations()
+    done = deployed.run("dlq", "list")
+    assert "(no device)  not JSON: Expecting value at character 0" in done.stdout
+    assert "sensor-1  sensor_data.temperature: number required" in done.stdout
+    assert "sensor-1  nothing is wrong with it" in done.stdout
+    assert done.stderr.splitlines() == [
+        "3 of about 3 messages in iot-dlq-dev",
+        "1 would be processed if sent back: `iotpipe dlq redrive`",
+        "2 would fail again as long as neither they nor the processor change",
+    ]
+    assert set(writes(deployed.operations())) == {"ReceiveMessage", "ChangeMessageVisibilityBatch"}
+    found = deployed.json("dlq", "list")
+    assert {each["body"] for each in found["messages"]} >= {"no JSON", json.dumps(GOOD)}
+    assert [each["reason"] for each in found["messages"] if each["body"] == json.dumps(GOOD)] == [None]
+    assert len(deployed.json("dlq", "list", "--limit", "2")["messages"]) == 2
+    assert waiting(deployed, "iot-dlq-dev") == 3
+
+
+def test_nothing_is_moved_or_deleted_unasked(deployed: Shell) -> None:
+    fail(deployed, "one")
+    deployed.operations()
+    for command in ("redrive", "purge"):
+        assert "--yes" in deployed.run("dlq", command, code=2).stderr
+    assert writes(deployed.operations()) == []
+
+
+def test_redrive_sends_back_and_purge_deletes(deployed: Shell) -> None:
+    # Without its trigger nobody but the test takes what is sent back.
+    for mapping in deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
+        deployed.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    fail(deployed, *(f"{number}" for number in range(12)))
+    assert deployed.json("dlq", "redrive", "--yes", "--limit", "11")["moved"] == 11
+    assert (waiting(deployed, "iot-dlq-dev"), waiting(deployed, "iot-ingestion-queue-dev")) == (1, 11)
+    done = deployed.run("dlq", "redrive", "--yes", "--limit", "3")
+    assert done.stdout == "1 messages of iot-dlq-dev sent back to iot-ingestion-queue-dev\n"
+    fail(deployed, "a", "b")
+    assert "purged of about 2 messages" in deployed.run("dlq", "purge", "--yes").stdout
+    assert waiting(deployed, "iot-dlq-dev") == 0
+    assert deployed.run("dlq", "purge", "--yes").stdout == "iot-dlq-dev is empty\n"
+    assert deployed.run("dlq", "redrive", "--yes").stdout.startswith("0 messages")
+    assert deployed.run("dlq", "list").stderr == "iot-dlq-dev is empty\n"
