@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -71,12 +73,11 @@ class LogReader:
     def new(self) -> Iterator[LogEvent]:
         """What has come since the last time, in the order of time."""
         for page in self._pages(self._start()):
-            for found in sorted(page, key=lambda each: each["timestamp"]):
-                if found["eventId"] in self._seen:
+            for event in page:
+                if event.event_id in self._seen:
                     continue
-                self._seen[found["eventId"]] = found["timestamp"]
-                self._newest = max(self._newest, found["timestamp"])
-                event = self._event(found)
+                self._seen[event.event_id] = event.timestamp
+                self._newest = max(self._newest, event.timestamp)
                 if self.correlation_id is None or event.concerns(self.correlation_id):
                     yield event
             # What is older will not be asked for again.
@@ -88,20 +89,20 @@ class LogReader:
         newest = min(self._newest, int(self.run.clock.now() * 1000))
         return max(self.since, newest - OVERLAP)
 
-    def _pages(self, start: int) -> Iterator[Sequence[dict[str, Any]]]:
+    def _pages(self, start: int) -> Iterator[Sequence[LogEvent]]:
         request: dict[str, Any] = {"logGroupName": self.group, "startTime": start}
         if self.correlation_id and _NAMED.fullmatch(self.correlation_id):
             request["filterPattern"] = f'"{self.correlation_id}"'
         while True:
             answer = self.run.trying("read", f"log-group/{self.group}", partial(self._ask, request))
-            events = answer["events"]
+            events = _events(self.function, answer["events"])
             # Not every emulator pages: a full answer without a token is no proof that this was all.
-            goes_on = len(events) >= _PAGE and any(each["eventId"] not in self._seen for each in events)
+            goes_on = len(events) >= _PAGE and any(each.event_id not in self._seen for each in events)
             yield events
             if token := answer.get("nextToken"):
                 request["nextToken"] = token
             elif goes_on:
-                request["startTime"] = max(each["timestamp"] for each in events)
+                request["startTime"] = events[-1].timestamp
                 request.pop("nextToken", None)
             else:
                 return
@@ -116,10 +117,20 @@ class LogReader:
         self.there = True
         return answer
 
-    def _event(self, found: dict[str, Any]) -> LogEvent:
-        return LogEvent(
-            found["timestamp"], self.function, found["message"].rstrip("\r\n"), found["eventId"], found["logStreamName"]
-        )
+
+def _events(function: str, found: Sequence[dict[str, Any]]) -> list[LogEvent]:
+    """In the order of time. The embedded AWS gives no ids: there the text, and which of its like it is, has to do."""
+    events = []
+    alike: Counter[str] = Counter()
+    for each in sorted(found, key=lambda each: each["timestamp"]):
+        at, message, stream = each["timestamp"], each["message"].rstrip("\r\n"), each["logStreamName"]
+        name = each.get("eventId")
+        if not name:
+            text = f"{stream} {at} {message}"
+            name = hashlib.sha256(f"{alike[text]} {text}".encode(errors="surrogatepass")).hexdigest()
+            alike[text] += 1
+        events.append(LogEvent(at, function, message, name, stream))
+    return events
 
 
 def merged(readers: Sequence[LogReader]) -> Iterator[LogEvent]:

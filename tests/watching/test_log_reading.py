@@ -92,6 +92,23 @@ def test_an_emulator_that_cuts_off_without_a_token_is_asked_on(groups: Groups) -
     assert said(groups.reader("query").new()) == [f"entry {number}" for number in range(10_001)]
 
 
+def test_an_emulator_without_ids_has_each_entry_shown_once_as_well(groups: Groups) -> None:
+    groups.make("ingestion")
+    logs = groups.run.client("logs")
+    logs.meta.events.register("after-call.cloudwatch-logs.FilterLogEvents", _without_ids)
+    reader = groups.reader("ingestion")
+    groups.write("ingestion", (8000, "same"), (8000, "same"), (7000, "same"))
+    assert said(reader.new()) == ["same", "same", "same"]
+    groups.write("ingestion", (8000, "same"), (8000, "late"))
+    assert said(reader.new()) == ["same", "late"]
+    assert said(reader.new()) == []
+
+
+def _without_ids(parsed: dict[str, Any], **call: Any) -> None:
+    for each in parsed["events"]:
+        del each["eventId"]
+
+
 def _without_token(parsed: dict[str, Any], **call: Any) -> None:
     parsed.pop("nextToken", None)
 
