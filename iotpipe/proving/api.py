@@ -40,13 +40,13 @@ _PASSING = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered, the seconds its last try took, and how many tries went before."""
+    """What the API answered, the seconds its last try took, and why the tries before it were none."""
 
     status: int
     headers: Mapping[str, str]
     body: str
     seconds: float
-    retries: int = 0
+    retried: tuple[str, ...] = ()
 
     def document(self) -> Any:
         """The body as JSON; an empty object where it is none."""
@@ -127,33 +127,38 @@ class Api:
 
     def _call(self, method: str, url: str, body: bytes) -> Answer:
         answer, error = None, None
-        for retries in range(self.tries):
-            if retries:
-                self._pause(self._wait(retries, answer))
-            began = time.perf_counter()
+        reasons: tuple[str, ...] = ()
+        for number in range(self.tries):
+            if number:
+                self._pause(self._wait(number, answer))
             answer, error = None, None
             try:
-                response = self._http.send(self._signed(method, url, body))
-                answer = Answer(
-                    response.status_code, response.headers, response.text, time.perf_counter() - began, retries
-                )
+                answer = self._once(method, url, body, reasons)
             except exceptions.SSLError as failure:
                 raise Unreachable(f"{self.endpoint}: {failure}", "Check AWS_CA_BUNDLE and the network") from failure
             except _PASSING as failure:
                 error = failure
             if answer and answer.status != 429 and answer.status < 500:
                 return answer
+            reasons += (str(answer.status) if answer else type(error).__name__,)
         if answer:
             return answer
         raise Unreachable(
             f"{self.endpoint} cannot be reached: {error}", "Check the network, and with `iotpipe status` that it is up"
         ) from error
 
-    def _wait(self, retries: int, answer: Answer | None) -> float:
+    def _once(self, method: str, url: str, body: bytes, reasons: tuple[str, ...]) -> Answer:
+        request = self._signed(method, url, body)
+        began = time.perf_counter()
+        response = self._http.send(request)
+        seconds = time.perf_counter() - began
+        return Answer(response.status_code, response.headers, response.text, seconds, reasons)
+
+    def _wait(self, number: int, answer: Answer | None) -> float:
         """Seconds before the next try: at least what the API asks for, and never in step with other clients."""
         asked = answer.headers.get("Retry-After", "") if answer else ""
         least = min(float(asked), _LONGEST_RETRY_AFTER) if asked.isdigit() else 0.0
-        return least + self._chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**retries)
+        return least + self._chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**number)
 
     def _signed(self, method: str, url: str, body: bytes) -> Any:
         headers = {"Content-Type": "application/json"} if body else {}

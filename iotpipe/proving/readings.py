@@ -65,7 +65,7 @@ def device_names(count: int) -> list[str]:
 
 
 def generate(devices: int, count: int, seed: int, until: int) -> Iterator[Reading]:
-    """`count` readings of `devices` devices together, in the order of time, the last one at `until` at the latest.
+    """`count` readings of `devices` devices together, in the order of time, the last one at `until`.
 
     A device's readings span about a day, so that its daily cycle shows, but lie a minute apart at least and an
     hour at most; and, however many there are, within 300 days.
@@ -74,11 +74,14 @@ def generate(devices: int, count: int, seed: int, until: int) -> Iterator[Readin
     rounds = -(-count // devices)
     apart = max(min(DAY // rounds, 3_600_000), 60_000)
     apart = max(1, min(apart, 300 * DAY // rounds))
-    for number in range(count):
-        round_, index = divmod(number, devices)
+
+    def place(number: int) -> int:
         # The devices of one round follow one another within the interval: no two send in one instant.
-        moment = until - (rounds - 1 - round_) * apart - (devices - 1 - index) * (apart // devices)
-        yield makers[index].measure(moment, round_)
+        return number // devices * apart + number % devices * (apart // devices)
+
+    for number in range(count):
+        moment = until - place(count - 1) + place(number)
+        yield makers[number % devices].measure(moment, number // devices)
 
 
 class _Device:

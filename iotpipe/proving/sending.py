@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -44,7 +45,8 @@ class Tally:
     bad_refused: list[Refusal] = field(default_factory=list)
     bad_otherwise: list[tuple[Refusal, str]] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
-    retries: int = 0
+    retried: Counter[str] = field(default_factory=Counter)
+    """How often a request was tried again, by reason: a status, or what went wrong on the way."""
     seconds: float = 0.0
     interrupted: bool = False
     trouble: IotpipeError | None = None
@@ -199,7 +201,7 @@ class Sender:
     def _note(self, answer: Answer) -> None:
         with self._lock:
             self.tally.latencies.append(answer.seconds)
-            self.tally.retries += answer.retries
+            self.tally.retried.update(answer.retried)
 
     def _fail(self, sent: Sequence[Reading], reason: str, error: IotpipeError | None = None) -> None:
         with self._lock:

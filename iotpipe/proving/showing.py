@@ -65,7 +65,7 @@ def sent(tally: Tally, seed: int | None) -> dict[str, Any]:
         "bad_refused": len(tally.bad_refused),
         "bad_not_refused": len(tally.bad_otherwise),
         "requests": len(tally.latencies),
-        "retries": tally.retries,
+        "retries": dict(tally.retried),
         "seconds": round(tally.seconds, 3),
         "readings_per_second": round(tally.rate, 1),
         "latency_ms": percentiles([1000 * seconds for seconds in tally.latencies]),
@@ -84,7 +84,8 @@ def show_sent(tally: Tally, seed: int | None) -> None:
     )
     if bad := len(tally.bad_refused) + len(tally.bad_otherwise):
         out.print(f"  {bad} bad ones posted, {len(tally.bad_refused)} of them answered with 400 as they must be")
-    out.print(f"  {data['readings_per_second']} readings/s; {data['requests']} requests, {tally.retries} retries")
+    again = ", ".join(f"{count} times after {reason}" for reason, count in tally.retried.most_common()) or "never"
+    out.print(f"  {data['readings_per_second']} readings/s; {data['requests']} requests; tried again {again}")
     out.print(f"  latency {_percentiles(data['latency_ms'])}")
     if seed is not None:
         out.print(f"  --seed {seed} makes the same again")
