@@ -38,7 +38,7 @@ _KEYS = {
 _TABLE = arn("dynamodb", "table/sample-table")
 
 
-def _table() -> Table:
+def a_table() -> Table:
     return Table("sample-table", ("device_id", "S"), ("timestamp", "N"), True, False)
 
 
@@ -67,7 +67,7 @@ def _set_recovery(enabled: bool) -> None:
 
 
 TABLE = Sample(
-    _table,
+    a_table,
     lambda: client("dynamodb").list_tables()["TableNames"].count("sample-table"),
     _remove_table,
     ("CreateTable", "UpdateContinuousBackups"),

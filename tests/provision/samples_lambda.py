@@ -187,7 +187,7 @@ LOG_GROUP = Sample(
 # Layers
 
 
-def _layer() -> Layer:
+def a_layer() -> Layer:
     return Layer("sample-layer", "0123456789abcdef", lambda: zipped("LAYER = 1"), "python3.13", "arm64")
 
 
@@ -219,7 +219,7 @@ def _publish_instead() -> None:
 _REPUBLISH = ("PublishLayerVersion", "DeleteLayerVersion")
 
 LAYER = Sample(
-    _layer,
+    a_layer,
     lambda: len(_layer_versions()),
     _remove_layer,
     ("PublishLayerVersion",),
@@ -258,7 +258,7 @@ def a_function(dead_letter: Queue | None = None) -> Function:
         timeout=30,
         reserved_concurrency=100,
         role=_role(),
-        layer=_layer(),
+        layer=a_layer(),
         dead_letter=dead_letter or Queue("sample-dlq", 1_209_600),
         log_group=_log_group(),
         environment={"TABLE": lambda run: "sample-table", "QUEUE": Queue("sample-queue", 60).url},

@@ -1,0 +1,117 @@
+"""The arrows between the parts, the order within a resource, and the error tree that its docstring shows."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import iotpipe.errors
+import iotpipe.provision.resources
+from iotpipe.errors import IotpipeError
+from iotpipe.provision.resource import Resource
+
+ROOT = Path(iotpipe.errors.__file__).parent
+PROVISION = sorted((ROOT / "provision").rglob("*.py"))
+HANDLERS = sorted((ROOT / "handlers").rglob("*.py"))
+RESOURCES = sorted((ROOT / "provision" / "resources").glob("*.py"))
+
+NOT_FOR_PROVISION = ("click", "rich", "yaml", "pydantic")
+ABOVE_PROVISION = ("configuration", "packaging", "cli", "rendering", "pipeline", "handlers", "local", "watching")
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Every module that the file imports, also inside its functions."""
+    package = ".".join(("iotpipe", *file.relative_to(ROOT).parts[:-1]))
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] + "." if node.level else ""
+            yield from (f"{base}{node.module or ''}.{each.name}".replace("..", ".") for each in node.names)
+
+
+def name(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("file", PROVISION, ids=name)
+def test_provisioning_knows_nothing_of_files_terminals_or_what_is_provisioned(file: Path) -> None:
+    forbidden = (*NOT_FOR_PROVISION, *(f"iotpipe.{each}" for each in ABOVE_PROVISION))
+    assert not [each for each in imported(file) if f"{each}.".startswith(tuple(f"{one}." for one in forbidden))]
+
+
+def test_provisioning_does_not_even_load_them() -> None:
+    modules = [".".join(("iotpipe", *each.relative_to(ROOT).with_suffix("").parts)) for each in PROVISION]
+    code = f"import sys, {', '.join(modules).replace('.__init__', '')}; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "iotpipe.provision.apply" in loaded
+    assert not {each.split(".")[0] for each in loaded} & set(NOT_FOR_PROVISION)
+    assert not [each for each in loaded if each.startswith(tuple(f"iotpipe.{one}" for one in ABOVE_PROVISION))]
+
+
+@pytest.mark.parametrize("file", HANDLERS, ids=name)
+def test_handlers_know_nothing_of_iotpipe_but_each_other(file: Path) -> None:
+    of_ours = [each for each in imported(file) if each.split(".")[0] == "iotpipe"]
+    assert not [each for each in of_ours if not each.startswith("iotpipe.handlers")]
+
+
+@pytest.mark.parametrize("file", PROVISION, ids=name)
+def test_nobody_sleeps_but_the_clock(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert "time.sleep" not in calls
+
+
+ORDER = ["desired", "read", "create", "update", "delete"]
+
+
+def classes(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """The classes of a file and the methods that they define, in their order."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name, [each.name for each in node.body if isinstance(each, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("file", RESOURCES, ids=name)
+def test_a_resource_says_what_it_should_be_reads_creates_updates_and_deletes_in_this_order(file: Path) -> None:
+    for made, methods in classes(file):
+        in_file = [each for each in methods if each in ORDER]
+        assert in_file == [each for each in ORDER if each in in_file], made
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(k for k, made in Resource.kinds.items() if made.__module__.startswith("iotpipe."))
+)
+def test_a_kind_can_do_all_that_may_be_asked_of_it(kind: str) -> None:
+    made = Resource.kinds[kind]
+    wanted = {"desired", "read", "create"} if made.shared else {"desired", "read", "create", "delete"}
+    wanted |= {"finish"} if made.finishes else set()
+    wanted |= {"update"} if kind not in ("subscription", "api-gateway-account") else set()
+    assert not [each for each in wanted if getattr(made, each) is getattr(Resource, each)]
+
+
+def shown_tree() -> list[tuple[int, str]]:
+    """(depth, name) of every line of the tree in the docstring of errors.py."""
+    lines = (iotpipe.errors.__doc__ or "").splitlines()
+    tree = [line for line in lines if line.startswith("    ") and line.split()[0][0].isupper()]
+    return [((len(line) - len(line.lstrip()) - 4) // 2, line.split()[0]) for line in tree]
+
+
+def real_tree(error: type[Exception] = IotpipeError, depth: int = 0) -> list[tuple[int, str]]:
+    below = [each for each in error.__subclasses__() if each.__module__ == iotpipe.errors.__name__]
+    return [(depth, error.__name__), *(line for each in below for line in real_tree(each, depth + 1))]
+
+
+def test_the_tree_of_errors_is_as_its_docstring_shows_it() -> None:
+    assert shown_tree() == real_tree()
+
+
+@pytest.mark.parametrize("file", PROVISION, ids=name)
+def test_a_module_says_first_what_is_to_be_found_in_it(file: Path) -> None:
+    said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    assert said.split("\n")[0].endswith((".", ":"))

@@ -1,0 +1,160 @@
+"""Every gap of moto's that the tests close is there, and closing it makes moto do what AWS does.
+
+A gap that moto has closed itself fails here: its entry can go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import moto_gaps
+import pytest
+from botocore.exceptions import ClientError
+from hands import ACCOUNT, REGION, as_tags, client, make_role, pairs, zipped
+
+DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/d"
+TARGET = {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:dlq"}
+
+
+def a_function(**settings: Any) -> dict[str, Any]:
+    made: dict[str, Any] = client("lambda").create_function(
+        FunctionName="f",
+        Role=make_role("r"),
+        Runtime="python3.13",
+        Handler="handler.lambda_handler",
+        Code={"ZipFile": zipped()},
+        **settings,
+    )
+    return made
+
+
+def configuration() -> dict[str, Any]:
+    found: dict[str, Any] = client("lambda").get_function_configuration(FunctionName="f")
+    return found
+
+
+def dead_letters_are_kept() -> bool:
+    a_function(DeadLetterConfig=TARGET)
+    return bool(configuration().get("DeadLetterConfig") == TARGET)
+
+
+def settings_are_updated() -> bool:
+    a_function(DeadLetterConfig=TARGET)
+    client("lambda").update_function_configuration(
+        FunctionName="f", TracingConfig={"Mode": "Active"}, DeadLetterConfig={"TargetArn": ""}
+    )
+    found = configuration()
+    return bool(found["TracingConfig"]["Mode"] == "Active" and not found.get("DeadLetterConfig"))
+
+
+def the_cpu_is_updated() -> bool:
+    a_function(Architectures=["arm64"])
+    client("lambda").update_function_code(FunctionName="f", ZipFile=zipped(), Architectures=["x86_64"])
+    return bool(configuration()["Architectures"] == ["x86_64"])
+
+
+def a_stopped_function_says_so() -> bool:
+    a_function()
+    client("lambda").put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=0)
+    return "Concurrency" in client("lambda").get_function(FunctionName="f")
+
+
+def an_api() -> str:
+    made: str = client("apigateway").create_rest_api(name="a", tags={"a": "1", "b": "2"})["id"]
+    return made
+
+
+def is_not_found(act: Callable[[], Any]) -> bool:
+    try:
+        act()
+    except ClientError as error:
+        return error.response["Error"]["Code"] == "NotFoundException"
+    return False
+
+
+def an_api_that_is_gone_is_not_found() -> bool:
+    api = an_api()
+    client("apigateway").delete_rest_api(restApiId=api)
+    return is_not_found(partial(client("apigateway").delete_rest_api, restApiId=api))
+
+
+def a_path_that_is_gone_is_not_found() -> bool:
+    api = an_api()
+    return is_not_found(partial(client("apigateway").delete_resource, restApiId=api, resourceId="gone"))
+
+
+def tags_of_apis_are_answered() -> bool:
+    which = f"arn:aws:apigateway:{REGION}::/restapis/{an_api()}"
+    return bool(client("apigateway").get_tags(resourceArn=which)["tags"] == {"a": "1", "b": "2"})
+
+
+def tags_of_apis_are_added() -> bool:
+    api = an_api()
+    client("apigateway").tag_resource(resourceArn=f"arn:aws:apigateway:{REGION}::/restapis/{api}", tags={"c": "3"})
+    return bool(client("apigateway").get_rest_api(restApiId=api)["tags"] == {"a": "1", "b": "2", "c": "3"})
+
+
+def tags_of_apis_are_removed() -> bool:
+    api = an_api()
+    client("apigateway").untag_resource(resourceArn=f"arn:aws:apigateway:{REGION}::/restapis/{api}", tagKeys=["a"])
+    return bool(client("apigateway").get_rest_api(restApiId=api)["tags"] == {"b": "2"})
+
+
+def dashboard_tags() -> dict[str, str]:
+    return as_tags(client("cloudwatch").list_tags_for_resource(ResourceARN=DASHBOARD)["Tags"])
+
+
+def a_new_dashboard_has_its_tags_and_an_old_one_keeps_them() -> bool:
+    cloudwatch = client("cloudwatch")
+    for tags in ({"a": "1"}, {"b": "2"}):
+        cloudwatch.put_dashboard(DashboardName="d", DashboardBody='{"widgets": []}', Tags=pairs(tags))
+    return dashboard_tags() == {"a": "1"}
+
+
+def dashboards_can_be_tagged() -> bool:
+    client("cloudwatch").put_dashboard(DashboardName="d", DashboardBody='{"widgets": []}', Tags=[])
+    client("cloudwatch").tag_resource(ResourceARN=DASHBOARD, Tags=pairs({"a": "1"}))
+    return dashboard_tags() == {"a": "1"}
+
+
+BEHAVIOUR: dict[str, Callable[[], bool]] = {
+    "create_function": dead_letters_are_kept,
+    "function_configuration": dead_letters_are_kept,
+    "update_function": settings_are_updated,
+    "update_code": the_cpu_is_updated,
+    "function_with_code": a_stopped_function_says_so,
+    "delete_api": an_api_that_is_gone_is_not_found,
+    "delete_path": a_path_that_is_gone_is_not_found,
+    "get_tags": tags_of_apis_are_answered,
+    "tag_resource": tags_of_apis_are_added,
+    "untag_resource": tags_of_apis_are_removed,
+    "put_dashboard": a_new_dashboard_has_its_tags_and_an_old_one_keeps_them,
+    "tag_dashboard": dashboards_can_be_tagged,
+}
+GAPS = [pytest.param(number, id=each.__name__) for number, (_, _, each) in enumerate(moto_gaps.PATCHES)]
+
+
+def behaviour(gap: int) -> Callable[[], bool]:
+    return BEHAVIOUR[moto_gaps.PATCHES[gap][2].__name__]
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_with_the_gap_closed_moto_does_what_aws_does(gap: int) -> None:
+    assert behaviour(gap)()
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_the_gap_is_there(gap: int) -> None:
+    with moto_gaps.opened(gap):
+        try:
+            as_on_aws = behaviour(gap)()
+        except (ClientError, KeyError, AttributeError):
+            return
+    assert not as_on_aws, "moto has closed it: its entry can go"
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_every_entry_says_what_is_wrong(gap: int) -> None:
+    assert moto_gaps.PATCHES[gap][2].__doc__
