@@ -145,7 +145,7 @@ def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> 
         about = dead.count()
     number = f"about {about}" if limit is None else f"at most {limit} of about {about}"
     if about:
-        confirm(yes, f"Send {number} messages of {dead.name} back to {target.name}?")
+        confirm(yes, f"Send {number} dead letters of {dead.name} back to {target.name}?")
     try:
         with _telling(dead):
             done = redrive(dead, target, limit) if about else Moved()
@@ -157,7 +157,7 @@ def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> 
     if as_json:
         rendering.answer({"queue": dead.name, "target": target.name, **vars(done)})
         return 1 if done.reasons else 0
-    click.echo(f"{done.moved} messages of {dead.name} sent back to {target.name}")
+    click.echo(f"sent back from {dead.name} to {target.name}: {done.moved}")
     if done.returned:
         click.echo(f"{done.returned} of them failed again and are back: `iotpipe dlq list` says why", err=True)
     for name, reason in done.reasons.items():
@@ -185,7 +185,7 @@ def purge(settings: Settings, yes: bool) -> None:
     confirm(yes, f"Delete about {about} messages of {dead.name} for good?")
     with _telling(dead):
         purge(dead)
-    click.echo(f"{dead.name} is purged of about {about} messages; SQS may take a minute until the last is gone")
+    click.echo(f"purged {dead.name} of all it had, about {about}; SQS may take a minute until the last is gone")
 
 
 def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Mailbox, Mailbox]:

@@ -103,7 +103,7 @@ def letter_text(letter: Letter) -> Text:
     request = f"  correlation_id={letter.correlation_id}" if letter.correlation_id else ""
     return Text.assemble(
         (moment(letter.sent), "dim"),
-        f"  received {letter.receives} times  ",
+        f"  received {'once' if letter.receives == 1 else f'{letter.receives} times'}  ",
         (f"{harmless(letter.device_id or '(no device)')}  ", "bold"),
         why,
         (harmless(request), "dim"),

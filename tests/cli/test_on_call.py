@@ -140,6 +140,11 @@ def test_an_environment_that_is_not_up_is_said_not_to_be(cloud: Shell) -> None:
         (cloud.directory / "dev.yaml").rename(cloud.directory / "config" / "dev.yaml")
 
 
+@pytest.mark.parametrize("command", ["logs", "dlq", "dlq list", "dlq redrive", "dlq purge"])
+def test_every_command_on_call_has_an_example(shell: Shell, command: str) -> None:
+    assert f"Example:  iotpipe {command}" in shell.run(*command.split(), "--help").stdout
+
+
 # logs
 
 
@@ -238,10 +243,10 @@ def test_redrive_sends_back_and_purge_deletes(deployed: Shell) -> None:
     assert deployed.json("dlq", "redrive", "--yes", "--limit", "11")["moved"] == 11
     assert (waiting(deployed, "iot-dlq-dev"), waiting(deployed, "iot-ingestion-queue-dev")) == (1, 11)
     done = deployed.run("dlq", "redrive", "--yes", "--limit", "3")
-    assert done.stdout == "1 messages of iot-dlq-dev sent back to iot-ingestion-queue-dev\n"
+    assert done.stdout == "sent back from iot-dlq-dev to iot-ingestion-queue-dev: 1\n"
     fail(deployed, "a", "b")
-    assert "purged of about 2 messages" in deployed.run("dlq", "purge", "--yes").stdout
+    assert "purged iot-dlq-dev of all it had, about 2;" in deployed.run("dlq", "purge", "--yes").stdout
     assert waiting(deployed, "iot-dlq-dev") == 0
     assert deployed.run("dlq", "purge", "--yes").stdout == "iot-dlq-dev is empty\n"
-    assert deployed.run("dlq", "redrive", "--yes").stdout.startswith("0 messages")
+    assert deployed.run("dlq", "redrive", "--yes").stdout.endswith(": 0\n")
     assert deployed.run("dlq", "list").stderr == "iot-dlq-dev is empty\n"
