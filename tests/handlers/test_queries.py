@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from handlers_world import NOON, TODAY, Calls, World, answered, failure, proxy_event, reading, success
 
-from iotpipe.handlers import query
+from iotpipe.handlers import query, questions
 from iotpipe.handlers.attributes import encode
 
 DAY_START = NOON - 43_200_000
@@ -182,6 +182,17 @@ def test_a_token_that_none_was_given_is_refused(five: World, token: str) -> None
     for table in ("processed", "raw"):
         answer = five.query(device_id="sensor-001", table=table, next_token=token)
         assert answer["statusCode"] == 400
+
+
+@pytest.mark.parametrize("last", ["2026-11-21T23:59:59.999Z#0", "2026-11-24", "", 5, None, {"S": "2026-11-22T12"}, []])
+def test_who_computes_a_token_of_his_own_gets_no_further_than_his_own_query(five: World, last: Any) -> None:
+    """There is no secret in a token, so that anybody may: but only a row of the very same answer can be named."""
+    day = questions.Question("sensor-001", "processed", f"{TODAY}T00:00:00.000Z", f"{TODAY}T23:59:59.999Z$", "asc", 1)
+    within = questions.token(day, f"{TODAY}T12:00:00.000Z#{'9' * 18}")
+    found = answered(five.query(device_id="sensor-001", event_date=TODAY, next_token=within))
+    assert numbers([found["items"]]) == [3, 4]
+    outside = questions.token(day, last)
+    assert five.query(device_id="sensor-001", event_date=TODAY, next_token=outside)["statusCode"] == 400
 
 
 def test_a_token_with_one_character_changed_is_refused(five: World) -> None:
