@@ -48,13 +48,13 @@ class Mapped:
 
     def reading(self, cells: Mapping[str, Any], line: int) -> Reading | None:
         """The reading of one row; None where not one metric is there. Raises BadRow."""
-        device = cells.get(self.own["device_id"]) if "device_id" in self.own else self.device
+        device = self.device or cells.get(self.own["device_id"])
         values = {name: _value(name, cells.get(column)) for name, column in self._metrics(cells).items()}
         values = {name: value for name, value in values.items() if value is not None}
         if _missing(device):
             raise BadRow("no device")
         moment = _moment(cells.get(self.own["timestamp"]), self.time_format)
-        reading_id = cells.get(self.own["reading_id"]) if "reading_id" in self.own else None
+        reading_id = cells.get(self.own["reading_id"])
         named = "" if _missing(reading_id) else str(reading_id)
         return Reading(str(device).strip(), moment, values, named, line) if values else None
 
@@ -165,11 +165,9 @@ def _mapped(path: Path, maps: Mapping[str, str], columns: Sequence[str], device:
         # Not every line of JSON has every metric; the device and the time each has.
         if column not in columns and (path.suffix == ".csv" or name in _OWN):
             raise UsageError(f"--map {name}={column}: {path} has no column {column}", _columns(columns, column))
-    own = {name: maps.get(name, name) for name in _OWN if maps.get(name, name) in columns}
-    if device:
-        own.pop("device_id", None)
+    own = {name: maps.get(name, name) for name in _OWN}
     for name in ("timestamp", *(() if device else ("device_id",))):
-        if name not in own:
+        if own[name] not in columns:
             also = ", or --device NAME if all are of one" if name == "device_id" else ""
             raise UsageError(
                 f"{path} has no column {name}", f"Say which it is with --map {name}=COLUMN{also}. {_columns(columns)}"

@@ -45,6 +45,7 @@ class Gateway:
     requests: list[Request] = field(default_factory=list)
     faults: deque[Callable[[Request], Reply | None]] = field(default_factory=deque)
     url: str = ""
+    connections: set[tuple[str, int]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def posts(self) -> list[Any]:
@@ -108,6 +109,7 @@ def listening(gateway: Gateway) -> Iterator[Gateway]:
             self._serve("POST")
 
         def _serve(self, method: str) -> None:
+            gateway.connections.add(self.client_address)
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
