@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, RefusedError
-from iotpipe.provision.graph import Walked, reverse, walk
+from iotpipe.provision.graph import Needs, Walked, reverse, walk
 from iotpipe.provision.ledger import Ledger, Row
 from iotpipe.provision.plan import Plan, differences, our_tags, refusal_to_touch
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
@@ -32,18 +32,33 @@ def up(
     plan.check()
     pending = {step.address: step.action for step in plan.pending}
     by_address = {resource.address: resource for resource in resources}
+    dropped = {step.address: ledger.rows[step.address] for step in plan.deletions}
+    needs = {resource.address: [need.address for need in resource.needs()] for resource in resources}
+    first = _parts_of_what_stays(dropped, needs)
 
     def visit(address: str) -> None:
-        if address in pending:
+        if address in first:
+            _delete_whole(run, ledger, first[address], [first[address]])
+        elif address in pending:
             _converge(by_address[address], pending[address], run, ledger, adopt)
         else:
             _record_as_found(by_address[address], run, ledger)
 
-    needs = {resource.address: [need.address for need in resource.needs()] for resource in resources}
-    walked = walk(needs, visit, parallel, run.stop.is_set)
+    for needed in needs.values():
+        needed += [part for part, row in first.items() if row.inside in needed]
+    walked = walk(needs | {part: [] for part in first}, visit, parallel, run.stop.is_set)
     walked.skipped = [address for address in walked.skipped if address in pending]
     _raise_if_incomplete(run, walked)
-    _delete(run, ledger, {step.address: ledger.rows[step.address] for step in plan.deletions}, parallel)
+    _delete(run, ledger, {address: row for address, row in dropped.items() if address not in first}, parallel)
+
+
+def _parts_of_what_stays(dropped: Mapping[str, Row], needs: Needs) -> dict[str, Row]:
+    """What goes before all that builds on its parent: a deployment would go on serving a route that it has seen."""
+    return {
+        address: row
+        for address, row in dropped.items()
+        if row.inside in needs and not Resource.kinds[row.kind].finishes
+    }
 
 
 def _record_as_found(resource: Resource, run: Run, ledger: Ledger) -> None:
@@ -114,7 +129,6 @@ def _assigned(resource: Resource, observed: Properties) -> Properties:
 
 
 def _row(resource: Resource, status: str, properties: Properties) -> Row:
-    parent = getattr(resource, resource.inside).address if resource.inside else ""
     needs = tuple(sorted(need.address for need in resource.needs()))
     return Row(
         resource.kind,
@@ -122,7 +136,7 @@ def _row(resource: Resource, status: str, properties: Properties) -> Row:
         status,
         properties,
         needs,
-        parent,
+        resource.parent,
         holds_data=resource.holds_data,
         shared=resource.shared,
     )
@@ -178,19 +192,24 @@ def _delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) 
     deleted: dict[str, Row] = {}
 
     def delete(address: str) -> None:
-        run.tell(Event(address, "started"))
-        row, whole = doomed[address], [*parts[address], address]
-        gone = run.trying("delete", address, lambda attempt: _delete_if_ours(run, row))
-        if gone:
-            deleted.update({each: doomed[each] for each in whole})
-        over = [each for each in whole if not (gone and Resource.kinds[doomed[each].kind].finishes)]
-        ledger.forget(over, [address] if gone and Resource.kinds[row.kind].cool_down else [])
-        for part in parts[address]:
-            run.tell(Event(part, "done" if gone else "kept", "deleted" if gone else "not ours"))
+        whole = [doomed[part] for part in parts[address]]
+        if _delete_whole(run, ledger, doomed[address], whole):
+            deleted.update({row.address: row for row in whole})
 
     walked = walk(reverse(needs), delete, parallel, run.stop.is_set)
     finished = _finish(run, ledger, deleted, parallel)
     _raise_if_incomplete(run, Walked(walked.failed | finished.failed, walked.skipped + finished.skipped))
+
+
+def _delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bool:
+    """Delete one resource, and forget it with all its parts, but for those that still have to be finished."""
+    run.tell(Event(row.address, "started"))
+    gone = run.trying("delete", row.address, lambda attempt: _delete_if_ours(run, row))
+    over = [each.address for each in whole if not (gone and Resource.kinds[each.kind].finishes)]
+    ledger.forget(over, [row.address] if gone and Resource.kinds[row.kind].cool_down else [])
+    for part in whole:
+        run.tell(Event(part.address, "done" if gone else "kept", "deleted" if gone else "not ours"))
+    return gone
 
 
 def _root(address: str, doomed: Mapping[str, Row]) -> str:

@@ -108,7 +108,9 @@ def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool) -> Step
     desired = resource.desired(run)
     if observed is None:
         changes = tuple(Change(path, _ABSENT, value, False) for path, value in _leaves(desired))
-        return Step(resource.address, "create", changes, missing=row is not None and row.status == "ready")
+        # What was made in a parent that another one has taken the place of since is not missing: it is not there yet.
+        missing = row is not None and row.status == "ready" and row.inside == resource.parent
+        return Step(resource.address, "create", changes, missing=missing)
     refusal = refusal_to_touch(resource, run, row, observed, adopt)
     changes = differences(desired, observed, row)
     if not refusal and (fixed := _immutable(resource, changes)):

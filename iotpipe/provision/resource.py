@@ -68,6 +68,11 @@ class Resource:
     def address(self) -> str:
         return f"{self.kind}/{self.name}"
 
+    @property
+    def parent(self) -> str:
+        """The address of the resource that this one is part of; empty where it stands alone."""
+        return str(getattr(self, self.inside).address) if self.inside else ""
+
     def needs(self) -> tuple[Resource, ...]:
         """The resources that must be done before this one, derived from the fields."""
         waited_for = (getattr(self, each.name) for each in fields(self) if each.metadata.get("waits", True))

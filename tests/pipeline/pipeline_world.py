@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,6 +22,8 @@ from iotpipe.provision import ledger
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
+from iotpipe.provision.resources import Route, Stage
+from iotpipe.provision.run import Run
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -41,6 +43,9 @@ class Declared:
         """As a version of iotpipe would declare it that knows nothing of these."""
         return Declared([each for each in self.resources if each.address not in addresses], self.tags)
 
+    def route(self, name: str) -> Route:
+        return next(each for each in self.resources if isinstance(each, Route) and each.name == name)
+
 
 def declare(directory: Path, settings: Settings, environment: str = "dev", **handlers: Archive) -> Declared:
     """What `config/<environment>.yaml` with these settings declares; `handlers` replaces zips."""
@@ -52,11 +57,35 @@ def declare(directory: Path, settings: Settings, environment: str = "dev", **han
     return Declared(pipeline(env, built, REGION), dict(env.tags))
 
 
+def with_a_changed_route(declared: Declared) -> Declared:
+    """The same pipeline, but /query leads to the ingestion function."""
+    ingest, query = (declared.route(each) for each in ("POST /ingest", "GET /query"))
+    return _with_routes(declared, {query: replace(query, function=ingest.function)})
+
+
+def without_a_route(declared: Declared, name: str) -> Declared:
+    """As a version of iotpipe would declare it that has given up this route."""
+    return _with_routes(declared, {declared.route(name): None})
+
+
+def _with_routes(declared: Declared, changes: Mapping[Route, Route | None]) -> Declared:
+    stage = next(each for each in declared.resources if isinstance(each, Stage))
+    routes = [changed for each in stage.routes if (changed := changes.get(each, each))]
+    changed: dict[Any, Resource | None] = {**changes, stage: replace(stage, routes=routes)}
+    kept = (changed.get(each, each) for each in declared.resources)
+    return Declared([each for each in kept if each], declared.tags)
+
+
 @dataclass
 class World(harness.World):
     """One environment. All tests share its clients, since making them takes longer than using them."""
 
     death: Death | None = None
+    current: Run | None = None
+
+    def run(self, command: str = "up", tags: dict[str, str] | None = None) -> Run:
+        self.current = super().run(command, tags)
+        return self.current
 
     def connect(self) -> Aws:
         _current[self.environment] = self

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from moto.core.base_backend import BackendDict
 from pipeline_inventory import Things, inventory
-from pipeline_world import Declared, World, declare, killed
+from pipeline_world import Declared, World, declare, killed, with_a_changed_route
 
 from iotpipe.packaging.archive import archive
-from iotpipe.provision.resources import Route, Stage
 
 BEFORE = {
     "tags": {"team": "sensors", "cost": "12"},
@@ -41,17 +40,6 @@ class Change:
     after: Declared
     writes: list[str]
     made: Things
-
-
-def with_a_changed_route(declared: Declared) -> Declared:
-    """The same pipeline, but /query leads to the ingestion function."""
-    ingest, query = (next(r for r in declared.resources if r.name == name) for name in ("POST /ingest", "GET /query"))
-    assert isinstance(ingest, Route) and isinstance(query, Route)
-    moved = replace(query, function=ingest.function)
-    stage = next(each for each in declared.resources if isinstance(each, Stage))
-    routes = [moved if each is query else each for each in stage.routes]
-    changed = {query: moved, stage: replace(stage, routes=routes)}
-    return Declared([changed.get(each, each) for each in declared.resources], declared.tags)
 
 
 @pytest.fixture

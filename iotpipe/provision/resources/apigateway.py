@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, tag_changes
-from iotpipe.provision.resources.logs import delete_log_group
+from iotpipe.provision.resources.logs import delete_log_group, log_groups
 from iotpipe.provision.run import MANAGED_TAG, Run
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class RestApi(Resource):
 
     kind: ClassVar[str] = "rest-api"
     assigned: ClassVar[tuple[str, ...]] = ("RestApiId", "RootResourceId")
+    finishes: ClassVar[bool] = True
 
     description: str
 
@@ -84,6 +85,13 @@ class RestApi(Resource):
             api.delete_rest_api(restApiId=identifier)
         except api.exceptions.NotFoundException:
             return
+
+    @classmethod
+    def finish(cls, run: Run, recorded: Recorded) -> None:
+        # The ledger need not know all its stages: one of the same name in another API may have taken a row over.
+        if "RestApiId" in recorded.properties:
+            for each in log_groups(run, _logs_of(recorded.properties["RestApiId"])):
+                delete_log_group(run, each)
 
 
 def _find(run: Run, name: str, recorded: str | None = None) -> dict[str, Any] | None:
@@ -315,8 +323,7 @@ class Stage(Resource):
 
     @classmethod
     def finish(cls, run: Run, recorded: Recorded) -> None:
-        # API Gateway makes this group itself and leaves it behind.
-        delete_log_group(run, f"API-Gateway-Execution-Logs_{recorded.properties['RestApiId']}/{recorded.name}")
+        delete_log_group(run, _logs_of(recorded.properties["RestApiId"]) + recorded.name)
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
@@ -391,6 +398,11 @@ def _deployments(run: Run, api: str) -> dict[str, str]:
     pages = listing.paginate(restApiId=api, PaginationConfig={"PageSize": 500})
     found = ((each["id"], each.get("description", "")) for page in pages for each in page["items"])
     return {identifier: text.removeprefix(_DEPLOYMENT) for identifier, text in found if text.startswith(_DEPLOYMENT)}
+
+
+def _logs_of(api: str) -> str:
+    """How the names of the groups begin that API Gateway makes itself, one per stage, and leaves behind."""
+    return f"API-Gateway-Execution-Logs_{api}/"
 
 
 def _api_arn(run: Run, identifier: str) -> str:

@@ -72,6 +72,12 @@ def delete_log_group(run: Run, name: str) -> None:
         return
 
 
+def log_groups(run: Run, prefix: str) -> list[str]:
+    """The names of the log groups that begin so."""
+    pages = run.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
+    return [each["logGroupName"] for page in pages for each in page["logGroups"]]
+
+
 def _arn(run: Run, name: str) -> str:
     return run.aws.arn("logs", f"log-group:{name}")
 
