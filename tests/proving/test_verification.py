@@ -88,7 +88,7 @@ def test_the_hops_add_up(proving: Proving, run: Run) -> None:
 
 
 def test_two_queries_per_device_and_look_are_enough(proving: Proving) -> None:
-    proving.send(count=200, devices=4)
+    proving.send(count=40, devices=4)
     assert proving.verify().queries == 4 * (2 + 1 + 2)
 
 

@@ -1,0 +1,262 @@
+"""The two commands as they are typed: answers, exit codes, refusals before anything is sent."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from handlers_world import NOON, World
+from proving_gateway import REGION, Gateway, answering
+
+from iotpipe.cli import iotpipe
+from iotpipe.errors import Interrupted, IotpipeError, UsageError
+from iotpipe.proving.deployment import Deployment
+from iotpipe.provision.ledger import Row
+from iotpipe.provision.run import Run
+
+Type = Callable[..., Result]
+UNTIL = "2026-11-22T12:00:00Z"
+
+
+@pytest.fixture
+def env() -> SimpleNamespace:
+    """The part of the configuration that matters here."""
+    return SimpleNamespace(api=SimpleNamespace(require_api_key=False))
+
+
+@pytest.fixture
+def rows(place: Deployment) -> dict[str, Row]:
+    alarm = Row("alarm", "iot-dlq-depth-test", "ready", {})
+    queues = [Row("queue", name, "ready", {}) for name in (place.queue, place.dead_letters)]
+    return {row.address: row for row in (*queues, Row("secret", place.key_parameter, "ready", {}), alarm)}
+
+
+@pytest.fixture
+def typed(
+    run: Run, place: Deployment, rows: dict[str, Row], env: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> Type:
+    aws = SimpleNamespace(session=run.aws.session, region=REGION, account="123456789012", emulator=object())
+    session = SimpleNamespace(name="test", rows=lambda: rows, aws=aws, run=run, env=env, endpoint="")
+    monkeypatch.setattr("iotpipe.cli.session.open_session", lambda *_: session)
+    monkeypatch.setattr("iotpipe.outputs.outputs", lambda *_: {"ApiEndpoint": place.endpoint} if rows else {})
+
+    def run_command(*words: str) -> Result:
+        return CliRunner().invoke(iotpipe, list(words), standalone_mode=False)
+
+    return run_command
+
+
+def send(typed: Type, *words: str) -> Result:
+    return typed("send-test-data", "--seed", "7", "--until", UNTIL, *words)
+
+
+def test_what_was_sent_and_proved_is_told(typed: Type) -> None:
+    result = send(typed, "--count", "30", "--bad", "4", "--verify")
+    assert result.return_value == 0, result.output
+    assert "sent 30 of 30 readings" in result.stdout
+    assert "of 30 accepted readings, each exactly once and unchanged: raw 30, processed 30" in result.stdout
+    assert "2 of 2 refused, 2 of 2 in the DLQ" in result.stdout
+    assert "sending: 30 of 30" in result.stderr
+
+
+def test_json_has_all_of_it_and_nothing_else_is_on_stdout(typed: Type) -> None:
+    answer = json.loads(send(typed, "--count", "30", "--bad", "4", "--verify", "--json").stdout)
+    assert (answer["environment"], answer["sent"], answer["accepted"], answer["seed"]) == ("test", 30, 30, 7)
+    assert (answer["bad_refused"], answer["verified"]["proven"]) == (2, True)
+    assert answer["latency_ms"].keys() == {"p50", "p95", "p99"}
+    assert answer["verified"]["hops_ms"]["received → processed"]["count"] == 30
+
+
+def test_the_same_seed_and_time_send_the_same_bodies(typed: Type, gateway: Gateway) -> None:
+    send(typed, "--count", "10", "--connections", "1")
+    send(typed, "--count", "10", "--connections", "1")
+    first, second = gateway.posts()
+    assert first == second
+
+
+def test_a_row_that_does_not_come_makes_it_fail(typed: Type, run: Run) -> None:
+    run.clock.delivers = False
+    result = send(typed, "--count", "3", "--verify", "--timeout", "5")
+    assert result.return_value == 1
+    assert "NOT verified" in result.stdout
+    assert "missing: sensor-003 at 2026-11-22T12:00:00.000Z: processed row" in result.stderr
+
+
+def test_a_refused_reading_makes_it_fail_and_is_told_by_its_line(typed: Type, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("device_id,timestamp,temperature\nA,2001-01-01,1\nA,2026-11-22T11:00:00Z,2\nA,never,3\n")
+    result = typed("send-test-data", "--file", str(path), "--verify")
+    assert result.return_value == 1
+    assert "1 accepted (0 duplicates), 1 refused" in result.stdout
+    assert "A at 2001-01-01T00:00:00.000Z (line 2): timestamp: outside" in result.stderr
+    assert "line 4: no time" in result.stderr
+
+
+def test_a_file_is_replayed_up_to_the_time_that_is_asked_for(typed: Type, tmp_path: Path, world: World) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("when;t\n2001-01-01;1.50\n2001-01-02;2\n")
+    maps = ["--map", "timestamp=when", "--map", "temperature=t", "--device", "seattle"]
+    result = typed("send-test-data", "--file", str(path), *maps, "--until", UNTIL, "--verify")
+    assert result.return_value == 0, result.output
+    items = world.pages(device_id="seattle")[0]
+    assert [(item["timestamp"], item["temperature"]) for item in items] == [(NOON - 86_400_000, 1.5), (NOON, 2)]
+
+
+def test_the_key_is_sent_where_it_is_required_and_never_shown(typed: Type, world: World, env: SimpleNamespace) -> None:
+    world.configure(require_api_key=True)
+    world.set_key('["a-secret-key", "the-next-key"]')
+    refused = send(typed, "--count", "2")
+    assert isinstance(refused.exception, IotpipeError) and "require_api_key" in str(refused.exception)
+    env.api.require_api_key = True
+    accepted = send(typed, "--count", "2", "--json")
+    assert accepted.return_value == 0
+    assert "secret-key" not in accepted.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--file", "nowhere.csv"], "cannot read nowhere.csv"),
+        (["--map", "temperature=t"], "Name it with --file"),
+        (["--until", "tomorrow"], "--until"),
+        (["--file", "x.csv", "--seed", "1"], "--file replays"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_sent(
+    typed: Type, gateway: Gateway, words: list[str], told: str
+) -> None:
+    result = typed("send-test-data", *words)
+    assert isinstance(result.exception, UsageError) and told in str(result.exception)
+    assert not gateway.requests
+
+
+@pytest.mark.parametrize("words", [["send-test-data"], ["query", "a"]])
+def test_an_environment_that_is_not_up_is_told_so(typed: Type, rows: dict[str, Row], words: list[str]) -> None:
+    rows.clear()
+    result = typed(*words)
+    assert isinstance(result.exception, UsageError)
+    assert "test is not up" in str(result.exception) and "iotpipe up --env test" in str(result.exception)
+
+
+def test_ctrl_c_shows_what_was_sent_verifies_nothing_and_says_what_was_left(
+    typed: Type, gateway: Gateway, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from iotpipe.proving import sending
+
+    join = sending._join
+
+    def interrupted(threads: Any) -> None:
+        monkeypatch.setattr(sending, "_join", join)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sending, "_join", interrupted)
+    gateway.faults.extend([lambda request: None, lambda request: run.stop.wait(30) and None])
+    result = send(typed, "--count", "50", "--batch", "5", "--connections", "1", "--verify")
+    assert isinstance(result.exception, Interrupted) and "of 50 readings were not sent" in str(result.exception)
+    assert "of 50 readings" in result.stdout and "verified" not in result.stdout
+
+
+def test_giving_up_shows_what_was_sent_and_why(typed: Type, gateway: Gateway) -> None:
+    gateway.faults.extend([lambda request: None] * 2 + [answering(503)] * 100)
+    result = send(typed, "--count", "50", "--batch", "5", "--connections", "1", "--verify")
+    assert "5 accepted (0 duplicates), 0 refused, 15 failed" in result.stdout
+    assert isinstance(result.exception, IotpipeError) and "503" in str(result.exception)
+
+
+# query
+
+
+def rows_of(world: World, count: int = 5, **metrics: Any) -> None:
+    for index in range(count):
+        sensor_data = metrics or {"temperature": 20 + index, "rain": 0.5}
+        world.ingest({"device_id": "A", "timestamp": NOON - 60_000 * (count - index), "sensor_data": sensor_data})
+    world.deliver()
+
+
+def test_numbers_are_shown_exactly_as_they_are_stored(typed: Type, world: World) -> None:
+    number = "12345678901234567890.123456789012345678"
+    world.ingest(f'{{"device_id": "A", "timestamp": {NOON}, "sensor_data": {{"temperature": 25.50, "odd": {number}}}}}')
+    world.deliver()
+    for words in ([], ["--json"], ["--csv"]):
+        for table in ("raw", "processed"):
+            assert number in typed("query", "A", "--table", table, *words).stdout
+    item = json.loads(typed("query", "A", "--json").stdout, parse_float=Decimal)["items"][0]
+    assert (item["temperature"], item["temperature_fahrenheit"]) == (Decimal("25.5"), Decimal("77.9"))
+
+
+def test_a_table_has_a_line_per_reading_and_a_picture_per_metric(typed: Type, world: World) -> None:
+    rows_of(world)
+    lines = typed("query", "A").stdout.splitlines()
+    assert lines[0].split() == ["time", "temperature", "rain"]
+    assert lines[1].split() == ["2026-11-22T11:55:00.000Z", "20", "0.5"]
+    assert lines[7:] == ["temperature  ▁▃▅▇█  20 to 24", "rain         ▄▄▄▄▄  0.5 to 0.5"]
+
+
+def test_csv_has_a_column_for_everything(typed: Type, world: World) -> None:
+    rows_of(world, sky='fair, "mostly"')
+    rows_of(world, 1, temperature=1)
+    read = list(csv.DictReader(io.StringIO(typed("query", "A", "--csv").stdout)))
+    assert read[0]["sensor_data.sky"] == 'fair, "mostly"'
+    assert {"device_id", "event_date", "timestamp", "received_at", "processed_at", "temperature"} <= read[0].keys()
+
+
+def test_only_so_many_are_shown_unless_all_are_asked_for(
+    typed: Type, world: World, monkeypatch: pytest.MonkeyPatch, gateway: Gateway
+) -> None:
+    monkeypatch.setattr("iotpipe.proving.rows.MOST", 2)
+    rows_of(world, 5)
+    some = typed("query", "A", "--limit", "3", "--json")
+    assert json.loads(some.stdout)["count"] == 3 and json.loads(some.stdout)["more"] is True
+    assert "--all" in some.stderr
+    every = typed("query", "A", "--all", "--json")
+    assert json.loads(every.stdout)["count"] == 5 and not every.stderr
+    exactly = typed("query", "A", "--limit", "5", "--json")
+    assert json.loads(exactly.stdout)["more"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [
+        (["--order", "desc", "--limit", "2"], [59, 58]),
+        (["--from", "2026-11-22T11:58:00Z"], [58, 59]),
+        (["--to", "2026-11-22T11:55:00Z"], [55]),
+        (["--date", "2026-11-22", "--limit", "1"], [55]),
+        (["--date", "2026-11-21"], []),
+    ],
+)
+def test_the_questions_options_are_the_apis(typed: Type, world: World, words: list[str], minutes: list[int]) -> None:
+    rows_of(world)
+    items = json.loads(typed("query", "A", *words, "--json").stdout)["items"]
+    assert [int(item["event_date"][14:16]) for item in items] == minutes
+
+
+def test_no_readings_are_told_on_stderr(typed: Type) -> None:
+    result = typed("query", "nobody")
+    assert (result.stdout, result.return_value) == ("", None)
+    assert "no readings" in result.stderr
+
+
+def test_text_of_a_device_cannot_move_the_cursor(typed: Type, world: World) -> None:
+    rows_of(world, 1, sky="\x1b[2Jgone")
+    assert "\x1b" not in typed("query", "A").output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--json", "--csv"], "two answers"),
+        (["--date", "2026-11-22", "--from", "1"], "by itself"),
+        (["--date", "yesterday"], "event_date: YYYY-MM-DD required"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(typed: Type, words: list[str], told: str) -> None:
+    result = typed("query", "A", *words)
+    assert isinstance(result.exception, UsageError) and told in str(result.exception)
