@@ -27,10 +27,13 @@ from iotpipe.local.guard import Guard
 from iotpipe.local.place import ACCOUNT, REGION, Place, Record
 from iotpipe.local.snapshots import Snapshots
 
-INTERVAL = 2.0
-"""Seconds between two snapshots while something changes: what `kill -9` can lose, and the time one takes."""
-_SHARE = 10
-"""Snapshots may take a tenth of the time: where one takes longer than that of INTERVAL, the next comes later."""
+INTERVALS = (2.0, 10.0)
+"""Seconds from one snapshot to the next while something changes: what `kill -9` can lose, and the time one takes.
+
+A snapshot holds up the requests for as long as it copies, so it may take a fifth of the time: the more there is to
+save, the longer the pause, up to the second number.
+"""
+_SHARE = 5
 
 
 class Engine:
@@ -114,14 +117,15 @@ class Engine:
 
     async def keep(self) -> None:
         """Save every few seconds as long as something changes."""
-        pause = INTERVAL
+        least, most = INTERVALS
+        pause = least
         while True:
             await asyncio.sleep(pause)
             if self._changed:
                 self._changed, began = False, time.monotonic()
                 # What goes on without requests, like a queue's polling, ends some time after the last one.
                 self._changed = await self.snapshot() or self._changed
-                pause = max(INTERVAL, _SHARE * (time.monotonic() - began))
+                pause = min(most, max(least, _SHARE * (time.monotonic() - began)))
 
     async def serve(self, listening: socket.socket, stop: asyncio.Event) -> None:
         """Serve until told to stop, then save."""

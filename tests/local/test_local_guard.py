@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+from typing import Any
 
 import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from local_machine import Machine
+
+from iotpipe.local.guard import Guard, Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.slow
 
@@ -168,10 +172,28 @@ def test_keys_in_the_address_are_refused(running: Machine, query: str) -> None:
     assert running.signed("s3", "GET", f"/?{query}")[0] == 403
 
 
-def test_a_websocket_is_refused(running: Machine) -> None:
+def test_a_websocket_is_closed_before_anything_behind_the_guard_hears_of_it(running: Machine) -> None:
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     assert running.send("GET", "/_aws/execute-api/abc/local", upgrade | key)[0] == 403
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("let in")
+
+    async def nobody(method: str, path: str) -> dict[str, Any]:
+        return {}
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    sent: list[Message] = []
+    guard = Guard(behind, port=1, root="R", secret="s", ready=lambda: None, touched=lambda: None, admin=nobody)
+    scope = {"type": "websocket", "path": "/_aws/execute-api/abc/local", "headers": [(b"host", b"127.0.0.1:1")]}
+    asyncio.run(guard(scope | {"query_string": b""}, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
 def test_keys_that_it_made_itself_get_what_their_policies_allow(running: Machine) -> None:
