@@ -133,7 +133,7 @@ def comes_and_goes(sample: Sample, directory: Path) -> None:
     world.down(delete_data=True)
     if not target.shared:
         assert sample.count() == 0
-    assert not there()
+    assert not _left(declared)
     assert not _rows(world)
     world.down(delete_data=True)
     assert not world.calls
