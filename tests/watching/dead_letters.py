@@ -83,6 +83,12 @@ class Queues:
     def bodies(self, box: Mailbox) -> list[str]:
         return sorted(each["Body"] for each in self.visible(box))
 
+    def hide_nothing(self) -> None:
+        """From now on SQS answers with the same messages again, as a standard queue may."""
+        self.run.client("sqs").meta.events.register(
+            "before-parameter-build.sqs.ReceiveMessage", lambda params, **call: params.update(VisibilityTimeout=0)
+        )
+
     def answers(self, operation: str, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Let the command's own SQS answer an operation so; the answer is in the service's own form."""
 

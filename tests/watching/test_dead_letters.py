@@ -40,12 +40,17 @@ def test_no_more_is_touched_than_asked_for_and_the_rest_is_counted(queues: Queue
 
 def test_a_message_that_comes_twice_is_seen_once_and_made_visible_by_its_last_handle(queues: Queues) -> None:
     queues.put("first", "second")
-    sqs = queues.run.client("sqs")
-    sqs.meta.events.register(
-        "provide-client-params.sqs.ReceiveMessage", lambda params, **call: params | {"VisibilityTimeout": 0}
+    queues.hide_nothing()
+    shown = []
+    queues.answers("ChangeMessageVisibilityBatch", lambda request: shown.extend(request["Entries"]) or {})
+    handles = []
+    queues.run.client("sqs").meta.events.register(
+        "after-call.sqs.ReceiveMessage", lambda parsed, **call: handles.extend(parsed["Messages"])
     )
     assert sorted(each.body for each in look(queues.dead, 100).letters) == ["first", "second"]
-    assert queues.bodies(queues.dead) == ["first", "second"]
+    last = {each["MessageId"]: each["ReceiptHandle"] for each in handles}
+    assert len(handles) > len(last) == 2
+    assert sorted(each["ReceiptHandle"] for each in shown) == sorted(last.values())
 
 
 def test_what_is_known_of_a_message_is_told(queues: Queues) -> None:

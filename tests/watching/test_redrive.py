@@ -157,6 +157,17 @@ def test_what_cannot_be_sent_stays_and_is_visible_at_once(queues: Queues) -> Non
     assert left["MessageId"] in ids
 
 
+def test_what_cannot_be_sent_is_not_tried_again_when_it_comes_again(queues: Queues) -> None:
+    queues.put("one")
+    queues.hide_nothing()
+    queues.world.before = no_move_tasks
+    failed = {"Id": "0", "SenderFault": True, "Code": "InvalidMessageContents", "Message": "no"}
+    queues.answers("SendMessageBatch", lambda request: {"Failed": [failed]})
+    assert redrive(queues.dead, queues.target, None).moved == 0
+    assert queues.world.calls.count("SendMessageBatch") == 1
+    assert queues.world.calls.count("ReceiveMessage") == 4
+
+
 def test_a_copy_that_cannot_be_deleted_is_told_and_not_sent_twice(queues: Queues) -> None:
     (name,) = queues.put("one")
     queues.world.before = no_move_tasks
