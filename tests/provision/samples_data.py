@@ -51,6 +51,11 @@ def _update_table(**changes: Any) -> None:
     client("dynamodb").update_table(TableName="sample-table", **changes)
 
 
+def _table_tags() -> dict[str, str]:
+    pages = client("dynamodb").get_paginator("list_tags_of_resource").paginate(ResourceArn=_TABLE)
+    return as_tags([each for page in pages for each in page["Tags"]])
+
+
 def _remove_table() -> None:
     client("dynamodb").delete_table(TableName="sample-table")
 
@@ -94,7 +99,7 @@ TABLE = Sample(
         ),
     ),
     Tagging(
-        lambda: as_tags(client("dynamodb").list_tags_of_resource(ResourceArn=_TABLE)["Tags"]),
+        _table_tags,
         lambda tags: client("dynamodb").tag_resource(ResourceArn=_TABLE, Tags=pairs(tags)),
         lambda keys: client("dynamodb").untag_resource(ResourceArn=_TABLE, TagKeys=keys),
         "TagResource",

@@ -13,8 +13,9 @@ from samples import SAMPLES
 from sampling import OURS, Tampering
 
 import iotpipe.provision.resources
+from iotpipe.configuration.forms import MOST_TAGS
 from iotpipe.errors import RefusedError
-from iotpipe.provision.resource import Properties, Resource
+from iotpipe.provision.resource import Properties, Resource, everything
 from iotpipe.provision.run import Run
 
 KINDS = sorted(SAMPLES)
@@ -67,6 +68,15 @@ def test_drift_is_named_and_repaired(kind: str, tampering: Tampering, tmp_path: 
 @pytest.mark.parametrize("kind", TAGGED)
 def test_tags_are_kept_right(kind: str, tmp_path: Path) -> None:
     contract.keeps_tags_right(SAMPLES[kind], tmp_path)
+
+
+@pytest.mark.parametrize("kind", TAGGED)
+def test_as_many_tags_as_may_be_configured_are_all_read(kind: str, world: QuickWorld) -> None:
+    sample, many = SAMPLES[kind], {f"tag-{number}": str(number) for number in range(MOST_TAGS)}
+    declared = everything(sample.make())
+    world.up(declared, tags=many)
+    assert sample.tagging and sample.tagging.live() == many | OURS
+    assert contract.untouched(world.plan(declared, tags=many))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -123,4 +123,5 @@ def _describe(run: Run, name: str) -> dict[str, Any] | None:
 
 
 def _tags(run: Run, arn: str) -> dict[str, str]:
-    return tag_dict(run.client("dynamodb").list_tags_of_resource(ResourceArn=arn)["Tags"])
+    pages = run.client("dynamodb").get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
+    return tag_dict(each for page in pages for each in page["Tags"])
