@@ -282,6 +282,7 @@ def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_unavailable(world: 
     assert "ResourceNotFound" not in answer["body"]
 
 
-def test_the_query_only_reads(five: World, calls: Calls) -> None:
-    five.query(device_id="sensor-001")
-    assert set(calls.names()) <= {"Query", "GetParameter"}
+def test_a_page_is_one_call_whether_there_are_more_or_not(five: World, calls: Calls) -> None:
+    for limit in (1, 4, 5, 6):
+        five.query(device_id="sensor-001", limit=limit)
+    assert len(calls.of("Query")) == 4

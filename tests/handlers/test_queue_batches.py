@@ -147,7 +147,9 @@ def test_both_messages_of_one_reading_go_back_if_it_is_not_stored(world: World, 
     assert failed(processor.lambda_handler(batch(body, body), world.context())) == ["m0", "m1"]
 
 
-def test_when_time_runs_short_the_rest_goes_back_unharmed(world: World, calls: Calls) -> None:
+def test_when_time_runs_short_the_rest_goes_back_unharmed_and_is_no_failure(
+    world: World, calls: Calls, caplog: pytest.LogCaptureFixture
+) -> None:
     world.configure(batch_size=10)
     bodies = good(world, 60)
 
@@ -161,6 +163,7 @@ def test_when_time_runs_short_the_rest_goes_back_unharmed(world: World, calls: C
     assert world.clock.elapsed() - begun < 30
     assert len(world.rows(world.processed)) == 50
     assert world.alerts() == []
+    assert "alert" not in caplog.text
 
 
 def test_the_handler_s_own_time_counts_where_lambda_gives_more(world: World, calls: Calls) -> None:

@@ -50,6 +50,7 @@ def nested(levels: int) -> str:
         reading(sensor_data={"n" * 255: 1}),
         reading(sensor_data={"text": "x" * 249_980}),
         written(nested(15)),
+        written('{"a": ' * 14 + "{}" + "}" * 14),
         f"[{written(nested(14))}]",
         f'{{"readings": [{written(nested(13))}]}}',
         f"\n\t {written()} \r\n",
@@ -85,6 +86,7 @@ def test_what_is_allowed_is_accepted_up_to_its_limits(world: World, calls: Calls
         (written('{"a": {"\\udfff": 1}}'), (None, "body", "surrogate")),
         (written('{"a": "\ud83d"}'), (None, "body", "surrogate")),
         (written(nested(16)), (None, "body", "nesting")),
+        (written('{"a": ' * 15 + "{}" + "}" * 15), (None, "body", "nesting")),
         (written(nested(50_000)), (None, "body", "nesting")),
         ("[" * 100_000, (None, "body", "nesting")),
         ('{"a":' * 100_000, (None, "body", "nesting")),
@@ -257,6 +259,20 @@ def test_unprocessed_items_and_failed_entries_are_sent_again_alone(world: World,
     assert [len(one["RequestItems"][world.raw]) for one in calls.of("BatchWriteItem")] == [3, 2]
     assert [len(one["Entries"]) for one in calls.of("SendMessageBatch")] == [3, 1]
     assert world.clock.slept
+
+
+def test_unprocessed_items_are_known_again_as_dynamodb_writes_numbers(world: World, calls: Calls) -> None:
+    def none_of_them(request: dict[str, Any]) -> Any:
+        calls.let_through("BatchWriteItem")
+        left = request["RequestItems"][world.raw]
+        for one in left:
+            one["PutRequest"]["Item"]["timestamp"]["N"] = one["PutRequest"]["Item"]["timestamp"]["N"].rstrip("0")
+        return success(UnprocessedItems={world.raw: left})
+
+    for start in range(0, 100, 25):
+        calls.answer("BatchWriteItem", none_of_them)
+        assert world.ingest([reading(start + index) for index in range(25)])["statusCode"] == 200
+    assert len(world.rows(world.raw)) == 100
 
 
 def test_what_is_not_stored_is_not_queued(world: World, calls: Calls) -> None:
