@@ -13,6 +13,8 @@ from iotpipe.provision.resource import UNKNOWN, Properties, Resource
 from iotpipe.provision.run import ENVIRONMENT_TAG, Event, Run, seconds
 
 PARALLEL = 16
+TAGS_COME_LATE = 60
+"""Seconds after which also SQS, the slowest, shows the tags of what was just made."""
 
 
 def up(
@@ -47,7 +49,7 @@ def up(
     for needed in needs.values():
         needed += [part for part, row in first.items() if row.inside in needed]
     walked = walk(needs | {part: [] for part in first}, visit, parallel, run.stop.is_set)
-    walked.skipped = [address for address in walked.skipped if address in pending]
+    walked.skipped = [each for each in walked.skipped if each in pending or each not in ledger.rows]
     _raise_if_incomplete(run, walked)
     _delete(run, ledger, {address: row for address, row in dropped.items() if address not in first}, parallel)
 
@@ -154,8 +156,12 @@ def recover(resources: Sequence[Resource], run: Run, ledger: Ledger) -> None:
     """Record again what AWS has of ours, after a plan has read it: for taking down when the ledger is lost."""
     for resource in resources:
         observed = None if resource.shared else run.look(resource)
-        if observed is not None and not refusal_to_touch(resource, run, None, observed, adopt=False):
-            ledger.record(_row(resource, "ready", resource.desired(run) | _assigned(resource, observed)))
+        if observed is None or refusal_to_touch(resource, run, None, observed, adopt=False):
+            continue
+        row = _row(resource, "ready", resource.desired(run) | _assigned(resource, observed))
+        # What bears no tags belongs to whom its parent belongs: not to us, if that was not recorded.
+        if not row.inside or row.inside in ledger.rows:
+            ledger.record(row)
 
 
 def down(run: Run, ledger: Ledger, *, delete_data: bool, parallel: int = PARALLEL) -> list[str]:
@@ -218,14 +224,24 @@ def _root(address: str, doomed: Mapping[str, Row]) -> str:
 
 
 def _delete_if_ours(run: Run, row: Row) -> bool:
-    """A `creating` row may name something that we never made: only the tags tell."""
-    kind = Resource.kinds[row.kind]
-    if row.status == "creating":
-        tags = kind.tags(run, row.recorded())
-        if tags is not None and tags.get(ENVIRONMENT_TAG) != run.environment:
-            return False
-    kind.delete(run, row.recorded())
+    """A `creating` row may name something that we never made."""
+    if row.status == "creating" and not _made_by_us(run, row):
+        return False
+    Resource.kinds[row.kind].delete(run, row.recorded())
     return True
+
+
+def _made_by_us(run: Run, row: Row) -> bool:
+    """Whether what bears the name is ours, if there is anything: only the tags tell, and new ones come late."""
+    until = seconds(row.updated_at) + TAGS_COME_LATE
+    while True:
+        tags = Resource.kinds[row.kind].tags(run, row.recorded())
+        if tags is None or tags.get(ENVIRONMENT_TAG) == run.environment:
+            return True
+        if ENVIRONMENT_TAG in tags or run.clock.now() >= until:
+            return False
+        run.tell(Event(row.address, "waiting", "waiting whether it turns out to bear our tags"))
+        run.pause(1)
 
 
 def _finish(run: Run, ledger: Ledger, deleted: Mapping[str, Row], parallel: int) -> Walked:

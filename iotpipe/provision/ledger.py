@@ -129,6 +129,8 @@ def _row(address: str, data: Any) -> Row:
         raise ValueError(f"{address} does not say whether it holds data or is shared")
     if row.status not in ("creating", "updating", "ready") or not isinstance(row.properties, dict):
         raise ValueError(f"{address} has an unknown status or properties")
+    for when in (row.created_at, row.updated_at):
+        seconds(when)
     return row
 
 

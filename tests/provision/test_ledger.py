@@ -254,6 +254,9 @@ def test_a_full_disk_is_an_error_of_ours_and_nothing_is_created(
 # What is refused
 
 
+STORED = asdict(ROW) | {"created_at": "2027-01-15T08:00:00Z", "updated_at": "2027-01-15T08:00:00Z"}
+
+
 def whole(**changes: Any) -> dict[str, Any]:
     good = {
         "format": 1,
@@ -261,7 +264,7 @@ def whole(**changes: Any) -> dict[str, Any]:
         "account": "1",
         "region": "us-east-1",
         "protected": False,
-        "resources": {"queue/q": asdict(ROW)},
+        "resources": {"queue/q": STORED},
         "deleted": {},
     }
     return good | changes
@@ -272,11 +275,11 @@ def without(key: str) -> dict[str, Any]:
 
 
 def damaged(**changes: Any) -> dict[str, Any]:
-    return whole(resources={"queue/q": asdict(ROW) | changes})
+    return whole(resources={"queue/q": STORED | changes})
 
 
 def bare(key: str) -> dict[str, Any]:
-    return whole(resources={"queue/q": {name: value for name, value in asdict(ROW).items() if name != key}})
+    return whole(resources={"queue/q": {name: value for name, value in STORED.items() if name != key}})
 
 
 CORRUPT: dict[str, Any] = {
@@ -297,13 +300,14 @@ CORRUPT: dict[str, Any] = {
     "a key too many": whole(extra=1),
     "resources as a list": whole(resources=[]),
     "a row as text": whole(resources={"queue/q": "ready"}),
-    "a row under another name": whole(resources={"queue/other": asdict(ROW)}),
+    "a row under another name": whole(resources={"queue/other": STORED}),
     "a row with a key too many": damaged(extra=1),
     "a row without properties": bare("properties"),
     "a row without its needs": bare("needs"),
     "a row that does not say whether it holds data": bare("holds_data"),
     "a row that does not say whether it is shared": bare("shared"),
     "a row that says no in words": damaged(holds_data="no"),
+    "a row from no time": damaged(updated_at=""),
     "an unknown status": damaged(status="deleting"),
     "properties as a list": damaged(properties=[]),
     "needs that are no addresses": damaged(needs=[1]),

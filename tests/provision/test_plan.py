@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from contract import QuickWorld, kill, on_write, untouched
+from contract import Killed, QuickWorld, kill, on_write, untouched
 from hands import OTHER_TAGS, apis, arn, client, queue_url
 from harness import declared, refusal
 from samples import SAMPLES
 from sampling import OURS
 
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedError
-from iotpipe.provision import ledger
+from iotpipe.provision import apply, ledger
 from iotpipe.provision import plan as planning
 from iotpipe.provision.plan import Change, differences
 from iotpipe.provision.resource import UNKNOWN, Resource, everything
@@ -120,7 +121,7 @@ def test_a_plan_of_anything_writes_nothing_to_aws_or_to_the_disk(world: QuickWor
 
 def test_a_plan_leaves_a_row_of_a_killed_create_as_it_is(world: QuickWorld) -> None:
     world.before = on_write(0, kill)
-    with pytest.raises(BaseException):  # noqa: B017 - the process is gone
+    with pytest.raises(Killed):
         world.up([queue()])
     world.before = None
     before = world.path.read_bytes()
@@ -160,7 +161,7 @@ def test_what_is_no_longer_declared_is_deleted_but_for_data_and_what_is_shared(w
 
 def test_a_stranger_that_bears_an_orphans_name_survives_its_deletion(world: QuickWorld) -> None:
     world.before = on_write(0, kill)
-    with pytest.raises(BaseException):  # noqa: B017 - the process is gone
+    with pytest.raises(Killed):
         world.up([queue()])
     world.before = None
     client("sqs").create_queue(QueueName="q", tags=OTHER_TAGS)
@@ -239,12 +240,86 @@ def test_a_configured_tag_that_was_to_go_goes_though_the_first_try_was_throttled
 def test_a_configured_tag_that_was_to_go_goes_though_the_first_try_was_killed(world: QuickWorld) -> None:
     world.up([queue()], tags={"team": "devices"})
     world.before = on_write(0, kill)
-    with pytest.raises(BaseException):  # noqa: B017 - the process is gone
+    with pytest.raises(Killed):
         world.up([queue()])
     world.before = None
     assert {change.property for change in world.plan([queue()]).of("queue/q").changes} == {"Tags.team"}
     world.up([queue()])
     assert client("sqs").list_queue_tags(QueueUrl=queue_url("q"))["Tags"] == OURS
+
+
+def test_what_was_killed_before_its_tags_were_seen_is_still_found_by_down(world: QuickWorld) -> None:
+    """SQS may take a minute to show the tags of a new queue."""
+    world.after = lambda operation, answer: kill() if operation == "CreateQueue" else None
+    with pytest.raises(Killed):
+        world.up([queue()])
+    began = world.clock.now()
+
+    def late(operation: str, answer: Any) -> None:
+        if operation == "ListQueueTags" and world.clock.now() < began + 45:
+            answer.pop("Tags", None)
+
+    world.after = late
+    world.down()
+    assert not client("sqs").list_queues().get("QueueUrls")
+    assert world.clock.now() == began + 45
+    assert "tags" in next(event.detail for event in world.events if event.phase == "waiting")
+
+
+def test_what_never_shows_our_tags_is_left_to_whom_it_belongs_after_a_minute(world: QuickWorld) -> None:
+    world.before = on_write(0, kill)
+    with pytest.raises(Killed):
+        world.up([queue()])
+    world.before = None
+    client("sqs").create_queue(QueueName="q")
+    began = world.clock.now()
+    world.down()
+    assert queue_url("q")
+    assert world.clock.now() == began + 60
+    assert rows(world) == {}
+
+
+# A lost ledger
+
+
+def recovered(world: QuickWorld, wanted: list[Resource]) -> dict[str, ledger.Row]:
+    run = world.run("down")
+    book = world.ledger(run)
+    planning.plan(wanted, run, {})
+    apply.recover(wanted, run, book)
+    assert not world.writes
+    return rows(world)
+
+
+def test_what_is_ours_is_recorded_again_and_nothing_else(world: QuickWorld) -> None:
+    wanted = [*everything(SAMPLES["stage"].make()), queue("mine"), queue("theirs"), queue("absent")]
+    world.up([each for each in wanted if each.name not in ("theirs", "absent")])
+    before = rows(world)
+    world.path.unlink()
+    client("sqs").create_queue(QueueName="theirs", tags=OTHER_TAGS)
+    found = recovered(world, wanted)
+    assert found == {address: row for address, row in before.items() if not row.shared}
+
+
+def test_the_subscribers_of_somebody_elses_topic_are_not_ours(world: QuickWorld) -> None:
+    topic = client("sns").create_topic(Name="t")["TopicArn"]
+    client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.com")
+    wanted = everything(Subscription("ops@example.com", Topic("t", display_name="T")))
+    assert recovered(world, wanted) == {}
+    world.down()
+    assert len(client("sns").list_subscriptions()["Subscriptions"]) == 1
+
+
+def test_a_stop_before_all_was_recorded_again_says_so(world: QuickWorld) -> None:
+    wanted: list[Resource] = [queue("a"), queue("b")]
+    world.up(wanted)
+    world.path.unlink()
+    run = world.run()
+    book = world.ledger(run)
+    steps = planning.plan(wanted, run, book.rows)
+    run.stop.set()
+    with pytest.raises(Interrupted, match="2 resources"):
+        apply.up(wanted, steps, run, book)
 
 
 # When reading fails
