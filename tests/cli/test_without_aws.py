@@ -12,6 +12,7 @@ from cli_shell import Shell, settings
 
 pytestmark = pytest.mark.slow
 
+NOW = "2026-11-22T12:00:00Z"
 COMMANDS = ("init", "validate", "plan", "up", "down", "status", "outputs", "graph")
 
 
@@ -131,7 +132,7 @@ def test_a_state_file_that_cannot_be_used_is_left_as_it_is(cloud: Shell, text: s
 
 def test_with_several_state_files_the_environment_must_be_named(shell: Shell) -> None:
     row = {"kind": "topic", "name": "t", "status": "ready", "properties": {}, "needs": [], "inside": ""}
-    row |= {"holds_data": False, "shared": False, "created_at": "", "updated_at": ""}
+    row |= {"holds_data": False, "shared": False, "created_at": NOW, "updated_at": NOW}
     state = {
         "format": 1,
         "account": "1",
