@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import threading
 import time
 from typing import Any
 
@@ -187,12 +188,15 @@ def test_following_shows_what_comes_and_ctrl_c_ends_it_quietly(deployed: Shell) 
         text=True,
     ) as process:
         assert process.stdout and process.stderr
+        end = threading.Timer(100, process.kill)  # rather than wait for ever for what does not come
+        end.start()
         assert process.stdout.readline().endswith("before\n")
         log(deployed, "ingestion", "meanwhile", ago=9)
         assert process.stdout.readline().endswith("meanwhile\n")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
+        end.cancel()
 
 
 def test_each_function_has_its_colour_on_a_terminal_and_nothing_else_controls_it(deployed: Shell) -> None:
