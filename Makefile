@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 test: setup lint ## every check and test
-	$(RUN)/python -m pytest --numprocesses auto --dist worksteal
+	$(RUN)/python -m pytest --numprocesses auto
 
 lint: setup
 	$(RUN)/ruff check .
