@@ -27,18 +27,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 os.environ.update(AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_EC2_METADATA_DISABLED="true")
 
-from harness import declared  # noqa: E402 - botocore reads the environment
+import boto3  # noqa: E402 - botocore reads the environment
+from harness import declared  # noqa: E402
 from moto import mock_aws  # noqa: E402
 from moto_gaps import close_gaps  # noqa: E402
 
 from iotpipe.provision import apply, ledger, plan  # noqa: E402
 from iotpipe.provision.aws import Aws, connect  # noqa: E402
 from iotpipe.provision.resource import Properties, Recorded, Resource  # noqa: E402
+from iotpipe.provision.resources import SERVICES  # noqa: E402
 from iotpipe.provision.run import Run  # noqa: E402
 
 LATENCY = 0.2
@@ -56,7 +59,7 @@ CREATE = {
 }
 READ = {
     "route": 2,  # GetRestApis, GetResources
-    "stage": 3,  # GetRestApis, GetStage, GetDeployment
+    "stage": 3,  # GetRestApis, GetStages, GetDeployments
     "event-source-mapping": 2,  # ListEventSourceMappings, ListTags
     "role": 2,  # ListRolePolicies, GetRolePolicy
     "layer": 1,
@@ -112,11 +115,14 @@ class Bench:
     calls: int = 0
 
     def connect(self) -> Aws:
-        aws = connect(None, "us-east-1", None)
-        aws.session.events.register_first("before-send", self._hold)
-        self.calls = 1
-        time.sleep(self.latency)  # GetCallerIdentity went out before it could be held up
-        return aws
+        self.calls = 0
+        with patch.object(boto3, "Session", self._session):
+            return connect(None, "us-east-1", None, services=SERVICES)
+
+    def _session(self, **settings: Any) -> Any:
+        session = boto3.session.Session(**settings)
+        session.events.register_first("before-send", self._hold)
+        return session
 
     def _hold(self, **kwargs: Any) -> None:
         self.calls += 1

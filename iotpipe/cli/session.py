@@ -22,6 +22,7 @@ from iotpipe.provision import ledger, plan
 from iotpipe.provision.aws import Aws, Emulator, connect, emulator_of_the_user
 from iotpipe.provision.lock import locked
 from iotpipe.provision.resource import Resource
+from iotpipe.provision.resources import SERVICES
 from iotpipe.provision.run import Event, RealClock, Run, timestamp
 
 HANDLERS = ("ingestion", "processor", "query")
@@ -102,7 +103,7 @@ def open_session(settings: Settings, command: str, tell: Callable[[Event], None]
     if env.target == "local" if env else _is_local(contents):
         emulator = _emulator(settings, command, tell)
         region = region or (place.REGION if emulator.access_key else None)
-    aws = connect(settings.profile, region, env.account if env else None, emulator)
+    aws = connect(settings.profile, region, env.account if env else None, emulator, SERVICES)
     if contents:
         ledger.check_binding(contents, path, name, aws.account, aws.region)
     stop = threading.Event()

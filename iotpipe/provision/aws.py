@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,6 +72,13 @@ class Aws:
                     self._clients[service] = client
         return client
 
+    def make_clients(self, services: Iterable[str]) -> None:
+        """Make them in the background, in this order: each costs tens of milliseconds that no call need wait for."""
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="iotpipe-clients")
+        for service in services:
+            pool.submit(self.client, service)
+        pool.shutdown(wait=False)
+
     def arn(self, service: str, resource: str) -> str:
         """The ARN of something in this account and region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
@@ -102,11 +111,18 @@ def emulator_of_the_user() -> str:
     return address if urlsplit(address).hostname in _LOOPBACK else ""
 
 
-def connect(profile: str | None, region: str | None, account: str | None, emulator: Emulator | None = None) -> Aws:
+def connect(
+    profile: str | None,
+    region: str | None,
+    account: str | None,
+    emulator: Emulator | None = None,
+    services: Iterable[str] = (),
+) -> Aws:
     """Find out who the credentials belong to; `account` is the one that the configuration expects.
 
-    With an `emulator` nothing is ever sent anywhere else. Raises CredentialsError where there are no credentials,
-    where they are of no use, or where they are another account's; UsageError where no region is named anywhere.
+    With an `emulator` nothing is ever sent anywhere else. The clients of `services` are made meanwhile. Raises
+    CredentialsError where there are no credentials, where they are of no use, or where they are another account's;
+    UsageError where no region is named anywhere.
     """
     try:
         session = _session(profile, emulator)
@@ -116,6 +132,8 @@ def connect(profile: str | None, region: str | None, account: str | None, emulat
             raise UsageError("no region is named", "Set `region` in the configuration, AWS_REGION or --region")
         sts = _client(session, "sts", found, emulator)
         emulated = urlsplit(sts.meta.endpoint_url).hostname in _LOOPBACK
+        aws = Aws(session, "", found, "", keeps_names_back=not emulated, emulator=emulator)
+        aws.make_clients(services)
         identity = sts.get_caller_identity()
     except (exceptions.ClientError, exceptions.BotoCoreError) as error:
         raise _explained(error) from error
@@ -124,7 +142,7 @@ def connect(profile: str | None, region: str | None, account: str | None, emulat
             f"the credentials belong to account {identity['Account']}, the configuration names {account}",
             "Choose other credentials with AWS_PROFILE or --profile; nothing was changed",
         )
-    return Aws(session, identity["Account"], found, identity["Arn"], keeps_names_back=not emulated, emulator=emulator)
+    return replace(aws, account=identity["Account"], caller=identity["Arn"])
 
 
 def _session(profile: str | None, emulator: Emulator | None) -> boto3.Session:

@@ -10,7 +10,11 @@ from iotpipe.provision.resources.sns import Subscription, Topic
 from iotpipe.provision.resources.sqs import Queue
 from iotpipe.provision.resources.ssm import Parameter, Secret
 
+SERVICES = ("apigateway", "lambda", "iam", "logs", "sqs", "dynamodb", "ssm", "sns", "cloudwatch")
+"""The services that the kinds belong to, those first for whose answers most else waits."""
+
 __all__ = [
+    "SERVICES",
     "Account",
     "Alarm",
     "Allow",

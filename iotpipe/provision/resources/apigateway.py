@@ -56,6 +56,7 @@ class RestApi(Resource):
             endpointConfiguration=desired["EndpointConfiguration"],
             tags=desired["Tags"],
         )
+        run.once(_DEPLOYMENTS, dict)  # a new one has none: nobody need ask
         return {"RestApiId": made["id"], "RootResourceId": made["rootResourceId"]}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
@@ -263,7 +264,7 @@ class Stage(Resource):
         if found is None:
             return None
         settings = found.get("methodSettings", {}).get("*/*", {})
-        ours = _deployments(run, parent["RestApiId"])
+        ours = run.once(_DEPLOYMENTS, lambda: _deployments(run, parent["RestApiId"]))
         return {
             "RestApiId": parent["RestApiId"],
             # One that somebody made by hand is not among ours, and is no definition of ours.
@@ -351,6 +352,7 @@ class Stage(Resource):
 
 
 _DEPLOYMENT = "iotpipe "
+_DEPLOYMENTS = "deployments of the API"
 
 _PATHS = {
     "throttlingRateLimit": "throttling/rateLimit",
@@ -374,7 +376,8 @@ def _text(value: Any) -> str:
 
 def _deployment(run: Run, desired: Properties) -> str:
     """The id of the deployment of this definition, made unless it is there."""
-    api, ours = desired["RestApiId"], _deployments(run, desired["RestApiId"])
+    api = desired["RestApiId"]
+    ours = run.once(_DEPLOYMENTS, lambda: _deployments(run, api))
     made = next((each for each, served in ours.items() if served == desired["Deployment"]), None)
     if made is None:
         description = _DEPLOYMENT + desired["Deployment"]
