@@ -6,6 +6,7 @@ What is not patched here and differs from AWS all the same is a scripted fault i
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from moto.apigateway.responses import APIGatewayResponse
 from moto.awslambda.models import LambdaFunction
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.routing import ServiceOperationRouter
 
 _create = LambdaFunction.__init__
 _configuration = LambdaFunction.get_configuration
@@ -154,6 +156,16 @@ def close_gaps() -> None:
     """Make this process's moto remember what it would forget."""
     for owner, name, replacement in PATCHES:
         patch.object(owner, name, replacement).start()
+    patch.object(ServiceOperationRouter, "_get_router", _one_router_at_a_time).start()
+
+
+_get_router, _routing = ServiceOperationRouter._get_router, threading.Lock()
+
+
+def _one_router_at_a_time(self: Any, protocol: str) -> Any:
+    """A router compiles its routes when it is first asked, and CPython 3.11's ast fails in two threads at once."""
+    with _routing:
+        return _get_router(self, protocol)
 
 
 @contextmanager

@@ -6,12 +6,14 @@ import fcntl
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from iotpipe.errors import LedgerError, LedgerLocked
+from iotpipe.provision.run import RealClock, seconds
 
 
 @contextmanager
@@ -37,27 +39,46 @@ def locked(state_file: Path, command: str, since: str) -> Iterator[None]:
         file.close()
 
 
+_CLOCK = RealClock()
+_INTRODUCTION = 1.0
+"""Seconds that somebody who has just taken the lock may need to say who it is."""
+_BETWEEN = 0.02
+
+
 def _open(path: Path) -> IO[str]:
+    patience = _INTRODUCTION
     while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
-        except OSError as error:
-            hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
-            raise LedgerError(f"cannot write {path}: {error}", hint) from error
+        file = _opened(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _holder(file)
             file.close()
-            raise LedgerLocked(
-                f"{path.with_suffix('.json')} is being written by {_described(holder)}",
-                f"Wait for it, or stop it with `kill {holder.get('pid', 'PID')}`: it finishes what runs and lets go",
-            ) from None
+            if holder or patience <= 0:
+                raise _refusal(path, holder) from None
+            patience -= _BETWEEN
+            _CLOCK.sleep(_BETWEEN, threading.Event())
+            continue
         # The holder before us may have removed the file between our opening and locking it.
         if _is_still(path, file):
             return file
         file.close()
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+    except OSError as error:
+        hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
+        raise LedgerError(f"cannot write {path}: {error}", hint) from error
+
+
+def _refusal(path: Path, holder: dict[str, str]) -> LedgerLocked:
+    return LedgerLocked(
+        f"{path.with_suffix('.json')} is being written by {_described(holder)}",
+        f"Wait for it, or stop it with `kill {holder.get('pid', 'PID')}`: it finishes what runs and lets go",
+    )
 
 
 def _is_still(path: Path, file: IO[str]) -> bool:
@@ -91,5 +112,17 @@ def _described(holder: dict[str, str]) -> str:
         return "another command"
     return (
         f"`iotpipe {holder.get('command', '?')}`, process {holder.get('pid', '?')} on {holder.get('host', '?')}, "
-        f"since {holder.get('since', '?')}"
+        f"since {_with_age(holder.get('since', '?'))}"
     )
+
+
+def _with_age(since: str) -> str:
+    try:
+        passed = _CLOCK.now() - seconds(since)
+    except ValueError:
+        return since
+    size, unit = next(((size, unit) for size, unit in _UNITS if passed >= 2 * size), (1, "s"))
+    return f"{since}, {passed / size:.0f} {unit} ago"
+
+
+_UNITS = ((86400, "days"), (3600, "h"), (60, "min"))

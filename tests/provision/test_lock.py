@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -9,14 +10,18 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from iotpipe.errors import LedgerError, LedgerLocked
+from iotpipe.provision import lock
 from iotpipe.provision.lock import locked
+from iotpipe.provision.run import seconds
 
 _HOLD = """
 import sys
@@ -82,6 +87,18 @@ def test_who_else_wants_it_is_told_who_holds_it_since_when_and_what_to_do(state:
         pass
 
 
+@pytest.mark.parametrize(
+    ("passed", "age"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (3 * 86400, "3 days")]
+)
+def test_who_else_wants_it_is_told_how_long_it_has_been_held(
+    state: Path, monkeypatch: pytest.MonkeyPatch, passed: int, age: str
+) -> None:
+    with locked(state, "up", "2026-11-22T10:00:00Z"):
+        monkeypatch.setattr(lock._CLOCK, "now", lambda: seconds("2026-11-22T10:00:00Z") + passed)
+        with pytest.raises(LedgerLocked, match=f"since 2026-11-22T10:00:00Z, {age} ago"), locked(state, "down", "now"):
+            pass
+
+
 def test_who_was_refused_has_not_disturbed_the_holder(state: Path) -> None:
     with locked(state, "up", "now"):
         before = state.with_suffix(".lock").read_text()
@@ -124,6 +141,46 @@ def test_a_lock_file_that_says_nothing_is_a_dead_holders(state: Path, text: str)
     state.with_suffix(".lock").write_text(text)
     with locked(state, "up", "now"):
         assert json.loads(state.with_suffix(".lock").read_text())["command"] == "up"
+
+
+@contextmanager
+def nameless(state: Path) -> Iterator[IO[str]]:
+    """Somebody who has taken the lock and has not said yet who it is."""
+    state.parent.mkdir()
+    with state.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+def test_a_holder_that_has_only_just_come_is_given_the_time_to_say_who_it_is(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with nameless(state) as file:
+
+        def introduce(seconds: float, stop: threading.Event) -> None:
+            json.dump({"pid": 4711, "host": "here", "command": "up --env dev", "since": "now"}, file)
+            file.flush()
+
+        monkeypatch.setattr(lock._CLOCK, "sleep", introduce)
+        with pytest.raises(LedgerLocked, match="process 4711"), locked(state, "down", "later"):
+            pass
+
+
+def test_a_holder_that_lets_go_meanwhile_is_no_obstacle(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with nameless(state) as file:
+        monkeypatch.setattr(lock._CLOCK, "sleep", lambda seconds, stop: fcntl.flock(file, fcntl.LOCK_UN))
+        with locked(state, "up", "now"):
+            assert json.loads(state.with_suffix(".lock").read_text())["command"] == "up"
+
+
+def test_a_holder_that_never_says_who_it_is_is_not_waited_for_for_long(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(lock._CLOCK, "sleep", lambda seconds, stop: waited.append(seconds))
+    with nameless(state), pytest.raises(LedgerLocked, match="another command"), locked(state, "up", "now"):
+        pass
+    assert 0 < sum(waited) <= 2
 
 
 def test_the_lock_goes_also_when_the_command_fails(state: Path) -> None:
