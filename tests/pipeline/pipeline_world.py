@@ -13,7 +13,6 @@ from unittest.mock import patch
 import harness
 import pytest
 import yaml
-from harness import StandInLayer
 
 from iotpipe.configuration import load
 from iotpipe.packaging import Archive, handler_zip
@@ -30,6 +29,16 @@ ACCOUNT = "123456789012"
 Settings = dict[str, Any]
 
 _HANDLERS = {name: handler_zip(name) for name in ("ingestion", "processor", "query")}
+
+
+@dataclass(frozen=True)
+class StandInLayer:
+    """A layer that need not be built."""
+
+    identity: str
+
+    def content(self) -> bytes:
+        return _HANDLERS["query"].content
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,8 @@ class World(harness.World):
 
     death: Death | None = None
     current: Run | None = None
+    after: Callable[[str], None] | None = None
+    """Is told the operation of each call that AWS has answered."""
 
     def run(self, command: str = "up", tags: dict[str, str] | None = None) -> Run:
         self.current = super().run(command, tags)
@@ -114,9 +125,11 @@ class World(harness.World):
             self.death.before(model.name, context)
         return self._observe(model, params)
 
-    def _after(self, context: dict[str, Any], **call: Any) -> None:
+    def _after(self, model: Any, context: dict[str, Any], **call: Any) -> None:
         if self.death:
             self.death.after(context)
+        if self.after:
+            self.after(model.name)
 
 
 _clients: dict[str, Aws] = {}

@@ -1,0 +1,110 @@
+"""`down` leaves the tables with their data, `down --delete-data` leaves nothing, and both can be said twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pipeline_inventory import client, inventory, left_over
+from pipeline_world import Declared, World
+
+from iotpipe.errors import ApplyFailed
+
+Declare = Callable[..., Declared]
+TABLES = ["table/processed-data-dev", "table/raw-sensor-data-dev"]
+ACCOUNT_ROLE = "api-gateway-account/us-east-1"
+READING = {"device_id": {"S": "sensor-1"}, "timestamp": {"N": "1700000000000"}}
+
+
+def kept(world: World) -> list[str]:
+    return sorted(event.address for event in world.events if event.phase == "kept")
+
+
+def test_down_keeps_the_tables_with_their_data_and_says_so(world: World, declared: Declare) -> None:
+    world.bring_up(declared())
+    made = inventory()
+    client("dynamodb").put_item(TableName="raw-sensor-data-dev", Item=READING)
+
+    assert world.down() == [ACCOUNT_ROLE, *TABLES]
+    assert kept(world) == [ACCOUNT_ROLE, *TABLES]
+    assert left_over() == ["tables: raw-sensor-data-dev", "tables: processed-data-dev"]
+
+    world.bring_up(declared())
+    assert "CreateTable" not in world.writes
+    assert client("dynamodb").scan(TableName="raw-sensor-data-dev")["Items"] == [READING]
+    client("dynamodb").delete_item(TableName="raw-sensor-data-dev", Key=READING)
+    assert inventory() == made
+
+
+def test_down_with_the_data_leaves_nothing_but_the_accounts_role(world: World, declared: Declare) -> None:
+    world.bring_up(declared())
+    role = client("apigateway").get_account()["cloudwatchRoleArn"]
+    assert world.down(delete_data=True) == [ACCOUNT_ROLE]
+    assert kept(world) == [ACCOUNT_ROLE]
+    assert left_over() == []
+    assert client("apigateway").get_account()["cloudwatchRoleArn"] == role
+    assert client("iam").get_role(RoleName=role.rsplit("/", 1)[1])
+    assert not world.rows()
+
+
+@pytest.mark.parametrize("delete_data", [False, True])
+def test_down_again_has_nothing_to_do(world: World, declared: Declare, delete_data: bool) -> None:
+    world.bring_up(declared())
+    world.down(delete_data=delete_data)
+    world.down(delete_data=delete_data)
+    assert world.writes == []
+
+
+def test_the_data_can_go_later(world: World, declared: Declare) -> None:
+    world.bring_up(declared())
+    world.down()
+    world.down(delete_data=True)
+    assert left_over() == []
+    assert not world.rows()
+
+
+def test_what_somebody_else_deleted_is_no_obstacle(world: World, declared: Declare) -> None:
+    world.bring_up(declared({"alerts": {"emails": ["ops@example.com"]}}))
+    [api] = client("apigateway").get_rest_apis()["items"]
+    client("apigateway").delete_rest_api(restApiId=api["id"])
+    client("lambda").delete_function(FunctionName="data-query-dev")
+    client("sns").delete_topic(TopicArn="arn:aws:sns:us-east-1:123456789012:iot-alerts-dev")
+    client("dynamodb").delete_table(TableName="raw-sensor-data-dev")
+    world.down(delete_data=True)
+    assert left_over() == []
+
+
+def test_protected_tables_stay_until_the_configuration_lets_them_go(world: World, declared: Declare) -> None:
+    world.bring_up(declared({"tables": {"deletion_protection": True}}))
+    with pytest.raises(ApplyFailed, match=r"Set tables\.deletion_protection to false and run `iotpipe up` first"):
+        world.down(delete_data=True)
+    assert left_over() == ["tables: raw-sensor-data-dev", "tables: processed-data-dev"]
+    world.bring_up(declared())
+    world.down(delete_data=True)
+    assert left_over() == []
+
+
+def test_one_environments_role_of_the_account_serves_the_next(world: World, declared: Declare) -> None:
+    world.bring_up(declared())
+    world.down(delete_data=True)
+    world.bring_up(declared())
+    assert "UpdateAccount" not in world.writes
+    assert not [address for address, row in world.rows().items() if row.status != "ready"]
+
+
+def test_an_accounts_role_that_a_killed_command_left_unset_is_set_by_the_next(world: World, declared: Declare) -> None:
+    world.bring_up(declared())
+    made = inventory()
+    world.down(delete_data=True)
+    unset = {"op": "replace", "path": "/cloudwatchRoleArn", "value": ""}
+    client("apigateway").update_account(patchOperations=[unset])
+    client("iam").delete_role_policy(RoleName="iotpipe-api-gateway-logging-us-east-1", PolicyName="logging")
+    world.bring_up(declared())
+    assert inventory() == made
+
+
+def test_without_logging_the_account_gets_no_role(world: World, declared: Declare) -> None:
+    world.bring_up(declared({"api": {"logging": "OFF"}}))
+    assert not client("apigateway").get_account().get("cloudwatchRoleArn")
+    assert ACCOUNT_ROLE not in world.rows()
+    assert not [each for each in client("iam").list_roles()["Roles"] if "gateway" in each["RoleName"]]
