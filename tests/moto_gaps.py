@@ -6,6 +6,7 @@ What is not patched here and differs from AWS all the same is a scripted fault i
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from moto.apigateway.exceptions import ResourceIdNotFoundException
 from moto.apigateway.models import APIGatewayBackend
 from moto.apigateway.responses import APIGatewayResponse
 from moto.awslambda.models import LambdaFunction
+from moto.awslambda.responses import LambdaResponse
+from moto.awslambda.urls import url_paths as lambda_paths
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.routing import ServiceOperationRouter
@@ -61,6 +64,17 @@ def function_with_code(self: Any) -> dict[str, Any]:
     reserved = self.reserved_concurrency
     stopped = {} if reserved is None else {"Concurrency": {"ReservedConcurrentExecutions": reserved}}
     return _code(self) | stopped
+
+
+def account_settings(self: Any) -> str:
+    """GetAccountSettings is 404. moto itself knows MOTO_LAMBDA_CONCURRENCY_QUOTA: how many the account may run."""
+    functions = self.backend.list_functions()
+    limit = int(os.environ.get("MOTO_LAMBDA_CONCURRENCY_QUOTA", "1000"))
+    reserved = sum(int(each.reserved_concurrency or 0) for each in functions)
+    most = {"TotalCodeSize": 80_530_636_800, "CodeSizeUnzipped": 262_144_000, "CodeSizeZipped": 52_428_800}
+    most |= {"ConcurrentExecutions": limit, "UnreservedConcurrentExecutions": limit - reserved}
+    used = {"TotalCodeSize": sum(each.code_size for each in functions), "FunctionCount": len(functions)}
+    return json.dumps({"AccountLimit": most, "AccountUsage": used})
 
 
 def delete_api(self: Any, function_id: str) -> Any:
@@ -139,6 +153,7 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (LambdaFunction, "update_configuration", update_function),
     (LambdaFunction, "update_function_code", update_code),
     (LambdaFunction, "get_code", function_with_code),
+    (LambdaResponse, "get_account_settings", account_settings),
     (APIGatewayBackend, "delete_rest_api", delete_api),
     (APIGatewayBackend, "delete_resource", delete_path),
     (APIGatewayResponse, "get_tags", get_tags),
@@ -149,13 +164,18 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
 )
 
 
-_ORIGINALS = tuple(getattr(owner, name) for owner, name, _ in PATCHES)
+def _absent(self: Any) -> str:
+    raise AttributeError
+
+
+_ORIGINALS = tuple(getattr(owner, name, _absent) for owner, name, _ in PATCHES)
 
 
 def close_gaps() -> None:
     """Make this process's moto remember what it would forget."""
+    lambda_paths["{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
     for owner, name, replacement in PATCHES:
-        patch.object(owner, name, replacement).start()
+        patch.object(owner, name, replacement, create=replacement is account_settings).start()
     patch.object(ServiceOperationRouter, "_get_router", _one_router_at_a_time).start()
 
 

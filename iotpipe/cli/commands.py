@@ -72,17 +72,19 @@ def plan(settings: Settings, exit_code: bool, adopt: bool, as_json: bool) -> int
     """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session
-    from iotpipe.provision import plan as planning
+    from iotpipe.doctor import preflight, report
 
     with rendering.progress() as tell:
         session = open_session(settings, "plan", tell)
         resources, _ = session.declared()
-        steps = planning.plan(resources, session.run, session.rows(), adopt)
+        steps, findings = preflight.planned(resources, session.run, session.rows(), adopt)
     if as_json:
         rendering.answer(rendering.plan_data(session.name, session.aws, steps))
     else:
         rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stdout)
+    report.show_untold(findings, to=sys.stderr)
     steps.check()
+    preflight.refuse(findings)
     return 3 if exit_code and steps.pending else 0
 
 
@@ -99,18 +101,20 @@ def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool)
     """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session, stoppable
+    from iotpipe.doctor import preflight, report
     from iotpipe.outputs import outputs
     from iotpipe.provision import apply
-    from iotpipe.provision import plan as planning
 
     with rendering.progress() as tell:
         session = open_session(settings, "up", tell)
         assert session.env is not None
         with session.writing() as ledger, stoppable(session.stop):
             resources, built = session.declared()
-            steps = planning.plan(resources, session.run, ledger.rows, adopt)
+            steps, findings = preflight.planned(resources, session.run, ledger.rows, adopt)
             rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stderr)
+            report.show_untold(findings, to=sys.stderr)
             steps.check()
+            preflight.refuse(findings)
             if steps.deletions:
                 confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are no longer declared?")
             session.make_ready(built, steps)

@@ -61,6 +61,13 @@ def a_stopped_function_says_so() -> bool:
     return "Concurrency" in client("lambda").get_function(FunctionName="f")
 
 
+def what_is_reserved_is_missing_from_the_account() -> bool:
+    a_function()
+    client("lambda").put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=300)
+    found = client("lambda").get_account_settings()["AccountLimit"]
+    return (found["ConcurrentExecutions"], found["UnreservedConcurrentExecutions"]) == (1000, 700)
+
+
 def an_api() -> str:
     made: str = client("apigateway").create_rest_api(name="a", tags={"a": "1", "b": "2"})["id"]
     return made
@@ -125,6 +132,7 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "update_function": settings_are_updated,
     "update_code": the_cpu_is_updated,
     "function_with_code": a_stopped_function_says_so,
+    "account_settings": what_is_reserved_is_missing_from_the_account,
     "delete_api": an_api_that_is_gone_is_not_found,
     "delete_path": a_path_that_is_gone_is_not_found,
     "get_tags": tags_of_apis_are_answered,

@@ -1,0 +1,66 @@
+"""What `plan` and `up` look at beyond what they read anyway: AWS would refuse it halfway through an `up`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+
+from iotpipe.doctor import concurrency, runtimes
+from iotpipe.doctor.findings import PROBLEM, Finding, unknown
+from iotpipe.errors import RefusedError, ResourceError
+from iotpipe.provision import plan as planning
+from iotpipe.provision.ledger import Row
+from iotpipe.provision.plan import Plan
+from iotpipe.provision.resource import Resource
+from iotpipe.provision.resources import Function
+from iotpipe.provision.run import Run
+
+
+def planned(
+    resources: Sequence[Resource], run: Run, rows: Mapping[str, Row], adopt: bool = False
+) -> tuple[Plan, list[Finding]]:
+    """The plan, and what else stands in its way or cannot be told; AWS is asked about both at the same time.
+
+    An AWS on this machine has none of the limits that are looked at. Raises what `plan` raises.
+    """
+    if run.aws.emulator:
+        return planning.plan(resources, run, rows, adopt), []
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="iotpipe-preflight") as beside:
+        asked = beside.submit(_concurrency, run, resources, rows)
+        steps = planning.plan(resources, run, rows, adopt)
+        return steps, [*asked.result(), *_runtimes(steps, run, resources)]
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Raise RefusedError, with every reason and what to do, if AWS would refuse something."""
+    reasons = [f"  {each.found}.\n    {each.remedy}." for each in findings if each.result == PROBLEM]
+    if reasons:
+        raise RefusedError("refused, and nothing was changed:\n" + "\n".join(reasons))
+
+
+def today(run: Run) -> date:
+    """The day in UTC, by the command's clock."""
+    return datetime.fromtimestamp(run.clock.now(), UTC).date()
+
+
+def _concurrency(run: Run, resources: Sequence[Resource], rows: Mapping[str, Row]) -> list[Finding]:
+    try:
+        return concurrency.refusal(run, resources, rows)
+    except ResourceError as error:
+        return [untold(concurrency.CHECK, error)]
+
+
+def untold(check: str, error: ResourceError) -> Finding:
+    """A question that AWS did not answer; of the answer, as some emulators give whole pages, the first line."""
+    reason = error.message.partition("\n")[0].rstrip(" :")
+    return unknown(check, reason, error.hint or "Ask again later; `up` goes on without the answer")
+
+
+def _runtimes(steps: Plan, run: Run, resources: Sequence[Resource]) -> Iterator[Finding]:
+    wanted: dict[str, set[str]] = {}
+    for each in resources:
+        if isinstance(each, Function):
+            wanted.setdefault(each.runtime, set()).add(steps.of(each.address).action)
+    for runtime, actions in wanted.items():
+        yield from runtimes.refusal(runtime, today(run), actions)

@@ -1,0 +1,60 @@
+"""What `iotpipe doctor` shows: one line per check, and under it what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from iotpipe.doctor.findings import OK, PROBLEM, RESULTS, UNKNOWN, WARNING, Finding
+from iotpipe.rendering import answer, console
+
+_STYLES = {OK: "green", WARNING: "yellow", PROBLEM: "bold red", UNKNOWN: "cyan"}
+_COUNTED = {
+    PROBLEM: ("problem", "problems"),
+    WARNING: ("warning", "warnings"),
+    UNKNOWN: ("cannot be told", "cannot be told"),
+    OK: ("ok", "ok"),
+}
+_RESULT, _CHECK = max(map(len, _STYLES)), 18
+_INDENT = 2 + _RESULT + 2 + _CHECK + 2
+
+
+def show_report(name: str, place: str, findings: Sequence[Finding], as_json: bool) -> None:
+    """The findings on stdout, in the order in which they were looked at; `place` is whose account and which region."""
+    if as_json:
+        answer(_data(name, place, findings))
+        return
+    out = console(sys.stdout)
+    out.print(Text.assemble((name, "bold"), f" {place}" if place else ""))
+    for each in findings:
+        _show(out, each)
+    counts = Counter(each.result for each in findings)
+    out.print(", ".join(f"{counts[each]} {_COUNTED[each][counts[each] > 1]}" for each in RESULTS if counts[each]) + ".")
+
+
+def show_untold(findings: Sequence[Finding], to: TextIO) -> None:
+    """What could not be looked at before an `up`, one line each."""
+    for each in findings:
+        if each.result == UNKNOWN:
+            console(to).print(Text.assemble((UNKNOWN, _STYLES[UNKNOWN]), f" {each.check}: {each.found}. {each.remedy}"))
+
+
+def _data(name: str, place: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    summary = Counter(each.result for each in findings)
+    return {
+        "environment": name,
+        "summary": {each: summary[each] for each in RESULTS},
+        "findings": [vars(each) for each in findings],
+    }
+
+
+def _show(out: Console, finding: Finding) -> None:
+    result = (f"{finding.result:<{_RESULT}}", _STYLES[finding.result])
+    out.print(Text.assemble("  ", result, f"  {finding.check:<{_CHECK}}  {finding.found}"))
+    if finding.remedy:
+        out.print(Text.assemble(" " * _INDENT, ("→ ", "dim"), finding.remedy))
