@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline_inventory import client, inventory, left_over, pages
-from pipeline_world import Declared, World
+from pipeline_world import Declared, World, with_a_changed_route
 
 Declare = Callable[..., Declared]
 
@@ -36,6 +36,19 @@ def test_a_renamed_stage_takes_the_place_of_the_old_one_and_of_its_logs(world: W
     groups = pages("logs", "describe_log_groups", "logGroups")
     assert not [each for each in groups if each["logGroupName"].startswith("API-Gateway")]
     assert not world.planned(renamed).pending
+
+
+def test_a_renamed_stage_of_a_changed_api_leaves_no_deployment_that_nobody_serves(
+    world: World, declared: Declare
+) -> None:
+    world.bring_up(declared())
+    world.bring_up(with_a_changed_route(declared({"api": {"stage": "v2"}})))
+    api = client("apigateway").get_rest_apis()["items"][0]["id"]
+    [stage] = client("apigateway").get_stages(restApiId=api)["item"]
+    assert [each["id"] for each in pages("apigateway", "get_deployments", "items", restApiId=api)] == [
+        stage["deploymentId"]
+    ]
+    assert not world.planned(with_a_changed_route(declared({"api": {"stage": "v2"}}))).pending
 
 
 def test_what_a_newer_version_does_not_declare_any_more_goes(world: World, declared: Declare) -> None:

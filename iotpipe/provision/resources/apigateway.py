@@ -310,17 +310,18 @@ class Stage(Resource):
                 self._patch(run, desired, changes)
             # Only now: API Gateway deletes no deployment that a stage serves.
             if moves_on or observed["OutdatedDeployments"]:
-                self._prune(run, desired)
+                _delete_outdated(run, desired["RestApiId"], desired["Deployment"])
             _retag(run, f"{_api_arn(run, desired['RestApiId'])}/stages/{self.name}", desired, observed)
         return {"DeploymentId": deployment}
 
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
-        api = run.client("apigateway")
-        try:
-            api.delete_stage(restApiId=recorded.properties["RestApiId"], stageName=recorded.name)
-        except api.exceptions.NotFoundException:
-            return
+        api, identifier = run.client("apigateway"), recorded.properties["RestApiId"]
+        with contextlib.suppress(api.exceptions.NotFoundException):
+            api.delete_stage(restApiId=identifier, stageName=recorded.name)
+        # The API stays, or nobody would take its stage away alone: what only this stage served would stay with it.
+        with contextlib.suppress(api.exceptions.NotFoundException):
+            _delete_outdated(run, identifier, "")
 
     @classmethod
     def finish(cls, run: Run, recorded: Recorded) -> None:
@@ -339,11 +340,6 @@ class Stage(Resource):
     def _definition_hash(self, run: Run) -> str:
         definition = [route.definition(run) for route in self.routes]
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
-
-    def _prune(self, run: Run, desired: Properties) -> None:
-        api = desired["RestApiId"]
-        for each in _outdated(_stages(run, api), _deployments(run, api), desired["Deployment"]):
-            run.client("apigateway").delete_deployment(restApiId=api, deploymentId=each)
 
     def _patch(self, run: Run, desired: Properties, operations: list[dict[str, str]]) -> None:
         run.client("apigateway").update_stage(
@@ -389,6 +385,11 @@ def _outdated(stages: Mapping[str, Any], ours: Mapping[str, str], wanted: str) -
     """Our deployments of other definitions, but for those that a stage serves, be it one that somebody else made."""
     served = {stage["deploymentId"] for stage in stages.values()}
     return sorted(each for each, definition in ours.items() if each not in served and definition != wanted)
+
+
+def _delete_outdated(run: Run, api: str, wanted: str) -> None:
+    for each in _outdated(_stages(run, api), _deployments(run, api), wanted):
+        run.client("apigateway").delete_deployment(restApiId=api, deploymentId=each)
 
 
 def _stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
