@@ -1,0 +1,140 @@
+"""The rights on one environment as an IAM policy document: exact names, one statement per form of resource."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from string import Formatter
+from typing import Any
+
+from iotpipe.policy.rights import API_KEY, GROUPS, RIGHTS, Right
+from iotpipe.provision.aws import partition
+from iotpipe.provision.ledger import Row
+from iotpipe.provision.resource import Resource
+
+Policy = dict[str, Any]
+"""A policy document as IAM takes it."""
+
+_Values = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a policy is about: the resources that are declared, and those that are recorded as made.
+
+    `boundary` is the permissions boundary that the roles must have; `asks_for_key` says whether readings are only
+    taken with the API key.
+    """
+
+    name: str
+    account: str
+    region: str
+    declared: Sequence[Resource]
+    recorded: Mapping[str, Row] = field(default_factory=dict)
+    boundary: str | None = None
+    asks_for_key: bool = False
+
+    def resources(self) -> Iterator[tuple[str, str, _Values]]:
+        """Kind, name and the names of what it needs, by kind, of each resource once."""
+        needs = {each.address: [need.address for need in each.needs()] for each in self.declared}
+        needs = {address: list(row.needs) for address, row in self.recorded.items()} | needs
+        for address, needed in needs.items():
+            kind, _, name = address.partition("/")
+            by_kind: dict[str, list[str]] = {}
+            for each in needed:
+                by_kind.setdefault(each.partition("/")[0], []).append(each.partition("/")[2].replace(" ", ""))
+            yield kind, name, by_kind
+
+    @property
+    def values(self) -> _Values:
+        """What stands in every right for the environment."""
+        ids = [row.properties.get("RestApiId") for row in self.recorded.values() if row.kind == "rest-api"]
+        return {
+            "environment": [self.name],
+            "account": [self.account],
+            "region": [self.region],
+            "partition": [partition(self.region)],
+            "boundary": [self.boundary or ""],
+            "api": [each for each in ids if each] or ["*"],
+        }
+
+
+def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy:
+    """The policy that allows what the commands of these groups do, on this environment's resources alone."""
+    wanted = [*groups, "plan"]
+    statements: dict[str, dict[str, Any]] = {}
+    for right, values in _rights(environment):
+        actions = [f"{right.service}:{each}" for each in _actions(right, wanted, values["kind"][0])]
+        if not actions:
+            continue
+        when = {
+            operator: {key: _expanded([value], values) for key, value in tests.items()}
+            for operator, tests in right.when.items()
+        }
+        made = statements.setdefault(right.sid, {"Action": {}, "Resource": {}, "Condition": {}})
+        made["Action"] |= dict.fromkeys(actions)
+        made["Resource"] |= dict.fromkeys(_expanded(right.on, values))
+        _merge(made["Condition"], when)
+    return {"Version": "2012-10-17", "Statement": [_statement(sid, made) for sid, made in statements.items()]}
+
+
+def requests(policy: Policy) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Every action that the policy allows with each resource and the conditions, as a simulator asks for them."""
+    return [
+        (action, resource, statement.get("Condition", {}))
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+
+
+def size(policy: Policy) -> int:
+    """Characters as IAM counts them: without white space."""
+    return len(json.dumps(policy, separators=(",", ":")))
+
+
+def _rights(environment: Environment) -> Iterator[tuple[Right, _Values]]:
+    fits = (None, environment.boundary is not None)
+    for kind, name, needed in environment.resources():
+        values = {**environment.values, **needed, "kind": [kind], "name": [name]}
+        of_kind = (*RIGHTS[kind], API_KEY) if kind == "secret" and environment.asks_for_key else RIGHTS[kind]
+        for right in of_kind:
+            if right.bounded in fits and fnmatch(name, right.only):
+                yield right, values
+
+
+def _actions(right: Right, groups: Sequence[str], kind: str) -> list[str]:
+    """What `up` deletes of what is no longer declared is what `down` deletes; what holds data it keeps."""
+    parts = {group: getattr(right, group).split() for group in GROUPS}
+    if not Resource.kinds[kind].holds_data:
+        parts["up"] = parts["up"] + parts["down"]
+    return list(dict.fromkeys(action for group in GROUPS if group in groups for action in parts[group]))
+
+
+def _expanded(forms: Iterable[str], values: _Values) -> list[str]:
+    """Each form with every combination of the values that stand in it."""
+    found = []
+    for form in forms:
+        names = sorted({name for _, name, _, _ in Formatter().parse(form) if name})
+        for chosen in itertools.product(*(values[name] for name in names)):
+            found.append(form.format(**dict(zip(names, chosen, strict=True))))
+    return found
+
+
+def _merge(conditions: dict[str, dict[str, list[str]]], more: Mapping[str, Mapping[str, list[str]]]) -> None:
+    for operator, tests in more.items():
+        for key, allowed in tests.items():
+            known = conditions.setdefault(operator, {}).setdefault(key, [])
+            known += [each for each in allowed if each not in known]
+
+
+def _statement(sid: str, made: Mapping[str, Any]) -> dict[str, Any]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(made["Action"]), "Resource": list(made["Resource"])}
+    when = {
+        operator: {key: allowed if len(allowed) > 1 else allowed[0] for key, allowed in tests.items()}
+        for operator, tests in made["Condition"].items()
+    }
+    return statement | ({"Condition": when} if when else {})

@@ -1,0 +1,306 @@
+"""Which IAM actions each kind of resource needs, by group of commands: data alone.
+
+The actions, the resources that they can be narrowed to and their condition keys are those of AWS's Service
+Authorization Reference (https://docs.aws.amazon.com/service-authorization/latest/reference/), one page per service.
+Where AWS asks for more than the action that is named like the call, or names the resource otherwise than that
+reference, a comment says so.
+
+Of sts:GetCallerIdentity nobody need be given the right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+GROUPS = ("plan", "up", "down", "operate")
+"""plan: what only reads. Every other group can do what `plan` can: each command first looks at what there is.
+
+up: creates, updates, and deletes what is no longer declared, but no table. down: deletes. operate: sends readings,
+asks the API, reads logs, looks at dead letters and sends them back.
+"""
+
+Condition = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Right:
+    """Actions of one service on resources of one form.
+
+    In `on` and `when` stand {partition}, {region}, {account}, {environment}, {api} (the API's id, * where it is not
+    known yet), {boundary}, {name} of the resource, and {kind} for the name of each resource of that kind that it needs.
+    """
+
+    sid: str
+    service: str
+    on: tuple[str, ...]
+    plan: str = ""
+    up: str = ""
+    down: str = ""
+    operate: str = ""
+    when: Condition = field(default_factory=dict)
+    only: str = "*"
+    """The names of the resources that this is about, with wildcards."""
+    bounded: bool | None = None
+    """True where only roles with a permissions boundary may be made, False where none is asked for, None for both."""
+
+
+def _arn(service: str, resource: str) -> str:
+    return f"arn:{{partition}}:{service}:{{region}}:{{account}}:{resource}"
+
+
+_TAG = "iotpipe:environment"
+_OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{_TAG}": "{environment}"}}
+_TO_BE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{_TAG}": "{environment}"}}
+_BOUND: Condition = {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}}
+_OF_FUNCTION: Condition = {"ArnEquals": {"lambda:FunctionArn": _arn("lambda", "function:{function}")}}
+
+
+def _passed_to(service: str) -> Condition:
+    return {"StringEquals": {"iam:PassedToService": service}}
+
+
+_TABLE = (_arn("dynamodb", "table/{name}"),)
+_QUEUE = (_arn("sqs", "{name}"),)
+_TOPIC = (_arn("sns", "{name}"),)
+_PARAMETER = (_arn("ssm", "parameter{name}"),)
+_ROLE = ("arn:{partition}:iam::{account}:role/{name}",)
+_LOGGING_ROLE = ("arn:{partition}:iam::{account}:role/iotpipe-api-gateway-logging-{name}",)
+_FUNCTION = (_arn("lambda", "function:{name}"),)
+_ITS_FUNCTION = (_arn("lambda", "function:{function}"),)
+# The id is only known once AWS has assigned it.
+_MAPPING = (_arn("lambda", "event-source-mapping:*"),)
+_ALARM = (_arn("cloudwatch", "alarm:{name}"),)
+# Dashboards belong to no region.
+_DASHBOARD = ("arn:{partition}:cloudwatch::{account}:dashboard/{name}",)
+# AWS asks about a group's tags without, about all else with the `:*` of its streams.
+_LOG_GROUP = (_arn("logs", "log-group:{name}"), _arn("logs", "log-group:{name}:*"))
+_ALL_LOG_GROUPS = (_arn("logs", "log-group:*"),)
+
+# API Gateway's actions are the verbs of HTTP, its resources the paths. An API's id is only known once it is there, but
+# all that is inside an API inherits its tags where access is concerned:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
+_GATEWAY = "arn:{partition}:apigateway:{region}::"
+_APIS, _IN_APIS = f"{_GATEWAY}/restapis", f"{_GATEWAY}/restapis/*"
+# AWS asks for PUT here also when an API or a stage is made with tags. Of what is tagged it knows no tags here.
+_API_TAGS = f"{_GATEWAY}/tags/arn%3A{{partition}}%3Aapigateway%3A{{region}}%3A%3A%2Frestapis%2F*"
+_READ_APIS = Right("ReadApis", "apigateway", (_APIS, _IN_APIS), plan="GET")
+
+_PARAMETERS = Right(
+    "Parameters",
+    "ssm",
+    _PARAMETER,
+    plan="ListTagsForResource",
+    up="PutParameter AddTagsToResource RemoveTagsFromResource",
+    down="DeleteParameter",
+)
+
+RIGHTS: Mapping[str, tuple[Right, ...]] = {
+    "table": (
+        Right(
+            "Tables",
+            "dynamodb",
+            _TABLE,
+            plan="DescribeTable DescribeContinuousBackups ListTagsOfResource",
+            up="CreateTable UpdateTable UpdateContinuousBackups TagResource UntagResource",
+            down="DeleteTable",
+        ),
+    ),
+    "queue": (
+        Right(
+            "Queues",
+            "sqs",
+            _QUEUE,
+            plan="GetQueueAttributes ListQueueTags",
+            up="CreateQueue SetQueueAttributes TagQueue UntagQueue",
+            down="DeleteQueue",
+            operate="GetQueueUrl",
+        ),
+        # Redriving asks for all of these at the dead-letter queue, and for SendMessage at the other.
+        Right(
+            "DeadLetters",
+            "sqs",
+            _QUEUE,
+            only="iot-dlq-*",
+            operate="ReceiveMessage DeleteMessage ChangeMessageVisibility PurgeQueue"
+            " StartMessageMoveTask ListMessageMoveTasks",
+        ),
+        Right("Readings", "sqs", _QUEUE, only="iot-ingestion-queue-*", operate="SendMessage"),
+        # Metrics have no ARN.
+        Right("ReadMetrics", "cloudwatch", ("*",), plan="GetMetricData"),
+    ),
+    "topic": (
+        Right(
+            "Topics",
+            "sns",
+            _TOPIC,
+            plan="GetTopicAttributes ListTagsForResource ListSubscriptionsByTopic",
+            up="CreateTopic SetTopicAttributes TagResource UntagResource",
+            down="DeleteTopic",
+        ),
+    ),
+    "subscription": (
+        # The reference lists no resource for Unsubscribe; AWS's refusals name the topic.
+        Right("Subscriptions", "sns", (_arn("sns", "{topic}"),), up="Subscribe Unsubscribe"),
+    ),
+    "parameter": (
+        _PARAMETERS,
+        Right("ReadParameters", "ssm", _PARAMETER, plan="GetParameter"),
+    ),
+    "secret": (
+        # The AWS managed key aws/ssm lets in whoever SSM lets in: no right of KMS is needed.
+        _PARAMETERS,
+        # It tells types and names, never a value, and knows no single parameter.
+        Right("FindSecrets", "ssm", (_arn("ssm", "*"),), plan="DescribeParameters"),
+    ),
+    "layer": (
+        Right(
+            "Layers", "lambda", (_arn("lambda", "layer:{name}"),), plan="ListLayerVersions", up="PublishLayerVersion"
+        ),
+        # A function may only be given a layer by whoever may get that.
+        Right(
+            "LayerVersions",
+            "lambda",
+            (_arn("lambda", "layer:{name}:*"),),
+            up="GetLayerVersion",
+            down="DeleteLayerVersion",
+        ),
+    ),
+    "role": (
+        Right(
+            "Roles",
+            "iam",
+            _ROLE,
+            plan="GetRole GetRolePolicy ListRolePolicies ListAttachedRolePolicies",
+            up="TagRole UntagRole UpdateAssumeRolePolicy",
+            down="DeleteRole DeleteRolePolicy DetachRolePolicy ListInstanceProfilesForRole",
+        ),
+        Right("Roles", "iam", _ROLE, up="CreateRole PutRolePolicy DeleteRolePermissionsBoundary", bounded=False),
+        Right(
+            "MakeRoles",
+            "iam",
+            _ROLE,
+            up="CreateRole PutRolePolicy PutRolePermissionsBoundary",
+            when=_BOUND,
+            bounded=True,
+        ),
+        Right("PassRoles", "iam", _ROLE, up="PassRole", when=_passed_to("lambda.amazonaws.com")),
+        # Only needed where somebody has put a role of ours into one, whatever its name is.
+        Right(
+            "TakeRolesOut",
+            "iam",
+            ("arn:{partition}:iam::{account}:instance-profile/*",),
+            down="RemoveRoleFromInstanceProfile",
+        ),
+    ),
+    "log-group": (
+        Right(
+            "LogGroups",
+            "logs",
+            _LOG_GROUP,
+            plan="ListTagsForResource",
+            up="CreateLogGroup PutRetentionPolicy TagResource UntagResource",
+            down="DeleteLogGroup",
+            operate="FilterLogEvents",
+        ),
+        # AWS asks about a group without a name.
+        Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
+    ),
+    "function": (
+        Right(
+            "Functions",
+            "lambda",
+            _FUNCTION,
+            # GetFunction answers with tags only to who may list them.
+            plan="GetFunction ListTags",
+            up="CreateFunction UpdateFunctionCode UpdateFunctionConfiguration GetFunctionConfiguration"
+            " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource",
+            down="DeleteFunction",
+        ),
+    ),
+    "permission": (
+        Right("Functions", "lambda", _ITS_FUNCTION, plan="GetPolicy", up="RemovePermission"),
+        Right(
+            "LetApiInvoke",
+            "lambda",
+            _ITS_FUNCTION,
+            up="AddPermission",
+            when={"StringEquals": {"lambda:Principal": "apigateway.amazonaws.com"}},
+        ),
+    ),
+    "event-source-mapping": (
+        # Both know no single mapping.
+        Right("FindMappings", "lambda", ("*",), plan="ListEventSourceMappings"),
+        Right("MakeMappings", "lambda", ("*",), up="CreateEventSourceMapping", when=_OF_FUNCTION),
+        Right(
+            "Mappings",
+            "lambda",
+            _MAPPING,
+            up="UpdateEventSourceMapping",
+            down="DeleteEventSourceMapping GetEventSourceMapping",
+            when=_OF_FUNCTION,
+        ),
+        Right("ReadMappingTags", "lambda", _MAPPING, plan="ListTags"),
+        Right("MappingTags", "lambda", _MAPPING, up="TagResource UntagResource", when=_OURS),
+        Right("NewMappingTags", "lambda", _MAPPING, up="TagResource", when=_TO_BE_OURS),
+    ),
+    "rest-api": (
+        _READ_APIS,
+        Right("MakeApis", "apigateway", (_APIS,), up="POST", when=_TO_BE_OURS),
+        Right("Apis", "apigateway", (_IN_APIS,), up="PATCH", down="DELETE", when=_OURS),
+        Right("ApiTags", "apigateway", (_API_TAGS,), up="PUT DELETE"),
+        # API Gateway makes these groups itself: they bear the API's id and no tag.
+        Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
+        Right("ApiLogGroups", "logs", (_arn("logs", "log-group:API-Gateway-Execution-Logs_*"),), down="DeleteLogGroup"),
+    ),
+    "route": (
+        _READ_APIS,
+        Right("Apis", "apigateway", (_IN_APIS,), up="POST PUT DELETE", when=_OURS),
+    ),
+    "stage": (
+        _READ_APIS,
+        Right("Apis", "apigateway", (_IN_APIS,), up="POST PATCH DELETE", when=_OURS),
+        Right("Invoke", "execute-api", (_arn("execute-api", "{api}/{name}/{route}"),), operate="Invoke"),
+    ),
+    "api-gateway-account": (
+        Right("Account", "apigateway", (f"{_GATEWAY}/account",), plan="GET", up="PATCH"),
+        Right("LoggingRole", "iam", _LOGGING_ROLE, up="TagRole"),
+        Right("LoggingRole", "iam", _LOGGING_ROLE, up="CreateRole PutRolePolicy", bounded=False),
+        Right(
+            "MakeLoggingRole",
+            "iam",
+            _LOGGING_ROLE,
+            up="CreateRole PutRolePolicy PutRolePermissionsBoundary",
+            when=_BOUND,
+            bounded=True,
+        ),
+        Right("PassLoggingRole", "iam", _LOGGING_ROLE, up="PassRole", when=_passed_to("apigateway.amazonaws.com")),
+    ),
+    "alarm": (
+        Right(
+            "Alarms",
+            "cloudwatch",
+            _ALARM,
+            plan="ListTagsForResource",
+            up="PutMetricAlarm TagResource UntagResource",
+            down="DeleteAlarms",
+        ),
+        # AWS asks about all alarms, whichever are named.
+        Right("FindAlarms", "cloudwatch", (_arn("cloudwatch", "alarm:*"),), plan="DescribeAlarms"),
+        Right("FindTags", "tag", ("*",), plan="GetResources"),
+    ),
+    "dashboard": (
+        Right(
+            "Dashboards",
+            "cloudwatch",
+            _DASHBOARD,
+            plan="GetDashboard ListTagsForResource",
+            up="PutDashboard TagResource UntagResource",
+            down="DeleteDashboards",
+        ),
+    ),
+}
+"""By kind of resource."""
+
+API_KEY = Right("ApiKey", "ssm", _PARAMETER, operate="GetParameter")
+"""Of the kind secret, where readings are only taken with the key in a header."""
