@@ -39,6 +39,22 @@ def locked(state_file: Path, command: str, since: str) -> Iterator[None]:
         file.close()
 
 
+def refusal(state_file: Path) -> LedgerLocked | None:
+    """Why a command could not take the lock of a state file now; None where it could. It is left as it is."""
+    path = state_file.with_suffix(".lock")
+    try:
+        file = path.open(encoding="utf-8")
+    except OSError:  # what cannot be opened is said by whoever wants to write it
+        return None
+    with file:
+        holder = _holder(file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _refusal(path, holder)
+        return _foreign(path, holder)
+
+
 _CLOCK = RealClock()
 _INTRODUCTION = 1.0
 """Seconds that somebody who has just taken the lock may need to say who it is."""
@@ -89,13 +105,19 @@ def _is_still(path: Path, file: IO[str]) -> bool:
 
 
 def _refuse_foreign(path: Path, file: IO[str]) -> None:
-    holder = _holder(file)
-    if holder and holder.get("host") != socket.gethostname():
+    if refusal := _foreign(path, _holder(file)):
         file.close()
-        raise LedgerLocked(
-            f"{path.with_suffix('.json')} is being written by {_described(holder)}",
-            f"If that command is no longer running, release the lock with `rm {path}`",
-        )
+        raise refusal
+
+
+def _foreign(path: Path, holder: dict[str, str]) -> LedgerLocked | None:
+    """Locks of other machines are not seen here: what the file says counts."""
+    if not holder or holder.get("host") == socket.gethostname():
+        return None
+    return LedgerLocked(
+        f"{path.with_suffix('.json')} is being written by {_described(holder)}",
+        f"If that command is no longer running, release the lock with `rm {path}`",
+    )
 
 
 def _holder(file: IO[str]) -> dict[str, str]:

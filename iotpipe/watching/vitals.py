@@ -70,7 +70,7 @@ def vitals(run: Run, resources: Sequence[Resource]) -> Vitals:
     ages = part(partial(_ages, run, [each.name for each in queues])) or {}
     depths = {each.name: part(partial(_depth, run, each, ages)) for each in queues}
     states = part(partial(_states, run, alarms)) or {}
-    waiting = [address for each in topics for address in part(partial(_unconfirmed, run, each)) or []]
+    waiting = [address for each in topics for address in part(partial(unconfirmed, run, each)) or []]
     return Vitals({name: depth for name, depth in depths.items() if depth}, states, waiting, unread)
 
 
@@ -126,7 +126,7 @@ def _state(alarm: Mapping[str, Any]) -> AlarmState:
     )
 
 
-def _unconfirmed(run: Run, topic: Topic) -> list[str]:
+def unconfirmed(run: Run, topic: Topic) -> list[str]:
     def ask(attempt: int) -> list[str]:
         pages = run.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic.arn(run))
         found = (each for page in pages for each in page["Subscriptions"])
