@@ -12,6 +12,8 @@ from iotpipe.configuration.forms import NAME
 from iotpipe.configuration.schema import json_schema
 from iotpipe.errors import ConfigurationError, Problem
 
+_STARTER = resources.files("iotpipe.configuration") / "starter"
+
 BUILT_IN = "local"
 """The environment that needs no file."""
 
@@ -31,7 +33,7 @@ def environments(directory: Path) -> list[str]:
 
 
 def read(name: str, directory: Path) -> bytes:
-    """What `<name>.yaml` holds; nothing if it is the built-in environment's and not there.
+    """What `<name>.yaml` holds; if there is none for the built-in environment, what `iotpipe init` would write.
 
     Raises ConfigurationError, which names the environments there are.
     """
@@ -49,7 +51,7 @@ def read(name: str, directory: Path) -> bytes:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         if name == BUILT_IN:
-            return b""
+            return (_STARTER / f"{BUILT_IN}.yaml").read_bytes()
         raise _error(file, f"environment {name} has no file", _choice(name, directory)) from error
     except OSError as error:
         raise _error(file, f"cannot be read: {error.strerror}") from error
@@ -57,8 +59,7 @@ def read(name: str, directory: Path) -> bytes:
 
 def starter_files() -> dict[str, str]:
     """File name to text: what `iotpipe init` writes, with the JSON Schema that the YAML files refer to."""
-    starter = resources.files("iotpipe.configuration") / "starter"
-    files = {each.name: each.read_text("utf-8") for each in starter.iterdir() if each.name.endswith(".yaml")}
+    files = {each.name: each.read_text("utf-8") for each in _STARTER.iterdir() if each.name.endswith(".yaml")}
     return dict(sorted(files.items())) | {"schema.json": json.dumps(json_schema(), indent=2) + "\n"}
 
 

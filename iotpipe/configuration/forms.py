@@ -70,6 +70,15 @@ Stage = Annotated[
     Form(r"^[A-Za-z0-9_]{1,128}$", "must be 1 to 128 letters, digits and underscores"),
 ]
 
+PolicyArn = Annotated[
+    str,
+    Form(
+        r"^arn:aws(-cn|-us-gov)?:iam::([0-9]{12}|aws):policy/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,128}$",
+        "must be the ARN of a managed policy",
+        "Write it as in arn:aws:iam::123456789012:policy/iotpipe-boundary",
+    ),
+]
+
 Email = Annotated[
     str,
     Form(

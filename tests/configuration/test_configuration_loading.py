@@ -124,7 +124,15 @@ def test_local_works_without_file_and_without_directory(tmp_path: Path) -> None:
 
 def test_an_empty_file_for_local_does_not_turn_it_towards_aws(tmp_path: Path) -> None:
     (tmp_path / "local.yaml").write_text("")
+    assert load("local", tmp_path).target == "local"
+
+
+def test_without_a_file_local_is_what_init_would_write(tmp_path: Path) -> None:
+    (tmp_path / "local.yaml").write_text(starter_files()["local.yaml"])
     assert load("local", tmp_path) == load("local", tmp_path / "nowhere")
+    # Thrice in vain, and it is a dead letter: nobody wants to wait 18 minutes for that here.
+    queue = load("local", tmp_path).queue
+    assert queue.max_receives * queue.visibility_timeout <= 15
 
 
 def test_local_and_dev_can_be_told_otherwise(tmp_path: Path) -> None:
