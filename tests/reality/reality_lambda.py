@@ -1,0 +1,353 @@
+"""Lambda: functions that are Pending or InProgress, roles it cannot assume yet, mappings in transition."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any
+
+from reality_layer import Asked, Refused, Service
+
+INVALID, CONFLICT = "InvalidParameterValueException", "ResourceConflictException"
+_BY_LAMBDA = "lambda.amazonaws.com"
+
+
+@dataclass
+class KnownFunction:
+    arn: str
+    made: float
+    role: str
+    bound_to: str
+    """The id of the role that it is bound to: a role of the same name made later is another one."""
+    timeout: int
+    busy_until: float
+    statements: dict[str, float] = field(default_factory=dict)
+    reserved: int = 0
+    update_fails: str = ""
+
+
+@dataclass
+class KnownMapping:
+    answer: Any
+    made: float
+    state: str
+    settled: float
+    uuid: str = ""
+
+
+class Lambda(Service):
+    def __init__(self, reality: Any) -> None:
+        super().__init__(reality)
+        self.functions: dict[str, KnownFunction] = {}
+        self.layers: dict[str, float] = {}
+        self.mappings: dict[str, KnownMapping] = {}
+        self.next_update_fails = ""
+        self._wordings = itertools.cycle((_no_permission, _ensure))
+
+    def known(self, asked: Asked) -> KnownFunction | None:
+        return self.functions.get(asked["FunctionName"].rsplit(":", 1)[-1])
+
+    # Roles, dead letters, layers
+
+    def _check(self, asked: Asked, role: str) -> None:
+        """What is looked at before a function is made or changed."""
+        iam = self.reality.iam
+        if not iam.assumable(role, _BY_LAMBDA):
+            raise Refused(INVALID, "The role defined for the function cannot be assumed by Lambda.")
+        found = iam.role(role)
+        if asked.get("Environment") and self.now < found.made + self.delays.grant:
+            raise Refused(INVALID, _GRANT)
+        target = asked.get("DeadLetterConfig", {}).get("TargetArn")
+        if target and not (iam.may(role, "sqs:SendMessage", target) and self.reality.sqs.usable(target)):
+            raise Refused(INVALID, "The provided execution role does not have permissions to call SendMessage on SQS")
+        for layer in asked.get("Layers", []):
+            if self.now < self.layers.get(layer, self.now + 1) + self.delays.layer:
+                raise Refused(INVALID, f"Layer version {layer} does not exist.")
+
+    def after_publish_layer_version(self, asked: Asked, answer: Any) -> None:
+        self.layers[answer["LayerVersionArn"]] = self.now
+
+    # Functions
+
+    def before_create_function(self, asked: Asked) -> None:
+        if asked["FunctionName"] in self.functions:
+            raise Refused(CONFLICT, f"Function already exist: {asked['FunctionName']}", 409)
+        self._check(asked, asked["Role"])
+
+    def after_create_function(self, asked: Asked, answer: Any) -> None:
+        role = self.reality.iam.role(asked["Role"])
+        made = KnownFunction(
+            answer["FunctionArn"],
+            self.now,
+            asked["Role"],
+            role.identifier,
+            asked.get("Timeout", 3),
+            self.now + self.delays.pending,
+        )
+        self.functions[asked["FunctionName"]] = made
+        self._show(made, answer)
+
+    def _show(self, function: KnownFunction, answer: Any) -> None:
+        answer["State"], answer["LastUpdateStatus"] = "Active", "Successful"
+        if self.now < function.made + self.delays.pending:
+            answer["State"] = "Pending"
+        elif self.now < function.busy_until:
+            answer["LastUpdateStatus"] = "InProgress"
+        elif function.update_fails:
+            answer["LastUpdateStatus"] = "Failed"
+            answer["LastUpdateStatusReasonCode"] = function.update_fails
+            answer["LastUpdateStatusReason"] = "The function could not be updated."
+
+    def _read(self, asked: Asked) -> None:
+        function = self.known(asked)
+        if function and self.now < function.made + self.delays.unseen:
+            raise _missing(function)
+
+    def before_get_function(self, asked: Asked) -> None:
+        self._read(asked)
+
+    def before_get_function_configuration(self, asked: Asked) -> None:
+        self._read(asked)
+
+    def after_get_function(self, asked: Asked, answer: Any) -> None:
+        self._show(self.functions[asked["FunctionName"]], answer["Configuration"])
+
+    def after_get_function_configuration(self, asked: Asked, answer: Any) -> None:
+        self._show(self.functions[asked["FunctionName"]], answer)
+
+    def _change(self, asked: Asked) -> None:
+        """What cannot be done to a function that is being made or updated."""
+        function = self.known(asked)
+        if function is None or self.now >= function.busy_until:
+            return
+        if self.now < function.made + self.delays.pending:
+            state = "The function is currently in the following state: Pending"
+        else:
+            state = f"An update is in progress for resource: {function.arn}"
+        raise Refused(CONFLICT, f"The operation cannot be performed at this time. {state}", 409)
+
+    def _changed(self, asked: Asked, answer: Any) -> None:
+        function = self.functions[asked["FunctionName"]]
+        function.busy_until = self.now + self.delays.updating
+        function.update_fails, self.next_update_fails = self.next_update_fails, ""
+        self._show(function, answer)
+
+    def before_update_function_code(self, asked: Asked) -> None:
+        self._change(asked)
+        if function := self.known(asked):
+            self._check({}, function.role)
+
+    def before_update_function_configuration(self, asked: Asked) -> None:
+        self._change(asked)
+        function = self.known(asked)
+        if function is None:
+            return
+        self._check(asked, asked.get("Role", function.role))
+        for mapping in self._of(function.arn):
+            self._fits(mapping.answer["EventSourceArn"], asked.get("Timeout", function.timeout))
+
+    def after_update_function_code(self, asked: Asked, answer: Any) -> None:
+        self._changed(asked, answer)
+
+    def after_update_function_configuration(self, asked: Asked, answer: Any) -> None:
+        function = self.functions[asked["FunctionName"]]
+        function.timeout = asked.get("Timeout", function.timeout)
+        if "Role" in asked:
+            function.role = asked["Role"]
+            function.bound_to = self.reality.iam.role(asked["Role"]).identifier
+        self._changed(asked, answer)
+
+    def before_delete_function(self, asked: Asked) -> None:
+        self._change(asked)
+
+    def after_delete_function(self, asked: Asked, answer: Any) -> None:
+        name = asked["FunctionName"]
+        function = self.functions.pop(name)
+        self.reality.logs.deliver_late(f"/aws/lambda/{name}", function.role)
+
+    # Concurrency
+
+    def before_put_function_concurrency(self, asked: Asked) -> None:
+        self._write(asked)
+        self._change(asked)
+        limits, function = self.reality.limits, self.known(asked)
+        others = sum(each.reserved for each in self.functions.values() if each is not function)
+        if limits.concurrency - others - asked["ReservedConcurrentExecutions"] < limits.unreserved:
+            raise Refused(
+                INVALID,
+                "Specified ReservedConcurrentExecutions for function decreases account's "
+                f"UnreservedConcurrentExecution below its minimum value of [{limits.unreserved}].",
+            )
+
+    def after_put_function_concurrency(self, asked: Asked, answer: Any) -> None:
+        self.functions[asked["FunctionName"]].reserved = asked["ReservedConcurrentExecutions"]
+
+    def before_delete_function_concurrency(self, asked: Asked) -> None:
+        self._change(asked)
+
+    def after_delete_function_concurrency(self, asked: Asked, answer: Any) -> None:
+        self.functions[asked["FunctionName"]].reserved = 0
+
+    def _write(self, asked: Asked) -> None:
+        function = self.known(asked)
+        if function and self.now < function.made + self.delays.unwritable:
+            raise _missing(function)
+
+    # Permissions
+
+    def before_add_permission(self, asked: Asked) -> None:
+        self._write(asked)
+        function, sid = self.known(asked), asked["StatementId"]
+        if function and sid in function.statements:
+            raise Refused(
+                CONFLICT,
+                f"The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the "
+                "existing statement.",
+                409,
+            )
+        self._alone_with_the_policy(asked)
+
+    def after_add_permission(self, asked: Asked, answer: Any) -> None:
+        self.functions[asked["FunctionName"]].statements[asked["StatementId"]] = self.now
+
+    def before_remove_permission(self, asked: Asked) -> None:
+        self._alone_with_the_policy(asked)
+
+    def after_remove_permission(self, asked: Asked, answer: Any) -> None:
+        self.functions[asked["FunctionName"]].statements.pop(asked["StatementId"], None)
+
+    def _alone_with_the_policy(self, asked: Asked) -> None:
+        text = "The function could not be updated due to a concurrent update operation."
+        self.alone(f"policy {asked['FunctionName']}", Refused(CONFLICT, text, 409))
+
+    def before_get_policy(self, asked: Asked) -> None:
+        function = self.known(asked)
+        statements = function.statements.values() if function else ()
+        if statements and all(self.now < since + self.delays.unseen for since in statements):
+            raise Refused("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+
+    # Event source mappings
+
+    def before_create_event_source_mapping(self, asked: Asked) -> None:
+        self._write(asked)
+        function, source = self.known(asked), asked["EventSourceArn"]
+        if function is None:
+            raise Refused(INVALID, f"Function does not exist: {asked['FunctionName']}")
+        for each in self._of(function.arn):
+            if each.answer["EventSourceArn"] == source:
+                raise Refused(CONFLICT, _MAPPED.format(source, asked["FunctionName"], each.uuid), 409)
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
+            if not self.reality.iam.may(function.role, f"sqs:{action}", source):
+                raise Refused(INVALID, next(self._wordings)(source, action))
+        if not self.reality.sqs.usable(source):
+            raise Refused(INVALID, _NO_QUEUE)
+        if asked["BatchSize"] > 10 and not asked.get("MaximumBatchingWindowInSeconds"):
+            raise Refused(
+                INVALID, "Maximum batch window in seconds must be greater than 0 if maximum batch size is 10."
+            )
+        self._fits(source, function.timeout)
+
+    def _fits(self, source: str, timeout: int) -> None:
+        visibility = self.reality.sqs.visibility(source)
+        if visibility < timeout:
+            raise Refused(
+                INVALID,
+                f"Queue visibility timeout: {visibility} seconds is less than Function timeout: {timeout} seconds",
+            )
+
+    def _of(self, function_arn: str) -> list[KnownMapping]:
+        self._settle()
+        return [each for each in self.mappings.values() if each.answer["FunctionArn"] == function_arn]
+
+    def after_create_event_source_mapping(self, asked: Asked, answer: Any) -> None:
+        kept = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+        settled = self.now + self.delays.mapping
+        self.mappings[answer["UUID"]] = KnownMapping(kept, self.now, "Creating", settled, answer["UUID"])
+
+    def _settle(self) -> None:
+        for uuid, mapping in list(self.mappings.items()):
+            if self.now >= mapping.settled:
+                if mapping.state == "Deleting":
+                    del self.mappings[uuid]
+                mapping.state = "Enabled"
+
+    def _idle(self, asked: Asked, what: str) -> None:
+        self._settle()
+        mapping = self.mappings.get(asked["UUID"])
+        if mapping and mapping.state != "Enabled":
+            text = f"Cannot {what} the event source mapping because it is in use."
+            raise Refused("ResourceInUseException", text)
+
+    def before_update_event_source_mapping(self, asked: Asked) -> None:
+        self._idle(asked, "update")
+
+    def after_update_event_source_mapping(self, asked: Asked, answer: Any) -> None:
+        mapping = self.mappings[asked["UUID"]]
+        mapping.state, mapping.settled = "Updating", self.now + self.delays.mapping
+
+    def before_delete_event_source_mapping(self, asked: Asked) -> None:
+        self._idle(asked, "delete")
+
+    def after_delete_event_source_mapping(self, asked: Asked, answer: Any) -> None:
+        mapping = self.mappings[asked["UUID"]]
+        mapping.state, mapping.settled = "Deleting", self.now + self.delays.mapping_gone
+
+    def before_get_event_source_mapping(self, asked: Asked) -> Any:
+        self._settle()
+        mapping = self.mappings.get(asked["UUID"])
+        return {**mapping.answer, "State": mapping.state} if mapping else None
+
+    def after_list_event_source_mappings(self, asked: Asked, answer: Any) -> None:
+        self._settle()
+        there = {each["UUID"]: each for each in answer["EventSourceMappings"]}
+        seen = [
+            {**there.get(uuid, each.answer), "State": each.state}
+            for uuid, each in self.mappings.items()
+            if each.answer["EventSourceArn"] == asked.get("EventSourceArn", each.answer["EventSourceArn"])
+            and self.now >= each.made + self.delays.unseen
+        ]
+        answer["EventSourceMappings"] = seen
+
+    # The account
+
+    def before_get_account_settings(self, asked: Asked) -> Any:
+        limits = self.reality.limits
+        free = limits.concurrency - sum(each.reserved for each in self.functions.values())
+        return {
+            "AccountLimit": {
+                "ConcurrentExecutions": limits.concurrency,
+                "UnreservedConcurrentExecutions": free,
+            }
+        }
+
+
+_GRANT = (
+    "Lambda was unable to configure your environment variables because the KMS key is invalid for CreateGrant. "
+    "Please check your KMS key settings. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a "
+    "valid principal"
+)
+_MAPPED = (
+    'An event source mapping with SQS arn (" {} ") and function (" {} ") already exists. Please update or delete the '
+    "existing mapping with UUID {}"
+)
+_NO_QUEUE = (
+    "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: "
+    "The specified queue does not exist."
+)
+
+
+def _missing(function: KnownFunction) -> Refused:
+    return Refused("ResourceNotFoundException", f"Function not found: {function.arn}", 404)
+
+
+# Lambda words it in either way: here it takes them in turns.
+
+
+def _no_permission(queue: str, action: str) -> str:
+    return f"The provided execution role does not have permissions to call {action} on SQS"
+
+
+def _ensure(queue: str, action: str) -> str:
+    name = queue.rsplit(":", 1)[1]
+    actions = "ReceiveMessage, DeleteMessage, GetQueueAttributes"
+    return f"Cannot access queue {name}. Please ensure the role can perform the {actions} Actions on your queue in IAM."

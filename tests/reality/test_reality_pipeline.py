@@ -1,0 +1,69 @@
+"""The whole pipeline as AWS would see it come, change and go: nothing of its rules and delays reaches the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pipeline_inventory import left_over
+from pipeline_world import Declared, declare, with_a_changed_route
+from reality_layer import HARSH, PROMPT, Delays
+from reality_world import RealityWorld, account, environment
+
+from iotpipe.packaging import Archive, handler_zip
+
+SETTINGS = {"alerts": {"emails": ["on-call@example.com"]}}
+CHANGED = {
+    "alerts": {"emails": ["on-call@example.com", "chief@example.com"], "errors": 3},
+    "api": {"throttle": {"rate": 5}},
+    "functions": {"processor": {"timeout": 400, "memory": 1024}, "log_retention": 7},
+    "processing": {"alert_threshold": 9},
+    "queue": {"visibility_timeout": 900},
+    "tables": {"deletion_protection": True},
+}
+QUERY = handler_zip("query")
+
+
+def changed(directory: Path) -> Declared:
+    """Other settings of nearly every kind, another code for one function, another function behind one route."""
+    return with_a_changed_route(declare(directory, CHANGED, ingestion=Archive(QUERY.content, QUERY.sha256)))
+
+
+def nothing_pending(world: RealityWorld, declared: Declared) -> bool:
+    return not world.plan(declared.resources, tags=declared.tags).pending
+
+
+@pytest.mark.parametrize("delays", [HARSH, Delays()], ids=["on a bad day", "on a common day"])
+def test_it_comes_changes_goes_and_comes_again(delays: Delays, tmp_path: Path) -> None:
+    with account(delays) as reality:
+        world, first, second = environment(reality, tmp_path), declare(tmp_path, SETTINGS), changed(tmp_path)
+        world.bring_up(first)
+        reality.time.sleep(2)
+        reality.calls.clear()
+        world.bring_up(first)
+        assert not world.writes
+        world.bring_up(second)
+        assert nothing_pending(world, second)
+        world.bring_up(first)
+        world.down()
+        world.bring_up(second)
+        reality.time.sleep(2)
+        assert nothing_pending(world, second)
+        world.bring_up(first)
+        world.down(delete_data=True)
+        reality.time.sleep(100)
+        reality.logs.deliver()
+        assert not left_over()
+        assert not world.path.exists() or "resources" in world.path.read_text() and not world.rows()
+
+
+def test_what_is_done_in_the_right_order_is_refused_nothing(tmp_path: Path) -> None:
+    with account(PROMPT) as reality:
+        world, declared = environment(reality, tmp_path), declare(tmp_path, SETTINGS)
+        world.bring_up(declared)
+        reality.time.sleep(60)
+        world.bring_up(changed(tmp_path))
+        reality.time.sleep(60)
+        world.bring_up(declared)
+        world.down(delete_data=True)
+        assert {each.operation for each in reality.refusals} <= {"PutMetricAlarm", "DeleteAlarms"}, reality.refusals
