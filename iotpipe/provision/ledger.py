@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import threading
@@ -174,7 +175,8 @@ class Ledger:
             for address in addresses:
                 self.rows.pop(address, None)
                 self._texts.pop(address, None)
-            self.deleted.update(dict.fromkeys(kept_back, timestamp(self._now())))
+            # To the second, and rather one too late: a name that is asked for too early is refused.
+            self.deleted.update(dict.fromkeys(kept_back, timestamp(math.ceil(self._now()))))
             version = self._changed()
         self._flush(version)
 
