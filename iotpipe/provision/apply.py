@@ -8,13 +8,18 @@ from dataclasses import replace
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, RefusedError
 from iotpipe.provision.graph import Needs, Walked, reverse, walk
 from iotpipe.provision.ledger import Ledger, Row
-from iotpipe.provision.plan import Plan, differences, our_tags, refusal_to_touch
+from iotpipe.provision.plan import (
+    TAGS_COME_LATE,
+    Plan,
+    differences,
+    our_tags,
+    refusal_to_touch,
+    with_late_tags,
+)
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
 from iotpipe.provision.run import ENVIRONMENT_TAG, Event, Run, seconds
 
 PARALLEL = 16
-TAGS_COME_LATE = 60
-"""Seconds after which also SQS, the slowest, shows the tags of what was just made."""
 
 
 def up(
@@ -84,6 +89,7 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
     desired = resource.desired(run)
     _assert_known(resource, desired)
     known = ledger.rows.get(resource.address)
+    observed = with_late_tags(observed, run, known)
     if observed is None:
         _await_name(resource, run, ledger)
         ledger.record(_row(resource, "creating", desired))

@@ -10,9 +10,11 @@ from typing import Any
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, RefusedError
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.resource import Properties, Resource
-from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run
+from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run, seconds
 
 READERS = 48
+TAGS_COME_LATE = 60
+"""Seconds after which also SQS, the slowest, shows the tags of what was just made."""
 
 _ABSENT = "(absent)"
 
@@ -104,7 +106,7 @@ def _read_all(resources: Sequence[Resource], run: Run) -> None:
 
 def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool) -> Step:
     """Compare one resource with what was read of it."""
-    observed = run.look(resource)
+    observed = with_late_tags(run.look(resource), run, row)
     desired = resource.desired(run)
     if observed is None:
         changes = tuple(Change(path, _ABSENT, value, False) for path, value in _leaves(desired))
@@ -178,6 +180,16 @@ def our_tags(desired: Properties, observed: Properties, row: Row | None) -> dict
     """The live tags that we declare, once set or were about to; those that others put there stay theirs."""
     ours = desired["Tags"].keys() | (row.properties if row else {}).get("Tags", {}).keys()
     return {key: value for key, value in observed.get("Tags", {}).items() if key in ours}
+
+
+def with_late_tags(observed: Properties | None, run: Run, row: Row | None) -> Properties | None:
+    """What was read, with our tags if AWS does not show any yet of what we have just made: nobody took them off."""
+    if observed is None or row is None or row.status != "ready" or "Tags" not in row.properties:
+        return observed
+    ours = row.properties["Tags"]
+    if ours.keys() & observed["Tags"].keys() or run.clock.now() > seconds(row.updated_at) + TAGS_COME_LATE:
+        return observed
+    return observed | {"Tags": observed["Tags"] | ours}
 
 
 def _leaves(properties: Properties, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -45,7 +45,7 @@ def meet(answer: Answer, directory: Path, times: int) -> tuple[QuickWorld, Resou
         world.parallel = 1
     if answer.tampering == "tags":
         assert sample.tagging
-        sample.tagging.drop(list(OURS))
+        sample.tagging.drop(list(OURS)[:1])
     for tampering in sample.tamperings:
         if tampering.what == answer.tampering:
             tampering.act()
