@@ -150,7 +150,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         env.api.stage,
         api=api,
         routes=routes,
-        account=Account(region) if env.api.logging != "OFF" else None,
+        account=Account(region, env.functions.permissions_boundary) if env.api.logging != "OFF" else None,
         rate=env.api.throttle.rate,
         burst=env.api.throttle.burst,
         metrics=env.api.metrics,
@@ -205,6 +205,7 @@ class _Parts:
                 Allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], on=[_streams_of(log_group)]),
                 Allow("Trace", TRACE),
             ],
+            boundary=common.permissions_boundary,
         )
         archive = self.built.handlers[handler]
         return Function(

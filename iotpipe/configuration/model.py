@@ -153,7 +153,8 @@ class Functions(Section):
     architecture: Literal["arm64", "x86_64"] = _plain("arm64", "Kind of CPU that the functions run on.")
     log_retention: Retention = _plain(30, "Days for which CloudWatch Logs keeps the functions' logs.")
     permissions_boundary: PolicyArn | None = _plain(
-        None, "ARN of the policy beyond which no role that iotpipe makes can ever go, API Gateway's for its logs included."
+        None,
+        "ARN of the policy beyond which no role that iotpipe makes can ever go, API Gateway's for its logs included.",
     )
     ingestion: Ingestion = _section(Ingestion)
     processor: Processor = _section(Processor)

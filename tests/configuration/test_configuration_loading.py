@@ -52,6 +52,7 @@ def test_an_empty_file_gives_the_values_that_the_pipeline_is_specified_with(load
             "runtime": "python3.13",
             "architecture": "arm64",
             "log_retention": 30,
+            "permissions_boundary": None,
             "ingestion": functions | {"memory": 256},
             "processor": functions | {"memory": 512},
             "query": functions | {"memory": 256, "timeout": 30},

@@ -25,6 +25,7 @@ DEAD_LETTERS = "queue/iot-dlq-dev"
 FEED = "event-source-mapping/iot-ingestion-queue-dev-to-data-processor-dev"
 LAYER = "layer/iot-shared-dependencies-dev"
 FUNCTIONS = tuple(f"function/data-{each}-dev" for each in ("ingestion", "processor", "query"))
+ROLES = tuple(f"role/iot-{each}-lambda-role-dev" for each in ("ingestion", "processor", "query"))
 LOG_GROUPS = tuple(f"log-group//aws/lambda/data-{each}-dev" for each in ("ingestion", "processor", "query"))
 STAGE = "stage/dev"
 CONFIG = "parameter//iot-pipeline/dev/config"
@@ -115,6 +116,15 @@ SAMPLES: dict[str, Sample] = dict(
         (
             "functions.log_retention",
             Sample(60, alike(LOG_GROUPS, "retentionInDays"), {"PutRetentionPolicy": 3}),
+        ),
+        (
+            # API Gateway's role is there already, and belongs to the account.
+            "functions.permissions_boundary",
+            Sample(
+                "arn:aws:iam::123456789012:policy/boundary",
+                alike(ROLES, "PermissionsBoundary"),
+                {"PutRolePermissionsBoundary": 3},
+            ),
         ),
         *functions("memory", 1536, "MemorySize"),
         *functions("timeout", 20, "Timeout"),

@@ -33,6 +33,8 @@ from iotpipe.provision.resources import (
 
 # Roles
 
+_BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
+
 
 def _role() -> Role:
     return Role(
@@ -42,6 +44,7 @@ def _role() -> Role:
             Allow("Read", ["ssm:GetParameter", "ssm:GetParameters"], on=[arn("ssm", "parameter/sample/api-key")]),
             Allow("Trace", ["xray:PutTraceSegments"]),
         ],
+        boundary=_BOUNDARY,
     )
 
 
@@ -127,6 +130,20 @@ ROLE = Sample(
                 ),
             ),
             ("PutRolePolicy",),
+        ),
+        Tampering(
+            "another boundary",
+            lambda: client("iam").put_role_permissions_boundary(
+                RoleName="sample-role", PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess"
+            ),
+            ("PermissionsBoundary",),
+            ("PutRolePermissionsBoundary",),
+        ),
+        Tampering(
+            "no boundary",
+            lambda: client("iam").delete_role_permissions_boundary(RoleName="sample-role"),
+            ("PermissionsBoundary",),
+            ("PutRolePermissionsBoundary",),
         ),
         Tampering("a managed policy", _attach_policy, ("ManagedPolicies",), ("DetachRolePolicy",)),
     ),

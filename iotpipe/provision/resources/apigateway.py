@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, tag_changes
+from iotpipe.provision.resources.iam import within
 from iotpipe.provision.resources.logs import delete_log_group, log_groups
 from iotpipe.provision.run import MANAGED_TAG, Run
 
@@ -61,6 +62,8 @@ class RestApi(Resource):
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         api = run.client("apigateway")
+        # First of all: rights on an API that has lost its tags may depend on them.
+        _retag(run, _api_arn(run, observed["RestApiId"]), desired, observed)
         changes = []
         if desired["Description"] != observed["Description"]:
             changes.append(_replace("/description", desired["Description"]))
@@ -69,7 +72,6 @@ class RestApi(Resource):
             changes.append(_replace(f"/endpointConfiguration/types/{before}", after))
         if changes:
             api.update_rest_api(restApiId=observed["RestApiId"], patchOperations=changes)
-        _retag(run, _api_arn(run, observed["RestApiId"]), desired, observed)
         return {}
 
     @classmethod
@@ -425,12 +427,15 @@ def _retag(run: Run, arn: str, desired: Properties, observed: Properties) -> Non
 class Account(Resource):
     """The role with which API Gateway writes logs, one per account and region. `name` is the region.
 
-    It is only set where none is, and then belongs to the account: other APIs may log with it.
+    It is only set where none is, and then belongs to the account: other APIs may log with it. `boundary` is the ARN
+    of its permissions boundary, which must allow what logging needs.
     """
 
     kind: ClassVar[str] = "api-gateway-account"
     assigned: ClassVar[tuple[str, ...]] = ("cloudwatchRoleArn",)
     shared: ClassVar[bool] = True
+
+    boundary: str | None = None
 
     def desired(self, run: Run) -> Properties:
         return {}
@@ -452,13 +457,17 @@ class Account(Resource):
             "Principal": {"Service": "apigateway.amazonaws.com"},
         }
         may_log = {"Effect": "Allow", "Action": [f"logs:{each}" for each in _LOGGING], "Resource": "*"}
-        # Another environment's `up`, or one that was cut short, may have made it.
-        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        try:
             iam.create_role(
                 RoleName=name,
                 AssumeRolePolicyDocument=_policy(trust),
                 Tags=[{"Key": MANAGED_TAG, "Value": "iotpipe"}],
+                **within(self.boundary),
             )
+        except iam.exceptions.EntityAlreadyExistsException:
+            # Another environment's `up`, or one that was cut short, has made it.
+            if self.boundary:
+                iam.put_role_permissions_boundary(RoleName=name, **within(self.boundary))
         iam.put_role_policy(RoleName=name, PolicyName="logging", PolicyDocument=_policy(may_log))
         return run.aws.role_arn(name)
 

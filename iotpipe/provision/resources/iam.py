@@ -36,13 +36,17 @@ class Allow:
 
 @dataclass(frozen=True, eq=False)
 class Role(Resource):
-    """A role that one AWS service assumes, with exactly these permissions and no others."""
+    """A role that one AWS service assumes, with exactly these permissions and no others.
+
+    `boundary` is the ARN of the policy beyond which it can never go, whatever it is allowed.
+    """
 
     kind: ClassVar[str] = "role"
 
     service: str
     # A policy may name what does not exist yet.
     may: Sequence[Allow] = by_name()
+    boundary: str | None = None
 
     def arn(self, run: Run) -> str:
         return run.aws.role_arn(self.name)
@@ -52,6 +56,7 @@ class Role(Resource):
             "AssumeRolePolicyDocument": _document([_statement("Assume", ["sts:AssumeRole"], service=self.service)]),
             "Policies": {POLICY: _document([_statement(a.sid, a.actions, a.resources(run)) for a in self.may])},
             "ManagedPolicies": [],
+            "PermissionsBoundary": self.boundary,
             "Tags": run.all_tags,
         }
 
@@ -71,6 +76,7 @@ class Role(Resource):
             "AssumeRolePolicyDocument": _by_sid(role["AssumeRolePolicyDocument"]),
             "Policies": policies,
             "ManagedPolicies": sorted(each["PolicyArn"] for each in managed),
+            "PermissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
             "Tags": tag_dict(role.get("Tags", [])),
         }
 
@@ -79,12 +85,16 @@ class Role(Resource):
             RoleName=self.name,
             AssumeRolePolicyDocument=_as_json(desired["AssumeRolePolicyDocument"]),
             Tags=tag_list(desired["Tags"]),
+            **within(desired["PermissionsBoundary"]),
         )
         self._put_policy(run, desired)
         return {}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         iam = run.client("iam")
+        # First of all: who may only write policies of roles within it could do nothing else before.
+        if desired["PermissionsBoundary"] != observed["PermissionsBoundary"]:
+            self._set_boundary(run, desired)
         trust = desired["AssumeRolePolicyDocument"]
         if trust != observed["AssumeRolePolicyDocument"]:
             iam.update_assume_role_policy(RoleName=self.name, PolicyDocument=_as_json(trust))
@@ -122,9 +132,22 @@ class Role(Resource):
         except iam.exceptions.NoSuchEntityException:
             return None
 
+    def _set_boundary(self, run: Run, desired: Properties) -> None:
+        if desired["PermissionsBoundary"]:
+            run.client("iam").put_role_permissions_boundary(
+                RoleName=self.name, **within(desired["PermissionsBoundary"])
+            )
+        else:
+            run.client("iam").delete_role_permissions_boundary(RoleName=self.name)
+
     def _put_policy(self, run: Run, desired: Properties) -> None:
         document = _as_json(desired["Policies"][POLICY])
         run.client("iam").put_role_policy(RoleName=self.name, PolicyName=POLICY, PolicyDocument=document)
+
+
+def within(boundary: str | None) -> dict[str, str]:
+    """A request's part that sets a role's permissions boundary; nothing where there is none."""
+    return {"PermissionsBoundary": boundary} if boundary else {}
 
 
 def _delete_policy(run: Run, role: str, policy: str) -> None:
