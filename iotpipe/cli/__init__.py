@@ -8,6 +8,7 @@ import sys
 import click
 
 from iotpipe.cli import commands, options, proving
+from iotpipe.cli.doctor import doctor
 from iotpipe.cli.local import local
 from iotpipe.cli.watching import dlq, logs
 from iotpipe.errors import IotpipeError
@@ -26,7 +27,7 @@ def iotpipe() -> None:
     """Bring a complete serverless IoT data pipeline up on AWS, and take it down again."""
 
 
-for command in (*commands.ALL, *proving.ALL, local, logs, dlq):
+for command in (*commands.ALL, *proving.ALL, local, logs, dlq, doctor):
     iotpipe.add_command(command)
 
 

@@ -57,7 +57,7 @@ class Session:
     def declared(self) -> tuple[list[Resource], Artifacts]:
         """The pipeline as the configuration declares it, and what was packaged for it."""
         assert self.env is not None
-        built = _packaged(self.env)
+        built = packaged(self.env)
         return pipeline(self.env, built, self.aws.region), built
 
     def rows(self) -> dict[str, ledger.Row]:
@@ -136,10 +136,11 @@ def _is_local(contents: ledger.Contents | None) -> bool:
 def undeployed(settings: Settings) -> list[Resource]:
     """The declared pipeline without asking AWS; ids and ARNs are not known."""
     env = load(settings.environment, settings.config_dir)
-    return pipeline(env, _packaged(env), settings.region or env.region or "us-east-1")
+    return pipeline(env, packaged(env), settings.region or env.region or "us-east-1")
 
 
-def _packaged(env: Environment) -> Artifacts:
+def packaged(env: Environment) -> Artifacts:
+    """What goes to Lambda. The layer is built when its content is asked for, not here."""
     handlers = {name: handler_zip(name) for name in HANDLERS}
     return Artifacts(handlers, layer(env.functions.runtime, env.functions.architecture))
 

@@ -16,7 +16,7 @@ from iotpipe.provision.run import seconds
 STATE, LOCK, NAMES = "state file", "lock", "names kept back"
 
 
-def check(path: Path, environment: str) -> tuple[Contents | None, list[Finding]]:
+def check(path: Path) -> tuple[Contents | None, list[Finding]]:
     """What the state file records, and what is to be said of it without asking AWS."""
     try:
         contents = ledger.read(path)

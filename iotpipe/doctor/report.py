@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
 from iotpipe.doctor.findings import OK, PROBLEM, RESULTS, UNKNOWN, WARNING, Finding
+from iotpipe.provision.aws import Aws
 from iotpipe.rendering import answer, console
+from iotpipe.terminals import terminal
 
 _STYLES = {OK: "green", WARNING: "yellow", PROBLEM: "bold red", UNKNOWN: "cyan"}
 _COUNTED = {
@@ -24,13 +27,23 @@ _RESULT, _CHECK = max(map(len, _STYLES)), 18
 _INDENT = 2 + _RESULT + 2 + _CHECK + 2
 
 
-def show_report(name: str, place: str, findings: Sequence[Finding], as_json: bool) -> None:
-    """The findings on stdout, in the order in which they were looked at; `place` is whose account and which region."""
+@contextmanager
+def looking(name: str) -> Iterator[None]:
+    """Say on a terminal that something goes on: building the layer takes a while."""
+    if not terminal(sys.stderr):
+        yield
+        return
+    with console(sys.stderr).status(f"examining {name}"):
+        yield
+
+
+def show_report(name: str, aws: Aws | None, findings: Sequence[Finding], as_json: bool) -> None:
+    """The findings on stdout, in the order in which they were looked at; `aws` is None where none was reached."""
     if as_json:
-        answer(_data(name, place, findings))
+        answer(_data(name, aws, findings))
         return
     out = console(sys.stdout)
-    out.print(Text.assemble((name, "bold"), f" {place}" if place else ""))
+    out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}" if aws else ""))
     for each in findings:
         _show(out, each)
     counts = Counter(each.result for each in findings)
@@ -44,10 +57,12 @@ def show_untold(findings: Sequence[Finding], to: TextIO) -> None:
             console(to).print(Text.assemble((UNKNOWN, _STYLES[UNKNOWN]), f" {each.check}: {each.found}. {each.remedy}"))
 
 
-def _data(name: str, place: str, findings: Sequence[Finding]) -> dict[str, Any]:
+def _data(name: str, aws: Aws | None, findings: Sequence[Finding]) -> dict[str, Any]:
     summary = Counter(each.result for each in findings)
     return {
         "environment": name,
+        "account": aws.account if aws else None,
+        "region": aws.region if aws else None,
         "summary": {each: summary[each] for each in RESULTS},
         "findings": [vars(each) for each in findings],
     }

@@ -138,8 +138,13 @@ def ask(record: Record, question: str) -> dict[str, Any]:
         connection.close()
 
 
+def installed() -> bool:
+    """Whether what the engine consists of is installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("ministack", "hypercorn"))
+
+
 def _require_ministack() -> None:
-    if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn")):
+    if not installed():
         raise UsageError("the embedded AWS is not installed", "`pip install 'iotpipe[local]'` installs it")
 
 

@@ -1,0 +1,31 @@
+"""`iotpipe doctor`: what stands in the way, before anything is made."""
+
+from __future__ import annotations
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.options import Settings
+
+
+@click.command(epilog="Example:  iotpipe doctor --env prod")
+@options.on_aws
+@options.as_json
+def doctor(settings: Settings, as_json: bool) -> int:
+    """Look for what stands in the way of `up`, and say what to do.
+
+    Configuration, credentials and account, state file, permissions, concurrency left, API Gateway's logging role,
+    runtime dates, package sizes; once the environment is up, also alarms that see nothing. Changes nothing. Exits
+    with 1 if something is a problem.
+    """
+    from iotpipe.cli.session import packaged
+    from iotpipe.doctor.examination import Asked, examine
+    from iotpipe.doctor.findings import PROBLEM
+    from iotpipe.doctor.report import looking, show_report
+
+    name = settings.environment
+    with looking(name):
+        asked = Asked(name, settings.config_dir, settings.state_dir, settings.profile, settings.region, packaged)
+        aws, findings = examine(asked)
+    show_report(name, aws, findings, as_json)
+    return 1 if any(each.result == PROBLEM for each in findings) else 0

@@ -1,0 +1,92 @@
+"""Every check of one environment, in the order in which a person would look, those that ask AWS at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+
+from iotpipe import policy
+from iotpipe.configuration import Environment
+from iotpipe.doctor import concurrency, gateway, packages, permissions, record, resources, runtimes
+from iotpipe.doctor.findings import Finding, problem
+from iotpipe.doctor.preflight import untold
+from iotpipe.errors import ApplyFailed, ResourceError
+from iotpipe.pipeline import Artifacts
+from iotpipe.provision import plan as planning
+from iotpipe.provision.ledger import Contents, Row
+from iotpipe.provision.resource import Resource
+from iotpipe.provision.run import Run
+
+
+@dataclass(frozen=True)
+class Patient:
+    """An environment whose AWS answers: `contents` is what its state file records, None where it has none."""
+
+    env: Environment
+    run: Run
+    resources: Sequence[Resource]
+    built: Artifacts
+    contents: Contents | None
+
+    @property
+    def rows(self) -> Mapping[str, Row]:
+        return self.contents.rows if self.contents else {}
+
+    @property
+    def operated(self) -> policy.Environment:
+        """What the permissions are about."""
+        aws = self.run.aws
+        return policy.Environment(self.env.name, aws.account, aws.region, self.resources, self.rows)
+
+
+_LIMITS: tuple[tuple[str, Callable[[Patient], list[Finding]]], ...] = (
+    (permissions.CHECK, lambda it: permissions.check(it.run, it.operated)),
+    (concurrency.CHECK, lambda it: concurrency.check(it.run, it.resources)),
+    (gateway.CHECK, lambda it: gateway.check(it.run, it.resources)),
+    (packages.STORAGE, lambda it: packages.storage(it.run, it.built)),
+)
+
+
+def of_environment(env: Environment, built: Artifacts, now: float) -> list[Finding]:
+    """What needs no AWS to ask: the runtime's dates, and the packages, which are built for it if need be."""
+    if env.target == "local":
+        return packages.check(built)[:1]
+    return [*runtimes.check(env.functions.runtime, _day(now)), *packages.check(built)]
+
+
+def of_aws(patient: Patient) -> list[Finding]:
+    """What AWS has to say. The AWS on this machine has no limits to speak of."""
+    limits = () if patient.run.aws.emulator else _LIMITS
+    with ThreadPoolExecutor(max_workers=len(_LIMITS) + 1, thread_name_prefix="iotpipe-doctor") as pool:
+        alive = pool.submit(_alive, patient)
+        asked = [pool.submit(_answered, check, partial(look, patient)) for check, look in limits]
+        found = [finding for each in (*asked, alive) for finding in each.result()]
+    deleted = patient.contents.deleted if patient.contents and patient.run.aws.keeps_names_back else {}
+    return found + record.kept_back(deleted, patient.run.clock.now())
+
+
+def _alive(patient: Patient) -> list[Finding]:
+    run, declared = patient.run, patient.resources
+    try:
+        steps = planning.plan(declared, run, patient.rows)
+    except ApplyFailed as error:
+        return [problem(resources.NAMES, each.message, each.hint or "See what AWS says") for each in error.failed]
+    return [
+        *resources.names(steps),
+        *_answered(resources.ALARMS, lambda: resources.alarms(run, declared)),
+        *_answered(resources.ALERTS, lambda: resources.alerts(run, declared)),
+    ]
+
+
+def _answered(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return look()
+    except ResourceError as error:
+        return [untold(check, error)]
+
+
+def _day(now: float) -> date:
+    return datetime.fromtimestamp(now, UTC).date()
