@@ -22,7 +22,9 @@ from moto.awslambda.responses import LambdaResponse
 from moto.awslambda.urls import url_paths as lambda_paths
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.responses import ActionResult
 from moto.core.routing import ServiceOperationRouter
+from moto.iam.responses import IamResponse
 
 _create = LambdaFunction.__init__
 _configuration = LambdaFunction.get_configuration
@@ -75,6 +77,13 @@ def account_settings(self: Any) -> str:
     most |= {"ConcurrentExecutions": limit, "UnreservedConcurrentExecutions": limit - reserved}
     used = {"TotalCodeSize": sum(each.code_size for each in functions), "FunctionCount": len(functions)}
     return json.dumps({"AccountLimit": most, "AccountUsage": used})
+
+
+def simulate(self: Any) -> ActionResult:
+    """SimulatePrincipalPolicy is an HTML page with status 500. Here everybody may do everything."""
+    actions, resources = self._get_param("ActionNames"), self._get_param("ResourceArns")
+    asked = [{"EvalActionName": action, "EvalResourceName": on} for action in actions for on in resources]
+    return ActionResult({"EvaluationResults": [each | {"EvalDecision": "allowed"} for each in asked]})
 
 
 def delete_api(self: Any, function_id: str) -> Any:
@@ -154,6 +163,7 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (LambdaFunction, "update_function_code", update_code),
     (LambdaFunction, "get_code", function_with_code),
     (LambdaResponse, "get_account_settings", account_settings),
+    (IamResponse, "simulate_principal_policy", simulate),
     (APIGatewayBackend, "delete_rest_api", delete_api),
     (APIGatewayBackend, "delete_resource", delete_path),
     (APIGatewayResponse, "get_tags", get_tags),
@@ -175,7 +185,7 @@ def close_gaps() -> None:
     """Make this process's moto remember what it would forget."""
     lambda_paths["{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
     for owner, name, replacement in PATCHES:
-        patch.object(owner, name, replacement, create=replacement is account_settings).start()
+        patch.object(owner, name, replacement, create=not hasattr(owner, name)).start()
     patch.object(ServiceOperationRouter, "_get_router", _one_router_at_a_time).start()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from iotpipe.doctor.findings import OK, PROBLEM, RESULTS, UNKNOWN, WARNING, Finding
@@ -44,8 +44,11 @@ def show_report(name: str, aws: Aws | None, findings: Sequence[Finding], as_json
         return
     out = console(sys.stdout)
     out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}" if aws else ""))
-    for each in findings:
-        _show(out, each)
+    if terminal(sys.stdout):
+        out.print(_table(findings), soft_wrap=False)
+    else:
+        for each in findings:
+            out.print("\n".join(_lines(each)))
     counts = Counter(each.result for each in findings)
     out.print(", ".join(f"{counts[each]} {_COUNTED[each][counts[each] > 1]}" for each in RESULTS if counts[each]) + ".")
 
@@ -68,8 +71,19 @@ def _data(name: str, aws: Aws | None, findings: Sequence[Finding]) -> dict[str, 
     }
 
 
-def _show(out: Console, finding: Finding) -> None:
-    result = (f"{finding.result:<{_RESULT}}", _STYLES[finding.result])
-    out.print(Text.assemble("  ", result, f"  {finding.check:<{_CHECK}}  {finding.found}"))
+def _table(findings: Sequence[Finding]) -> Table:
+    """For a terminal: what is long goes on below its own beginning."""
+    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=True)
+    for no_wrap in (True, True, False):
+        grid.add_column(no_wrap=no_wrap)
+    for each in findings:
+        remedy = ("\n→ ", "dim"), each.remedy
+        text = Text.assemble(each.found, *(remedy if each.remedy else ()))
+        grid.add_row(Text(f"  {each.result}", _STYLES[each.result]), each.check, text)
+    return grid
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    yield f"  {finding.result:<{_RESULT}}  {finding.check:<{_CHECK}}  {finding.found}"
     if finding.remedy:
-        out.print(Text.assemble(" " * _INDENT, ("→ ", "dim"), finding.remedy))
+        yield f"{'':<{_INDENT}}→ {finding.remedy}"

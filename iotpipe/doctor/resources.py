@@ -23,8 +23,9 @@ def names(steps: Plan) -> list[Finding]:
         # A refusal ends with what to do.
         return [problem(NAMES, why, remedy) for why, _, remedy in (each.rpartition(". ") for each in refused)]
     counts = Counter(step.action for step in steps.steps)
-    said = [f"{counts[action]} to {action}" for action in ("create", "update", "delete") if counts[action]]
-    return [ok(NAMES, ", ".join([*said, f"{counts['none']} as declared"]) + "; nothing of others is in the way")]
+    words = {"create": "to create", "update": "to update", "delete": "to delete", "none": "as declared"}
+    said = [f"{counts[action]} {word}" for action, word in words.items() if counts[action]]
+    return [ok(NAMES, f"{', '.join(said)}; nothing of others is in the way")]
 
 
 def alarms(run: Run, resources: Sequence[Resource]) -> list[Finding]:

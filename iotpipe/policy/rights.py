@@ -217,6 +217,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource",
             down="DeleteFunction",
         ),
+        # Asked before a reservation is made or raised; it knows no single function.
+        Right("AccountLimits", "lambda", ("*",), plan="GetAccountSettings"),
     ),
     "permission": (
         Right("Functions", "lambda", _ITS_FUNCTION, plan="GetPolicy", up="RemovePermission"),
@@ -288,6 +290,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # AWS asks about all alarms, whichever are named.
         Right("FindAlarms", "cloudwatch", (_arn("cloudwatch", "alarm:*"),), plan="DescribeAlarms"),
         Right("FindTags", "tag", ("*",), plan="GetResources"),
+        Right("ReadMetrics", "cloudwatch", ("*",), plan="ListMetrics"),
     ),
     "dashboard": (
         Right(
@@ -301,6 +304,18 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     ),
 }
 """By kind of resource."""
+
+DOCTOR = (
+    Right("AccountLimits", "lambda", ("*",), plan="GetAccountSettings"),
+    # Of whoever gets the policy, and of the role with which the account's APIs log. Only users have a name to put here.
+    Right(
+        "Examine",
+        "iam",
+        ("arn:{partition}:iam::{account}:role/*", "arn:{partition}:iam::{account}:user/${{aws:username}}"),
+        plan="SimulatePrincipalPolicy GetRole",
+    ),
+)
+"""Of no kind of resource: what is looked at before anything is made."""
 
 API_KEY = Right("ApiKey", "ssm", _PARAMETER, operate="GetParameter")
 """Of the kind secret, where readings are only taken with the key in a header."""

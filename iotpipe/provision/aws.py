@@ -14,9 +14,10 @@ import boto3
 import botocore.session
 from botocore import exceptions
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from iotpipe.errors import CredentialsError, IotpipeError, UsageError
-from iotpipe.provision.retries import EXPIRED, code_and_message
+from iotpipe.provision.retries import EXPIRED, FAILED, code_and_message
 
 _LOGIN = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
 
@@ -135,7 +136,7 @@ def connect(
         aws = Aws(session, "", found, "", keeps_names_back=not emulated, emulator=emulator)
         aws.make_clients(services)
         identity = sts.get_caller_identity()
-    except (exceptions.ClientError, exceptions.BotoCoreError) as error:
+    except FAILED as error:
         raise _explained(error) from error
     if account and identity["Account"] != account:
         raise CredentialsError(
@@ -165,7 +166,7 @@ def _client(session: boto3.Session, service: str, region: str, emulator: Emulato
     return session.client(service, region_name=region, config=_CONFIG.merge(here), endpoint_url=emulator.endpoint)
 
 
-def _explained(error: exceptions.ClientError | exceptions.BotoCoreError) -> IotpipeError:
+def _explained(error: exceptions.ClientError | exceptions.BotoCoreError | ResponseParserError) -> IotpipeError:
     if isinstance(error, exceptions.ProfileNotFound):
         return CredentialsError(f"{error}", "`aws configure list-profiles` lists those there are")
     if isinstance(error, exceptions.ClientError):
@@ -175,7 +176,7 @@ def _explained(error: exceptions.ClientError | exceptions.BotoCoreError) -> Iotp
         return CredentialsError(f"cannot find out whose the credentials are: {code}: {message}", _LOGIN)
     if isinstance(error, exceptions.NoCredentialsError):
         return CredentialsError("there are no AWS credentials", _LOGIN)
-    if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
+    if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError | ResponseParserError):
         hint = "Check the network, the region and AWS_ENDPOINT_URL; nothing was changed"
         return CredentialsError(f"AWS cannot be reached: {error}", hint)
     return CredentialsError(f"the AWS credentials cannot be used: {error}", _LOGIN)

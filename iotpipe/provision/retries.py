@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+FAILED = (ClientError, BotoCoreError, ResponseParserError)
+"""What a call raises that does not succeed. botocore keeps the last apart: something other than AWS has answered."""
 
 
 @dataclass(frozen=True)
@@ -259,10 +263,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 _CONNECTION = Rule("the connection failed: reading again what AWS has", Schedule((0.5, 1, 2, 4), budget=30), ())
-_CONNECTION_ERRORS = (exceptions.ConnectionError, exceptions.HTTPClientError)
+_CONNECTION_ERRORS = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError)
 
 
-def rule_for(error: ClientError | BotoCoreError) -> Rule | None:
+def rule_for(error: ClientError | BotoCoreError | ResponseParserError) -> Rule | None:
     """The row that covers the error; None where another try would be no use."""
     if not isinstance(error, ClientError):
         return _CONNECTION if isinstance(error, _CONNECTION_ERRORS) else None
@@ -305,7 +309,7 @@ _NO_CREDENTIALS = (
 )
 
 
-def of_no_use(error: ClientError | BotoCoreError) -> bool:
+def of_no_use(error: ClientError | BotoCoreError | ResponseParserError) -> bool:
     """Whether it is the credentials: AWS does not accept them, or this machine cannot renew them."""
     if isinstance(error, ClientError):
         return code_and_message(error)[0] in EXPIRED
@@ -325,7 +329,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
 )
 
 
-def hint_for(error: ClientError | BotoCoreError) -> str:
+def hint_for(error: ClientError | BotoCoreError | ResponseParserError) -> str:
     """What the user can do about an error that stays."""
     if not isinstance(error, ClientError):
         return "Check the network, the region and AWS_ENDPOINT_URL" if rule_for(error) else ""

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, ResourceError
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.retries import Rule, code_and_message, hint_for, of_no_use, rule_for
+from iotpipe.provision.retries import FAILED, Rule, code_and_message, hint_for, of_no_use, rule_for
 
 ENVIRONMENT_TAG = "iotpipe:environment"
 MANAGED_TAG = "iotpipe:managed-by"
@@ -172,7 +173,7 @@ class Run:
         while True:
             try:
                 return attempt(number)
-            except (ClientError, BotoCoreError) as error:
+            except FAILED as error:
                 rule = rule_for(error)
                 wait = next(schedules.setdefault(rule, rule.schedule.waits()), None) if rule else None
                 if rule is None or wait is None:
@@ -182,7 +183,12 @@ class Run:
                 number += 1
 
     def _final(
-        self, verb: str, address: str, error: ClientError | BotoCoreError, tries: int, began: float
+        self,
+        verb: str,
+        address: str,
+        error: ClientError | BotoCoreError | ResponseParserError,
+        tries: int,
+        began: float,
     ) -> IotpipeError:
         code, message = (
             code_and_message(error) if isinstance(error, ClientError) else (type(error).__name__, str(error))

@@ -68,6 +68,14 @@ def what_is_reserved_is_missing_from_the_account() -> bool:
     return (found["ConcurrentExecutions"], found["UnreservedConcurrentExecutions"]) == (1000, 700)
 
 
+def the_simulator_answers_for_each_action_and_resource() -> bool:
+    found = client("iam").simulate_principal_policy(
+        PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:user/ann", ActionNames=["a:A", "a:B"], ResourceArns=["arn:1", "arn:2"]
+    )
+    allowed = [(each["EvalActionName"], each["EvalResourceName"]) for each in found["EvaluationResults"]]
+    return allowed == [("a:A", "arn:1"), ("a:A", "arn:2"), ("a:B", "arn:1"), ("a:B", "arn:2")]
+
+
 def an_api() -> str:
     made: str = client("apigateway").create_rest_api(name="a", tags={"a": "1", "b": "2"})["id"]
     return made
@@ -132,6 +140,7 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "update_function": settings_are_updated,
     "update_code": the_cpu_is_updated,
     "function_with_code": a_stopped_function_says_so,
+    "simulate": the_simulator_answers_for_each_action_and_resource,
     "account_settings": what_is_reserved_is_missing_from_the_account,
     "delete_api": an_api_that_is_gone_is_not_found,
     "delete_path": a_path_that_is_gone_is_not_found,

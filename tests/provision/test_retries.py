@@ -13,6 +13,7 @@ import contract
 import pytest
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from contract import QuickWorld, brought_up, lose, untouched
 from faults import FINAL, FOREVER, PASSING, Answer, Fault
 from hands import client, queue_url
@@ -344,6 +345,7 @@ def test_any_other_answer_without_a_known_code_is_final(status: int) -> None:
         exceptions.ReadTimeoutError(endpoint_url="https://aws.example"),
         exceptions.EndpointConnectionError(endpoint_url="https://aws.example"),
         exceptions.ConnectionClosedError(endpoint_url="https://aws.example"),
+        ResponseParserError("invalid XML received:\nb'<!doctype html> ... the page of a proxy'"),
     ],
     ids=lambda error: type(error).__name__,
 )
