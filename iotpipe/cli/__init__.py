@@ -10,6 +10,7 @@ import click
 from iotpipe.cli import commands, options, proving
 from iotpipe.cli.doctor import doctor
 from iotpipe.cli.local import local
+from iotpipe.cli.policy import policy
 from iotpipe.cli.watching import dlq, logs
 from iotpipe.errors import IotpipeError
 from iotpipe.terminals import colours
@@ -27,7 +28,7 @@ def iotpipe() -> None:
     """Bring a complete serverless IoT data pipeline up on AWS, and take it down again."""
 
 
-for command in (*commands.ALL, *proving.ALL, local, logs, dlq, doctor):
+for command in (*commands.ALL, *proving.ALL, local, logs, dlq, doctor, policy):
     iotpipe.add_command(command)
 
 

@@ -8,15 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from string import Formatter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from iotpipe.policy.rights import API_KEY, GROUPS, RIGHTS, Right
-from iotpipe.provision.aws import partition
-from iotpipe.provision.ledger import Row
+from iotpipe.policy.rights import API_KEY, DOCTOR, GROUPS, RIGHTS, Right
 from iotpipe.provision.resource import Resource
+
+if TYPE_CHECKING:
+    from iotpipe.provision.ledger import Row
 
 Policy = dict[str, Any]
 """A policy document as IAM takes it."""
+
+MANAGED, INLINE = 6_144, 10_240
+"""Characters that a managed policy may have, and all inline policies of a role or a permission set together:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
 
 _Values = Mapping[str, Sequence[str]]
 
@@ -51,6 +57,9 @@ class Environment:
     @property
     def values(self) -> _Values:
         """What stands in every right for the environment."""
+        # Only here: with it comes boto3, which `iotpipe --help` must do without.
+        from iotpipe.provision.aws import partition
+
         ids = [row.properties.get("RestApiId") for row in self.recorded.values() if row.kind == "rest-api"]
         return {
             "environment": [self.name],
@@ -67,7 +76,7 @@ def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy
     wanted = [*groups, "plan"]
     statements: dict[str, dict[str, Any]] = {}
     for right, values in _rights(environment):
-        actions = [f"{right.service}:{each}" for each in _actions(right, wanted, values["kind"][0])]
+        actions = [f"{right.service}:{each}" for each in _actions(right, wanted, *values.get("kind", ()))]
         if not actions:
             continue
         when = {
@@ -81,14 +90,14 @@ def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy
     return {"Version": "2012-10-17", "Statement": [_statement(sid, made) for sid, made in statements.items()]}
 
 
-def requests(policy: Policy) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Every action that the policy allows with each resource and the conditions, as a simulator asks for them."""
-    return [
-        (action, resource, statement.get("Condition", {}))
-        for statement in policy["Statement"]
-        for action in statement["Action"]
-        for resource in statement["Resource"]
-    ]
+def parts(policy: Policy) -> list[Policy]:
+    """As few policies as are needed for each to fit a managed one, with the statements in their order."""
+    found: list[list[Any]] = [[]]
+    for statement in policy["Statement"]:
+        if found[-1] and size(policy | {"Statement": [*found[-1], statement]}) > MANAGED:
+            found.append([])
+        found[-1].append(statement)
+    return [policy | {"Statement": statements} for statements in found]
 
 
 def size(policy: Policy) -> int:
@@ -98,6 +107,7 @@ def size(policy: Policy) -> int:
 
 def _rights(environment: Environment) -> Iterator[tuple[Right, _Values]]:
     fits = (None, environment.boundary is not None)
+    yield from ((right, environment.values) for right in DOCTOR)
     for kind, name, needed in environment.resources():
         values = {**environment.values, **needed, "kind": [kind], "name": [name]}
         of_kind = (*RIGHTS[kind], API_KEY) if kind == "secret" and environment.asks_for_key else RIGHTS[kind]
@@ -106,12 +116,12 @@ def _rights(environment: Environment) -> Iterator[tuple[Right, _Values]]:
                 yield right, values
 
 
-def _actions(right: Right, groups: Sequence[str], kind: str) -> list[str]:
+def _actions(right: Right, groups: Sequence[str], kind: str = "") -> list[str]:
     """What `up` deletes of what is no longer declared is what `down` deletes; what holds data it keeps."""
-    parts = {group: getattr(right, group).split() for group in GROUPS}
-    if not Resource.kinds[kind].holds_data:
-        parts["up"] = parts["up"] + parts["down"]
-    return list(dict.fromkeys(action for group in GROUPS if group in groups for action in parts[group]))
+    by_group: dict[str, list[str]] = {group: getattr(right, group).split() for group in GROUPS}
+    if kind and not Resource.kinds[kind].holds_data:
+        by_group["up"] += by_group["down"]
+    return list(dict.fromkeys(action for group in GROUPS if group in groups for action in by_group[group]))
 
 
 def _expanded(forms: Iterable[str], values: _Values) -> list[str]:

@@ -30,5 +30,5 @@ def test_the_configuration_that_is_shown_has_the_problems_that_are_shown(shell: 
 def test_every_folder_that_is_named_is_there() -> None:
     package = Path(__file__).parents[2] / "iotpipe"
     named = re.findall(r"^  (\w+(?:/|\.py)) ", README, re.MULTILINE)
-    assert len(named) == 8
+    assert len(named) == 9
     assert all((package / name).exists() for name in named)

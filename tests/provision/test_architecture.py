@@ -21,7 +21,9 @@ HANDLERS = sorted((ROOT / "handlers").rglob("*.py"))
 RESOURCES = sorted((ROOT / "provision" / "resources").glob("*.py"))
 
 NOT_FOR_PROVISION = ("click", "rich", "yaml", "pydantic")
-ABOVE_PROVISION = ("configuration", "packaging", "cli", "rendering", "pipeline", "handlers", "local", "watching")
+ABOVE_PROVISION = (
+    *("configuration", "packaging", "cli", "rendering", "pipeline", "handlers", "local", "watching", "policy"),
+)
 
 
 def imported(file: Path) -> Iterator[str]:

@@ -1,0 +1,109 @@
+"""`iotpipe policy`: what whoever runs iotpipe on an environment has to be allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.options import Settings
+from iotpipe.errors import UsageError
+from iotpipe.policy import GROUPS
+
+if TYPE_CHECKING:
+    from iotpipe.configuration import Environment as Settled
+    from iotpipe.policy import Environment, Policy
+    from iotpipe.provision.ledger import Contents
+
+
+@click.command(epilog="Example:  iotpipe policy --env prod --for operate > policy.json")
+@options.on_aws
+@click.option(
+    "--for",
+    "groups",
+    type=click.Choice(GROUPS),
+    multiple=True,
+    help="Only for these commands; `plan` is in each. Repeatable.  [default: all]",
+)
+@click.option("--part", type=click.IntRange(1), metavar="N", help="Only the Nth part that fits a managed policy.")
+@options.as_json
+def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_json: bool) -> None:
+    """Print the IAM policy for whoever runs iotpipe.
+
+    On this environment and nothing else. plan: what only reads, as `status` and `doctor` do. up and down. operate:
+    send-test-data, query, logs, dlq. AWS is only asked where neither the configuration nor the state file says which
+    account and region it is about.
+    """
+    from iotpipe import rendering
+    from iotpipe.policy import document, parts
+
+    whole = document(_subject(settings), groups or GROUPS)
+    found = parts(whole)
+    if part and part > len(found):
+        raise UsageError(f"there is no part {part} of {len(found)}", "Leave --part out to see the whole policy")
+    rendering.answer(found[part - 1] if part else whole)
+    if not part:
+        _explain(settings.environment, whole, found, "".join(f" --for {each}" for each in groups))
+
+
+def _subject(settings: Settings) -> Environment:
+    """The environment as it is declared and as it is recorded: `up` deletes what is recorded alone."""
+    from iotpipe.cli.session import packaged
+    from iotpipe.configuration import load
+    from iotpipe.pipeline import pipeline
+    from iotpipe.policy import Environment
+    from iotpipe.provision import ledger
+
+    name = settings.environment
+    env = load(name, settings.config_dir)
+    path = ledger.path_of(settings.state_dir, name)
+    contents = ledger.read(path)
+    account, region = _place(settings, env, contents)
+    if contents:
+        ledger.check_binding(contents, path, name, account, region)
+    return Environment(
+        name,
+        account,
+        region,
+        pipeline(env, packaged(env), region),
+        contents.rows if contents else {},
+        boundary=env.functions.permissions_boundary,
+        asks_for_key=env.api.require_api_key,
+    )
+
+
+def _place(settings: Settings, env: Settled, contents: Contents | None) -> tuple[str, str]:
+    """Account and region. AWS is only asked whose the credentials are where nothing else says it."""
+    from iotpipe.local import place
+    from iotpipe.provision.aws import Emulator, connect, emulator_of_the_user
+
+    emulator = emulator_of_the_user() if env.target == "local" else ""
+    embedded = place.ACCOUNT if env.target == "local" and not emulator else None
+    account = env.account or (contents.account if contents else None) or embedded
+    region = settings.region or env.region or (contents.region if contents else None)
+    if account and region:
+        return account, region
+    aws = connect(settings.profile, region, account, Emulator(emulator) if emulator else None)
+    return aws.account, aws.region
+
+
+def _explain(name: str, whole: Policy, found: list[Policy], chosen: str) -> None:
+    """How large it is for IAM, and how to make policies of it."""
+    from iotpipe.policy import INLINE, MANAGED, size
+
+    command, made = f"iotpipe policy --env {name}{chosen}", "aws iam create-policy --policy-name"
+    said = f"{size(whole):,} characters of {MANAGED:,} that a managed policy may have"
+    if len(found) == 1:
+        click.echo(f"{said}. To make it one:", err=True)
+        click.echo(f"  {command} > policy.json", err=True)
+        click.echo(f"  {made} iotpipe-{name} --policy-document file://policy.json", err=True)
+        return
+    inline = "it fits" if size(whole) <= INLINE else "it does not fit either"
+    click.echo(
+        f"{said}, so that it takes {len(found)}; {inline} inline in a role ({INLINE:,}). To make them:", err=True
+    )
+    click.echo(f"  for n in {' '.join(str(n) for n in range(1, len(found) + 1))}; do", err=True)
+    click.echo(f"    {command} --part $n > policy-$n.json", err=True)
+    click.echo(f"    {made} iotpipe-{name}-$n --policy-document file://policy-$n.json", err=True)
+    click.echo("  done", err=True)
