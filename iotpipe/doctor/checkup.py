@@ -39,7 +39,8 @@ class Patient:
     def operated(self) -> policy.Environment:
         """What the permissions are about."""
         aws = self.run.aws
-        return policy.Environment(self.env.name, aws.account, aws.region, self.resources, self.rows)
+        boundary = self.env.functions.permissions_boundary
+        return policy.Environment(self.env.name, aws.account, aws.region, self.resources, self.rows, boundary)
 
 
 _LIMITS: tuple[tuple[str, Callable[[Patient], list[Finding]]], ...] = (

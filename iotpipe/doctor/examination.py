@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from iotpipe.configuration import Environment, load
@@ -65,8 +65,8 @@ def _configuration(asked: Asked) -> tuple[Environment | None, list[Finding]]:
     try:
         env = load(asked.name, asked.config_dir)
     except ConfigurationError as error:
-        found = [(f"{each.file}:{each.line}: {each.key}: {each.message}", each.remedy) for each in error.problems]
-        return None, [problem(CONFIGURATION, what, remedy or "Correct it") for what, remedy in found]
+        found = [(str(replace(each, remedy="")), each.remedy or "Correct it") for each in error.problems]
+        return None, [problem(CONFIGURATION, what, remedy) for what, remedy in found]
     return env, [ok(CONFIGURATION, f"{file} is valid" if file.exists() else f"{asked.name} has no file: all defaults")]
 
 

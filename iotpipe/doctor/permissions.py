@@ -9,6 +9,7 @@ from typing import Any
 
 from iotpipe.doctor.findings import Finding, ok, problem, unknown
 from iotpipe.policy import Environment, document
+from iotpipe.policy.rights import DOCTOR
 from iotpipe.provision.run import Run
 
 CHECK = "permissions"
@@ -18,7 +19,9 @@ _BY_HAND = "`iotpipe policy` says what is needed: compare it with what the calle
 
 
 def check(run: Run, env: Environment) -> list[Finding]:
-    """Ask the simulator about everything in the policy of `up`. Raises ResourceError where the caller may not ask it.
+    """Ask the simulator about the policy of `up`, but for what only these checks ask.
+
+    Raises ResourceError where the caller may not ask it.
 
     It knows the policies of users, groups and roles, permissions boundaries and the organization's policies, but
     neither session policies nor conditions on what it is not told.
@@ -28,7 +31,8 @@ def check(run: Run, env: Environment) -> list[Finding]:
         return [ok(CHECK, "the account's root user may do everything")]
     if kind not in ("user", "assumed-role"):
         return [unknown(CHECK, f"IAM simulates users and roles, and the caller is a {kind}", _BY_HAND)]
-    principal, statements = _principal(run), document(env, ["up"])["Statement"]
+    own = {right.sid for right in DOCTOR}
+    principal, statements = _principal(run), [s for s in document(env, ["up"])["Statement"] if s["Sid"] not in own]
     with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="iotpipe-doctor") as pool:
         answers = [each for found in pool.map(partial(_simulated, run, principal), statements) for each in found]
     return _judged(principal, answers)
@@ -86,8 +90,8 @@ def _judged(principal: str, answers: Sequence[Mapping[str, Any]]) -> list[Findin
     certain = [each for each in denied if each not in open_]
     found = []
     if certain:
-        text = f"{principal} may not do {len(certain)} of {len(answers)} things that `up` does: {_listed(certain)}"
-        found.append(problem(CHECK, text, "Let it have the policy that `iotpipe policy` writes"))
+        text = f"{principal} may not do {len(certain)} of the {len(answers)} things that `up` needs: {_listed(certain)}"
+        found.append(problem(CHECK, text, "Let it have the policy that `iotpipe policy` prints"))
     if open_:
         text = f"whether {principal} may do this depends on conditions: {_listed(open_)}"
         found.append(unknown(CHECK, text, _BY_HAND))

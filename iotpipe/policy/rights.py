@@ -217,8 +217,6 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource",
             down="DeleteFunction",
         ),
-        # Asked before a reservation is made or raised; it knows no single function.
-        Right("AccountLimits", "lambda", ("*",), plan="GetAccountSettings"),
     ),
     "permission": (
         Right("Functions", "lambda", _ITS_FUNCTION, plan="GetPolicy", up="RemovePermission"),
@@ -306,6 +304,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
 """By kind of resource."""
 
 DOCTOR = (
+    # Also asked before `plan` and `up` where a reservation is to be made or raised.
     Right("AccountLimits", "lambda", ("*",), plan="GetAccountSettings"),
     # Of whoever gets the policy, and of the role with which the account's APIs log. Only users have a name to put here.
     Right(
