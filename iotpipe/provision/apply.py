@@ -55,8 +55,12 @@ def up(
         needed += [part for part, row in first.items() if row.inside in needed]
     walked = walk(needs | {part: [] for part in first}, visit, parallel, run.stop.is_set)
     walked.skipped = [each for each in walked.skipped if each in pending or each not in ledger.rows]
+    last = {address: row for address, row in dropped.items() if address not in first}
+    if walked.failed or walked.skipped:
+        # What takes their place may be what has failed.
+        walked.skipped += last
     _raise_if_incomplete(run, walked)
-    _delete(run, ledger, {address: row for address, row in dropped.items() if address not in first}, parallel)
+    _delete(run, ledger, last, parallel)
 
 
 def _parts_of_what_stays(dropped: Mapping[str, Row], needs: Needs) -> dict[str, Row]:
@@ -216,6 +220,8 @@ def _delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) 
 def _delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bool:
     """Delete one resource, and forget it with all its parts, but for those that still have to be finished."""
     run.tell(Event(row.address, "started"))
+    # A `creating` row stays one: only that says that what bears the name may be somebody else's.
+    ledger.record(*(replace(each, status="deleting") for each in whole if each.status != "creating"))
     gone = run.trying("delete", row.address, lambda attempt: _delete_if_ours(run, row))
     over = [each.address for each in whole if not (gone and Resource.kinds[each.kind].finishes)]
     ledger.forget(over, [row.address] if gone and Resource.kinds[row.kind].cool_down else [])

@@ -25,8 +25,8 @@ _KEYS = {"format", "environment", "account", "region", "protected", "resources",
 
 @dataclass(frozen=True)
 class Row:
-    """One resource. `status` is creating, updating or ready; `properties` what was last set, or, while it is
-    creating, what is being set. `inside` is the address of the resource that AWS deletes it with."""
+    """One resource. `status` is creating, updating, ready or deleting; `properties` what was last set, or, while it
+    is creating, what is being set. `inside` is the address of the resource that AWS deletes it with."""
 
     kind: str
     name: str
@@ -128,7 +128,7 @@ def _row(address: str, data: Any) -> Row:
         raise ValueError(f"{address} does not fit its row")
     if not isinstance(row.holds_data, bool) or not isinstance(row.shared, bool):
         raise ValueError(f"{address} does not say whether it holds data or is shared")
-    if row.status not in ("creating", "updating", "ready") or not isinstance(row.properties, dict):
+    if row.status not in ("creating", "updating", "ready", "deleting") or not isinstance(row.properties, dict):
         raise ValueError(f"{address} has an unknown status or properties")
     for when in (row.created_at, row.updated_at):
         seconds(when)
@@ -157,15 +157,16 @@ class Ledger:
         self._writing = threading.Lock()
         self._version = self._written = 0
 
-    def record(self, row: Row) -> None:
-        """Write the row; on return it is on the disk."""
+    def record(self, *rows: Row) -> None:
+        """Write the rows; on return they are on the disk."""
         now = timestamp(self._now())
         with self._changes:
-            before = self.rows.get(row.address)
-            self.rows[row.address] = replace(row, created_at=before.created_at if before else now, updated_at=now)
-            self._texts[row.address] = _text(self.rows[row.address])
-            if row.status == "ready":
-                self.deleted.pop(row.address, None)
+            for row in rows:
+                before = self.rows.get(row.address)
+                self.rows[row.address] = replace(row, created_at=before.created_at if before else now, updated_at=now)
+                self._texts[row.address] = _text(self.rows[row.address])
+                if row.status == "ready":
+                    self.deleted.pop(row.address, None)
             version = self._changed()
         self._flush(version)
 

@@ -118,6 +118,29 @@ def test_a_down_with_a_failure_takes_down_what_it_can_and_the_next_one_the_rest(
     assert not world.rows()
 
 
+def test_what_is_no_longer_declared_stays_when_something_fails_and_is_told_as_left_out(
+    world: World, declared: Declare
+) -> None:
+    world.bring_up(declared(SETTINGS))
+    world.before = denied("PutDashboard")
+    with pytest.raises(ApplyFailed) as failure:
+        world.bring_up(declared(SETTINGS | {"api": {"stage": "v2"}}))
+    assert failure.value.skipped == ("stage/dev",)
+    assert [stage["stageName"] for stage in inventory()["apis"]["iot-api-dev"]["stages"]] == ["dev", "v2"]
+
+
+def test_a_down_that_failed_lets_nobody_else_appear_to_have_changed_anything(world: World, declared: Declare) -> None:
+    world.bring_up(declared(SETTINGS))
+    world.before = denied("DeleteRole", name="iot-query-lambda-role-dev")
+    with pytest.raises(ApplyFailed):
+        world.down(delete_data=True)
+    world.before = None
+    # The role has lost its policy already: that was us.
+    plan = world.planned(declared(SETTINGS))
+    assert plan.of("role/iot-query-lambda-role-dev").action == "update"
+    assert not [step.address for step in plan.steps if step.drifted]
+
+
 def test_credentials_that_expire_in_the_middle_cost_nothing_that_was_done(
     world: World, declared: Declare, clean: Things
 ) -> None:

@@ -308,7 +308,7 @@ CORRUPT: dict[str, Any] = {
     "a row that does not say whether it is shared": bare("shared"),
     "a row that says no in words": damaged(holds_data="no"),
     "a row from no time": damaged(updated_at=""),
-    "an unknown status": damaged(status="deleting"),
+    "an unknown status": damaged(status="gone"),
     "properties as a list": damaged(properties=[]),
     "needs that are no addresses": damaged(needs=[1]),
     "an account as a number": whole(account=1),
