@@ -149,6 +149,8 @@ class ApiGateway(Service):
 
     def before_update_account(self, asked: Asked) -> None:
         role, iam = asked["patchOperations"][0]["value"], self.reality.iam
+        if not role:
+            return
         if not iam.assumable(role, "apigateway.amazonaws.com") or not iam.will(role, "logs:CreateLogGroup", "*"):
             raise Refused(
                 "BadRequestException",

@@ -110,12 +110,17 @@ class Limits:
     tables_changing: int = 500
 
 
+COMMON = Limits()
+
+
 class Refused(Exception):
     """What AWS answers instead of doing it."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, shape: str = "") -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.message, self.status = code, message, status
+        self.shape = shape
+        """The error's name in the service's model, where the wire has another code (SQS)."""
 
 
 class Late:
@@ -202,7 +207,7 @@ _plain: dict[str, Any] = {}
 class Reality:
     """One account: its time, its delays and limits, and what its services have in mind."""
 
-    def __init__(self, time: VirtualTime, delays: Delays, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+    def __init__(self, time: VirtualTime, delays: Delays, limits: Limits) -> None:
         # The rules know this class: they come after it.
         from reality_apigateway import ApiGateway
         from reality_dynamodb import DynamoDb
@@ -283,6 +288,8 @@ class Reality:
             self.refusals.append(Refusal(self.time.now(), call.operation, refused.code, refused.message))
             error = {"Code": refused.code, "Message": refused.message, "Type": "Sender"}
             answer = {"Error": error, "message": refused.message}
+            if refused.shape:
+                error["QueryErrorCode"] = context["error_code_override"] = refused.shape
         if answer is None:
             return None
         status = call.refused.status if call.refused else 200

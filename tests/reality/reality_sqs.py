@@ -22,7 +22,9 @@ class KnownQueue:
 
 def _missing() -> Refused:
     return Refused(
-        "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist for this wsdl version."
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "The specified queue does not exist for this wsdl version.",
+        shape="QueueDoesNotExist",
     )
 
 
@@ -50,6 +52,7 @@ class Sqs(Service):
             raise Refused(
                 "AWS.SimpleQueueService.QueueDeletedRecently",
                 "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
+                shape="QueueDeletedRecently",
             )
         self._find_target(asked["Attributes"])
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import harness
 from pipeline_world import Declared
-from reality_layer import HARSH, Delays, Limits, Reality
+from reality_layer import COMMON, HARSH, Delays, Limits, Reality
 from virtual_time import VirtualTime
 
 from iotpipe.provision import ledger
@@ -37,6 +37,8 @@ class RealityWorld(harness.World):
     """One environment in the account of the current Reality."""
 
     reality: Reality = None  # type: ignore[assignment] # always given
+    note: Callable[[str], Any] = lambda reason: None
+    """Told whatever the user is told to be waiting for, over all commands."""
 
     def __post_init__(self) -> None:
         self.clock = self.reality.time  # type: ignore[assignment] # a clock of another make
@@ -52,6 +54,7 @@ class RealityWorld(harness.World):
         self.events.append(event)
         if event.phase == "waiting":
             self.reality.time.turn.why = event.detail
+            self.note(event.detail)
 
     def bring_up(self, declared: Declared) -> Plan:
         return self.up(declared.resources, tags=declared.tags)
@@ -92,7 +95,7 @@ def shared() -> Aws:
 
 
 @contextmanager
-def account(delays: Delays = HARSH, limits: Limits = Limits()) -> Iterator[Reality]:  # noqa: B008 - frozen
+def account(delays: Delays = HARSH, limits: Limits = COMMON) -> Iterator[Reality]:
     """An account under AWS's rules. Whatever waits in it, waits in virtual time."""
     reality = Reality(VirtualTime(), delays, limits)
     shared()

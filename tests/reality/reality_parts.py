@@ -1,0 +1,104 @@
+"""Small pieces of a pipeline, just large enough to meet one rule of AWS each."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+from iotpipe.packaging import handler_zip
+from iotpipe.provision.resources import (
+    Account,
+    Allow,
+    EventSourceMapping,
+    Function,
+    Layer,
+    LogGroup,
+    Parameter,
+    Permission,
+    Queue,
+    RestApi,
+    Role,
+    Route,
+    Stage,
+    Table,
+    Topic,
+)
+
+CODE = handler_zip("query").content
+OTHER_CODE = handler_zip("ingestion").content
+
+DEAD_LETTERS = Queue("dead-letters", retention=60)
+QUEUE = Queue("readings", retention=60, visibility_timeout=60, dead_letter=DEAD_LETTERS, max_receives=3)
+TOPIC = Topic("alerts", display_name="Alerts")
+PARAMETER = Parameter("/config", {"a": 1})
+GROUP = LogGroup("/aws/lambda/worker", retention=30)
+LAYER = Layer("shared", "0123456789abcdef", lambda: CODE, "python3.13", "arm64")
+SEND = Allow("DeadLetter", ["sqs:SendMessage"], on=[DEAD_LETTERS])
+CONSUME = Allow("Consume", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], on=[QUEUE])
+ROLE = Role("worker-role", service="lambda.amazonaws.com", may=[SEND, CONSUME])
+
+
+def _hash(code: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(code).digest()).decode()
+
+
+FUNCTION = Function(
+    "worker",
+    handler="iotpipe.handlers.query.lambda_handler",
+    code=CODE,
+    code_sha256=_hash(CODE),
+    runtime="python3.13",
+    architecture="arm64",
+    memory=256,
+    timeout=30,
+    reserved_concurrency=5,
+    role=ROLE,
+    layer=LAYER,
+    dead_letter=DEAD_LETTERS,
+    log_group=GROUP,
+    environment={"STAGE": lambda run: "dev"},
+)
+
+
+def function(**changes: Any) -> Function:
+    """The function, with some of its settings changed."""
+    if "code" in changes:
+        changes["code_sha256"] = _hash(changes["code"])
+    return replace(FUNCTION, **changes)
+
+
+def mapping(function: Function = FUNCTION, queue: Queue = QUEUE, **changes: Any) -> EventSourceMapping:
+    settings = {"batch_size": 10, "batching_window": 0, "maximum_concurrency": 2, **changes}
+    return EventSourceMapping("readings-to-worker", queue=queue, function=function, **settings)
+
+
+API = RestApi("api", description="An API")
+ACCOUNT = Account("us-east-1")
+
+
+def table(name: str = "rows") -> Table:
+    return Table(name, ("device_id", "S"), ("timestamp", "N"), True, False)
+
+
+def route(path: str, api: RestApi = API) -> Route:
+    return Route(f"GET {path}", api=api, method="GET", path=path, function=FUNCTION)
+
+
+def permission(path: str) -> Permission:
+    return Permission(f"may-{path[1:]}", function=FUNCTION, api=API, method="GET", path=path)
+
+
+def stage(*routes: Route, account: Account | None = None) -> Stage:
+    return Stage(
+        "dev",
+        api=API,
+        routes=routes or [route("/query")],
+        account=account,
+        rate=100,
+        burst=100,
+        metrics=True,
+        tracing=True,
+        logging="INFO" if account else "OFF",
+    )

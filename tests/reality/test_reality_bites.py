@@ -1,0 +1,48 @@
+"""AWS's rules bite: without iotpipe's answer to each of them, something fails that the user would notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from reality_scenes import ELSEWHERE, SCENES, Scene
+
+from iotpipe.errors import ApplyFailed
+from iotpipe.provision import retries
+from iotpipe.provision.retries import RULES, Rule
+
+ROOT = Path(__file__).parents[2]
+
+
+def name(rule: Rule) -> str:
+    return f"{rule.operations[0] if rule.operations else '*'} {rule.codes[0]} {rule.message}".strip()
+
+
+ROWS = {name(rule): rule for rule in RULES}
+
+
+def test_every_row_of_the_retry_table_has_its_scene_or_its_reason() -> None:
+    assert len(ROWS) == len(RULES), "each row has a name of its own"
+    assert sorted(ROWS) == sorted([*(scene.row for scene in SCENES), *ELSEWHERE])
+    assert all((ROOT / test).exists() for _, test in ELSEWHERE.values())
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.row)
+def test_a_row_of_the_retry_table_is_missed_when_it_is_gone(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule, (first, second) = ROWS[scene.row], (tmp_path / "with", tmp_path / "without")
+    first.mkdir(), second.mkdir()
+    _, _, told = scene.play(first)
+    assert rule.reason in told
+    BackendDict.reset()
+    reset_model_data()
+    monkeypatch.setattr(retries, "RULES", tuple(each for each in RULES if each is not rule))
+    if scene.covered:
+        _, _, told = scene.play(second)
+        assert rule.reason not in told
+    else:
+        with pytest.raises(ApplyFailed):
+            scene.play(second)
