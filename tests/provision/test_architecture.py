@@ -17,12 +17,15 @@ from iotpipe.provision.resource import Resource
 
 ROOT = Path(iotpipe.errors.__file__).parent
 PROVISION = sorted((ROOT / "provision").rglob("*.py"))
+DOCTOR = sorted((ROOT / "doctor").glob("*.py"))
+SHOWING = ("report",)
 HANDLERS = sorted((ROOT / "handlers").rglob("*.py"))
 RESOURCES = sorted((ROOT / "provision" / "resources").glob("*.py"))
 
 NOT_FOR_PROVISION = ("click", "rich", "yaml", "pydantic")
 ABOVE_PROVISION = (
     *("configuration", "packaging", "cli", "rendering", "pipeline", "handlers", "local", "watching", "policy"),
+    "doctor",
 )
 
 
@@ -54,6 +57,16 @@ def test_provisioning_does_not_even_load_them() -> None:
     assert "iotpipe.provision.apply" in loaded
     assert not {each.split(".")[0] for each in loaded} & set(NOT_FOR_PROVISION)
     assert not [each for each in loaded if each.startswith(tuple(f"iotpipe.{one}" for one in ABOVE_PROVISION))]
+
+
+@pytest.mark.parametrize("file", DOCTOR, ids=name)
+def test_the_doctor_knows_neither_the_command_line_nor_how_its_options_are_parsed(file: Path) -> None:
+    assert not [each for each in imported(file) if f"{each}.".startswith(("click.", "yaml.", "iotpipe.cli."))]
+
+
+@pytest.mark.parametrize("file", [each for each in DOCTOR if each.stem not in SHOWING], ids=name)
+def test_what_the_doctor_checks_is_apart_from_how_it_is_shown(file: Path) -> None:
+    assert not [each for each in imported(file) if f"{each}.".startswith(("rich.", "iotpipe.rendering."))]
 
 
 @pytest.mark.parametrize("file", HANDLERS, ids=name)
