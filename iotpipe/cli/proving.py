@@ -29,7 +29,7 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Readings of all devices together. [100; a file's]")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Readings per second at most.")
 @click.option("--batch", type=click.IntRange(1, 500), default=25, show_default=True, help="Readings per POST.")
-@click.option("--connections", type=click.IntRange(1, 64), default=8, show_default=True, help="POSTs at once.")
+@click.option("--connections", type=click.IntRange(1, 64), help="POSTs at once. [8; 4 to the AWS on this machine]")
 @click.option(
     "--bad",
     type=click.IntRange(0, 10_000),
@@ -67,7 +67,7 @@ def send_test_data(
     settings: Settings,
     rate: float | None,
     batch: int,
-    connections: int,
+    connections: int | None,
     verify: bool,
     timeout: float | None,
     as_json: bool,
@@ -85,6 +85,7 @@ def send_test_data(
     load = proof.load(proof.Asked(**asked), RealClock().now())
     showing.listed([f"line {line}: {problem}" for line, problem in load.bad_rows])
     session, place = _open(settings, "send-test-data to")
+    connections = connections or (4 if session.aws.emulator else 8)
     api = _api(session, place, connections, writes=True)
     run, progress = session.run, showing.progress
     proved = proof.send(load, api, run, place, batch=batch, connections=connections, rate=rate or 0, progress=progress)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import platform
+import sys
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -144,13 +146,18 @@ class Query(Function):
     timeout: int = _timeout(30)
 
 
+Runtime = Literal["python3.11", "python3.12", "python3.13", "python3.14"]
+
+
 class Functions(Section):
     """The three Lambda functions: what they share, and what each has of its own."""
 
-    runtime: Literal["python3.11", "python3.12", "python3.13", "python3.14"] = _plain(
-        "python3.13", "Python version that the functions run on."
+    runtime: Runtime = _plain(
+        "python3.13", "Python version that the functions run on. With target local, by default the one that is here."
     )
-    architecture: Literal["arm64", "x86_64"] = _plain("arm64", "Kind of CPU that the functions run on.")
+    architecture: Literal["arm64", "x86_64"] = _plain(
+        "arm64", "Kind of CPU that the functions run on. With target local, by default the one that is here."
+    )
     log_retention: Retention = _plain(30, "Days for which CloudWatch Logs keeps the functions' logs.")
     permissions_boundary: PolicyArn | None = _plain(
         None,
@@ -207,6 +214,18 @@ class Processing(Section):
     future_minutes: int = _whole(10, 0, 525_600, "Minutes by which a timestamp may lie in the future.")
 
 
+def _on_this_machine(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with the defaults of `target: local`, whose functions run with the Python that runs iotpipe."""
+    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    here = {"runtime": runtime} if runtime in get_args(Runtime) else {}
+    if processor := {"arm64": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}.get(platform.machine()):
+        here["architecture"] = processor
+    functions = values.get("functions", {})
+    # The AWS on this machine must not seem to move when somebody sets AWS_REGION.
+    known = {"region": "us-east-1"} | values
+    return known | {"functions": here | functions} if isinstance(functions, dict) else known
+
+
 class Environment(Section):
     """The settings of one iotpipe environment. Every key may be left out."""
 
@@ -239,8 +258,7 @@ class Environment(Section):
             return values
         name = values.get("name")
         known = {"suffix": name, "target": "local" if name == "local" else "aws"} | values
-        # The AWS on this machine must not seem to move when somebody sets AWS_REGION.
-        return {"region": "us-east-1"} | known if known["target"] == "local" else known
+        return _on_this_machine(known) if known["target"] == "local" else known
 
     @field_validator("api", mode="after")
     @classmethod

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import tempfile
+import threading
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from iotpipe.local.place import ACCOUNT, RootKey
@@ -21,6 +25,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     _allow_batches_what_is_allowed_singly()
     _let_dashboards_bear_tags()
     _keep_the_metrics_of_alarms()
+    _unpack_layers_once()
 
 
 def keep_code_in(directory: Path) -> None:
@@ -118,3 +123,41 @@ def _keep_the_metrics_of_alarms() -> None:
         return answer
 
     cloudwatch._put_metric_alarm = put_metric_alarm
+
+
+class _Zip(zipfile.ZipFile):
+    """A zip file that, if it is a layer's, is unpacked once for all workers."""
+
+    _unpacking = threading.Lock()
+
+    def _is_layer(self) -> bool:
+        return Path(self.filename or "").name.startswith("layer_")
+
+    def namelist(self) -> list[str]:
+        # Each name is looked up on the disk, to see that it leads nowhere else; unpacking makes sure of that anyhow.
+        return [] if self._is_layer() else super().namelist()
+
+    def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
+        if not self._is_layer():
+            super().extractall(path, members, pwd)
+            return
+        Path(path).rmdir()
+        Path(path).symlink_to(self._unpacked())
+
+    def _unpacked(self) -> Path:
+        digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+        place = Path(tempfile.gettempdir()) / "layers" / digest
+        with self._unpacking:
+            if not place.exists():
+                half = place.with_name(f"{digest}.half")
+                super().extractall(half, super().namelist())
+                half.rename(place)
+        return place
+
+
+def _unpack_layers_once() -> None:
+    """ministack unpacks the layer anew for every worker, in its own process: a burst of cold starts takes minutes."""
+    from ministack.core import lambda_runtime
+
+    errors = {"BadZipFile": zipfile.BadZipFile, "LargeFileError": zipfile.LargeZipFile}
+    lambda_runtime.zipfile = SimpleNamespace(ZipFile=_Zip, **errors)

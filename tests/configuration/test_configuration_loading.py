@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from iotpipe.errors import ConfigurationError
 from iotpipe.handlers.settings import Settings
 
 SHIPPED = Path(__file__).parents[2] / "config"
+PROCESSOR = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 Loaded = Callable[[str], Environment]
 
 
@@ -133,7 +135,19 @@ def test_without_a_file_local_is_what_init_would_write(tmp_path: Path) -> None:
     assert load("local", tmp_path) == load("local", tmp_path / "nowhere")
     # Thrice in vain, and it is a dead letter: nobody wants to wait 18 minutes for that here.
     queue = load("local", tmp_path).queue
-    assert queue.max_receives * queue.visibility_timeout <= 15
+    assert queue.max_receives * queue.visibility_timeout <= 20
+
+
+def test_functions_on_this_machine_are_built_for_it_unless_told_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("target: local\nfunctions: {query: {memory: 512}}")
+    (tmp_path / "told.yaml").write_text("target: local\nfunctions: {runtime: python3.14, architecture: arm64}")
+    here = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for name in ("local", "lab"):
+        functions = load(name, tmp_path).functions
+        assert (functions.runtime, functions.architecture) == (here, PROCESSOR)
+    assert load("lab", tmp_path).functions.query.memory == 512
+    told = load("told", tmp_path).functions
+    assert (told.runtime, told.architecture) == ("python3.14", "arm64")
 
 
 def test_local_and_dev_can_be_told_otherwise(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import socket
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -74,6 +75,18 @@ def test_a_right_taken_from_a_role_stops_its_function_shows_as_drift_and_is_repa
     up.run("up", "--env", "local")
     assert post(up, "patient", temperature=20)[0] == 200
     assert len(eventually(lambda: stored(up, "patient"))) == 1
+
+
+def test_workers_share_one_copy_of_the_layer(up: Machine) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda number: post(up, f"crowd-{number}", temperature=number), range(12)))
+    assert {status for status, _ in answers} == {200}
+    temporary = up.place.temporary
+    workers = list(temporary.glob("ministack-lambda-data-ingestion-local-*"))
+    assert len(workers) > 1
+    [shared] = (temporary / "layers").iterdir()
+    assert {(worker / "layer_0").resolve() for worker in workers} == {shared.resolve()}
+    assert (shared / "python" / "botocore").is_dir()
 
 
 def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobody_can_work_out(
