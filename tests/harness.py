@@ -88,12 +88,14 @@ class World:
         return ledger.Ledger(self.path, self.environment, run.aws.account, run.aws.region, self.clock.now)
 
     def plan(self, resources: Sequence[Resource], adopt: bool = False, tags: dict[str, str] | None = None) -> plan.Plan:
-        contents = ledger.read(self.path)
-        return plan.plan(resources, self.run("plan", tags), contents.rows if contents else {}, adopt)
+        contents, run = ledger.read(self.path), self.run("plan", tags)
+        run.deleted = contents.deleted if contents else {}
+        return plan.plan(resources, run, contents.rows if contents else {}, adopt)
 
     def up(self, resources: Sequence[Resource], adopt: bool = False, tags: dict[str, str] | None = None) -> plan.Plan:
         run = self.run("up", tags)
         book = self.ledger(run)
+        run.deleted = book.deleted
         steps = plan.plan(resources, run, book.rows, adopt)
         apply.up(resources, steps, run, book, parallel=self.parallel, adopt=adopt)
         return steps

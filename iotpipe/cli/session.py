@@ -108,6 +108,7 @@ def open_session(settings: Settings, command: str, tell: Callable[[Event], None]
         ledger.check_binding(contents, path, name, aws.account, aws.region)
     stop = threading.Event()
     run = Run(aws, name, command=command, tags=env.tags if env else {}, tell=tell, stop=stop)
+    run.deleted = contents.deleted if contents else {}
     return Session(name, path, aws, run, env, stop)
 
 

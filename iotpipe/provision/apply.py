@@ -37,6 +37,7 @@ def up(
     stop; what succeeded is recorded in each case.
     """
     plan.check()
+    run.deleted = ledger.deleted
     pending = {step.address: step.action for step in plan.pending}
     by_address = {resource.address: resource for resource in resources}
     dropped = {step.address: ledger.rows[step.address] for step in plan.deletions}
@@ -95,7 +96,7 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
     known = ledger.rows.get(resource.address)
     observed = with_late_tags(observed, run, known)
     if observed is None:
-        _await_name(resource, run, ledger)
+        _await_name(resource, run)
         ledger.record(_row(resource, "creating", desired))
         _done(resource, run, ledger, desired, resource.create(run, desired))
         return
@@ -119,13 +120,9 @@ def _until_updated(known: Row | None, desired: Properties) -> Properties:
     return before | tags
 
 
-def _await_name(resource: Resource, run: Run, ledger: Ledger) -> None:
+def _await_name(resource: Resource, run: Run) -> None:
     """AWS keeps the name of a deleted resource back; everything that does not need this one goes on meanwhile."""
-    deleted = ledger.deleted.get(resource.address)
-    if deleted is None or not run.aws.keeps_names_back:
-        return
-    until = seconds(deleted) + resource.cool_down
-    while (left := until - run.clock.now()) > 0:
+    while (left := run.kept_back(resource)) > 0:
         reason = f"AWS lets a name be reused after {resource.cool_down} s: {left:.0f} s left"
         run.tell(Event(resource.address, "waiting", reason))
         run.pause(min(1, left))

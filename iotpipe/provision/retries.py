@@ -96,6 +96,7 @@ RULES: tuple[Rule, ...] = (
         (*_MAPPING_WRITES, "UpdateFunctionConfiguration"),
         "Queue visibility timeout",
     ),
+    Rule("waiting until Lambda sees the new queue", LOAD, _INVALID, _MAPPING_WRITES, "NonExistentQueue"),
     Rule(
         "waiting until the new layer version is seen",
         LOAD,

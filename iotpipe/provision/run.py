@@ -76,6 +76,8 @@ class Run:
         self.stop = stop or threading.Event()
         self.resources: Sequence[Resource] = ()
         self.ledger: Mapping[str, Properties] = {}
+        self.deleted: Mapping[str, str] = {}
+        """When the names were given up that AWS may be keeping back, from the state file."""
         self._looks: dict[str, Future[Properties | None]] = {}
         self._once: dict[str, Future[Any]] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -88,7 +90,18 @@ class Run:
 
     def look(self, resource: Resource) -> Properties | None:
         """What AWS has of the resource, read once per command, also when several threads ask."""
-        return self._memoized(self._looks, resource.address, lambda: resource.read(self))
+        return self._memoized(self._looks, resource.address, lambda: self._read(resource))
+
+    def _read(self, resource: Resource) -> Properties | None:
+        # A queue that was deleted answers for up to a minute more, as if it were there to stay.
+        return None if self.kept_back(resource) > 0 else resource.read(self)
+
+    def kept_back(self, resource: Resource) -> float:
+        """For how many seconds AWS still keeps back the name that a deleted one has given up."""
+        deleted = self.deleted.get(resource.address)
+        if deleted is None or not self.aws.keeps_names_back:
+            return 0
+        return seconds(deleted) + resource.cool_down - self.clock.now()
 
     def look_again(self, resource: Resource) -> Properties | None:
         """Read the resource anew, past everything that was remembered."""

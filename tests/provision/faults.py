@@ -76,6 +76,10 @@ _MAPPED = (
     "14e0db71-5d35-4eb5-b481-8945cf9d10c2"
 )
 _NO_SUCH_QUEUE = "The specified queue does not exist for this wsdl version."
+_QUEUE_UNSEEN = (
+    "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: "
+    "The specified queue does not exist."
+)
 _DELETED_RECENTLY = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
 _DEAD_LETTER_GONE = "Value {...} for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist."
 _NO_PERMISSIONS = (
@@ -161,6 +165,7 @@ PASSING = (
         "IAM to propagate",
     ),
     Answer("E2", "event-source-mapping", "CreateEventSourceMapping", _INVALID, _VISIBILITY, "visibility timeout"),
+    Answer("Q3", "event-source-mapping", "CreateEventSourceMapping", _INVALID, _QUEUE_UNSEEN, "the new queue"),
     Answer("E2", "function", "UpdateFunctionConfiguration", _INVALID, _VISIBILITY, "visibility", "update", "more time"),
     Answer("E3", "event-source-mapping", "CreateEventSourceMapping", _CONFLICT, _MAPPED, "such a mapping"),
     Answer(

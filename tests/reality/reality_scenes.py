@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +40,13 @@ class Play:
             self.reality.time.sleep(2)
 
 
+@contextmanager
+def playing(directory: Path, delays: Delays, limits: Limits = COMMON) -> Iterator[Play]:
+    """An account with these delays and limits, and one environment in it."""
+    with account(delays, limits) as reality:
+        yield Play(reality, environment(reality, directory))
+
+
 @dataclass(frozen=True)
 class Scene:
     """`row` names the row by its first operation and code and its message. Without it the scene fails, or, where a
@@ -50,14 +58,13 @@ class Scene:
     limits: Limits = COMMON
     covered: bool = False
 
-    def play(self, directory: Path) -> tuple[Reality, RealityWorld, set[str]]:
-        """The account and the environment after it, and everything that the user was told to wait for."""
+    def play(self, directory: Path) -> set[str]:
+        """Everything that the user was told to wait for."""
         told: set[str] = set()
-        with account(self.delays, self.limits) as reality:
-            world = environment(reality, directory)
-            world.note = told.add
-            self.act(Play(reality, world))
-        return reality, world, told
+        with playing(directory, self.delays, self.limits) as play:
+            play.world.note = told.add
+            self.act(play)
+        return told
 
 
 def late(**delays: float) -> Delays:
@@ -97,6 +104,13 @@ def somebody_changes_a_function_right_before_us(play: Play) -> None:
     play.up(parts.FUNCTION)
     play.world.hand("lambda").update_function_configuration(FunctionName="worker", MemorySize=512)
     play.up(parts.FUNCTION)
+
+
+def somebody_has_deleted_the_queue_a_while_ago(play: Play) -> None:
+    play.up(parts.FUNCTION, parts.QUEUE)
+    play.world.hand("sqs").delete_queue(QueueUrl="https://sqs.us-east-1.amazonaws.com/123456789012/readings")
+    play.reality.time.sleep(60)
+    play.up(parts.mapping())
 
 
 def somebody_deletes_the_mapping_right_before_us(play: Play) -> None:
@@ -187,6 +201,11 @@ SCENES: Sequence[Scene] = (
         "CreateEventSourceMapping InvalidParameterValueException Queue visibility timeout",
         timeout_and_visibility_are_raised_together,
         late(queue_attributes=50),
+    ),
+    Scene(
+        "CreateEventSourceMapping InvalidParameterValueException NonExistentQueue",
+        somebody_has_deleted_the_queue_a_while_ago,
+        late(queue_usable=2),
     ),
     Scene("CreateFunction InvalidParameterValueException Layer version", up(parts.FUNCTION), late(layer=1)),
     Scene(
