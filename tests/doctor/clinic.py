@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,12 +13,12 @@ from typing import Any
 import harness
 import yaml
 from botocore.exceptions import ClientError
-from harness import StandInLayer
 
 from iotpipe.configuration import Environment, load
 from iotpipe.doctor import preflight
 from iotpipe.doctor.findings import Finding
 from iotpipe.packaging import handler_zip
+from iotpipe.packaging.target import Target
 from iotpipe.pipeline import Artifacts, pipeline
 from iotpipe.provision import ledger
 from iotpipe.provision.aws import Aws, connect
@@ -27,6 +29,24 @@ from iotpipe.provision.run import Run
 ACCOUNT = "123456789012"
 Answer = Callable[[dict[str, Any]], dict[str, Any] | ClientError]
 
+
+@dataclass
+class Zipped:
+    """A layer with these files."""
+
+    names: tuple[str, ...]
+    size: int = 10
+    target: Target = field(default_factory=lambda: Target("python3.14", "arm64"))
+    identity: str = "0123456789abcdef"
+
+    def content(self) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
+            for name in self.names:
+                target.writestr(name, bytes(self.size))
+        return buffer.getvalue()
+
+
 HANDLERS = {name: handler_zip(name) for name in ("ingestion", "processor", "query")}
 
 
@@ -36,9 +56,12 @@ def settings(text: str, directory: Path) -> Environment:
     return load("dev", directory)
 
 
-def artifacts(layer: Any = None) -> Artifacts:
+COMPILED = Zipped(("python/a.py", "python/__pycache__/a.cpython-314.pyc"))
+
+
+def artifacts(layer: Any = COMPILED) -> Artifacts:
     """What is packaged, with a layer that nobody has to build."""
-    return Artifacts(HANDLERS, layer or StandInLayer())
+    return Artifacts(HANDLERS, layer)
 
 
 def declare(env: Environment) -> list[Resource]:

@@ -1,0 +1,194 @@
+"""The whole examination: nothing hides anything else, every trouble has its remedy, and it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clinic import Clinic, artifacts, limits, results
+from harness import refusal
+
+from iotpipe.doctor import examination, local, report
+from iotpipe.doctor.examination import Asked, examine
+from iotpipe.doctor.findings import OK, PROBLEM, UNKNOWN, WARNING, Finding
+from iotpipe.errors import CredentialsError
+from iotpipe.local import launcher
+from iotpipe.local.place import Place, Record
+from iotpipe.provision.aws import Aws
+
+Connect = Any
+
+
+def asked(clinic: Clinic, text: str | None = "", name: str = "dev") -> Asked:
+    """The question of `iotpipe doctor`, in a directory with this configuration."""
+    if text is not None:
+        (clinic.directory / f"{name}.yaml").write_text(text)
+    package = artifacts()
+    return Asked(name, clinic.directory, clinic.directory / "state", None, None, lambda env: package, clinic.clock)
+
+
+@pytest.fixture(autouse=True)
+def reached(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clients of the tests instead of new ones, and an account that is large enough."""
+
+    def connect(profile: Any, region: Any, account: str | None, *rest: Any) -> Aws:
+        if account == "999999999999":
+            raise CredentialsError("the credentials belong to account 123456789012", "Choose other credentials")
+        return clinic.connect()
+
+    monkeypatch.setattr(examination, "connect", connect)
+    monkeypatch.setattr(report, "terminal", lambda stream: False)
+    clinic.answers["GetAccountSettings"] = limits(1000)
+
+
+def told(clinic: Clinic, text: str | None = "", name: str = "dev") -> list[Finding]:
+    """What is found; each trouble must come with something to do."""
+    _, findings = examine(asked(clinic, text, name))
+    assert not [each for each in findings if not each.found or bool(each.remedy) == (each.result == OK)]
+    assert clinic.writes in ([], ["SimulatePrincipalPolicy"] * len(clinic.writes))
+    return findings
+
+
+def test_where_nothing_is_in_the_way_everything_is_ok_and_said_in_order(clinic: Clinic) -> None:
+    assert list(results(told(clinic)).items()) == [
+        (check, OK)
+        for check in (
+            *("configuration", "state file", "lock", "credentials", "runtime", "packages", "bytecode", "permissions"),
+            *("concurrency", "API logging role", "code storage", "resources"),
+        )
+    ]
+    assert not (clinic.directory / "state").exists()
+
+
+def test_one_trouble_hides_no_other(clinic: Clinic) -> None:
+    state = clinic.directory / "state" / "dev.json"
+    state.parent.mkdir()
+    state.write_text("{")
+    findings = told(clinic, 'account: "999999999999"\nfunctions: {runtime: python3.11}\n')
+    found = results(findings)
+    assert found["state file"] == found["credentials"] == PROBLEM
+    assert found["runtime"] == WARNING
+    assert found["AWS"] == UNKNOWN
+    assert found["packages"] == OK
+    assert state.read_text() == "{"
+
+    findings = told(clinic, "queue: {batch_size: 50}\nfuncs: {}\n")
+    problems = [each.found for each in findings if each.check == "configuration"]
+    assert len(problems) == 2
+    assert problems[0].startswith(f"{clinic.directory}/dev.yaml:1: queue.batch_size: Lambda refuses")
+    assert (results(findings)["credentials"], results(findings)["everything else"]) == (OK, UNKNOWN)
+
+
+def test_a_state_file_of_another_account_is_a_problem_and_one_of_ours_is_counted(clinic: Clinic) -> None:
+    state = clinic.directory / "state" / "dev.json"
+    state.parent.mkdir()
+    contents = {"format": 1, "environment": "dev", "account": "999999999999", "region": "us-east-1"}
+    contents |= {"protected": False, "resources": {}, "deleted": {"queue/iot-dlq-dev": "2027-01-15T07:59:30Z"}}
+    state.write_text(json.dumps(contents))
+    found = next(each for each in told(clinic) if each.check == "state file")
+    assert (found.result, "belongs to account 999999999999" in found.found) == (PROBLEM, True)
+    state.write_text(json.dumps(contents | {"account": "123456789012"}))
+    findings = told(clinic)
+    assert "records 0 resources in account 123456789012" in next(e.found for e in findings if e.check == "state file")
+
+
+def test_what_may_not_be_read_is_a_problem_and_what_may_not_be_asked_cannot_be_told(clinic: Clinic) -> None:
+    for operation in ("GetTopicAttributes", "GetAccountSettings", "SimulatePrincipalPolicy"):
+        denied = refusal(operation, "AccessDenied", f"User: ann is not authorized to perform: {operation}")
+        clinic.answers[operation] = lambda params, denied=denied: denied
+    findings = told(clinic)
+    found = results(findings)
+    assert (found["resources"], found["permissions"], found["concurrency"]) == (PROBLEM, UNKNOWN, UNKNOWN)
+    assert [each.remedy for each in findings if each.check == "resources"] == [
+        "The credentials need the permission for GetTopicAttributes"
+    ]
+
+
+def test_people_read_lines_and_programs_read_json(clinic: Clinic, capsys: pytest.CaptureFixture[str]) -> None:
+    aws = clinic.connect()
+    findings = [Finding("lock", OK, "nobody"), Finding("concurrency", PROBLEM, "too little", "Ask for more")]
+    report.show_report("dev", aws, findings, as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "dev in account 123456789012, us-east-1",
+        "  ok           lock                nobody",
+        "  problem      concurrency         too little",
+        "                                   → Ask for more",
+        "1 problem, 1 ok.",
+    ]
+    report.show_report("dev", None, findings, as_json=True)
+    data = json.loads(capsys.readouterr().out)
+    assert data["summary"] == {"problem": 1, "warning": 0, "cannot tell": 0, "ok": 1}
+    assert data["account"] is data["region"] is None
+    assert data["findings"][1] == {
+        "check": "concurrency",
+        "result": "problem",
+        "found": "too little",
+        "remedy": "Ask for more",
+    }
+
+
+# The embedded AWS
+
+
+def test_an_embedded_aws_that_does_not_run_is_started_by_up_and_nothing_is_asked_of_any_account(clinic: Clinic) -> None:
+    findings = told(clinic, None, "local")
+    assert results(findings) == dict.fromkeys(
+        ("configuration", "state file", "lock", "embedded AWS", "disk", "packages"), OK
+    )
+    assert "`up` starts it" in next(each.found for each in findings if each.check == "embedded AWS")
+    assert clinic.calls == []
+    assert not (clinic.directory / "state").exists()
+
+
+def test_an_emulator_that_the_user_runs_is_asked_about_what_is_there_and_not_about_limits(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    shared = clinic.connect()
+    monkeypatch.setattr(
+        examination,
+        "connect",
+        lambda profile, region, account, emulator, services: Aws(
+            shared.session,
+            "123456789012",
+            "us-east-1",
+            "arn:aws:iam::123456789012:root",
+            True,
+            emulator,
+            shared._clients,
+        ),
+    )
+    findings = told(clinic, None, "local")
+    checks = ("configuration", "state file", "lock", "embedded AWS", "credentials", "packages", "resources")
+    assert list(results(findings)) == list(checks)
+    assert "http://127.0.0.1:4566" in next(each.found for each in findings if each.check == "embedded AWS")
+    assert "GetAccountSettings" not in clinic.calls
+
+
+def test_a_port_that_another_program_has_taken_is_told(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.make()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        place.write(Record(other.getsockname()[1]))
+        warned = [each for each in local.check(place) if each.result == WARNING]
+        assert [each.found for each in warned] == [
+            f"port {other.getsockname()[1]}, where it was, is taken by another program"
+        ]
+    assert [each.result for each in local.check(place)] == [OK, OK]
+
+
+def test_what_is_missing_for_the_embedded_aws_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 499 * 2**20})())
+    assert results(local.check(Place(tmp_path / "gone")))["disk"] == WARNING
+    place = Place(tmp_path)
+    place.make()
+    (tmp_path / "engine.json").write_text("{")
+    assert "`iotpipe local reset`" in local.check(place)[-1].remedy
+    monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: None)
+    (found,) = local.check(place)
+    assert (found.result, found.remedy) == (PROBLEM, "`pip install 'iotpipe[local]'` installs it")
