@@ -12,6 +12,7 @@ from iotpipe.provision.plan import (
     TAGS_COME_LATE,
     Plan,
     differences,
+    may_be_ours,
     our_tags,
     refusal_to_touch,
     with_late_tags,
@@ -95,7 +96,12 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
     _assert_known(resource, desired)
     known = ledger.rows.get(resource.address)
     observed = with_late_tags(observed, run, known)
+    while observed is not None and not adopt and may_be_ours(observed, run, known):
+        run.tell(Event(resource.address, "waiting", _WHOSE))
+        run.pause(1)
+        observed = run.look_again(resource)
     if observed is None:
+        _finish_predecessor(resource, run, known)
         _await_name(resource, run)
         ledger.record(_row(resource, "creating", desired))
         _done(resource, run, ledger, desired, resource.create(run, desired))
@@ -111,6 +117,15 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
         observed = observed | {"Tags": our_tags(desired, observed, known)}
     ledger.record(_row(resource, "updating", _until_updated(known, desired)))
     _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
+
+
+_WHOSE = "waiting whether it turns out to bear our tags"
+
+
+def _finish_predecessor(resource: Resource, run: Run, known: Row | None) -> None:
+    """What the ledger knows is gone, but perhaps not all that it left behind: with its ids that would be forgotten."""
+    if known and known.status != "creating" and resource.finishes and resource.assigned:
+        resource.finish(run, known.recorded())
 
 
 def _until_updated(known: Row | None, desired: Properties) -> Properties:
@@ -249,7 +264,7 @@ def _made_by_us(run: Run, row: Row) -> bool:
             return True
         if ENVIRONMENT_TAG in tags or run.clock.now() >= until:
             return False
-        run.tell(Event(row.address, "waiting", "waiting whether it turns out to bear our tags"))
+        run.tell(Event(row.address, "waiting", _WHOSE))
         run.pause(1)
 
 

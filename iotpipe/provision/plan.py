@@ -113,7 +113,8 @@ def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool) -> Step
         # What was made in a parent that another one has taken the place of since is not missing: it is not there yet.
         missing = row is not None and row.status == "ready" and row.inside == resource.parent
         return Step(resource.address, "create", changes, missing=missing)
-    refusal = refusal_to_touch(resource, run, row, observed, adopt)
+    # Whose it is only turns out in a while; until then nobody touches it.
+    refusal = "" if may_be_ours(observed, run, row) else refusal_to_touch(resource, run, row, observed, adopt)
     changes = differences(desired, observed, row)
     if not refusal and (fixed := _immutable(resource, changes)):
         refusal = fixed
@@ -145,6 +146,13 @@ def refusal_to_touch(resource: Resource, run: Run, row: Row | None, observed: Pr
         f"{resource.address} exists already and was not made by iotpipe. Choose another `suffix`, "
         "or take it over as it is described in the configuration with `iotpipe up --adopt`"
     )
+
+
+def may_be_ours(observed: Properties, run: Run, row: Row | None) -> bool:
+    """Whether it is what we were making when we last heard of it, and just does not show our tags yet."""
+    if row is None or row.status != "creating" or ENVIRONMENT_TAG in observed.get("Tags", run.owner_tags):
+        return False
+    return run.clock.now() < seconds(row.updated_at) + TAGS_COME_LATE
 
 
 def _immutable(resource: Resource, changes: Sequence[Change]) -> str:

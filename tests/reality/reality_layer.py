@@ -191,6 +191,24 @@ class Call:
     refused: Refused | None = None
 
 
+class Killed(BaseException):
+    """The process is gone: nobody catches this."""
+
+
+@dataclass
+class Killer:
+    """Ends the process right `before` or `after` a call; from then on no call of it gets through."""
+
+    operation: str
+    moment: str
+    struck: bool = False
+
+    def strike(self, operation: str, moment: str) -> None:
+        self.struck = self.struck or (operation, moment) == (self.operation, self.moment)
+        if self.struck:
+            raise Killed(f"{self.moment} {self.operation}")
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A refusal that the account has given, to be looked at by a test."""
@@ -219,6 +237,7 @@ class Reality:
         self.time, self.delays, self.limits = time, delays, limits
         self.refusals: list[Refusal] = []
         self.calls: list[tuple[float, str]] = []
+        self.killer: Killer | None = None
         self._lost: list[str] = []
         self._busy: set[str] = set()
         self._call: Call | None = None
@@ -281,6 +300,8 @@ class Reality:
         self.calls.append((self.time.now(), call.operation))
         self._travel(call)
         self._call = call
+        if self.killer:
+            self.killer.strike(call.operation, "before")
         try:
             answer = self._ask("before", call)
         except Refused as refused:
@@ -301,11 +322,16 @@ class Reality:
         self._call = call
         if "Error" not in parsed:
             self._ask("after", call, parsed)
-        self._travel(call)
-        self._busy.difference_update(call.holds)
+        self._busy_until_answered(call)
+        if self.killer:
+            self.killer.strike(call.operation, "after")
         if call.operation in self._lost:
             self._lost.remove(call.operation)
             raise ConnectionClosedError(endpoint_url="https://aws.example")
+
+    def _busy_until_answered(self, call: Call) -> None:
+        self._travel(call)
+        self._busy.difference_update(call.holds)
 
     def _travel(self, call: Call) -> None:
         turn = self.time.turn

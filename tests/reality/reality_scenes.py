@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 import reality_parts as parts
-from reality_layer import COMMON, PROMPT, Delays, Limits, Reality
+from reality_layer import COMMON, PROMPT, Delays, Killed, Killer, Limits, Reality
 from reality_world import RealityWorld, account, environment
 from virtual_time import together
 
@@ -34,6 +35,22 @@ class Play:
 
     def up_while_somebody_changes(self, key: str, *resources: Resource) -> None:
         together(self.reality.time, lambda: self._hold(key), lambda: self.up(*resources))
+
+    @contextmanager
+    def killed_before(self, operation: str) -> Iterator[None]:
+        """The command inside is killed right before the next such call."""
+        self.reality.killer = Killer(operation, "before")
+        with pytest.raises(Killed):
+            yield
+        self.reality.killer = None
+
+    @contextmanager
+    def killed_after(self, operation: str) -> Iterator[None]:
+        """The command inside is killed when AWS has carried out the next such call."""
+        self.reality.killer = Killer(operation, "after")
+        with pytest.raises(Killed):
+            yield
+        self.reality.killer = None
 
     def _hold(self, key: str) -> None:
         with self.reality.occupied(key):

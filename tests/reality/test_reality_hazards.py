@@ -1,0 +1,73 @@
+"""What AWS's delays could make of a command that trusts what it reads: each of these has gone wrong once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import reality_parts as parts
+from pipeline_inventory import client, left_over
+from reality_scenes import Play, late, playing
+
+from iotpipe.errors import ApplyFailed
+
+
+@pytest.fixture
+def play(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Play]:
+    """An account that is late in what the test's parameters say, and an environment in it."""
+    with playing(tmp_path, late(**request.param)) as play:
+        yield play
+
+
+def lately(**delays: float) -> Any:
+    return pytest.mark.parametrize("play", [delays], indirect=True, ids=["late"])
+
+
+@lately(queue_gone=30)
+def test_a_deleted_queue_that_still_answers_is_made_again(play: Play) -> None:
+    play.up(parts.DEAD_LETTERS)
+    play.world.down()
+    play.up(parts.DEAD_LETTERS)
+    assert "CreateQueue" in play.world.writes and client("sqs").list_queues()["QueueUrls"]
+
+
+@lately(queue_tags=45)
+def test_what_we_made_is_ours_though_the_answer_was_lost_and_its_tags_come_late(play: Play) -> None:
+    play.up_losing_the_answer_of("CreateQueue", parts.DEAD_LETTERS)
+    assert "waiting whether it turns out to bear our tags" in play.world.told()
+    assert play.world.rows()["queue/dead-letters"].status == "ready"
+
+
+@lately(queue_tags=45)
+def test_what_we_made_when_we_were_killed_is_ours_though_its_tags_come_late(play: Play) -> None:
+    with play.killed_after("CreateQueue"):
+        play.up(parts.DEAD_LETTERS)
+    play.up(parts.DEAD_LETTERS)
+    assert play.world.rows()["queue/dead-letters"].status == "ready"
+    assert play.world.writes.count("CreateQueue") == 1
+
+
+@lately()
+def test_what_somebody_made_right_before_us_stays_theirs_after_a_minute(play: Play) -> None:
+    with play.killed_before("CreateQueue"):
+        play.up(parts.DEAD_LETTERS)
+    play.world.hand("sqs").create_queue(QueueName="dead-letters", Attributes={})
+    began = play.reality.time.now()
+    with pytest.raises(ApplyFailed, match="was not made by iotpipe"):
+        play.up(parts.DEAD_LETTERS)
+    assert play.reality.time.now() - began > 55
+    assert play.world.writes.count("TagQueue") == 0
+
+
+@lately()
+def test_the_logs_of_an_api_that_a_killed_down_has_deleted_do_not_stay(play: Play) -> None:
+    served = parts.stage(account=parts.ACCOUNT)
+    play.up(served)
+    with play.killed_after("DeleteRestApi"):
+        play.world.down(delete_data=True)
+    play.up(served)
+    play.reality.time.sleep(30)
+    play.world.down(delete_data=True)
+    assert not left_over()
