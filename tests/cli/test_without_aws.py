@@ -13,7 +13,7 @@ from cli_shell import Shell, settings
 pytestmark = pytest.mark.slow
 
 NOW = "2026-11-22T12:00:00Z"
-COMMANDS = ("init", "validate", "plan", "up", "down", "status", "outputs", "graph", "policy")
+COMMANDS = ("init", "validate", "plan", "up", "down", "status", "outputs", "graph", "policy", "doctor")
 
 
 def test_help_imports_neither_boto3_nor_pydantic(shell: Shell) -> None:

@@ -130,6 +130,19 @@ def test_people_read_lines_and_programs_read_json(clinic: Clinic, capsys: pytest
     }
 
 
+def test_on_a_terminal_what_is_long_goes_on_below_its_own_beginning(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "terminal", lambda stream: True)
+    findings = [Finding("lock", OK, "nobody"), Finding("packages", WARNING, "word " * 50, "Do it")]
+    report.show_report("dev", clinic.connect(), findings, as_json=False)
+    first, more, remedy = capsys.readouterr().out.splitlines()[2:5]
+    at = first.index("word")
+    assert first.startswith("  warning  packages")
+    assert more.startswith(" " * at + "word")
+    assert remedy.rstrip() == " " * at + "→ Do it"
+
+
 # The embedded AWS
 
 

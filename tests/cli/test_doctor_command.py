@@ -1,0 +1,41 @@
+"""`doctor` as a user types it, and `up` on an account that is too small, against an AWS in another process."""
+
+from __future__ import annotations
+
+import pytest
+from cli_shell import Shell, settings, writes
+
+pytestmark = pytest.mark.slow
+
+
+def reserve(shell: Shell, executions: int) -> None:
+    """Somebody else's function takes so many of the account's thousand."""
+    role = shell.client("iam").create_role(RoleName="other", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    shell.client("lambda").create_function(
+        FunctionName="other", Role=role, Runtime="python3.13", Handler="a.b", Code={"ZipFile": b"PK\5\6" + bytes(18)}
+    )
+    shell.client("lambda").put_function_concurrency(FunctionName="other", ReservedConcurrentExecutions=executions)
+    shell.operations()
+
+
+def test_an_account_that_is_too_small_is_refused_before_the_first_write_and_the_advice_helps(cloud: Shell) -> None:
+    reserve(cloud, 860)
+    said = cloud.run("doctor", "--env", "dev", code=1).stdout
+    (line,) = [each for each in said.splitlines() if "  problem " in each]
+    why = line.partition("concurrency")[2].strip()
+    assert (
+        "AWS lets only 40 be reserved: this account may run 1,000 at once in us-east-1, 140 of them unreserved" in why
+    )
+
+    for command in ("plan", "up"):
+        refused = cloud.run(command, "--env", "dev", code=1)
+        assert f"error: refused, and nothing was changed:\n  {why}.\n" in refused.stderr
+    assert set(writes(cloud.operations())) == {"SimulatePrincipalPolicy"}
+    assert not list((cloud.directory / ".iotpipe").glob("*.json"))
+
+    assert "functions.query.reserved_concurrency: 13 and queue.maximum_concurrency: 13;" in said
+    each = "{reserved_concurrency: 13}"
+    text = f"functions: {{ingestion: {each}, processor: {each}, query: {each}}}\nqueue: {{maximum_concurrency: 13}}\n"
+    settings(cloud, "dev", text)
+    cloud.run("up", "--env", "dev")
+    assert cloud.json("doctor")["summary"] == {"problem": 0, "warning": 0, "cannot tell": 0, "ok": 13}
