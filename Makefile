@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint bench clean
+.PHONY: help setup demo test lint bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -11,9 +11,22 @@ help: ## what can be made
 setup: $(VENV)/.ready ## a virtual environment with everything the project needs
 
 $(VENV)/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@echo "setting up $(VENV), which takes a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup ## the whole pipeline on this machine: up, readings in, each followed, answers out
+	$(RUN)/iotpipe up --env local
+	$(RUN)/iotpipe send-test-data --env local --bad 2 --verify
+	$(RUN)/iotpipe query --env local sensor-001 --limit 24 --order desc
+	@printf '%s\n' '' 'The pipeline is up on this machine. Go on with:' \
+	  '  $(RUN)/iotpipe status                 how it is doing' \
+	  '  $(RUN)/iotpipe logs                   what the functions say' \
+	  '  $(RUN)/iotpipe dlq list               what could not be processed, and why' \
+	  '  $(RUN)/iotpipe graph                  what it is made of' \
+	  '  $(RUN)/iotpipe down --delete-data     takes it down and leaves nothing' \
+	  'and for a real account, read "On AWS" in README.md.'
 
 test: setup lint ## every check and test
 	$(RUN)/python -m pytest --numprocesses auto

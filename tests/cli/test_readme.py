@@ -27,8 +27,14 @@ def test_the_configuration_that_is_shown_has_the_problems_that_are_shown(shell: 
     assert shell.run("validate", "--env", "dev", code=2).stderr == shown[2]
 
 
-def test_every_folder_that_is_named_is_there() -> None:
+def test_every_folder_is_named() -> None:
     package = Path(__file__).parents[2] / "iotpipe"
     named = re.findall(r"^  (\w+(?:/|\.py)) ", README, re.MULTILINE)
-    assert len(named) == 9
-    assert all((package / name).exists() for name in named)
+    folders = [f"{each.name}/" for each in package.iterdir() if (each / "__init__.py").exists()]
+    assert sorted(named) == sorted([*folders, "pipeline.py"])
+
+
+def test_every_verb_of_make_that_is_shown_is_there() -> None:
+    verbs = re.findall(r"^(\w+):.* ## ", (Path(__file__).parents[2] / "Makefile").read_text(), re.MULTILINE)
+    shown = re.findall(r"^\$ make (\w+)|`make (\w+)`", README, re.MULTILINE)
+    assert {first or second for first, second in shown} <= set(verbs)
