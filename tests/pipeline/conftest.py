@@ -38,3 +38,11 @@ def declared(tmp_path: Path) -> Callable[..., Declared]:
         return declare(tmp_path, settings or {}, environment)
 
     return from_settings
+
+
+@pytest.fixture
+def matrix(account: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the environment of the fault matrix has its configuration and its state file."""
+    directory = tmp_path_factory.getbasetemp() / "matrix"
+    directory.mkdir(exist_ok=True)
+    return directory

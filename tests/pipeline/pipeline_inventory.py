@@ -31,13 +31,18 @@ def inventory() -> Things:
     Each random id is replaced by what it is the id of, wherever it is mentioned. What bears no unique name is
     listed, so that a second one shows.
     """
+    return inventory_and(None)[0]
+
+
+def inventory_and(mentioning: Any) -> tuple[Things, Any]:
+    """The inventory, and what else mentions those ids, with them replaced in the same way."""
     names: dict[str, str] = {}
     found = {name: read(names) for name, read in _SERVICES.items()}
-    text = json.dumps(_without_times(found), default=str)
+    text = json.dumps([_without_times(found), mentioning], default=str)
     for identifier, meaning in sorted(names.items(), key=lambda each: -len(each[0])):
         text = text.replace(identifier, meaning)
-    things: Things = json.loads(text)
-    return things
+    things, other = json.loads(text)
+    return things, other
 
 
 def left_over(found: Things | None = None) -> list[str]:
@@ -164,17 +169,11 @@ def _mappings(names: dict[str, str]) -> Things:
 
 
 def _roles(names: dict[str, str]) -> Things:
-    iam = client("iam")
+    # Two calls, where each role would take four.
+    details = pages("iam", "get_account_authorization_details", "RoleDetailList", Filter=["Role"])
+    more = {each["RoleName"]: each for each in pages("iam", "list_roles", "Roles")}
     return {
-        (name := each["RoleName"]): {
-            **iam.get_role(RoleName=name)["Role"],
-            "Policies": {
-                policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-                for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
-            },
-            "Attached": iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"],
-        }
-        for each in pages("iam", "list_roles", "Roles")
+        each["RoleName"]: {**more[each["RoleName"]], **each, "Tags": _sorted(each.get("Tags", []))} for each in details
     }
 
 
@@ -212,14 +211,15 @@ def _account(names: dict[str, str]) -> Things:
 
 
 def _alarms(names: dict[str, str]) -> Things:
-    cloudwatch = client("cloudwatch")
+    tagged = pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", **_ALARMS)
+    tags = {each["ResourceARN"]: _sorted(each["Tags"]) for each in tagged}
     return {
-        each["AlarmName"]: {
-            **each,
-            "Tags": _sorted(cloudwatch.list_tags_for_resource(ResourceARN=each["AlarmArn"])["Tags"]),
-        }
+        each["AlarmName"]: {**each, "Tags": tags.get(each["AlarmArn"])}
         for each in pages("cloudwatch", "describe_alarms", "MetricAlarms")
     }
+
+
+_ALARMS = {"ResourceTypeFilters": ["cloudwatch:alarm"]}
 
 
 def _dashboards(names: dict[str, str]) -> Things:

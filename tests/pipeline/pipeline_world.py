@@ -105,6 +105,7 @@ class World(harness.World):
             name = self.environment
             aws.session.events.register("before-call", lambda **call: _current[name]._before(**call))
             aws.session.events.register("after-call", lambda **call: _current[name]._after(**call))
+            aws.session.events.register_first("before-send", lambda **call: _current[name]._sending(**call))
             _clients[name] = aws
         return _clients[self.environment]
 
@@ -124,6 +125,9 @@ class World(harness.World):
         if self.death:
             self.death.before(model.name, context)
         return self._observe(model, params)
+
+    def _sending(self, **call: Any) -> None:
+        """Is told what goes out, each time that botocore sends it, before it does."""
 
     def _after(self, model: Any, context: dict[str, Any], **call: Any) -> None:
         if self.death:

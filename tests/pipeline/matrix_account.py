@@ -1,0 +1,68 @@
+"""Photographs of the emulated account: taken and put back in milliseconds, where bringing one up costs hundreds."""
+
+from __future__ import annotations
+
+import copy
+import copyreg
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+from moto.core.base_backend import BackendDict
+from moto.ssm.models import ParameterDict
+from pipeline_inventory import inventory
+
+Place = tuple[str, str, str]
+Photograph = dict[Place, Any]
+
+
+def photograph() -> Photograph:
+    """All that the account holds, as it is now."""
+    return _copy({place: there for place, _, there in _held()})
+
+
+def put_back(taken: Photograph) -> None:
+    """The account is again as it was when the photograph was taken; the photograph stays good."""
+    if not BackendDict._instances:
+        inventory()  # asks every service, and so makes each of them be there to hold something
+    copied = _copy(taken)
+    for place, regions, there in list(_held()):
+        if place in copied:
+            dict.__setitem__(regions, place[2], copied[place])
+        else:
+            there.reset()
+
+
+def _held() -> Iterator[tuple[Place, Any, Any]]:
+    for service in BackendDict._instances:
+        for account, regions in service.items():
+            for region, there in regions.items():
+                yield (service.service_name, account, region), regions, there
+
+
+def _copy(held: Photograph) -> Photograph:
+    # In one go: the services hold on to things of one another.
+    with (
+        patch.dict(copyreg.dispatch_table, {type(threading.RLock()): lambda lock: (threading.RLock, ())}),
+        patch.object(weakref.WeakValueDictionary, "__deepcopy__", _copy_of_weak),
+        patch.object(ParameterDict, "__deepcopy__", _copy_of_parameters, create=True),
+    ):
+        return copy.deepcopy(held)
+
+
+def _copy_of_weak(weak: Any, memo: dict[int, Any]) -> Any:
+    """With copies of what it refers to; Python's own goes on referring to the originals."""
+    found: Any = weakref.WeakValueDictionary()
+    for key, value in weak.items():
+        found[key] = copy.deepcopy(value, memo)
+    return found
+
+
+def _copy_of_parameters(parameters: Any, memo: dict[int, Any]) -> Any:
+    """Its constructor wants to know where it is."""
+    found = ParameterDict(parameters.account_id, parameters.region_name)
+    found.__dict__.update(parameters.__dict__)
+    found.update({name: copy.deepcopy(versions, memo) for name, versions in parameters.items()})
+    return found
