@@ -38,6 +38,7 @@ from harness import declared  # noqa: E402
 from moto import mock_aws  # noqa: E402
 from moto_gaps import close_gaps  # noqa: E402
 
+from iotpipe.doctor import preflight  # noqa: E402
 from iotpipe.provision import apply, ledger, plan  # noqa: E402
 from iotpipe.provision.aws import Aws, connect  # noqa: E402
 from iotpipe.provision.resource import Properties, Recorded, Resource  # noqa: E402
@@ -135,11 +136,11 @@ class Bench:
 
     def plan(self) -> None:
         run, book = self._begin("plan")
-        plan.plan(self.resources, run, book.rows)
+        preflight.planned(self.resources, run, book.rows)
 
     def up(self) -> None:
         run, book = self._begin("up")
-        steps = plan.plan(self.resources, run, book.rows)
+        steps, _ = preflight.planned(self.resources, run, book.rows)
         apply.up(self.resources, steps, run, book, parallel=self.parallel)
 
     def down(self) -> None:
