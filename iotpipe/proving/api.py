@@ -206,7 +206,8 @@ def _forbidden(answer: Answer, words: str) -> IotpipeError:
         )
     return IotpipeError(
         f"the API does not let these credentials in: {answer.brief()}",
-        "Check that they may execute-api:Invoke on it, and with `iotpipe status` that the API is as declared",
+        "Check that they may execute-api:Invoke on it, as `iotpipe policy --for operate` prints it, "
+        "and with `iotpipe status` that the API is as declared",
     )
 
 

@@ -330,11 +330,12 @@ _HINTS: tuple[tuple[str, str], ...] = (
 )
 
 
-def hint_for(error: ClientError | BotoCoreError | ResponseParserError) -> str:
-    """What the user can do about an error that stays."""
+def hint_for(error: ClientError | BotoCoreError | ResponseParserError, environment: str) -> str:
+    """What the user of the environment can do about an error that stays."""
     if not isinstance(error, ClientError):
         return "Check the network, the region and AWS_ENDPOINT_URL" if rule_for(error) else ""
     code, message = code_and_message(error)
     if code in _DENIED:
-        return f"The credentials need the permission for {error.operation_name}"
+        needed = f"`iotpipe policy --env {environment}` prints all that are needed"
+        return f"The credentials need the permission for {error.operation_name}: {needed}"
     return next((hint for part, hint in _HINTS if part in message or part in code), "")

@@ -103,7 +103,8 @@ def test_what_may_not_be_read_is_a_problem_and_what_may_not_be_asked_cannot_be_t
     found = results(findings)
     assert (found["resources"], found["permissions"], found["concurrency"]) == (PROBLEM, UNKNOWN, UNKNOWN)
     assert [each.remedy for each in findings if each.check == "resources"] == [
-        "The credentials need the permission for GetTopicAttributes"
+        "The credentials need the permission for GetTopicAttributes: "
+        "`iotpipe policy --env dev` prints all that are needed"
     ]
 
 

@@ -57,7 +57,8 @@ def test_a_failure_stops_what_depends_on_it_and_nothing_else(
     assert (error.address, error.code) == ("role/iot-processor-lambda-role-dev", "AccessDeniedException")
     assert str(error) == (
         "cannot create role/iot-processor-lambda-role-dev: AccessDeniedException: "
-        "User is not authorized to perform: CreateRole. The credentials need the permission for CreateRole"
+        "User is not authorized to perform: CreateRole. The credentials need the permission for CreateRole: "
+        "`iotpipe policy --env dev` prints all that are needed"
     )
     left_out = {
         "function/data-processor-dev",

@@ -191,7 +191,7 @@ def test_a_missing_permission_is_named(groups: Groups) -> None:
     groups.world.before = lambda operation, params: denied
     with pytest.raises(ResourceError, match="cannot read log-group/query: AccessDenied") as caught:
         list(groups.reader("query").new())
-    assert caught.value.hint == "The credentials need the permission for FilterLogEvents"
+    assert caught.value.hint.startswith("The credentials need the permission for FilterLogEvents: `iotpipe policy")
 
 
 def test_a_correlation_id_finds_its_request_its_batch_and_no_other(groups: Groups) -> None:
