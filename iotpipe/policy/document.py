@@ -45,9 +45,9 @@ class Environment:
 
     def resources(self) -> Iterator[tuple[str, str, _Values]]:
         """Kind, name and the names of what it needs, by kind, of each resource once."""
-        needs = {each.address: [need.address for need in each.needs()] for each in self.declared}
-        needs = {address: list(row.needs) for address, row in self.recorded.items()} | needs
-        for address, needed in needs.items():
+        declared = [(each.address, tuple(need.address for need in each.needs())) for each in self.declared]
+        recorded = [(address, row.needs) for address, row in self.recorded.items()]
+        for address, needed in dict.fromkeys([*declared, *recorded]):
             kind, _, name = address.partition("/")
             by_kind: dict[str, list[str]] = {}
             for each in needed:

@@ -53,7 +53,10 @@ _TAG = "iotpipe:environment"
 _OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{_TAG}": "{environment}"}}
 _TO_BE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{_TAG}": "{environment}"}}
 _BOUND: Condition = {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}}
-_OF_FUNCTION: Condition = {"ArnEquals": {"lambda:FunctionArn": _arn("lambda", "function:{function}")}}
+_ITS_ARN = {"lambda:FunctionArn": _arn("lambda", "function:{function}")}
+_OF_FUNCTION: Condition = {"ArnEquals": _ITS_ARN}
+# Of a mapping that is gone IAM knows no function: without `IfExists` AWS would deny what it should say is not there.
+_OF_FUNCTION_OR_GONE: Condition = {"ArnEqualsIfExists": _ITS_ARN}
 
 
 def _passed_to(service: str) -> Condition:
@@ -238,7 +241,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             _MAPPING,
             up="UpdateEventSourceMapping",
             down="DeleteEventSourceMapping GetEventSourceMapping",
-            when=_OF_FUNCTION,
+            when=_OF_FUNCTION_OR_GONE,
         ),
         Right("ReadMappingTags", "lambda", _MAPPING, plan="ListTags"),
         Right("MappingTags", "lambda", _MAPPING, up="TagResource UntagResource", when=_OURS),

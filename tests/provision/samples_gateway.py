@@ -13,7 +13,7 @@ from hands import (
     paths_of,
     statements,
 )
-from samples_lambda import FUNCTION_ARN, a_function
+from samples_lambda import BOUNDARY, FUNCTION_ARN, a_function
 from sampling import IDENTITY, Sample, Tagging, Tampering
 
 from iotpipe.provision.resources import (
@@ -137,7 +137,7 @@ ROUTE = Sample(
 
 def a_stage() -> Stage:
     api = _api()
-    account = Account(REGION)
+    account = Account(REGION, BOUNDARY)
     return Stage("prod", api, [_route(api)], account, 1000.0, 500, metrics=True, tracing=True, logging="INFO")
 
 
@@ -205,7 +205,7 @@ def _unset_account() -> None:
 
 
 ACCOUNT_SETTING = Sample(
-    lambda: Account(REGION),
+    lambda: Account(REGION, BOUNDARY),
     lambda: int(bool(_account_role())),
     _unset_account,
     ("CreateRole", "PutRolePolicy", "UpdateAccount"),

@@ -33,7 +33,7 @@ from iotpipe.provision.resources import (
 
 # Roles
 
-_BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
+BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 
 
 def _role() -> Role:
@@ -44,7 +44,7 @@ def _role() -> Role:
             Allow("Read", ["ssm:GetParameter", "ssm:GetParameters"], on=[arn("ssm", "parameter/sample/api-key")]),
             Allow("Trace", ["xray:PutTraceSegments"]),
         ],
-        boundary=_BOUNDARY,
+        boundary=BOUNDARY,
     )
 
 

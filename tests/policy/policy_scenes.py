@@ -1,0 +1,226 @@
+"""Everything that each group of commands may have to do, done once on moto, with what IAM would have been asked."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pipeline_world
+from contract import QuickWorld
+from dead_letters import MoveTasks, Queues, body
+from harness import FakeClock, StandInLayer
+from harness import World as PlainWorld
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from pipeline_world import Declared, declare, with_a_changed_route, without_a_route
+from policy_calls import ACCOUNT, REGION, Asked, recorded
+from samples import SAMPLES
+from samples_lambda import BOUNDARY
+
+from iotpipe.configuration import load
+from iotpipe.doctor import checkup, preflight
+from iotpipe.packaging import handler_zip
+from iotpipe.pipeline import Artifacts
+from iotpipe.policy import GROUPS, Environment
+from iotpipe.proving import proof, rows, spoiled
+from iotpipe.proving.api import Api
+from iotpipe.proving.deployment import Deployment, api_key
+from iotpipe.provision import apply, ledger, plan
+from iotpipe.provision.resource import Resource, everything
+from iotpipe.watching.deadletters import look
+from iotpipe.watching.logs import LogReader
+from iotpipe.watching.redrive import purge, redrive
+from iotpipe.watching.vitals import vitals
+
+_STATEMENT = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
+_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [_STATEMENT]})
+WIDE = {
+    "tags": {"team": "sensors"},
+    "tables": {"point_in_time_recovery": False, "deletion_protection": True},
+    "queue": {"max_receives": 5, "batch_size": 5},
+    "functions": {
+        "runtime": "python3.12",
+        "architecture": "x86_64",
+        "log_retention": 60,
+        "ingestion": {"reserved_concurrency": None},
+        "permissions_boundary": BOUNDARY,
+    },
+    "api": {"stage": "v2", "metrics": False},
+    "alerts": {"emails": ["ops@example.com"], "errors": 1},
+    "processing": {"batch_size": 7},
+}
+NARROW = {"functions": {"permissions_boundary": BOUNDARY}, "tables": {"deletion_protection": False}}
+
+
+@dataclass
+class Heard:
+    """What IAM would be asked, by group, and the resources that it was about."""
+
+    asked: dict[str, list[Asked]] = field(default_factory=lambda: {group: [] for group in GROUPS})
+    resources: list[Resource] = field(default_factory=list)
+
+    @contextmanager
+    def of(self, group: str, *declared: Resource) -> Iterator[None]:
+        self.resources += declared
+        with recorded(self.asked[group]):
+            yield
+
+    def environment(self, **changes: Any) -> Environment:
+        return Environment("dev", ACCOUNT, REGION, self.resources, **changes)
+
+
+def everything_heard(directory: Path) -> Heard:
+    """Each scene in an account that holds nothing."""
+    heard = Heard()
+    for number, scene in enumerate((*_of_kinds(), _life, _death, _operating)):
+        BackendDict.reset()
+        reset_model_data()
+        (place := directory / str(number)).mkdir()
+        scene(heard, place)
+    return heard
+
+
+# Each kind, spoiled in every way there is
+
+
+def _of_kinds() -> Iterator[Callable[[Heard, Path], None]]:
+    for sample in SAMPLES.values():
+
+        def scene(heard: Heard, directory: Path, sample: Any = sample) -> None:
+            world = QuickWorld(directory)
+            declared = everything(sample.make())
+            with heard.of("up", *declared):
+                world.up(declared, tags={"team": "sensors"})
+                for tampering in sample.tamperings:
+                    tampering.act()
+                    world.up(declared, tags={"team": "sensors"})
+                if sample.tagging:
+                    sample.tagging.drop(["iotpipe:environment", "team"])
+                    world.up(declared, tags={"team": "sensors"})
+                    world.up(declared)
+                sample.remove()
+                world.up(declared)
+
+        yield scene
+
+
+# The whole pipeline
+
+
+def _world(directory: Path) -> pipeline_world.World:
+    pipeline_world._clients.pop("dev", None)
+    return pipeline_world.World(directory)
+
+
+def _life(heard: Heard, directory: Path) -> None:
+    """From nothing through a broad change to another name for everything, and down."""
+    world, first = _world(directory), declare(directory, NARROW)
+    _looked_at(heard, world, first)
+    changed = with_a_changed_route(declare(directory, WIDE))
+    renamed = declare(directory, NARROW | {"suffix": "other", "alerts": {"emails": []}})
+    for declared in (first, first, changed, without_a_route(first, "GET /query"), first):
+        _up(heard, world, declared)
+    SAMPLES["api-gateway-account"].remove()
+    _up(heard, world, first)
+    boto3.client("cloudwatch").untag_resource(
+        ResourceARN=f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:iot-dlq-depth-dev", TagKeys=["iotpipe:environment"]
+    )
+    _looked_at(heard, world, first)
+    _hang_more_on("iot-query-lambda-role-dev")
+    _up(heard, world, renamed)
+    _hang_more_on("iot-query-lambda-role-other")
+    with heard.of("down"):
+        world.down(delete_data=True)
+
+
+def _up(heard: Heard, world: pipeline_world.World, declared: Declared) -> None:
+    with heard.of("up", *declared.resources):
+        world.bring_up(declared)
+
+
+def _looked_at(heard: Heard, world: pipeline_world.World, declared: Declared) -> None:
+    """plan, status and doctor, as a user and as a role."""
+    for each in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]:
+        boto3.client("cloudwatch").set_alarm_state(
+            AlarmName=each["AlarmName"], StateValue="INSUFFICIENT_DATA", StateReason="new"
+        )
+    built = Artifacts({name: handler_zip(name) for name in ("ingestion", "processor", "query")}, StandInLayer())  # type: ignore[arg-type] # a stand-in
+    env = load("dev", world.directory)
+    with heard.of("plan", *declared.resources):
+        for caller in (f"iam::{ACCOUNT}:user/operator", f"sts::{ACCOUNT}:assumed-role/iot-query-lambda-role-dev/me"):
+            run = world.run("plan", declared.tags)
+            run.aws.caller = f"arn:aws:{caller}"
+            preflight.planned(declared.resources, run, world.rows())
+            vitals(run, declared.resources)
+            checkup.of_aws(checkup.Patient(env, run, declared.resources, built, ledger.read(world.path)))
+
+
+def _hang_more_on(role: str) -> None:
+    """What keeps IAM from deleting a role."""
+    iam = boto3.client("iam")
+    managed = iam.create_policy(PolicyName=f"of-{role}", PolicyDocument=_POLICY)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=role, PolicyArn=managed)
+    iam.create_instance_profile(InstanceProfileName=role)
+    iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+
+
+def _death(heard: Heard, directory: Path) -> None:
+    """Killed while it makes things, then taken down; and taken down after the state file was lost."""
+    world, declared = _world(directory), declare(directory, NARROW)
+    with pipeline_world.killed(world, 40, "before"), heard.of("up", *declared.resources):
+        world.bring_up(declared)
+    world.clock.time += 120
+    with heard.of("down"):
+        world.down(delete_data=True)
+    world.bring_up(declared)
+    world.path.unlink()
+    with heard.of("down"):
+        run = world.run("down", declared.tags)
+        plan.plan(declared.resources, run, {})
+        book = world.ledger(run)
+        apply.recover(declared.resources, run, book)
+        apply.down(run, book, delete_data=True)
+
+
+# What is up, in use
+
+
+def _operating(heard: Heard, directory: Path) -> None:
+    world = PlainWorld(directory, clock=FakeClock(time.time()))
+    queues = Queues(world)
+    boto3.client("logs").create_log_group(logGroupName="/aws/lambda/data-query-dev")
+    boto3.client("ssm").put_parameter(Name="/iot-pipeline/dev/api-key", Type="SecureString", Value="key")
+    queues.put(*(body(reading_id=str(number)) for number in range(3)))
+    with heard.of("operate"):
+        look(queues.dead, 10)
+        redrive(queues.dead, queues.target, 1)
+        MoveTasks(queues)
+        redrive(queues.dead, queues.target, None)
+        purge(queues.dead)
+        list(LogReader(queues.run, "query", "/aws/lambda/data-query-dev", 0).new())
+        _sent(queues)
+
+
+def _sent(queues: Queues) -> None:
+    run, key = queues.run, "/iot-pipeline/dev/api-key"
+    place = Deployment(
+        "https://abcdefghij.execute-api.us-east-1.amazonaws.com/dev", queues.target.name, queues.dead.name, key
+    )
+    api = Api(place.endpoint, run.aws.session, REGION, run.pause, api_key=api_key(run, key))
+    load = proof.Load([], [], spoiled.poisons(2, "mark"))
+    sent = proof.send(load, api, run, place, batch=25, connections=1, rate=0, progress=_quiet)
+    proof.patience(load, run, place)
+    queues.put("anything")
+    proof.verify(sent, load, api, run, place, timeout=0, connections=1, wait=0, progress=_quiet)
+    list(rows.pages(api, {"device_id": "sensor-1"}))
+
+
+@contextmanager
+def _quiet(what: str) -> Iterator[Callable[[int, int], None]]:
+    yield lambda done, total: None
