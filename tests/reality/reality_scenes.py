@@ -36,6 +36,10 @@ class Play:
     def up_while_somebody_changes(self, key: str, *resources: Resource) -> None:
         together(self.reality.time, lambda: self._hold(key), lambda: self.up(*resources))
 
+    def bound_role(self) -> str:
+        """The id of the role that the function goes on with."""
+        return self.reality.functions.functions["worker"].bound_to
+
     @contextmanager
     def killed_before(self, operation: str) -> Iterator[None]:
         """The command inside is killed right before the next such call."""

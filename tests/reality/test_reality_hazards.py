@@ -71,3 +71,17 @@ def test_the_logs_of_an_api_that_a_killed_down_has_deleted_do_not_stay(play: Pla
     play.reality.time.sleep(30)
     play.world.down(delete_data=True)
     assert not left_over()
+
+
+@lately(role=5)
+def test_a_function_is_given_its_role_again_when_that_was_made_anew(play: Play) -> None:
+    play.up(parts.FUNCTION)
+    first = play.bound_role()
+    iam = play.world.hand("iam")
+    iam.delete_role_policy(RoleName="worker-role", PolicyName="iotpipe")
+    iam.delete_role(RoleName="worker-role")
+    play.up(parts.FUNCTION)
+    assert first != play.bound_role() == play.reality.iam.roles["worker-role"].identifier
+    play.reality.calls.clear()
+    play.up(parts.FUNCTION)
+    assert not play.world.writes

@@ -125,6 +125,7 @@ class Function(Resource):
             "Architectures": [self.architecture],
             "Handler": self.handler,
             "Role": self.role.arn(run),
+            "RoleId": run.assigned(self.role, "RoleId"),
             "MemorySize": self.memory,
             "Timeout": self.timeout,
             "Layers": [run.assigned(self.layer, "LayerVersionArn")],
@@ -149,6 +150,7 @@ class Function(Resource):
             "Architectures": configuration.get("Architectures", ["x86_64"]),
             "Handler": configuration.get("Handler"),
             "Role": configuration["Role"],
+            "RoleId": self._bound_to(run),
             "MemorySize": configuration["MemorySize"],
             "Timeout": configuration["Timeout"],
             "Layers": [each["Arn"] for each in configuration.get("Layers", [])],
@@ -171,6 +173,8 @@ class Function(Resource):
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         client = run.client("lambda")
         changed = {key for key in desired if desired[key] != observed.get(key)}
+        if "RoleId" in changed:
+            changed |= {"Role", "Environment"}
         if changed & {"CodeSha256", "Architectures"}:
             client.update_function_code(
                 FunctionName=self.name, ZipFile=self.code, Architectures=desired["Architectures"]
@@ -205,6 +209,15 @@ class Function(Resource):
         except client.exceptions.ResourceNotFoundException:
             return None
         return found
+
+    def _bound_to(self, run: Run) -> str | None:
+        """The id of the role that the function was last given: one of the same name made later is another one.
+
+        Lambda goes on with the old one, and cannot decrypt the function's environment any more, until it is given
+        the role again. It does not tell which it has: only the ledger knows, and where it does not, all is well.
+        """
+        known: str | None = run.recorded(self).get("RoleId")
+        return known or (run.look(self.role) or {}).get("RoleId")
 
     def _set_concurrency(self, run: Run, desired: Properties) -> None:
         reserved = desired["ReservedConcurrentExecutions"]

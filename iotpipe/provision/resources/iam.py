@@ -42,6 +42,7 @@ class Role(Resource):
     """
 
     kind: ClassVar[str] = "role"
+    assigned: ClassVar[tuple[str, ...]] = ("RoleId",)
 
     service: str
     # A policy may name what does not exist yet.
@@ -78,17 +79,18 @@ class Role(Resource):
             "ManagedPolicies": sorted(each["PolicyArn"] for each in managed),
             "PermissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
             "Tags": tag_dict(role.get("Tags", [])),
+            "RoleId": role["RoleId"],
         }
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        run.client("iam").create_role(
+        made = run.client("iam").create_role(
             RoleName=self.name,
             AssumeRolePolicyDocument=_as_json(desired["AssumeRolePolicyDocument"]),
             Tags=tag_list(desired["Tags"]),
             **within(desired["PermissionsBoundary"]),
         )
         self._put_policy(run, desired)
-        return {}
+        return {"RoleId": made["Role"]["RoleId"]}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         iam = run.client("iam")
