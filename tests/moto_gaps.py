@@ -23,8 +23,8 @@ from moto.awslambda.responses import LambdaResponse
 from moto.awslambda.urls import url_paths as lambda_paths
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
-from moto.core.responses import ActionResult
 from moto.core import responses
+from moto.core.responses import ActionResult
 from moto.core.routing import ServiceOperationRouter
 from moto.iam.responses import IamResponse
 
