@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import socket
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -142,6 +144,38 @@ def test_what_was_acknowledged_before_the_last_snapshot_survives_a_kill(up: Mach
     up.run("up", "--env", "local")
     assert stored(up, "witness") == rows
     assert rows[0]["timestamp"] == answer["timestamp"]
+
+
+def test_under_load_a_kill_costs_nothing_that_was_acknowledged_before_the_last_snapshot(up: Machine) -> None:
+    devices, acknowledged, told = [f"busy-{number}" for number in range(3)], [], []
+
+    def send(device: str) -> None:
+        for number in range(900):
+            try:
+                status, answer = post(up, device, temperature=number)
+            except OSError:
+                told.append(device)
+                return
+            assert status == 200
+            acknowledged.append((time.time(), device, answer["timestamp"]))
+
+    with ThreadPoolExecutor() as pool:
+        sending = [pool.submit(send, device) for device in devices]
+        eventually(lambda: len(acknowledged) > 20)
+        saved = up.json("local", "status")["saved_at"]
+        eventually(lambda: up.json("local", "status")["saved_at"] > saved)
+        up.kill()
+        for each in sending:
+            each.result()
+    assert sorted(told) == devices
+    up.run("local", "start")
+    saved_at = datetime.fromisoformat(up.json("local", "status")["saved_at"]).timestamp()
+    safe = {(device, timestamp) for when, device, timestamp in acknowledged if when < saved_at}
+    assert len(safe) > 20
+    answers = [up.json("query", device, "--env", "local", "--table", "raw", "--all") for device in devices]
+    # A raw row's timestamp has a fraction that tells readings of one millisecond apart.
+    kept = {(row["device_id"], int(row["timestamp"])) for answer in answers for row in answer["items"]}
+    assert safe <= kept
 
 
 def test_what_the_user_has_set_for_aws_does_not_matter(up: Machine) -> None:
