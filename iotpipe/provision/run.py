@@ -213,7 +213,10 @@ class Run:
             )
         waited = f" (tried {tries + 1} times over {self.clock.now() - began:.0f} s)" if tries else ""
         return ResourceError(
-            f"cannot {verb} {address}: {code}: {message}{waited}", hint_for(error, self.environment), address=address, code=code
+            f"cannot {verb} {address}: {code}: {message}{waited}",
+            hint_for(error, self.environment),
+            address=address,
+            code=code,
         )
 
 
