@@ -10,10 +10,10 @@ from functools import partial
 
 from iotpipe import policy
 from iotpipe.configuration import Environment
-from iotpipe.doctor import concurrency, gateway, packages, permissions, record, resources, runtimes
+from iotpipe.doctor import concurrency, gateway, identity, packages, permissions, record, resources, runtimes
 from iotpipe.doctor.findings import Finding, problem
 from iotpipe.doctor.preflight import untold
-from iotpipe.errors import ApplyFailed, ResourceError
+from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
 from iotpipe.pipeline import Artifacts
 from iotpipe.provision import plan as planning
 from iotpipe.provision.ledger import Contents, Row
@@ -62,9 +62,9 @@ def of_aws(patient: Patient) -> list[Finding]:
     """What AWS has to say. The AWS on this machine has no limits to speak of."""
     limits = () if patient.run.aws.emulator else _LIMITS
     with ThreadPoolExecutor(max_workers=len(_LIMITS) + 1, thread_name_prefix="iotpipe-doctor") as pool:
-        alive = pool.submit(_alive, patient)
+        alive = pool.submit(_answered, resources.NAMES, partial(_alive, patient))
         asked = [pool.submit(_answered, check, partial(look, patient)) for check, look in limits]
-        found = [finding for each in (*asked, alive) for finding in each.result()]
+        found = list(dict.fromkeys(finding for each in (*asked, alive) for finding in each.result()))
     deleted = patient.contents.deleted if patient.contents and patient.run.aws.keeps_names_back else {}
     return found + record.kept_back(deleted, patient.run.clock.now())
 
@@ -84,6 +84,8 @@ def _alive(patient: Patient) -> list[Finding]:
 def _answered(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return look()
+    except CredentialsError as error:  # once they have expired, every question ends like this
+        return [problem(identity.CREDENTIALS, error.message, error.hint)]
     except ResourceError as error:
         return [untold(check, error)]
 

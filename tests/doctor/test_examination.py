@@ -108,6 +108,15 @@ def test_what_may_not_be_read_is_a_problem_and_what_may_not_be_asked_cannot_be_t
     ]
 
 
+def test_credentials_that_expire_meanwhile_are_said_once_and_take_nothing_else_away(clinic: Clinic) -> None:
+    for operation in ("GetTopicAttributes", "GetAccountSettings", "SimulatePrincipalPolicy"):
+        expired = refusal(operation, "ExpiredToken", "The security token included in the request is expired")
+        clinic.answers[operation] = lambda params, expired=expired: expired
+    findings = told(clinic)
+    assert [each.result for each in findings if each.check == "credentials"] == [OK, PROBLEM]
+    assert results(findings)["API logging role"] == OK
+
+
 def test_people_read_lines_and_programs_read_json(clinic: Clinic, capsys: pytest.CaptureFixture[str]) -> None:
     aws = clinic.connect()
     findings = [Finding("lock", OK, "nobody"), Finding("concurrency", PROBLEM, "too little", "Ask for more")]
