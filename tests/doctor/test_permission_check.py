@@ -129,8 +129,9 @@ def test_nobody_is_simulated_who_cannot_be(clinic: Clinic, caller: str, result: 
     assert simulator.asked == []
 
 
-def test_who_may_not_ask_the_simulator_is_told_so(clinic: Clinic) -> None:
+def test_who_may_not_ask_the_simulator_is_told_so_after_one_question(clinic: Clinic) -> None:
     denied = refusal(ASKS, "AccessDenied", "User: ann is not authorized to perform: iam:SimulatePrincipalPolicy")
     with pytest.raises(ResourceError, match="not authorized to perform: iam:SimulatePrincipalPolicy") as refused:
         checked(clinic, lambda params: denied)
     assert "permission for SimulatePrincipalPolicy" in refused.value.hint
+    assert clinic.calls == [ASKS]
