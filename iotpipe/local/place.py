@@ -78,6 +78,8 @@ class Place:
     def make(self) -> None:
         """Make the directory, readable for its owner alone, also where somebody opened it. Raises LedgerError."""
         try:
+            # Parents that mkdir makes on the way are open to everybody. One that is there stays as it is.
+            self.directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             for directory in (self.directory, self.data, self.temporary):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
                 directory.chmod(0o700)

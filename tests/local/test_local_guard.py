@@ -211,5 +211,5 @@ def test_keys_that_it_made_itself_get_what_their_policies_allow(running: Machine
 
 
 def test_nobody_else_on_the_machine_can_read_the_files(running: Machine) -> None:
-    for path in (running.place.directory, *running.place.directory.rglob("*")):
+    for path in (running.place.directory.parent, running.place.directory, *running.place.directory.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
