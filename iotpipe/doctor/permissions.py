@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from iotpipe.doctor.findings import Finding, ok, problem, unknown
+from iotpipe.errors import ResourceError
 from iotpipe.policy import Environment, document
 from iotpipe.policy.rights import DOCTOR
 from iotpipe.provision.run import Run
@@ -34,9 +35,10 @@ def check(run: Run, env: Environment) -> list[Finding]:
     own = {right.sid for right in DOCTOR}
     principal, statements = _principal(run), [s for s in document(env, ["up"])["Statement"] if s["Sid"] not in own]
     # Whoever may not ask, or asks somebody who does not know the simulator, learns it from one question.
-    answers = _simulated(run, principal, statements[0])
+    answers = _simulated(run, principal, statements[0], statements[0]["Action"])
     with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="iotpipe-doctor") as pool:
-        answers += [each for found in pool.map(partial(_simulated, run, principal), statements[1:]) for each in found]
+        asked = [pool.submit(_simulated, run, principal, each, each["Action"]) for each in statements[1:]]
+        answers += [answer for each in asked for answer in each.result()]
     return _judged(principal, answers)
 
 
@@ -56,20 +58,62 @@ def _principal(run: Run) -> str:
     return str(found)
 
 
-def _simulated(run: Run, principal: str, statement: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The simulator's answers for every action of a statement on each of its resources."""
+@dataclass(frozen=True)
+class _Answer:
+    """What the simulator says of one action on one resource; `decision` is its own word, or empty where it has none."""
+
+    what: str
+    decision: str
+    forbidden: str = ""
+    open: bool = False
+    """Conditions ask for what the simulator was not told."""
+
+
+def _simulated(run: Run, principal: str, statement: Mapping[str, Any], actions: Sequence[str]) -> list[_Answer]:
+    """The answers for these actions of a statement on each of its resources."""
     asking = run.client("iam").get_paginator("simulate_principal_policy")
 
-    def ask(attempt: int) -> list[Mapping[str, Any]]:
+    def ask(attempt: int) -> list[_Answer]:
         pages = asking.paginate(
             PolicySourceArn=principal,
-            ActionNames=statement["Action"],
+            ActionNames=actions,
             ResourceArns=statement["Resource"],
             ContextEntries=_context(statement.get("Condition", {})),
         )
-        return [each for page in pages for each in page["EvaluationResults"]]
+        return [answer for page in pages for each in page["EvaluationResults"] for answer in _answers(each)]
 
-    return run.trying("simulate", f"the policies of {principal}", ask)
+    try:
+        return run.trying("simulate", f"the policies of {principal}", ask)
+    except ResourceError as error:
+        if error.code != "InvalidInput":
+            raise
+    # Actions that "require different authorization information" cannot be asked about in one question.
+    if len(actions) > 1:
+        return [answer for each in actions for answer in _simulated(run, principal, statement, [each])]
+    return [_Answer(f"{actions[0]} on {resource}", "") for resource in statement["Resource"]]
+
+
+def _answers(result: Mapping[str, Any]) -> list[_Answer]:
+    """One answer per resource: where there are several, IAM tells them apart below the answer for all of them."""
+    action, forbidden = result["EvalActionName"], _forbidden(result)
+    each = result.get("ResourceSpecificResults") or [{**result, "EvalResourceDecision": result["EvalDecision"]}]
+    return [
+        _Answer(
+            f"{action} on {one.get('EvalResourceName', '*')}",
+            one["EvalResourceDecision"],
+            forbidden,
+            bool(one.get("MissingContextValues")),
+        )
+        for one in each
+    ]
+
+
+def _forbidden(result: Mapping[str, Any]) -> str:
+    if result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations") is False:
+        return " (the organization forbids it)"
+    if result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary") is False:
+        return " (its permissions boundary forbids it)"
+    return " (a policy denies it)" if result["EvalDecision"] == "explicitDeny" else ""
 
 
 def _context(conditions: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -85,30 +129,24 @@ def _context(conditions: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
     ]
 
 
-def _judged(principal: str, answers: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    denied = [each for each in answers if each["EvalDecision"] != "allowed"]
+def _judged(principal: str, answers: Sequence[_Answer]) -> list[Finding]:
     # A condition on something that the simulator was not told may well hold when `up` asks.
-    open_ = [each for each in denied if each.get("MissingContextValues")]
-    certain = [each for each in denied if each not in open_]
+    certain = [each for each in answers if each.decision not in ("allowed", "") and not each.open]
+    conditional = [each for each in answers if each.decision not in ("allowed", "") and each.open]
+    untold = [each for each in answers if not each.decision]
     found = []
     if certain:
         text = f"{principal} may not do {len(certain)} of the {len(answers)} things that `up` needs: {_listed(certain)}"
         found.append(problem(CHECK, text, "Let it have the policy that `iotpipe policy` prints"))
-    if open_:
-        text = f"whether {principal} may do this depends on conditions: {_listed(open_)}"
+    if conditional:
+        text = f"whether {principal} may do this depends on conditions: {_listed(conditional)}"
         found.append(unknown(CHECK, text, _BY_HAND))
+    if untold:
+        found.append(unknown(CHECK, f"IAM's simulator does not take these questions: {_listed(untold)}", _BY_HAND))
     return found or [ok(CHECK, f"{principal} may do all that `up` does, as far as IAM's simulator sees")]
 
 
-def _listed(answers: Sequence[Mapping[str, Any]]) -> str:
-    said = [f"{each['EvalActionName']} on {each.get('EvalResourceName', '*')}{_reason(each)}" for each in answers]
+def _listed(answers: Sequence[_Answer]) -> str:
+    said = [f"{each.what}{each.forbidden}" for each in answers]
     more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
     return ", ".join(said[:_SHOWN]) + more
-
-
-def _reason(answer: Mapping[str, Any]) -> str:
-    if answer.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations") is False:
-        return " (the organization forbids it)"
-    if answer.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary") is False:
-        return " (its permissions boundary forbids it)"
-    return " (a policy denies it)" if answer["EvalDecision"] == "explicitDeny" else ""

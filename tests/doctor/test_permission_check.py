@@ -38,11 +38,14 @@ class Simulator:
         self.verdicts = {name.replace("_", ":", 1): verdict for name, verdict in verdicts.items()}
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
+        self.once_per_action = False
 
     def __call__(self, params: dict[str, Any]) -> dict[str, Any]:
         self.bodies.append(params["body"])
         pairs = list(itertools.product(listed(params["body"], "ActionNames"), listed(params["body"], "ResourceArns")))
         self.asked += pairs
+        if self.once_per_action:
+            pairs = [(action, "*") for action in listed(params["body"], "ActionNames")]
         return {"EvaluationResults": [self._judged(*pair) for pair in pairs], "IsTruncated": False}
 
     def _judged(self, action: str, resource: str) -> dict[str, Any]:
@@ -100,6 +103,41 @@ def test_of_many_denials_the_first_are_named_and_the_others_counted(clinic: Clin
                                          dynamodb_CreateTable=denied))  # fmt: skip
     assert found.found.count(" on arn:") == 8
     assert found.found.endswith(" and 3 more")
+
+
+def test_of_several_resources_each_is_judged_by_itself(clinic: Clinic) -> None:
+    table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table"
+    verdict = {
+        "EvalDecision": "implicitDeny",
+        "ResourceSpecificResults": [
+            {"EvalResourceName": f"{table}/raw-sensor-data-dev", "EvalResourceDecision": "allowed"},
+            {"EvalResourceName": f"{table}/processed-data-dev", "EvalResourceDecision": "implicitDeny"},
+        ],
+    }
+    simulator = Simulator(dynamodb_CreateTable=verdict)
+    simulator.once_per_action = True
+    (found,) = checked(clinic, simulator)
+    assert f"dynamodb:CreateTable on {table}/processed-data-dev" in found.found
+    assert "raw-sensor-data" not in found.found
+
+
+def test_actions_that_cannot_be_asked_about_together_are_asked_about_one_by_one(clinic: Clinic) -> None:
+    """And what the simulator takes in no form is said to be open, without taking the rest away."""
+    simulator = Simulator(sns_CreateTopic={"EvalDecision": "implicitDeny"})
+
+    def refuse(params: dict[str, Any]) -> Any:
+        actions = listed(params["body"], "ActionNames")
+        if "iam:PassRole" in actions or ("sns:CreateTopic" in actions and len(actions) > 1):
+            said = f"Invalid Input Actions: [{actions[0]}] and [{actions[-1]}] require different authorization"
+            return refusal(ASKS, "InvalidInput", f"{said} information.")
+        return simulator(params)
+
+    denied, untold = checked(clinic, refuse)
+    assert denied.result == PROBLEM
+    assert "may not do 1 of the" in denied.found
+    assert untold.result == UNKNOWN
+    assert "does not take these questions: iam:PassRole on arn:aws:iam::" in untold.found
+    assert ("sns:TagResource", f"arn:aws:sns:us-east-1:{ACCOUNT}:iot-alerts-dev") in simulator.asked
 
 
 def test_what_depends_on_a_condition_that_nobody_told_the_simulator_cannot_be_told(clinic: Clinic) -> None:
