@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from matrix_commands import Command, commands
-from matrix_faults import DENIED, EXPIRED, KILLED, PASSING, Call
-from matrix_judging import Complaints, aftermath, left_out, struck
+from matrix_faults import BROKEN, DENIED, DROPPED, EXPIRED, KILLED, PASSING, Call
+from matrix_judging import Complaints, aftermath, died, left_out, struck
+from pipeline_world import MOMENTS
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A command and its fault, at some calls, or, where the process is killed, after what is named."""
+    """A command and a fault at some calls; or, where the process is killed, after what is named, or at a write
+    call with many others under way."""
 
     command: str
     fault: str
     calls: frozenset[Call] = frozenset()
+    lasting: bool = False
     after: str = ""
+    death: tuple[int, str] | None = None
     parallel: int = 1
 
     def __str__(self) -> str:
-        where = self.after or ", ".join(map(str, sorted(self.calls)))
-        return f"{self.command}, {self.parallel} at once, {self.fault}: {where}"
+        where = self.after or self.death or " and ".join(map(str, sorted(self.calls)))
+        return f"{self.command}, {self.parallel} at once, {'always ' * self.lasting}{self.fault}: {where}"
 
     def complaints(self, directory: Path) -> Complaints:
         command = commands(directory)[self.command]
+        if self.death:
+            return died(command, *self.death)
         if self.fault == KILLED:
             return aftermath(command, command.clean.stands[self.after])
-        return struck(command, self.fault, self.calls, self.parallel)
+        return struck(command, self.fault, self.calls, self.lasting, self.parallel)
 
 
 def wrong(cells: Iterable[Cell], directory: Path) -> dict[str, Complaints]:
@@ -50,24 +57,33 @@ def _whole(command: Command) -> Iterator[Cell]:
             yield Cell(command.name, fault, frozenset({call}))
     for after in command.clean.stands:
         yield Cell(command.name, KILLED, after=after)
+    yield from _lasting(command)
 
 
-def handfuls(directory: Path, parallel: int = 1) -> list[Cell]:
+def _lasting(command: Command) -> Iterator[Cell]:
+    """What stays, each at the first call of each operation."""
+    first = {(call.service, call.operation): call for call in reversed(command.clean.calls)}
+    for call in first.values():
+        for fault in (BROKEN, DROPPED, DENIED):
+            yield Cell(command.name, fault, frozenset({call}), lasting=True)
+
+
+def handfuls(directory: Path) -> list[Cell]:
     """Each call with each fault that one call can have without another noticing, as many at once as that allows."""
-    return [cell for command in commands(directory).values() for cell in _handfuls(command, parallel)]
+    return [cell for command in commands(directory).values() for cell in _handfuls(command)]
 
 
-def _handfuls(command: Command, parallel: int) -> Iterator[Cell]:
+def _handfuls(command: Command) -> Iterator[Cell]:
     # A second fault of one resource could mend what the first has broken: it is tried again as a whole.
     for calls in _dealt(command.clean.calls, {call: {call.address} for call in command.clean.calls}):
         for fault in PASSING:
-            yield Cell(command.name, fault, calls, parallel=parallel)
+            yield Cell(command.name, fault, calls)
     # Where something is denied, what depends on it is not even tried; and nothing is where a plan cannot be made.
     for those in (command.reading, set(command.clean.calls) - command.reading):
         calls = [call for call in command.clean.calls if call in those]
         concerned = {call: _concerned(command, call) for call in calls}
         for hand in _dealt(calls, concerned):
-            yield Cell(command.name, DENIED, hand, parallel=parallel)
+            yield Cell(command.name, DENIED, hand)
 
 
 def _concerned(command: Command, call: Call) -> set[str]:
@@ -89,11 +105,34 @@ def _dealt(calls: Iterable[Call], concerned: Mapping[Call, Collection[str]]) -> 
 
 
 def drawn(directory: Path, chance: Random) -> list[Cell]:
-    """For each operation one of its calls at which the credentials expire, and one moment of death around one."""
-    expiring, dying = dict[str, list[Cell]](), dict[str, list[Cell]]()
+    """One moment of death around each operation; of each service one call of each command at which the credentials
+    expire; and of each command one operation with each fault that stays."""
+    kinds: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in whole(directory):
-        for call in cell.calls if cell.fault == EXPIRED else ():
-            expiring.setdefault(f"{call.service} {call.operation}", []).append(cell)
+        [call] = cell.calls or [None]
         if cell.fault == KILLED:
-            dying.setdefault(" ".join(cell.after.partition(" number ")[0].split()[-2:]), []).append(cell)
-    return [chance.choice(each) for each in (*expiring.values(), *dying.values())]
+            kinds.setdefault((KILLED, *cell.after.partition(" number ")[0].split()[-2:]), []).append(cell)
+        elif call and cell.lasting:
+            kinds.setdefault(("lasting", cell.command, cell.fault), []).append(cell)
+        elif call and cell.fault == EXPIRED:
+            kinds.setdefault((EXPIRED, cell.command, call.service), []).append(cell)
+    return [chance.choice(each) for each in kinds.values()]
+
+
+def at_once(directory: Path, chance: Random) -> list[Cell]:
+    """Each command with sixteen calls at once, and each fault at some of them."""
+    found = []
+    for command in commands(directory).values():
+        handful = [
+            cell
+            for cell in _handfuls(command)
+            # An answer that several wait for is not denied to one alone, and what one has done another need not.
+            if len(cell.calls) > 3 and (cell.fault in PASSING or not cell.calls & command.reading)
+        ]
+        for fault in (*PASSING, DENIED):
+            found.append(replace(chance.choice([cell for cell in handful if cell.fault == fault]), parallel=16))
+        late = [call for call in command.clean.calls if call not in command.reading]
+        found.append(Cell(command.name, EXPIRED, frozenset({chance.choice(late)}), parallel=16))
+        for at in chance.sample(range(command.clean.writes), 4):
+            found.append(Cell(command.name, KILLED, death=(at, chance.choice(MOMENTS)), parallel=16))
+    return found

@@ -68,6 +68,8 @@ class Subject(World):
         return Stand(photograph(), state, self.clock.time)
 
     def _before(self, model: Any, params: dict[str, Any], context: dict[str, Any], **call: Any) -> Any:
+        if self.death:
+            self.death.before(model.name, context)
         said = self.wire.before_call(model.service_model.service_name, model.name)
         if said is None:
             return None
@@ -79,6 +81,8 @@ class Subject(World):
         self.wire.before_send(call["request"], call["event_name"])
 
     def _after(self, model: Any, context: dict[str, Any], **call: Any) -> None:
+        if self.death:
+            self.death.after(context)
         self.wire.answered(model.name)
 
 
@@ -165,7 +169,7 @@ class Clean:
     outcome: Outcome
     stands: dict[str, Stand]
     finishing: frozenset[Call]
-    moments: int
+    writes: int
 
 
 def outcome(subject: Subject) -> Outcome:
@@ -190,11 +194,9 @@ def _clean(command: Command) -> Clean:
     stands: dict[tuple[int, bytes | None], tuple[str, Stand]] = {}
     photographs: dict[int, Photograph] = {}
     finishing: set[Call] = set()
-    writes = moments = 0
+    writes = 0
 
     def note(what: str) -> None:
-        nonlocal moments
-        moments += 1
         state = subject.path.read_bytes() if subject.path.exists() else None
         if (writes, state) not in stands:
             if writes not in photographs:
@@ -223,7 +225,7 @@ def _clean(command: Command) -> Clean:
     with patch.object(ledger, "write_atomically", written):
         command.act(subject)
     named = {f"{number}: {what}": stand for number, (what, stand) in enumerate(stands.values())}
-    return Clean(tuple(subject.wire.calls), outcome(subject), named, frozenset(finishing), moments)
+    return Clean(tuple(subject.wire.calls), outcome(subject), named, frozenset(finishing), writes)
 
 
 @cache

@@ -168,6 +168,6 @@ def from_then_on(first: Call) -> Callable[[Call], bool]:
     return strikes
 
 
-def always(service: str, operation: str) -> Callable[[Call], bool]:
-    """Strikes every call of the operation."""
-    return lambda call: (call.service, call.operation) == (service, operation)
+def always(one: Call) -> Callable[[Call], bool]:
+    """Strikes every call of the same operation."""
+    return lambda call: (call.service, call.operation) == (one.service, one.operation)

@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from matrix_commands import Command, Outcome, Stand, Subject, in_sequence, looked_at, outcome
-from matrix_faults import DENIED, EXPIRED, PASSING, Call, Wire, from_then_on, once_at, words
+from matrix_faults import DENIED, DROPPED, EXPIRED, PASSING, Call, Wire, always, from_then_on, once_at, words
 from pipeline_inventory import left_over
+from pipeline_world import killed
 
-from iotpipe.errors import ApplyFailed, CredentialsError, IotpipeError, ResourceError
+from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
 from iotpipe.provision import apply, ledger, plan
 from iotpipe.provision.resource import Resource
 
 Complaints = list[str]
 
 
-def struck(command: Command, fault: str, calls: Collection[Call], parallel: int = 1) -> Complaints:
-    """The command with this fault at these calls: what is wrong then, or afterwards."""
+def struck(command: Command, fault: str, calls: Collection[Call], lasting: bool, parallel: int) -> Complaints:
+    """The command with this fault at these calls: what is wrong then, or afterwards.
+
+    A lasting fault strikes every call of the operation; what ends the line or the credentials ends them for all
+    that comes after.
+    """
     one = next(iter(calls))
-    strikes = from_then_on(one) if fault == EXPIRED else once_at(calls)
+    ending = fault == EXPIRED or (fault == DROPPED and lasting)
+    strikes = from_then_on(one) if ending else always(one) if lasting else once_at(calls)
     subject = command.subject(parallel=parallel)
     subject.wire = wire = Wire(fault, strikes)
-    with in_sequence():
+    with in_sequence() if parallel == 1 else nullcontext():
         error = _acted(command, subject)
     wire.strikes = lambda call: False
-    if missed := set(calls) - set(wire.hits):
-        return [f"never called: {', '.join(map(str, missed))}"]
-    return judged(command, subject, wire, error)
-
-
-def judged(command: Command, subject: Subject, wire: Wire, error: Exception | None) -> Complaints:
-    """What is wrong after the command has ended so."""
+    # Several at once may share an answer, and it is not always the same one that asks for it.
+    if missed := set(calls) - set(wire.hits) if parallel == 1 else not wire.hits:
+        return [f"never called: {missed}"]
     ends = outcome(subject)
-    if wire.fault in PASSING:
+    if fault in PASSING and not lasting:
         return [*_came_through(command, subject, wire, error, ends)]
-    report = _denied(command, subject, wire, error, ends) if wire.fault == DENIED else _expired(command, wire, error)
+    told = _ended if ending else _stopped
     # From the start on, the next command is the clean run.
     follows = aftermath(command, subject.stand()) if ends != command.started else []
-    return [*report, *follows]
+    return [*told(command, subject, wire, error, ends), *follows]
+
+
+def died(command: Command, at: int, moment: str) -> Complaints:
+    """The command killed at this write call, with many calls under way: what is wrong afterwards."""
+    subject = command.subject(parallel=16)
+    with killed(subject, at, moment):
+        command.act(subject)
+    return aftermath(command, subject.stand())
 
 
 def _acted(command: Command, subject: Subject) -> Exception | None:
@@ -62,49 +73,55 @@ def _came_through(
         yield f"it ends elsewhere than a clean run: {found}"
 
 
-def _expired(command: Command, wire: Wire, error: Exception | None) -> Iterator[str]:
-    if not isinstance(error, CredentialsError):
-        yield f"not a matter of credentials: {error!r}"
-    elif not any(words(EXPIRED, call.service, call.operation).code in error.message for call in wire.hits):
+def _ended(command: Command, subject: Subject, wire: Wire, error: Exception | None, ends: Outcome) -> Iterator[str]:
+    """Nothing could be done any more, for one reason."""
+    expired = wire.fault == EXPIRED
+    if not isinstance(error, CredentialsError if expired else ApplyFailed):
+        yield f"not a report of what is wrong: {error!r}"
+    elif not any(_code(wire.fault, call) in error.message for call in wire.hits):
         yield f"AWS's code is not named: {error}"
-    elif f"`iotpipe {command.verb}`" not in error.hint:
+    elif f"`iotpipe {command.verb}`" not in error.hint or not (expired or "the network" in str(error)):
         yield f"it is not said what to do: {error}"
 
 
-def _denied(command: Command, subject: Subject, wire: Wire, error: Exception | None, ends: Outcome) -> Iterator[str]:
+def _stopped(command: Command, subject: Subject, wire: Wire, error: Exception | None, ends: Outcome) -> Iterator[str]:
+    """Some of it could not be done, and all of the rest was."""
     if not isinstance(error, ApplyFailed):
         yield f"not a report of what failed: {error!r}"
         return
     if f"`iotpipe {command.verb}`" not in error.hint:
         yield f"it is not said how to go on: {error.hint}"
-    yield from _named(error, wire)
-    failed = {call.address for call in wire.hits}
-    reading = all(call in command.reading for call in wire.hits)
-    left = set() if reading else left_out(command, wire.hits)
-    if set(error.skipped) != left:
-        yield f"left out: {sorted(error.skipped)}, not {sorted(left)}"
+    hits = {call.address: call for call in reversed(wire.hits)}
+    yield from _explained(error, wire.fault, hits)
+    reading = wire.hits[0] in command.reading
+    left = set() if reading else left_out(command, hits.values())
     told = {event.address for event in subject.events if event.phase == "skipped"}
-    if told != left:
-        yield f"told as left out: {sorted(told)}, not {sorted(left)}"
+    if set(error.skipped) != left or told != left:
+        yield f"left out: {sorted(error.skipped)}, told so: {sorted(told)}, not {sorted(left)}"
     if reading:
         if found := difference(ends, command.started):
             yield f"something was changed although not all could be read: {found}"
-    elif found := difference(*_independent(command, ends[1], failed | left)):
+    elif found := difference(*_independent(command, ends[1], hits.keys() | left)):
         yield f"not done or not recorded, although it could have been: {found}"
 
 
-def _named(error: ApplyFailed, wire: Wire) -> Iterator[str]:
-    """Each failure names its resource, AWS's code and the permission that is missing."""
-    by_address: dict[str, IotpipeError] = {getattr(each, "address", ""): each for each in error.failed}
-    failed = {call.address for call in wire.hits}
-    if by_address.keys() != failed or len(error.failed) != len(failed):
-        yield f"failed: {sorted(by_address)}, not {sorted(failed)}"
+def _explained(error: ApplyFailed, fault: str, hits: dict[str, Call]) -> Iterator[str]:
+    """Each failure names its resource, AWS's code, and what to do or how long it was tried."""
+    by_address = {getattr(each, "address", ""): each for each in error.failed}
+    if by_address.keys() != hits.keys() or len(error.failed) != len(hits):
+        yield f"failed: {sorted(by_address)}, not {sorted(hits)}"
         return
-    for call in wire.hits:
-        each, said = by_address[call.address], words(DENIED, call.service, call.operation)
-        named = isinstance(each, ResourceError) and each.code == said.code and call.operation in each.hint
-        if not named or call.address not in str(error) or said.message not in str(error):
+    for address, call in hits.items():
+        each, code = by_address[address], _code(fault, call)
+        more = call.operation in each.hint if fault == DENIED else " times over " in each.message
+        if not isinstance(each, ResourceError) or each.code != code or address not in str(error) or not more:
             yield f"{call} is not explained: {each}"
+
+
+def _code(fault: str, call: Call) -> str:
+    """What the report calls the fault; an answer without a body has nothing but its status."""
+    said = words(fault, call.service, call.operation)
+    return "EndpointConnectionError" if fault == DROPPED else said.code or str(said.status)
 
 
 def left_out(command: Command, calls: Iterable[Call]) -> set[str]:

@@ -172,6 +172,7 @@ def _roles(names: dict[str, str]) -> Things:
     # Two calls, where each role would take four.
     details = pages("iam", "get_account_authorization_details", "RoleDetailList", Filter=["Role"])
     more = {each["RoleName"]: each for each in pages("iam", "list_roles", "Roles")}
+    names.update({each["RoleId"]: f"the id of {each['RoleName']}" for each in details})
     return {
         each["RoleName"]: {**more[each["RoleName"]], **each, "Tags": _sorted(each.get("Tags", []))} for each in details
     }

@@ -7,10 +7,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from matrix_cells import drawn, handfuls, wrong
+from matrix_cells import at_once, drawn, handfuls, wrong
 
 SEED = int(os.environ.get("MATRIX_SEED", "2026"))
 SHARES = 8
+AGAIN = f"to draw the same again: MATRIX_SEED={SEED}"
 
 
 @pytest.mark.parametrize("share", range(SHARES))
@@ -19,6 +20,12 @@ def test_any_call_may_be_throttled_fail_drop_lose_its_answer_or_be_denied(matrix
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_the_credentials_may_expire_and_the_process_be_killed_at_any_operation(matrix: Path, share: int) -> None:
-    cells = drawn(matrix, Random(SEED))[share::SHARES]
-    assert not wrong(cells, matrix), f"to draw the same again: MATRIX_SEED={SEED}"
+def test_at_any_operation_the_credentials_may_expire_the_process_be_killed_or_a_fault_stay(
+    matrix: Path, share: int
+) -> None:
+    assert not wrong(drawn(matrix, Random(SEED))[share::SHARES], matrix), AGAIN
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_faults_may_come_while_many_calls_are_under_way(matrix: Path, share: int) -> None:
+    assert not wrong(at_once(matrix, Random(SEED))[share::SHARES], matrix), AGAIN
