@@ -1,0 +1,139 @@
+"""The real command as an IAM user with the printed policies and nothing else, on the embedded AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_machine import Machine
+
+from iotpipe.local.place import RootKey
+from iotpipe.policy import parts
+
+pytestmark = pytest.mark.slow
+
+LOCAL = ("--env", "local")
+
+
+class Operated:
+    """A machine on which an IAM user types the commands, who has the policies of some groups and nothing else."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        machine.run("local", "start")
+        self.root = machine.root
+        self.iam = machine.client("iam", self.root)
+        self.iam.create_user(UserName="operator")
+        made = self.iam.create_access_key(UserName="operator")["AccessKey"]
+        self.made = 0
+        # The command takes its key out of this file.
+        key = RootKey(made["AccessKeyId"], made["SecretAccessKey"])
+        (machine.place.directory / "credentials.json").write_text(json.dumps(asdict(key)))
+
+    def may(self, *groups: str) -> None:
+        """From now on the user has the policies that are printed for these groups, and no others."""
+        for each in self.iam.list_attached_user_policies(UserName="operator")["AttachedPolicies"]:
+            self.iam.detach_user_policy(UserName="operator", PolicyArn=each["PolicyArn"])
+        chosen = [word for group in groups for word in ("--for", group)]
+        for part in parts(self.machine.json("policy", *LOCAL, *chosen)):
+            self.made += 1
+            text = json.dumps(as_ministack_sees_it(part))
+            policy = self.iam.create_policy(PolicyName=f"policy-{self.made}", PolicyDocument=text)["Policy"]
+            self.iam.attach_user_policy(UserName="operator", PolicyArn=policy["Arn"])
+
+    def there(self) -> list[str]:
+        """What is in the account: tables, queues, functions and roles."""
+        client = self.machine.client
+        return [
+            *client("dynamodb", self.root).list_tables()["TableNames"],
+            *client("sqs", self.root).list_queues().get("QueueUrls", []),
+            *(each["FunctionName"] for each in client("lambda", self.root).list_functions()["Functions"]),
+            *(each["RoleName"] for each in self.iam.list_roles()["Roles"]),
+        ]
+
+    def denied(self, *command: str) -> None:
+        """The command fails, says what to do about it, and nothing has changed."""
+        before = self.there()
+        said = self.machine.run(*command, code=1).stderr
+        assert "not authorized to perform" in said
+        assert f"`iotpipe policy --env {command[command.index('--env') + 1]}` prints all that are needed" in said
+        assert self.there() == before
+
+
+OTHER_NAMES = {
+    "lambda:ListLayerVersions": "lambda:ListLayers",
+    "lambda:GetEventSourceMapping": "lambda:ListEventSourceMappings",
+    "lambda:DeleteFunctionConcurrency": "lambda:PutFunctionConcurrency",
+}
+"""What ministack 1.5.33 takes these actions for."""
+
+NAMELESS = (
+    *("logs:DescribeLogGroups", "ssm:DescribeParameters", "sns:TagResource", "sns:UntagResource", "sns:Unsubscribe"),
+    *("sns:ListTagsForResource", "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource"),
+    *("cloudwatch:UntagResource", "cloudwatch:ListTagsForResource", "cloudwatch:GetDashboard"),
+    *("cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards", "lambda:CreateFunction"),
+    *("dynamodb:ListTagsOfResource", "dynamodb:TagResource", "dynamodb:UntagResource"),
+)
+"""Actions of which it does not see what they are about; AWS does."""
+
+UNKNOWN_KEYS = (
+    *("aws:ResourceTag/iotpipe:environment", "aws:RequestTag/iotpipe:environment"),
+    *("lambda:FunctionArn", "lambda:Principal"),
+)
+"""Conditions that it cannot judge: it knows no keys of Lambda's, and no tags of APIs and mappings."""
+
+
+def as_ministack_sees_it(policy: dict[str, Any]) -> dict[str, Any]:
+    """The policy, wider where ministack is blind. What that hides, test_policy_commands shows."""
+    statements = []
+    for statement in policy["Statement"]:
+        if any(key in UNKNOWN_KEYS for tests in statement.get("Condition", {}).values() for key in tests):
+            del statement["Condition"]
+        actions = [OTHER_NAMES.get(each, each) for each in statement["Action"]]
+        statements.append(statement | {"Action": actions})
+        if nameless := [each for each in actions if each in NAMELESS]:
+            statements.append({"Effect": "Allow", "Action": nameless, "Resource": "*"})
+    return policy | {"Statement": statements}
+
+
+@pytest.fixture
+def operated(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Operated]:
+    cache: Path = request.config.cache.mkdir("layers")  # type: ignore[union-attr]  # the plugin is always there
+    machine = Machine(tmp_path, cache)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "other.yaml").write_text("target: local\n")
+    yield Operated(machine)
+    machine.end()
+
+
+def test_the_policies_suffice_for_every_command_and_each_groups_alone_for_no_more(operated: Operated) -> None:
+    machine = operated.machine
+    operated.may("plan")
+    assert "39 to create" in machine.run("plan", *LOCAL).stdout
+    operated.denied("up", *LOCAL)
+
+    operated.may("plan", "up", "down", "operate")
+    machine.run("up", *LOCAL)
+    operated.denied("plan", "--env", "other")
+
+    operated.may("operate")
+    assert "each exactly once" in machine.run("send-test-data", *LOCAL, "--count", "5", "--verify").stdout
+    assert "39 live" in machine.run("status", *LOCAL).stdout
+    assert "temperature" in machine.run("query", "sensor-001", *LOCAL).stdout
+    assert "/query 200" in machine.run("logs", *LOCAL, "--function", "query").stdout
+    machine.run("dlq", "list", *LOCAL)
+    operated.denied("down", *LOCAL, "--yes")
+
+    operated.may("plan")
+    sent = machine.run("send-test-data", *LOCAL, "--count", "5", code=1)
+    assert "403" in sent.stderr
+    assert "iotpipe policy --for operate" in sent.stderr
+    operated.denied("down", *LOCAL, "--yes")
+
+    operated.may("down")
+    machine.run("down", *LOCAL, "--yes", "--delete-data")
+    assert machine.json("local", "status")["running"] is False
