@@ -13,7 +13,7 @@ from iotpipe.configuration import Environment
 from iotpipe.doctor import concurrency, gateway, identity, packages, permissions, record, resources, runtimes
 from iotpipe.doctor.findings import Finding, problem
 from iotpipe.doctor.preflight import untold
-from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
+from iotpipe.errors import ApplyFailed, CredentialsError, IotpipeError, ResourceError
 from iotpipe.pipeline import Artifacts
 from iotpipe.provision import plan as planning
 from iotpipe.provision.ledger import Contents, Row
@@ -74,11 +74,23 @@ def _alive(patient: Patient) -> list[Finding]:
     try:
         steps = planning.plan(declared, run, patient.rows)
     except ApplyFailed as error:
-        return [problem(resources.NAMES, each.message, each.hint or "See what AWS says") for each in error.failed]
+        return _unreadable(error)
     found = [*resources.names(steps), *_answered(resources.ALERTS, lambda: resources.alerts(run, declared))]
     if run.aws.emulator:  # it measures next to nothing
         return found
     return found + _answered(resources.ALARMS, lambda: resources.alarms(run, declared))
+
+
+def _unreadable(error: ApplyFailed) -> list[Finding]:
+    """What could not be read, once per thing to do about it: one missing permission may hide a dozen alarms."""
+    by_remedy: dict[str, list[IotpipeError]] = {}
+    for each in error.failed:
+        by_remedy.setdefault(each.hint or "See what AWS says", []).append(each)
+    found = []
+    for remedy, errors in by_remedy.items():
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        found.append(problem(resources.NAMES, errors[0].message + more, remedy))
+    return found
 
 
 def _answered(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:

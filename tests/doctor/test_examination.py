@@ -96,16 +96,17 @@ def test_a_state_file_of_another_account_is_a_problem_and_one_of_ours_is_counted
 
 
 def test_what_may_not_be_read_is_a_problem_and_what_may_not_be_asked_cannot_be_told(clinic: Clinic) -> None:
-    for operation in ("GetTopicAttributes", "GetAccountSettings", "SimulatePrincipalPolicy"):
+    for operation in ("GetTopicAttributes", "DescribeAlarms", "GetAccountSettings", "SimulatePrincipalPolicy"):
         denied = refusal(operation, "AccessDenied", f"User: ann is not authorized to perform: {operation}")
         clinic.answers[operation] = lambda params, denied=denied: denied
     findings = told(clinic)
     found = results(findings)
     assert (found["resources"], found["permissions"], found["concurrency"]) == (PROBLEM, UNKNOWN, UNKNOWN)
-    assert [each.remedy for each in findings if each.check == "resources"] == [
-        "The credentials need the permission for GetTopicAttributes: "
-        "`iotpipe policy --env dev` prints all that are needed"
-    ]
+    topic, alarms = (each for each in findings if each.check == "resources")
+    prints = "`iotpipe policy --env dev` prints all that are needed"
+    assert topic.remedy == f"The credentials need the permission for GetTopicAttributes: {prints}"
+    assert alarms.remedy == f"The credentials need the permission for DescribeAlarms: {prints}"
+    assert alarms.found.endswith("not authorized to perform: DescribeAlarms (and 10 more)")
 
 
 def test_credentials_that_expire_meanwhile_are_said_once_and_take_nothing_else_away(clinic: Clinic) -> None:
