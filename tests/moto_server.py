@@ -2,7 +2,8 @@
 
     python tests/moto_server.py OPERATIONS_FILE
 
-prints its address once it listens and appends a line per request to the file: the operation's name.
+prints its address once it listens and appends a line per request to the file: the operation's name. As long as there
+is a file of that name with `.held` after it, the operation that it names is not answered.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import io
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -31,15 +33,25 @@ class Noting:
     def __init__(self, application: Callable[..., Iterable[bytes]], notes: Path) -> None:
         self.application = application
         self.notes = notes
+        self.held = notes.with_suffix(".held")
         self.lock = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         if not environ["PATH_INFO"].startswith("/moto-api"):
+            operation = _operation(environ, body)
             with self.lock, self.notes.open("a") as file:
-                file.write(f"{_operation(environ, body)}\n")
+                file.write(f"{operation}\n")
+            while self._holds(operation):
+                time.sleep(0.01)
         return self.application(environ, start_response)
+
+    def _holds(self, operation: str) -> bool:
+        try:
+            return self.held.read_text() == operation
+        except FileNotFoundError:
+            return False
 
 
 def _operation(environ: Environ, body: bytes) -> str:

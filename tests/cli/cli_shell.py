@@ -6,6 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,21 @@ class Shell:
 
     def client(self, service: str) -> Any:
         return boto3.client(service, endpoint_url=self.aws, region_name="us-east-1")
+
+    @contextmanager
+    def held(self, operation: str) -> Iterator[Callable[[], None]]:
+        """AWS does not answer this operation as long as this lasts. Yields what waits until it has been asked."""
+        (held := self.notes.with_suffix(".held")).write_text(operation)
+        try:
+            yield lambda: self._await(operation)
+        finally:
+            held.unlink()
+
+    def _await(self, operation: str) -> None:
+        deadline = time.monotonic() + 60
+        while operation not in self.notes.read_text().splitlines():
+            assert time.monotonic() < deadline, f"{operation} was never asked"
+            time.sleep(0.01)
 
     def operations(self) -> list[str]:
         """What AWS was asked since the last time this was called."""

@@ -1,0 +1,184 @@
+"""Ctrl-C and SIGTERM, once and twice, in a terminal and without one: what runs is let finish, and the next goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from cli_shell import Shell
+
+pytestmark = pytest.mark.slow
+
+COMMANDS = {"up": ("up", "--env", "dev"), "down": ("down", "--env", "dev", "--delete-data", "--yes")}
+WHILE = {"up": "CreateTable", "down": "DeleteTable"}
+
+
+@dataclass
+class Running:
+    """A command under way, and everything that it says."""
+
+    process: subprocess.Popen[bytes]
+    typed: Callable[[bytes], object]
+    said: bytearray = field(default_factory=bytearray)
+
+    def wait(self, code: int) -> str:
+        assert self.process.wait(60) == code, self.said.decode()
+        self.reader.join(10)
+        text = self.said.decode()
+        assert "Traceback" not in text
+        return text
+
+    def listen(self, source: int) -> None:
+        self.reader = threading.Thread(target=self._read, args=(source,), daemon=True)
+        self.reader.start()
+
+    def _read(self, source: int) -> None:
+        try:
+            while part := os.read(source, 4096):
+                self.said += part
+        except OSError:  # a terminal whose last process has ended
+            return
+
+
+@contextmanager
+def on_a_terminal(cloud: Shell, command: str) -> Iterator[Running]:
+    """Typed into a terminal of its own, where Ctrl-C is a key."""
+    mine, theirs = pty.openpty()
+    process = subprocess.Popen(
+        cloud.command(*COMMANDS[command]),
+        cwd=cloud.directory,
+        env=cloud.environment | {"TERM": "xterm", "COLUMNS": "200"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    yield from _running(Running(process, lambda keys: os.write(mine, keys)), mine)
+
+
+@contextmanager
+def in_a_job(cloud: Shell, command: str) -> Iterator[Running]:
+    """Started by a machine, with nobody to look at it."""
+    mine, theirs = os.pipe()
+    process = subprocess.Popen(
+        cloud.command(*COMMANDS[command]),
+        cwd=cloud.directory,
+        env=cloud.environment | {"CI": "true"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    yield from _running(Running(process, lambda keys: None), mine)
+
+
+def _running(running: Running, source: int) -> Iterator[Running]:
+    running.listen(source)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+        os.close(source)
+
+
+def ctrl_c(running: Running) -> None:
+    running.typed(b"\x03")
+
+
+def sigint(running: Running) -> None:
+    running.process.send_signal(signal.SIGINT)
+
+
+def sigterm(running: Running) -> None:
+    running.process.send_signal(signal.SIGTERM)
+
+
+Start = Callable[[Shell, str], AbstractContextManager[Running]]
+Interrupt = Callable[[Running], None]
+TYPED, TERMINATED = (on_a_terminal, ctrl_c), (in_a_job, sigterm)
+ONCE = {
+    "up, Ctrl-C on a terminal": ("up", *TYPED),
+    "up, SIGTERM in a job": ("up", *TERMINATED),
+    "up, SIGINT in a job": ("up", in_a_job, sigint),
+    "down, Ctrl-C on a terminal": ("down", *TYPED),
+    "down, SIGTERM in a job": ("down", *TERMINATED),
+}
+TWICE = {"up, Ctrl-C on a terminal": ("up", *TYPED), "down, SIGTERM in a job": ("down", *TERMINATED)}
+
+
+def until_it_is_said(running: Running, text: bytes) -> None:
+    while text not in running.said and running.process.poll() is None:
+        running.reader.join(0.01)
+    assert text in running.said, running.said.decode()
+
+
+def recorded(cloud: Shell) -> dict[str, str]:
+    rows = json.loads((cloud.directory / ".iotpipe" / "dev.json").read_text())["resources"]
+    return {address: row["status"] for address, row in rows.items()}
+
+
+@pytest.mark.parametrize(("command", "start", "interrupt"), ONCE.values(), ids=ONCE)
+def test_what_runs_is_let_finish_and_the_next_command_goes_on(
+    cloud: Shell, command: str, start: Start, interrupt: Interrupt
+) -> None:
+    if command == "down":
+        cloud.run("up", "--env", "dev")
+        cloud.operations()
+    with cloud.held(WHILE[command]) as asked, start(cloud, command) as running:
+        asked()
+        interrupt(running)
+        until_it_is_said(running, b"stopping: what runs is let finish")
+        (cloud.notes.with_suffix(".held")).write_text("nothing")
+        said = running.wait(130)
+    assert "resources are left to do" in said
+    tables = {address for address in recorded(cloud) if address.startswith("table/")}
+    if command == "up":
+        assert set(recorded(cloud).values()) == {"ready"}
+        assert len(tables) == 2
+    else:
+        assert not tables
+    cloud.run(*COMMANDS[command])
+    goes_on_to_the_end(cloud, command)
+
+
+@pytest.mark.parametrize(("command", "start", "interrupt"), TWICE.values(), ids=TWICE)
+def test_a_second_one_quits_at_once_and_the_next_command_goes_on(
+    cloud: Shell, command: str, start: Start, interrupt: Interrupt
+) -> None:
+    if command == "down":
+        cloud.run("up", "--env", "dev")
+        cloud.operations()
+    with cloud.held(WHILE[command]) as asked, start(cloud, command) as running:
+        asked()
+        interrupt(running)
+        until_it_is_said(running, b"stopping: what runs is let finish")
+        interrupt(running)
+        # AWS has still not answered.
+        said = running.wait(130)
+    assert "quitting at once; the next `up` or `down` goes on from the state file" in said
+    cloud.run(*COMMANDS[command])
+    goes_on_to_the_end(cloud, command)
+
+
+def goes_on_to_the_end(cloud: Shell, command: str) -> None:
+    tables = sorted(cloud.client("dynamodb").list_tables()["TableNames"])
+    if command == "up":
+        assert "Nothing to do" in cloud.run("plan", "--env", "dev").stdout
+        assert tables == ["processed-data-dev", "raw-sensor-data-dev"]
+        assert len(cloud.client("apigateway").get_rest_apis()["items"]) == 1
+    else:
+        assert tables == cloud.client("lambda").list_functions()["Functions"] == []
+        assert not cloud.client("apigateway").get_rest_apis()["items"]
