@@ -30,7 +30,8 @@ _CONFIG = Config(
     read_timeout=70,
     user_agent_extra="iotpipe",
 )
-
+# Asking who we are changes nothing: that may botocore ask again by itself.
+_ASKING = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}))
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -131,7 +132,7 @@ def connect(
         found = region or os.environ.get("AWS_REGION") or session.region_name
         if not found:
             raise UsageError("no region is named", "Set `region` in the configuration, AWS_REGION or --region")
-        sts = _client(session, "sts", found, emulator)
+        sts = _client(session, "sts", found, emulator, _ASKING)
         emulated = urlsplit(sts.meta.endpoint_url).hostname in _LOOPBACK
         aws = Aws(session, "", found, "", keeps_names_back=not emulated, emulator=emulator)
         aws.make_clients(services)
@@ -158,12 +159,14 @@ def _session(profile: str | None, emulator: Emulator | None) -> boto3.Session:
     )
 
 
-def _client(session: boto3.Session, service: str, region: str, emulator: Emulator | None) -> Any:
+def _client(
+    session: boto3.Session, service: str, region: str, emulator: Emulator | None, config: Config = _CONFIG
+) -> Any:
     if emulator is None:
-        return session.client(service, region_name=region, config=_CONFIG)
+        return session.client(service, region_name=region, config=config)
     # No proxy stands between this machine and itself, and FIPS and dual-stack names are AWS's own.
     here = Config(proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False)
-    return session.client(service, region_name=region, config=_CONFIG.merge(here), endpoint_url=emulator.endpoint)
+    return session.client(service, region_name=region, config=config.merge(here), endpoint_url=emulator.endpoint)
 
 
 def _explained(error: exceptions.ClientError | exceptions.BotoCoreError | ResponseParserError) -> IotpipeError:
