@@ -8,9 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from matrix_commands import Command, commands
+from matrix_commands import Command
 from matrix_faults import BROKEN, DENIED, DROPPED, EXPIRED, KILLED, PASSING, Call
 from matrix_judging import Complaints, aftermath, died, left_out, struck
+from matrix_starts import commands
 from pipeline_world import MOMENTS
 
 

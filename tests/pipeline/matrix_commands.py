@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,35 +13,11 @@ from unittest.mock import patch
 from harness import READS, FakeClock
 from matrix_account import Photograph, photograph, put_back
 from matrix_faults import Call, Wire, attributed
-from pipeline_inventory import Things, client, inventory_and
-from pipeline_world import Declared, World, declare, with_a_changed_route
+from pipeline_inventory import Things, inventory_and
+from pipeline_world import Declared, World
 
-from iotpipe.packaging.archive import archive
 from iotpipe.provision import ledger, plan
 from iotpipe.provision.resource import Properties, Resource
-
-BEFORE = {
-    "tags": {"team": "sensors", "cost": "12"},
-    "tables": {"deletion_protection": True},
-    "alerts": {"emails": ["ops@example.com", "old@example.com"]},
-}
-AFTER = {
-    "tags": {"team": "readings", "site": "north"},
-    "tables": {"point_in_time_recovery": False},
-    "queue": {"visibility_timeout": 400, "dead_letter_retention": 1_000_000, "batch_size": 5, "max_receives": 4},
-    "functions": {
-        "runtime": "python3.14",
-        "log_retention": 60,
-        "ingestion": {"memory": 512},
-        "processor": {"memory": 1024},
-        "query": {"memory": 384, "reserved_concurrency": None},
-    },
-    "api": {"throttle": {"rate": 500}, "tracing": False},
-    "alerts": {"emails": ["ops@example.com", "new@example.com"], "errors": 20, "table_throttles": 20},
-    "processing": {"batch_size": 50},
-}
-PLAIN = {"tags": {"team": "sensors"}, "alerts": {"emails": ["ops@example.com"]}}
-GIVEN_UP = "alarm/iot-queue-age-dev"
 
 Rows = dict[str, Any]
 Outcome = tuple[Things, Rows]
@@ -226,61 +201,3 @@ def _clean(command: Command) -> Clean:
         command.act(subject)
     named = {f"{number}: {what}": stand for number, (what, stand) in enumerate(stands.values())}
     return Clean(tuple(subject.wire.calls), outcome(subject), named, frozenset(finishing), writes)
-
-
-@cache
-def commands(directory: Path) -> dict[str, Command]:
-    """The three, each from where it starts; made once per process."""
-    plain, before = declare(directory, PLAIN), declare(directory, BEFORE)
-    code = archive({"iotpipe/handlers/query.py": b"def lambda_handler(event, context): ..."})
-    after = with_a_changed_route(declare(directory, AFTER, query=code)).without(GIVEN_UP)
-    subject = Subject(directory, parallel=1)
-    empty = replace(subject.stand(), account=_empty())
-    subject.bring_up(plain)
-    _let_api_gateway_log(subject)
-    there = subject.stand()
-    up = Command("up", empty, plain, _by_address(plain), directory)
-    down = Command("down", there, plain, up.resources, directory)
-    up.subject().bring_up(before)
-    _tamper(subject)
-    both = _by_address(before) | _by_address(after)
-    change = Command("change", subject.stand(), after, both, directory)
-    for each in (up, change, down):
-        each.get_to_know()
-    return {each.name: each for each in (up, change, down)}
-
-
-def _empty() -> Photograph:
-    inventory_and(None)  # asks every service, so that each is there to be photographed
-    return photograph()
-
-
-def _by_address(declared: Declared) -> dict[str, Resource]:
-    return {each.address: each for each in declared.resources}
-
-
-def _let_api_gateway_log(subject: Subject) -> None:
-    api = subject.rows()["rest-api/iot-api-dev"].properties["RestApiId"]
-    client("logs").create_log_group(logGroupName=f"API-Gateway-Execution-Logs_{api}/dev")
-
-
-def _tamper(subject: Subject) -> None:
-    """Somebody changes what no setting changes, so that the next `up` has to repair it."""
-    topic, role = "arn:aws:sns:us-east-1:123456789012:iot-alerts-dev", "iot-query-lambda-role-dev"
-    rows = subject.rows()
-    api = {"restApiId": rows["rest-api/iot-api-dev"].properties["RestApiId"]}
-    ingest = api | {"resourceId": rows["route/POST /ingest"].properties["ResourceId"], "httpMethod": "POST"}
-    client("sns").set_topic_attributes(TopicArn=topic, AttributeName="DisplayName", AttributeValue="mine")
-    client("apigateway").update_rest_api(
-        **api, patchOperations=[{"op": "replace", "path": "/description", "value": "mine"}]
-    )
-    client("apigateway").delete_method(**ingest)
-    client("apigateway").put_method(**ingest, authorizationType="NONE")
-    everyone = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-    anything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-    client("iam").update_assume_role_policy(RoleName=role, PolicyDocument=_policy(everyone))
-    client("iam").put_role_policy(RoleName=role, PolicyName="mine", PolicyDocument=_policy(anything))
-
-
-def _policy(statement: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

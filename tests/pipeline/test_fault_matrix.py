@@ -8,6 +8,10 @@ from random import Random
 
 import pytest
 from matrix_cells import at_once, drawn, handfuls, wrong
+from matrix_commands import looked_at
+from matrix_judging import untrue
+from matrix_starts import commands
+from pipeline_inventory import left_over
 
 SEED = int(os.environ.get("MATRIX_SEED", "2026"))
 SHARES = 8
@@ -29,3 +33,17 @@ def test_at_any_operation_the_credentials_may_expire_the_process_be_killed_or_a_
 @pytest.mark.parametrize("share", range(SHARES))
 def test_faults_may_come_while_many_calls_are_under_way(matrix: Path, share: int) -> None:
     assert not wrong(at_once(matrix, Random(SEED))[share::SHARES], matrix), AGAIN
+
+
+@pytest.mark.parametrize("name", ["up", "change"])
+def test_where_every_next_run_must_end_is_as_recorded_with_nothing_to_do_and_can_be_taken_down(
+    matrix: Path, name: str
+) -> None:
+    command = commands(matrix)[name]
+    subject = command.subject()
+    command.act(subject)
+    assert not [*untrue(command, subject.rows(), looked_at(command, subject))]
+    assert not subject.planned(command.declared).pending
+    subject.down(delete_data=True)
+    assert left_over() == []
+    assert not subject.rows()
