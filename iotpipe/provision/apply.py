@@ -137,10 +137,8 @@ def _until_updated(known: Row | None, desired: Properties) -> Properties:
 
 def _await_name(resource: Resource, run: Run) -> None:
     """AWS keeps the name of a deleted resource back; everything that does not need this one goes on meanwhile."""
-    while (left := run.kept_back(resource)) > 0:
-        reason = f"AWS lets a name be reused after {resource.cool_down} s: {left:.0f} s left"
-        run.tell(Event(resource.address, "waiting", reason))
-        run.pause(min(1, left))
+    told = f"AWS lets a name be reused after {resource.cool_down} s: {{:.0f}} s left"
+    run.count_down(resource.address, run.clock.now() + run.kept_back(resource), told)
 
 
 def _done(resource: Resource, run: Run, ledger: Ledger, desired: Properties, ids: Properties) -> None:

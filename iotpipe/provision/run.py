@@ -22,6 +22,9 @@ from iotpipe.provision.retries import FAILED, Rule, code_and_message, hint_for, 
 ENVIRONMENT_TAG = "iotpipe:environment"
 MANAGED_TAG = "iotpipe:managed-by"
 
+LONG = 10
+"""Seconds of waiting from which on the user wants to see how many are left."""
+
 T = TypeVar("T")
 
 
@@ -155,6 +158,12 @@ class Run:
         if self.stop.is_set():
             raise Interrupted("stopped while waiting")
 
+    def count_down(self, address: str, end: float, told: str) -> None:
+        """Sleep until then, telling every second how many are left, where `told` has its braces."""
+        while (left := end - self.clock.now()) > 0:
+            self.tell(Event(address, "waiting", told.format(left)))
+            self.pause(min(1, left))
+
     def until(self, resource: str, reason: str, probe: Callable[[], bool], budget: float = 600) -> None:
         """Ask once a second until the probe says yes; raises ResourceError when the budget (s) is spent."""
         deadline = self.clock.now() + budget
@@ -191,8 +200,11 @@ class Run:
                 wait = next(schedules.setdefault(rule, rule.schedule.waits()), None) if rule else None
                 if rule is None or wait is None:
                     raise self._final(verb, address, error, number, began) from error
-                self.tell(Event(address, "waiting", rule.reason))
-                self.pause(wait)
+                if wait < LONG:
+                    self.tell(Event(address, "waiting", rule.reason))
+                    self.pause(wait)
+                else:
+                    self.count_down(address, self.clock.now() + wait, f"{rule.reason}: next try in {{:.0f}} s")
                 number += 1
 
     def _final(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.run import Event, Run
 
 T = TypeVar("T")
+
+
+def without_seconds(told: str) -> str:
+    """What the user is told to wait for, without the seconds that are left."""
+    return re.sub(r": (next try in )?\d+ s( left)?$", "", told)
 
 
 class ToldRun(Run):
@@ -54,7 +60,7 @@ class RealityWorld(harness.World):
         self.events.append(event)
         if event.phase == "waiting":
             self.reality.time.turn.why = event.detail
-            self.note(event.detail)
+            self.note(without_seconds(event.detail))
 
     def bring_up(self, declared: Declared) -> Plan:
         return self.up(declared.resources, tags=declared.tags)

@@ -85,3 +85,20 @@ def test_a_function_is_given_its_role_again_when_that_was_made_anew(play: Play) 
     play.reality.calls.clear()
     play.up(parts.FUNCTION)
     assert not play.world.writes
+
+
+@lately(mapping_gone=30)
+def test_a_mapping_that_somebody_deletes_is_waited_for_before_it_comes_again(play: Play) -> None:
+    play.up(parts.mapping())
+    uuid = play.world.rows()["event-source-mapping/readings-to-worker"].properties["UUID"]
+    play.world.hand("lambda").delete_event_source_mapping(UUID=uuid)
+    play.up(parts.mapping())
+    assert "waiting until the event source mapping is gone" in play.world.told()
+    assert not play.reality.refusals
+
+
+@lately(role=15)
+def test_a_long_wait_tells_how_long_it_still_is(play: Play) -> None:
+    play.up(parts.ACCOUNT)
+    told = [event.detail for event in play.world.events if event.phase == "waiting"]
+    assert told == [f"waiting for IAM to propagate the logging role: next try in {left} s" for left in range(20, 0, -1)]

@@ -8,7 +8,6 @@ Each call takes 0.2 s, and AWS its usual time for everything else (see Delays); 
 from __future__ import annotations
 
 import itertools
-import re
 import runpy
 import sys
 import tempfile
@@ -24,7 +23,7 @@ if __name__ == "__main__":
 from moto import mock_aws
 from pipeline_world import declare
 from reality_layer import Delays
-from reality_world import account, environment
+from reality_world import account, environment, without_seconds
 from virtual_time import Slept, longest_chain
 
 SETTINGS = {"alerts": {"emails": ["on-call@example.com"]}}
@@ -51,7 +50,7 @@ class Estimate:
         length = sum(each.end - each.begin for each in rests)
         spent: dict[str, list[float]] = {}
         for each in rests:
-            spent.setdefault(re.sub(r": \d+ s left$", "", each.why), []).append(each.end - each.begin)
+            spent.setdefault(without_seconds(each.why), []).append(each.end - each.begin)
         parts = "; ".join(f"{why} {sum(lengths):.1f}" for why, lengths in spent.items())
         return f"  at {rests[0].begin - self.began:4.1f} s, {length:4.1f} s: {doing} ({parts})"
 
