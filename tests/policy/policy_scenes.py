@@ -24,7 +24,7 @@ from samples import SAMPLES
 from samples_lambda import BOUNDARY
 
 from iotpipe.configuration import load
-from iotpipe.doctor import checkup, preflight
+from iotpipe.doctor import checkup, permissions, preflight
 from iotpipe.packaging import handler_zip
 from iotpipe.pipeline import Artifacts
 from iotpipe.policy import GROUPS, Environment
@@ -124,7 +124,7 @@ def _life(heard: Heard, directory: Path) -> None:
     _looked_at(heard, world, first)
     changed = with_a_changed_route(declare(directory, WIDE))
     renamed = declare(directory, NARROW | {"suffix": "other", "alerts": {"emails": []}})
-    for declared in (first, first, changed, without_a_route(first, "GET /query"), first):
+    for declared in (first, changed, without_a_route(first, "GET /query"), first):
         _up(heard, world, declared)
     SAMPLES["api-gateway-account"].remove()
     _up(heard, world, first)
@@ -153,12 +153,15 @@ def _looked_at(heard: Heard, world: pipeline_world.World, declared: Declared) ->
     built = Artifacts({name: handler_zip(name) for name in ("ingestion", "processor", "query")}, StandInLayer())  # type: ignore[arg-type] # a stand-in
     env = load("dev", world.directory)
     with heard.of("plan", *declared.resources):
-        for caller in (f"iam::{ACCOUNT}:user/operator", f"sts::{ACCOUNT}:assumed-role/iot-query-lambda-role-dev/me"):
-            run = world.run("plan", declared.tags)
-            run.aws.caller = f"arn:aws:{caller}"
-            preflight.planned(declared.resources, run, world.rows())
-            vitals(run, declared.resources)
-            checkup.of_aws(checkup.Patient(env, run, declared.resources, built, ledger.read(world.path)))
+        run = world.run("plan", declared.tags)
+        patient = checkup.Patient(env, run, declared.resources, built, ledger.read(world.path))
+        run.aws.caller = f"arn:aws:iam::{ACCOUNT}:user/operator"
+        preflight.planned(declared.resources, run, world.rows())
+        vitals(run, declared.resources)
+        checkup.of_aws(patient)
+        if patient.rows:
+            run.aws.caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/iot-query-lambda-role-dev/session"
+            permissions.check(run, patient.operated)
 
 
 def _hang_more_on(role: str) -> None:

@@ -125,7 +125,6 @@ def test_the_policies_suffice_for_every_command_and_each_groups_alone_for_no_mor
     assert "39 live" in machine.run("status", *LOCAL).stdout
     assert "temperature" in machine.run("query", "sensor-001", *LOCAL).stdout
     assert "/query 200" in machine.run("logs", *LOCAL, "--function", "query").stdout
-    machine.run("dlq", "list", *LOCAL)
     operated.denied("down", *LOCAL, "--yes")
 
     operated.may("plan")

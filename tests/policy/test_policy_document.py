@@ -1,0 +1,150 @@
+"""What a policy names, and what it narrows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import declared
+from policy_calls import ACCOUNT, REGION, Asked
+from policy_judge import allowing
+from samples_lambda import BOUNDARY
+
+from iotpipe.policy import GROUPS, MANAGED, Environment, document, parts, size
+from iotpipe.policy.rights import RIGHTS
+from iotpipe.provision.ledger import Row
+from iotpipe.provision.resource import Resource
+
+Made = Callable[..., Environment]
+CONFIG = Path(__file__).parents[2] / "config"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/iot-query-lambda-role-prod"
+
+WIDER = {
+    "*": "AWS knows no narrower resource for it, but for what a condition says",
+    "arn:aws:iam::123456789012:role/*": "whoever gets the policy may be any role",
+    "arn:aws:iam::123456789012:user/${aws:username}": "whoever gets the policy",
+    "arn:aws:iam::123456789012:role/iotpipe-api-gateway-logging-us-east-1": "one per account and region",
+    "arn:aws:iam::123456789012:instance-profile/*": "somebody else has put a role of ours into it",
+    "arn:aws:ssm:us-east-1:123456789012:*": "DescribeParameters knows no single parameter",
+    "arn:aws:logs:us-east-1:123456789012:log-group:*": "DescribeLogGroups knows no single group",
+    "arn:aws:logs:us-east-1:123456789012:log-group:API-Gateway-Execution-Logs_*": "bears the API's id",
+    "arn:aws:cloudwatch:us-east-1:123456789012:alarm:*": "DescribeAlarms knows no single alarm",
+    "arn:aws:lambda:us-east-1:123456789012:event-source-mapping:*": "AWS assigns the id; its function narrows it",
+    "arn:aws:apigateway:us-east-1::/account": "one per account and region",
+    "arn:aws:apigateway:us-east-1::/restapis": "AWS assigns the id; the API's tags narrow it",
+    "arn:aws:apigateway:us-east-1::/restapis/*": "AWS assigns the id; the API's tags narrow it",
+    "arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Frestapis%2F*": "likewise",
+}
+"""What is not this environment's alone, and why."""
+
+READS = ("Get", "List", "Describe", "GET", "Simulate")
+
+
+@pytest.fixture(scope="module")
+def prod() -> Made:
+    """The environment that the repository ships."""
+    resources, _ = declared(CONFIG, "prod")
+
+    def of(region: str = REGION, **changes: Any) -> Environment:
+        return Environment("prod", ACCOUNT, region, resources, **changes)
+
+    return of
+
+
+def actions(policy: dict[str, Any]) -> set[str]:
+    return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+def test_every_kind_has_its_rights_and_there_are_no_others() -> None:
+    registered = {kind for kind, made in Resource.kinds.items() if made.__module__.startswith("iotpipe.")}
+    assert set(RIGHTS) == registered, "a kind's rights belong into iotpipe/policy/rights.py"
+
+
+def test_whatever_is_named_is_this_environments_or_has_a_reason(prod: Made) -> None:
+    named = {each for statement in document(prod())["Statement"] for each in statement["Resource"]}
+    others = {each for each in named if "-prod" not in each and "/prod/" not in each}
+    assert others == set(WIDER)
+
+
+def test_who_may_only_look_can_change_nothing(prod: Made) -> None:
+    found = actions(document(prod(), ["plan"]))
+    assert all(each.partition(":")[2].startswith(READS) for each in found)
+    assert "execute-api:Invoke" not in found
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_can_look_and_all_groups_together_are_the_whole(prod: Made, group: str) -> None:
+    look, own, whole = (actions(document(prod(), groups)) for groups in (["plan"], [group], GROUPS))
+    assert look <= own <= whole
+
+
+def test_tables_go_by_down_alone(prod: Made) -> None:
+    assert [g for g in GROUPS if "dynamodb:DeleteTable" in actions(document(prod(), [g]))] == ["down"]
+    assert [g for g in GROUPS if "sqs:DeleteQueue" in actions(document(prod(), [g]))] == ["up", "down"]
+
+
+@pytest.mark.parametrize(("service", "allowed"), [("lambda", True), ("ec2", False)])
+def test_a_role_may_only_be_passed_to_the_service_that_it_is_for(prod: Made, service: str, allowed: bool) -> None:
+    passed = Asked("iam:PassRole", ROLE, {"iam:PassedToService": f"{service}.amazonaws.com"})
+    assert bool(allowing(document(prod()), passed)) is allowed
+
+
+@pytest.mark.parametrize("action", ["CreateRole", "PutRolePolicy", "PutRolePermissionsBoundary"])
+@pytest.mark.parametrize("name", ["iot-query-lambda-role-prod", "iotpipe-api-gateway-logging-us-east-1"])
+def test_with_a_boundary_no_role_is_made_or_given_rights_beyond_it(prod: Made, action: str, name: str) -> None:
+    policy, role = document(prod(boundary=BOUNDARY)), f"arn:aws:iam::{ACCOUNT}:role/{name}"
+    assert allowing(policy, Asked(f"iam:{action}", role, {"iam:PermissionsBoundary": BOUNDARY}))
+    assert not allowing(policy, Asked(f"iam:{action}", role, {"iam:PermissionsBoundary": f"{BOUNDARY}2"}))
+    assert not allowing(policy, Asked(f"iam:{action}", role))
+    assert "iam:DeleteRolePermissionsBoundary" not in actions(policy)
+
+
+def test_without_a_boundary_roles_are_made_without_and_freed_from_one_that_somebody_set(prod: Made) -> None:
+    policy = document(prod())
+    assert allowing(policy, Asked("iam:CreateRole", ROLE))
+    assert allowing(policy, Asked("iam:DeleteRolePermissionsBoundary", ROLE))
+    assert "iam:PutRolePermissionsBoundary" not in actions(policy)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_the_api_key_may_only_be_read_by_who_operates_an_environment_that_asks_for_it(prod: Made, asks: bool) -> None:
+    on = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/iot-pipeline/prod/api-key"
+    may = [g for g in GROUPS if allowing(document(prod(asks_for_key=asks), [g]), Asked("ssm:GetParameter", on))]
+    assert may == (["operate"] if asks else [])
+
+
+def test_an_api_that_is_recorded_is_named_by_its_id(prod: Made) -> None:
+    def invoked(api: str) -> Asked:
+        return Asked("execute-api:Invoke", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/prod/POST/ingest")
+
+    assert allowing(document(prod()), invoked("any"))
+    row = Row("rest-api", "iot-api-prod", "ready", {"RestApiId": "abcdefghij"})
+    policy = document(prod(recorded={row.address: row}))
+    assert allowing(policy, invoked("abcdefghij"))
+    assert not allowing(policy, invoked("any"))
+
+
+def test_what_is_recorded_but_not_declared_any_more_may_be_deleted_too(prod: Made) -> None:
+    row = Row("queue", "iot-dlq-old", "ready", {})
+    old = Asked("sqs:DeleteQueue", f"arn:aws:sqs:{REGION}:{ACCOUNT}:iot-dlq-old")
+    assert allowing(document(prod(recorded={row.address: row}), ["up"]), old)
+    assert not allowing(document(prod(), ["up"]), old)
+
+
+def test_the_parts_fit_into_managed_policies_and_are_the_whole_together(prod: Made) -> None:
+    whole = document(prod())
+    assert size(whole) > MANAGED
+    found = parts(whole)
+    assert all(size(each) <= MANAGED for each in found)
+    assert [statement for each in found for statement in each["Statement"]] == whole["Statement"]
+    sids = [statement["Sid"] for statement in whole["Statement"]]
+    assert len(set(sids)) == len(sids)
+    assert all(each.isalnum() for each in sids)
+
+
+def test_other_partitions_have_arns_of_their_own(prod: Made) -> None:
+    policy = document(prod("cn-north-1"))
+    named = {each for statement in policy["Statement"] for each in statement["Resource"]} - {"*"}
+    assert all(each.startswith("arn:aws-cn:") for each in named)

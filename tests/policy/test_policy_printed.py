@@ -1,0 +1,103 @@
+"""`iotpipe policy` as it is typed: what it asks AWS, what it prints where."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from moto import mock_aws
+
+from iotpipe.cli import iotpipe
+from iotpipe.errors import CredentialsError, LedgerOfAnotherAccount, UsageError
+
+NAMED = 'account: "123456789012"\nregion: eu-central-1\n'
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without credentials, and with a region that is not the configuration's."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    return tmp_path
+
+
+def typed(directory: Path, settings: str, *arguments: str) -> Result:
+    (directory / "config" / "dev.yaml").write_text(settings)
+    return CliRunner().invoke(iotpipe, ["policy", "--env", "dev", *arguments])
+
+
+def record(directory: Path, account: str) -> None:
+    head = {"format": 1, "environment": "dev", "account": account, "region": "eu-west-1"}
+    (directory / ".iotpipe").mkdir()
+    state = head | {"protected": False, "resources": {}, "deleted": {}}
+    (directory / ".iotpipe" / "dev.json").write_text(json.dumps(state))
+
+
+def test_with_account_and_region_configured_it_needs_no_credentials(directory: Path) -> None:
+    done = typed(directory, NAMED, "--for", "operate")
+    assert done.exit_code == 0
+    policy = json.loads(done.stdout)
+    named = [each for statement in policy["Statement"] for each in statement["Resource"]]
+    assert "arn:aws:sqs:eu-central-1:123456789012:iot-dlq-dev" in named
+    said = re.search(r"([0-9,]+) characters of 6,144", done.stderr)
+    assert said
+    assert int(said[1].replace(",", "")) == len(json.dumps(policy, separators=(",", ":")))
+    assert "aws iam create-policy --policy-name iotpipe-dev --policy-document file://policy.json" in done.stderr
+
+
+def test_the_state_file_says_it_as_well(directory: Path) -> None:
+    record(directory, "210987654321")
+    assert "arn:aws:sqs:eu-west-1:210987654321:iot-dlq-dev" in typed(directory, "").stdout
+
+
+def test_a_state_file_of_another_account_is_refused(directory: Path) -> None:
+    record(directory, "210987654321")
+    assert isinstance(typed(directory, NAMED).exception, LedgerOfAnotherAccount)
+
+
+def test_where_nothing_says_it_aws_is_asked(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(typed(directory, "region: eu-central-1\n").exception, CredentialsError)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        assert "arn:aws:sqs:eu-central-1:123456789012:iot-dlq-dev" in typed(directory, "region: eu-central-1\n").stdout
+
+
+def test_the_local_environment_is_known_without_its_aws(directory: Path) -> None:
+    done = CliRunner().invoke(iotpipe, ["policy", "--env", "local"])
+    assert "arn:aws:sqs:us-east-1:000000000000:iot-dlq-local" in done.stdout
+    assert not (directory / ".iotpipe").exists()
+
+
+def test_what_is_too_large_is_shown_to_come_in_parts_that_are_all_of_it(directory: Path) -> None:
+    whole = typed(directory, NAMED)
+    assert "so that it takes 2" in whole.stderr
+    assert "for n in 1 2; do" in whole.stderr
+    assert "iotpipe policy --env dev --part $n" in whole.stderr
+    printed = [typed(directory, NAMED, "--part", part) for part in ("1", "2")]
+    assert [each.stderr for each in printed] == ["", ""]
+    statements = [statement for each in printed for statement in json.loads(each.stdout)["Statement"]]
+    assert statements == json.loads(whole.stdout)["Statement"]
+    assert isinstance(typed(directory, NAMED, "--part", "3").exception, UsageError)
+
+
+def test_a_configured_boundary_is_demanded(directory: Path) -> None:
+    boundary = "arn:aws:iam::123456789012:policy/boundary"
+    done = typed(directory, NAMED + f"functions: {{permissions_boundary: '{boundary}'}}\n", "--for", "up")
+    made = next(each for each in json.loads(done.stdout)["Statement"] if "iam:CreateRole" in each["Action"])
+    assert made["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+
+
+@pytest.mark.parametrize("asks", ["true", "false"])
+def test_the_key_may_be_read_where_it_is_asked_for(directory: Path, asks: str) -> None:
+    done = typed(directory, NAMED + f"api: {{require_api_key: {asks}}}\n", "--for", "operate")
+    assert ("ApiKey" in done.stdout) is (asks == "true")
