@@ -42,6 +42,25 @@ def add_deployment(description: str) -> str:
     return made
 
 
+# The API itself
+
+
+def test_an_api_that_is_gone_is_no_matter_to_whom_aws_denies_it_for_want_of_tags(world: QuickWorld) -> None:
+    world.up([SAMPLES["rest-api"].make()])
+    SAMPLES["rest-api"].remove()
+    world.before = Fault("DeleteRestApi", "AccessDeniedException", "not authorized to perform: apigateway:DELETE")
+    world.down()
+    assert not world.path.exists()
+
+
+def test_an_api_that_is_there_and_may_not_be_deleted_is_told(world: QuickWorld) -> None:
+    world.up([SAMPLES["rest-api"].make()])
+    world.before = Fault("DeleteRestApi", "AccessDeniedException", "not authorized to perform: apigateway:DELETE")
+    with pytest.raises(ApplyFailed, match="AccessDeniedException"):
+        world.down()
+    assert SAMPLES["rest-api"].count() == 1
+
+
 # Deployments
 
 

@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from botocore.exceptions import ClientError
+
 from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, tag_changes
 from iotpipe.provision.resources.iam import within
 from iotpipe.provision.resources.logs import delete_log_group, log_groups
+from iotpipe.provision.retries import code_and_message
 from iotpipe.provision.run import MANAGED_TAG, Run
 
 if TYPE_CHECKING:
@@ -88,6 +91,10 @@ class RestApi(Resource):
             api.delete_rest_api(restApiId=identifier)
         except api.exceptions.NotFoundException:
             return
+        except ClientError as error:
+            # Who may only delete what bears our tags is denied what is gone as well, since that bears none.
+            if code_and_message(error)[0] != "AccessDeniedException" or _is_there(run, identifier):
+                raise
 
     @classmethod
     def finish(cls, run: Run, recorded: Recorded) -> None:
@@ -95,6 +102,15 @@ class RestApi(Resource):
         if "RestApiId" in recorded.properties:
             for each in log_groups(run, _logs_of(recorded.properties["RestApiId"])):
                 delete_log_group(run, each)
+
+
+def _is_there(run: Run, identifier: str) -> bool:
+    api = run.client("apigateway")
+    try:
+        api.get_rest_api(restApiId=identifier)
+    except api.exceptions.NotFoundException:
+        return False
+    return True
 
 
 def _find(run: Run, name: str, recorded: str | None = None) -> dict[str, Any] | None:
