@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from clinic import Clinic, artifacts, limits, results
 from harness import refusal
@@ -167,9 +168,19 @@ def test_an_embedded_aws_that_does_not_run_is_started_by_up_and_nothing_is_asked
     assert not (clinic.directory / "state").exists()
 
 
-def test_an_emulator_that_the_user_runs_is_asked_about_what_is_there_and_not_about_limits(
+def test_an_emulator_that_the_user_runs_is_asked_about_what_is_there_but_not_about_limits_or_metrics(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tags = {"iotpipe:environment": "local", "iotpipe:managed-by": "iotpipe"}
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName="iot-dlq-depth-local",
+        MetricName="m",
+        Namespace="n",
+        ComparisonOperator="GreaterThanThreshold",
+        Threshold=1,
+        EvaluationPeriods=1,
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     shared = clinic.connect()
     monkeypatch.setattr(
