@@ -39,7 +39,7 @@ def test_help_imports_neither_boto3_nor_pydantic(shell: Shell) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", commands(iotpipe), ids=" ".join)
+@pytest.mark.parametrize("command", list(commands(iotpipe)), ids=" ".join)
 def test_every_command_has_an_example(command: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(iotpipe, [*command, "--help"])
     assert shown.exit_code == 0
