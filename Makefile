@@ -29,7 +29,7 @@ demo: setup ## the whole pipeline on this machine: up, readings in, each followe
 	  'and for a real account, read "On AWS" in README.md.'
 
 test: setup lint ## every check and test
-	$(RUN)/python -m pytest --numprocesses auto
+	$(RUN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: setup
 	$(RUN)/ruff check .
