@@ -181,8 +181,8 @@ def test_an_emulator_that_the_user_runs_is_asked_about_what_is_there_but_not_abo
         EvaluationPeriods=1,
         Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
     )
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     shared = clinic.connect()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     monkeypatch.setattr(
         examination,
         "connect",
