@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint matrix bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -35,6 +35,9 @@ lint: setup
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+
+matrix: setup ## every call of up, of a change and of down with every fault (test takes a sample)
+	$(RUN)/python -m pytest tests/pipeline/whole_matrix.py --numprocesses auto --dist worksteal
 
 bench: setup ## the benchmarks' tables
 	$(RUN)/python benchmarks/provisioning.py

@@ -143,11 +143,6 @@ _current: dict[str, World] = {}
 MOMENTS = ("before", "after")
 
 
-def each_moment(writes: list[str], share: int, shares: int) -> list[tuple[int, str]]:
-    """Every (number, moment) of a command's write calls, dealt out to tests that may run side by side."""
-    return [(at, moment) for at in range(len(writes)) for moment in MOMENTS][share::shares]
-
-
 class Killed(BaseException):
     """The process is gone: nobody catches this, and no code cleans up after it."""
 
