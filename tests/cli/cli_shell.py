@@ -63,11 +63,15 @@ class Shell:
     @contextmanager
     def held(self, operation: str) -> Iterator[Callable[[], None]]:
         """AWS does not answer this operation as long as this lasts. Yields what waits until it has been asked."""
-        (held := self.notes.with_suffix(".held")).write_text(operation)
+        self.notes.with_suffix(".held").write_text(operation)
         try:
             yield lambda: self._await(operation)
         finally:
-            held.unlink()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """AWS answers what it held back."""
+        self.notes.with_suffix(".held").unlink(missing_ok=True)
 
     def _await(self, operation: str) -> None:
         deadline = time.monotonic() + 60

@@ -130,10 +130,9 @@ def recorded(cloud: Shell) -> dict[str, str]:
     return {address: row["status"] for address, row in rows.items()}
 
 
-@pytest.mark.parametrize(("command", "start", "interrupt"), ONCE.values(), ids=ONCE)
-def test_what_runs_is_let_finish_and_the_next_command_goes_on(
-    cloud: Shell, command: str, start: Start, interrupt: Interrupt
-) -> None:
+@contextmanager
+def interrupted(cloud: Shell, command: str, start: Start, interrupt: Interrupt) -> Iterator[Running]:
+    """The command, told to stop while AWS is asked for what it does not answer as long as this lasts."""
     if command == "down":
         cloud.run("up", "--env", "dev")
         cloud.operations()
@@ -141,7 +140,15 @@ def test_what_runs_is_let_finish_and_the_next_command_goes_on(
         asked()
         interrupt(running)
         until_it_is_said(running, b"stopping: what runs is let finish")
-        (cloud.notes.with_suffix(".held")).write_text("nothing")
+        yield running
+
+
+@pytest.mark.parametrize(("command", "start", "interrupt"), ONCE.values(), ids=ONCE)
+def test_what_runs_is_let_finish_and_the_next_command_goes_on(
+    cloud: Shell, command: str, start: Start, interrupt: Interrupt
+) -> None:
+    with interrupted(cloud, command, start, interrupt) as running:
+        cloud.let_go()
         said = running.wait(130)
     assert "resources are left to do" in said
     tables = {address for address in recorded(cloud) if address.startswith("table/")}
@@ -158,13 +165,7 @@ def test_what_runs_is_let_finish_and_the_next_command_goes_on(
 def test_a_second_one_quits_at_once_and_the_next_command_goes_on(
     cloud: Shell, command: str, start: Start, interrupt: Interrupt
 ) -> None:
-    if command == "down":
-        cloud.run("up", "--env", "dev")
-        cloud.operations()
-    with cloud.held(WHILE[command]) as asked, start(cloud, command) as running:
-        asked()
-        interrupt(running)
-        until_it_is_said(running, b"stopping: what runs is let finish")
+    with interrupted(cloud, command, start, interrupt) as running:
         interrupt(running)
         # AWS has still not answered.
         said = running.wait(130)
