@@ -124,7 +124,7 @@ _WHOSE = "waiting whether it turns out to bear our tags"
 
 def _finish_predecessor(resource: Resource, run: Run, known: Row | None) -> None:
     """What the ledger knows is gone, but perhaps not all that it left behind: with its ids that would be forgotten."""
-    if known and known.status != "creating" and resource.finishes and resource.assigned:
+    if known and known.status != "creating" and resource.leaves:
         resource.finish(run, known.recorded())
 
 

@@ -52,6 +52,8 @@ class Resource:
     """Belongs to the account, not to one environment: `down` always leaves it."""
     finishes: ClassVar[bool] = False
     """Its deletion is only sure when everything else is gone: `finish` is called then."""
+    leaves: ClassVar[bool] = False
+    """AWS leaves something of a deleted one behind, under its ids: `finish` deletes that."""
     cool_down: ClassVar[int] = 0
     """Seconds for which AWS keeps the name of a deleted one back."""
     inside: ClassVar[str] = ""

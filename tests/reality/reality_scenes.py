@@ -134,11 +134,10 @@ def somebody_has_deleted_the_queue_a_while_ago(play: Play) -> None:
     play.up(parts.mapping())
 
 
-def somebody_deletes_the_mapping_and_the_state_file_right_before_us(play: Play) -> None:
+def somebody_deletes_the_mapping_right_before_us(play: Play) -> None:
     play.up(parts.mapping())
     uuid = play.world.rows()["event-source-mapping/readings-to-worker"].properties["UUID"]
     play.world.hand("lambda").delete_event_source_mapping(UUID=uuid)
-    play.world.path.unlink()
     play.up(parts.mapping())
 
 
@@ -251,7 +250,7 @@ SCENES: Sequence[Scene] = (
     Scene("AddPermission ResourceNotFoundException", up(parts.FUNCTION), late(unwritable=1)),
     Scene(
         "CreateEventSourceMapping ResourceConflictException already exists",
-        somebody_deletes_the_mapping_and_the_state_file_right_before_us,
+        somebody_deletes_the_mapping_right_before_us,
         late(mapping_gone=30),
     ),
     Scene("CreateEventSourceMapping ResourceInUseException in use", down_directly_after_up, late(mapping=10)),

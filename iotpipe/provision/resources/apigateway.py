@@ -28,6 +28,7 @@ class RestApi(Resource):
     kind: ClassVar[str] = "rest-api"
     assigned: ClassVar[tuple[str, ...]] = ("RestApiId", "RootResourceId")
     finishes: ClassVar[bool] = True
+    leaves: ClassVar[bool] = True
 
     description: str
 
