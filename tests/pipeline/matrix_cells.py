@@ -48,11 +48,11 @@ def wrong(cells: Iterable[Cell], directory: Path) -> dict[str, Complaints]:
 
 
 def whole(directory: Path) -> list[Cell]:
-    """Each call with each fault by itself, and each moment of death that leaves something else."""
-    return [cell for command in commands(directory).values() for cell in _whole(command)]
+    """Each call with each fault by itself, each moment of death that leaves something else, and what stays."""
+    return [cell for command in commands(directory).values() for cell in _each(command)]
 
 
-def _whole(command: Command) -> Iterator[Cell]:
+def _each(command: Command) -> Iterator[Cell]:
     for call in command.clean.calls:
         for fault in (*PASSING, DENIED, EXPIRED):
             yield Cell(command.name, fault, frozenset({call}))
@@ -62,10 +62,12 @@ def _whole(command: Command) -> Iterator[Cell]:
 
 
 def _lasting(command: Command) -> Iterator[Cell]:
-    """What stays, each at the first call of each operation."""
-    first = {(call.service, call.operation): call for call in reversed(command.clean.calls)}
-    for call in first.values():
-        for fault in (BROKEN, DROPPED, DENIED):
+    """What stays: each operation denied for good, and each service broken or out of reach from its first call on."""
+    backwards = command.clean.calls[::-1]
+    denied = {(call.service, call.operation): call for call in backwards}
+    broken = {call.service: call for call in backwards}
+    for fault, calls in ((DENIED, denied), (BROKEN, broken), (DROPPED, broken)):
+        for call in calls.values():
             yield Cell(command.name, fault, frozenset({call}), lasting=True)
 
 

@@ -217,8 +217,10 @@ def _taken_down(command: Command, stand: Stand) -> Iterator[str]:
 
 
 def _without_logs(found: Outcome) -> Outcome:
-    """Without the groups that API Gateway makes when it is called, which no `up` makes again."""
-    groups = {name: each for name, each in found[0]["log groups"].items() if not name.startswith("API-Gateway")}
+    """Without the groups that API Gateway makes when it is called, which no `up` makes again; what an API that is
+    gone has left behind stays in."""
+    served = "API-Gateway-Execution-Logs_the api "
+    groups = {name: each for name, each in found[0]["log groups"].items() if not name.startswith(served)}
     return found[0] | {"log groups": groups}, found[1]
 
 

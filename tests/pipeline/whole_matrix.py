@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
-from matrix_cells import whole, wrong
+from matrix_cells import at_once, whole, wrong
 
 SHARES = 64
 
@@ -13,3 +14,8 @@ SHARES = 64
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_call_meets_every_fault(matrix: Path, share: int) -> None:
     assert not wrong(whole(matrix)[share::SHARES], matrix)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_faults_come_while_many_calls_are_under_way(matrix: Path, seed: int) -> None:
+    assert not wrong(at_once(matrix, Random(seed)), matrix)
