@@ -44,7 +44,7 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
         raise UsageError(f"there is no part {part} of {len(found)}", "Leave --part out to see the whole policy")
     rendering.answer(found[part - 1] if part else whole)
     if not part:
-        _explain(settings.environment, whole, found, "".join(f" --for {each}" for each in groups))
+        _explain(settings.environment, groups, whole, found)
 
 
 def _subject(settings: Settings) -> Environment:
@@ -88,16 +88,17 @@ def _place(settings: Settings, env: Settled, contents: Contents | None) -> tuple
     return aws.account, aws.region
 
 
-def _explain(name: str, whole: Policy, found: list[Policy], chosen: str) -> None:
+def _explain(name: str, groups: tuple[str, ...], whole: Policy, found: list[Policy]) -> None:
     """How large it is for IAM, and how to make policies of it."""
     from iotpipe.policy import INLINE, MANAGED, size
 
-    command, made = f"iotpipe policy --env {name}{chosen}", "aws iam create-policy --policy-name"
+    command = f"iotpipe policy --env {name}" + "".join(f" --for {each}" for each in groups)
+    made = f"aws iam create-policy --policy-name {'-'.join(('iotpipe', name, *groups))}"
     said = f"{size(whole):,} characters of {MANAGED:,} that a managed policy may have"
     if len(found) == 1:
         click.echo(f"{said}. To make it one:", err=True)
         click.echo(f"  {command} > policy.json", err=True)
-        click.echo(f"  {made} iotpipe-{name} --policy-document file://policy.json", err=True)
+        click.echo(f"  {made} --policy-document file://policy.json", err=True)
         return
     inline = "it fits" if size(whole) <= INLINE else "it does not fit either"
     click.echo(
@@ -105,5 +106,5 @@ def _explain(name: str, whole: Policy, found: list[Policy], chosen: str) -> None
     )
     click.echo(f"  for n in {' '.join(str(n) for n in range(1, len(found) + 1))}; do", err=True)
     click.echo(f"    {command} --part $n > policy-$n.json", err=True)
-    click.echo(f"    {made} iotpipe-{name}-$n --policy-document file://policy-$n.json", err=True)
+    click.echo(f"    {made}-$n --policy-document file://policy-$n.json", err=True)
     click.echo("  done", err=True)

@@ -130,7 +130,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         Right("Readings", "sqs", _QUEUE, only="iot-ingestion-queue-*", operate="SendMessage"),
         # Metrics have no ARN.
-        Right("ReadMetrics", "cloudwatch", ("*",), plan="GetMetricData"),
+        Right("Anywhere", "cloudwatch", ("*",), plan="GetMetricData"),
     ),
     "topic": (
         Right(
@@ -220,6 +220,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource",
             down="DeleteFunction",
         ),
+        # How much can be reserved.
+        Right("Anywhere", "lambda", ("*",), plan="GetAccountSettings"),
     ),
     "permission": (
         Right("Functions", "lambda", _ITS_FUNCTION, plan="GetPolicy", up="RemovePermission"),
@@ -233,7 +235,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     ),
     "event-source-mapping": (
         # Both know no single mapping.
-        Right("FindMappings", "lambda", ("*",), plan="ListEventSourceMappings"),
+        Right("Anywhere", "lambda", ("*",), plan="ListEventSourceMappings"),
         Right("MakeMappings", "lambda", ("*",), up="CreateEventSourceMapping", when=_OF_FUNCTION),
         Right(
             "Mappings",
@@ -290,8 +292,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         # AWS asks about all alarms, whichever are named.
         Right("FindAlarms", "cloudwatch", (_arn("cloudwatch", "alarm:*"),), plan="DescribeAlarms"),
-        Right("FindTags", "tag", ("*",), plan="GetResources"),
-        Right("ReadMetrics", "cloudwatch", ("*",), plan="ListMetrics"),
+        Right("Anywhere", "tag", ("*",), plan="GetResources"),
+        Right("Anywhere", "cloudwatch", ("*",), plan="ListMetrics"),
     ),
     "dashboard": (
         Right(
@@ -308,7 +310,6 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
 
 DOCTOR = (
     # Also asked before `plan` and `up` where a reservation is to be made or raised.
-    Right("AccountLimits", "lambda", ("*",), plan="GetAccountSettings"),
     # Of whoever gets the policy, and of the role with which the account's APIs log. Only users have a name to put here.
     Right(
         "Examine",

@@ -51,7 +51,7 @@ def test_with_account_and_region_configured_it_needs_no_credentials(directory: P
     said = re.search(r"([0-9,]+) characters of 6,144", done.stderr)
     assert said
     assert int(said[1].replace(",", "")) == len(json.dumps(policy, separators=(",", ":")))
-    assert "aws iam create-policy --policy-name iotpipe-dev --policy-document file://policy.json" in done.stderr
+    assert "aws iam create-policy --policy-name iotpipe-dev-operate --policy-document file://policy.json" in done.stderr
 
 
 def test_the_state_file_says_it_as_well(directory: Path) -> None:
