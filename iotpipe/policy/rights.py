@@ -220,7 +220,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource",
             down="DeleteFunction",
         ),
-        # How much can be reserved.
+        # Asked for where a reservation is to be made or raised.
         Right("Anywhere", "lambda", ("*",), plan="GetAccountSettings"),
     ),
     "permission": (
@@ -309,7 +309,6 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
 """By kind of resource."""
 
 DOCTOR = (
-    # Also asked before `plan` and `up` where a reservation is to be made or raised.
     # Of whoever gets the policy, and of the role with which the account's APIs log. Only users have a name to put here.
     Right(
         "Examine",

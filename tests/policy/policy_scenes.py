@@ -127,6 +127,7 @@ def _life(heard: Heard, directory: Path) -> None:
     for declared in (first, changed, without_a_route(first, "GET /query"), first):
         _up(heard, world, declared)
     SAMPLES["api-gateway-account"].remove()
+    _take_away_what_rights_depend_on()
     _up(heard, world, first)
     boto3.client("cloudwatch").untag_resource(
         ResourceARN=f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:iot-dlq-depth-dev", TagKeys=["iotpipe:environment"]
@@ -162,6 +163,18 @@ def _looked_at(heard: Heard, world: pipeline_world.World, declared: Declared) ->
         if patient.rows:
             run.aws.caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/iot-query-lambda-role-dev/session"
             permissions.check(run, patient.operated)
+
+
+def _take_away_what_rights_depend_on() -> None:
+    """An API that has lost its tag and a role that has lost its boundary, each with more to repair."""
+    api, iam, role = boto3.client("apigateway"), boto3.client("iam"), "iot-query-lambda-role-dev"
+    [found] = api.get_rest_apis()["items"]
+    described = {"op": "replace", "path": "/description", "value": "another"}
+    api.update_rest_api(restApiId=found["id"], patchOperations=[described])
+    arn = f"arn:aws:apigateway:{REGION}::/restapis/{found['id']}"
+    api.untag_resource(resourceArn=arn, tagKeys=["iotpipe:environment"])
+    iam.delete_role_permissions_boundary(RoleName=role)
+    iam.put_role_policy(RoleName=role, PolicyName="iotpipe", PolicyDocument=_POLICY)
 
 
 def _hang_more_on(role: str) -> None:
