@@ -83,7 +83,7 @@ def show_sent(tally: Tally, seed: int | None) -> None:
         f" ({tally.duplicates} duplicates), {data['refused']} refused, {data['failed']} failed"
     )
     if bad := len(tally.bad_refused) + len(tally.bad_otherwise):
-        out.print(f"  {bad} bad ones posted, {len(tally.bad_refused)} of them answered with 400 as they must be")
+        out.print(f"  {bad} bad posted, {len(tally.bad_refused)} of them answered with 400 as they must be")
     again = ", ".join(f"{count} times after {reason}" for reason, count in tally.retried.most_common()) or "never"
     out.print(f"  {data['readings_per_second']} readings/s; {data['requests']} requests; tried again {again}")
     out.print(f"  latency {_percentiles(data['latency_ms'])}")
