@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import fields
 from pathlib import Path
 
+import pytest
 from pipeline_inventory import left_over
 from pipeline_world import Declared, declare, with_a_changed_route
-from reality_layer import HARSH, PROMPT
+from reality_layer import HARSH, PROMPT, Delays, Reality
 from reality_world import RealityWorld, account, environment
 
 from iotpipe.packaging import Archive, handler_zip
@@ -28,32 +31,45 @@ def changed(directory: Path) -> Declared:
     return with_a_changed_route(declare(directory, CHANGED, ingestion=Archive(QUERY.content, QUERY.sha256)))
 
 
+def drawn(seed: int) -> Delays:
+    """Any delays up to those of a bad day, and any latency."""
+    chance = random.Random(seed)
+    delays = {each.name: chance.choice((0, chance.uniform(0, getattr(HARSH, each.name)))) for each in fields(Delays)}
+    return Delays(**delays | {"latency": chance.choice((0.02, 0.1, 0.2, 0.5, 1.5))})
+
+
 def nothing_pending(world: RealityWorld, declared: Declared) -> bool:
     return not world.plan(declared.resources, tags=declared.tags).pending
 
 
-def test_it_comes_changes_goes_and_comes_again_on_a_bad_day(tmp_path: Path) -> None:
-    with account(HARSH) as reality:
-        world, first, second = environment(reality, tmp_path), declare(tmp_path, SETTINGS), changed(tmp_path)
-        world.bring_up(first)
-        reality.time.sleep(2)
-        reality.calls.clear()
-        world.bring_up(first)
-        assert not world.writes
-        assert reality.sns.topics["iot-alerts-dev"].mails == {"on-call@example.com": 1}, "asked once to confirm"
-        world.bring_up(second)
-        assert nothing_pending(world, second)
-        world.bring_up(first)
-        world.down()
-        world.bring_up(second)
-        reality.time.sleep(2)
-        assert nothing_pending(world, second)
-        world.bring_up(first)
-        world.down(delete_data=True)
-        reality.time.sleep(100)
-        reality.logs.deliver()
-        assert not left_over()
-        assert not world.rows()
+def come_change_go_and_come_again(reality: Reality, directory: Path) -> None:
+    world, first, second = environment(reality, directory), declare(directory, SETTINGS), changed(directory)
+    world.bring_up(first)
+    reality.time.sleep(2)
+    reality.calls.clear()
+    world.bring_up(first)
+    assert not world.writes
+    assert reality.sns.topics["iot-alerts-dev"].mails == {"on-call@example.com": 1}, "asked once to confirm"
+    world.bring_up(second)
+    assert nothing_pending(world, second)
+    world.bring_up(first)
+    world.down()
+    world.bring_up(second)
+    reality.time.sleep(2)
+    assert nothing_pending(world, second)
+    world.bring_up(first)
+    world.down(delete_data=True)
+    reality.time.sleep(100)
+    reality.logs.deliver()
+    assert not left_over()
+    assert not world.rows()
+
+
+# The drawn ones are those that have found something once, out of fifty.
+@pytest.mark.parametrize("delays", [HARSH, drawn(4), drawn(6)], ids=["a bad day", "a drawn day", "another"])
+def test_it_comes_changes_goes_and_comes_again(delays: Delays, tmp_path: Path) -> None:
+    with account(delays) as reality:
+        come_change_go_and_come_again(reality, tmp_path)
 
 
 def test_what_is_done_in_the_right_order_is_refused_nothing(tmp_path: Path) -> None:
