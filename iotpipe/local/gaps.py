@@ -26,6 +26,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     _let_dashboards_bear_tags()
     _keep_the_metrics_of_alarms()
     _unpack_layers_once()
+    _say_as_aws_what_is_not_there()
 
 
 def keep_code_in(directory: Path) -> None:
@@ -123,6 +124,29 @@ def _keep_the_metrics_of_alarms() -> None:
         return answer
 
     cloudwatch._put_metric_alarm = put_metric_alarm
+
+
+def _say_as_aws_what_is_not_there() -> None:
+    """ministack has its own codes for missing dashboards and topics, and an empty list of tags for missing parameters.
+
+    Taking down what was never made must find out that it is not there.
+    """
+    from ministack.services import cloudwatch, sns, ssm
+
+    for service, code in ((cloudwatch, "DashboardNotFoundError"), (sns, "ResourceNotFoundException")):
+
+        def error(said: str, *rest: Any, tell: Any = service._error, wrong: str = code, **more: Any) -> Any:
+            return tell("ResourceNotFound" if said == wrong else said, *rest, **more)
+
+        service._error = error
+    listed = ssm._list_tags_for_resource
+
+    def list_tags_for_resource(data: dict[str, Any]) -> Any:
+        name = data.get("ResourceId", "")
+        known = ssm._lookup_parameter(name, flexible_name=True)[1]
+        return listed(data) if known else ssm.error_response_json("InvalidResourceId", f"no parameter {name}", 400)
+
+    ssm._list_tags_for_resource = list_tags_for_resource
 
 
 class _Zip(zipfile.ZipFile):

@@ -211,6 +211,27 @@ def test_an_emulator_that_the_user_runs_is_taken_instead_of_the_embedded_one(
     assert not machine.place.directory.exists()
 
 
+@pytest.mark.parametrize(
+    ("service", "call", "asked", "code"),
+    [
+        ("cloudwatch", "delete_dashboards", {"DashboardNames": ["none"]}, "ResourceNotFound"),
+        (
+            "sns",
+            "list_tags_for_resource",
+            {"ResourceArn": "arn:aws:sns:us-east-1:000000000000:none"},
+            "ResourceNotFound",
+        ),
+        ("ssm", "list_tags_for_resource", {"ResourceType": "Parameter", "ResourceId": "/none"}, "InvalidResourceId"),
+    ],
+)
+def test_what_an_up_that_failed_has_not_made_is_said_to_be_missing_as_aws_says_it(
+    running: Machine, service: str, call: str, asked: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(ClientError) as refused:
+        getattr(running.client(service), call)(**asked)
+    assert refused.value.response["Error"]["Code"] == code
+
+
 def test_two_ups_at_once_make_one_pipeline(machine: Machine) -> None:
     for process in [machine.begin("up", "--env", "local") for _ in range(2)]:
         with process:
