@@ -34,8 +34,10 @@ from iotpipe.provision.resources import (
     Role,
     Route,
     Stage,
+    Subscription,
     Table,
     apigateway,
+    sns,
 )
 from iotpipe.provision.run import Run
 
@@ -97,6 +99,16 @@ def a_plan_follows_an_up(play: Play) -> None:
 
 def an_answer_is_lost_and_the_tags_come_late(play: Play) -> None:
     play.up_losing_the_answer_of("CreateQueue", parts.DEAD_LETTERS)
+
+
+def a_pending_subscription_is_given_up(play: Play) -> None:
+    play.up(Subscription("on-call@example.com", topic=parts.TOPIC))
+    play.up(parts.TOPIC)
+    not_refused(play, "pending confirmation", "Unsubscribe")
+
+
+def _listed_as_if_confirmed(run: Run, topic: str) -> dict[str, str]:
+    return {"on-call@example.com": f"{topic}:5be8f5b4-6aa8-4a34-9f1c-3b1c5c5d7f7e"}
 
 
 # Functions
@@ -271,6 +283,11 @@ HANDLINGS = (
         instead_of(apply, "may_be_ours", lambda *ignored: False),
         an_answer_is_lost_and_the_tags_come_late,
         late(queue_tags=45),
+    ),
+    Handling(
+        "a pending subscription lapses by itself",
+        lambda: patch.object(sns, "_subscriptions", _listed_as_if_confirmed),
+        a_pending_subscription_is_given_up,
     ),
     Handling(
         "updates of a function are waited for",

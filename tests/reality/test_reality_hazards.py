@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import reality_parts as parts
 from pipeline_inventory import client, left_over
 from reality_scenes import Play, late, playing
 
+from iotpipe.cli import session
+from iotpipe.cli.options import Settings
 from iotpipe.errors import ApplyFailed
 
 
@@ -100,3 +103,13 @@ def test_a_long_wait_tells_how_long_it_still_is(play: Play) -> None:
     play.up(parts.ACCOUNT)
     told = [event.detail for event in play.world.events if event.phase == "waiting"]
     assert told == [f"waiting for IAM to propagate the logging role: next try in {left} s" for left in range(20, 0, -1)]
+
+
+@lately()
+def test_a_command_takes_the_names_that_are_kept_back_from_the_state_file(play: Play, config_dir: Path) -> None:
+    play.up(parts.DEAD_LETTERS)
+    play.world.down()
+    settings = Settings(config_dir, play.world.directory, env="dev")
+    with patch.object(session, "connect", lambda *given: play.world.connect()):
+        run = session.open_session(settings, "plan", lambda event: None).run
+    assert list(run.deleted) == ["queue/dead-letters"]
