@@ -24,9 +24,10 @@ RESOURCES = sorted((ROOT / "provision" / "resources").glob("*.py"))
 
 NOT_FOR_PROVISION = ("click", "rich", "yaml", "pydantic")
 ABOVE_PROVISION = (
-    *("configuration", "packaging", "cli", "rendering", "pipeline", "handlers", "local", "watching", "policy"),
-    "doctor",
+    *("configuration", "packaging", "cli", "rendering", "pipeline", "handlers", "local", "watching"),
+    *("policy", "doctor"),
 )
+POLICY = sorted((ROOT / "policy").glob("*.py"))
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -67,6 +68,13 @@ def test_the_doctor_knows_neither_the_command_line_nor_how_its_options_are_parse
 @pytest.mark.parametrize("file", [each for each in DOCTOR if each.stem not in SHOWING], ids=name)
 def test_what_the_doctor_checks_is_apart_from_how_it_is_shown(file: Path) -> None:
     assert not [each for each in imported(file) if f"{each}.".startswith(("rich.", "iotpipe.rendering."))]
+
+
+@pytest.mark.parametrize("file", POLICY, ids=name)
+def test_policies_know_nothing_but_what_is_provisioned(file: Path) -> None:
+    assert not [each for each in imported(file) if each.split(".")[0] in NOT_FOR_PROVISION]
+    of_ours = [each for each in imported(file) if each.split(".")[0] == "iotpipe"]
+    assert not [each for each in of_ours if not each.startswith(("iotpipe.policy", "iotpipe.provision"))]
 
 
 @pytest.mark.parametrize("file", HANDLERS, ids=name)
