@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pipeline_inventory import left_over
 from pipeline_world import Declared, declare, with_a_changed_route
 from reality_layer import HARSH, PROMPT, Delays, Reality
 from reality_world import RealityWorld, account, environment
+from virtual_time import together
 
 from iotpipe.packaging import Archive, handler_zip
 
@@ -70,6 +72,19 @@ def come_change_go_and_come_again(reality: Reality, directory: Path) -> None:
 def test_it_comes_changes_goes_and_comes_again(delays: Delays, tmp_path: Path) -> None:
     with account(delays) as reality:
         come_change_go_and_come_again(reality, tmp_path)
+
+
+def test_two_environments_come_and_go_at_the_same_time(tmp_path: Path) -> None:
+    with account(Delays()) as reality:
+        names = ("dev", "prod")
+        worlds = {name: environment(reality, tmp_path, name) for name in names}
+        declared = {name: declare(tmp_path, SETTINGS, name) for name in names}
+        together(reality.time, *(partial(worlds[name].bring_up, declared[name]) for name in names))
+        assert all(nothing_pending(worlds[name], declared[name]) for name in names)
+        assert reality.refused("CreateRestApi") and reality.refused("UpdateAccount", "Too Many Requests")
+        together(reality.time, *(partial(worlds[name].down, delete_data=True) for name in names))
+        assert reality.refused("DeleteRestApi")
+        assert not left_over()
 
 
 def test_what_is_done_in_the_right_order_is_refused_nothing(tmp_path: Path) -> None:
