@@ -41,10 +41,9 @@ class Cell:
         return struck(command, self.fault, self.calls, self.lasting, self.parallel)
 
 
-def wrong(cells: Iterable[Cell], directory: Path) -> dict[str, Complaints]:
-    """What is wrong in which of the cells."""
-    found = {str(cell): cell.complaints(directory) for cell in cells}
-    return {name: complaints for name, complaints in found.items() if complaints}
+def wrong(cells: Iterable[Cell], directory: Path) -> str:
+    """What is wrong in which of the cells, a line each; empty where all is well."""
+    return "\n".join(f"{cell}: {complaint}" for cell in cells for complaint in cell.complaints(directory))
 
 
 def whole(directory: Path) -> list[Cell]:

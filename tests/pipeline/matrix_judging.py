@@ -34,7 +34,7 @@ def struck(command: Command, fault: str, calls: Collection[Call], lasting: bool,
     wire.strikes = lambda call: False
     # Several at once may share an answer, and it is not always the same one that asks for it.
     if missed := set(calls) - set(wire.hits) if parallel == 1 else not wire.hits:
-        return [f"never called: {missed}"]
+        return [f"never called: {missed}; it ended with {error!r}"]
     ends = outcome(subject)
     if fault in PASSING and not lasting:
         return [*_came_through(command, subject, wire, error, ends)]

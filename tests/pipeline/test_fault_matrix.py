@@ -20,19 +20,22 @@ AGAIN = f"to draw the same again: MATRIX_SEED={SEED}"
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_any_call_may_be_throttled_fail_drop_lose_its_answer_or_be_denied(matrix: Path, share: int) -> None:
-    assert not wrong(handfuls(matrix)[share::SHARES], matrix)
+    found = wrong(handfuls(matrix)[share::SHARES], matrix)
+    assert not found, found
 
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_at_any_operation_the_credentials_may_expire_the_process_be_killed_or_a_fault_stay(
     matrix: Path, share: int
 ) -> None:
-    assert not wrong(drawn(matrix, Random(SEED))[share::SHARES], matrix), AGAIN
+    found = wrong(drawn(matrix, Random(SEED))[share::SHARES], matrix)
+    assert not found, f"{found}\n{AGAIN}"
 
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_faults_may_come_while_many_calls_are_under_way(matrix: Path, share: int) -> None:
-    assert not wrong(at_once(matrix, Random(SEED))[share::SHARES], matrix), AGAIN
+    found = wrong(at_once(matrix, Random(SEED))[share::SHARES], matrix)
+    assert not found, f"{found}\n{AGAIN}"
 
 
 @pytest.mark.parametrize("name", ["up", "change"])

@@ -13,9 +13,11 @@ SHARES = 64
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_call_meets_every_fault(matrix: Path, share: int) -> None:
-    assert not wrong(whole(matrix)[share::SHARES], matrix)
+    found = wrong(whole(matrix)[share::SHARES], matrix)
+    assert not found, found
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_faults_come_while_many_calls_are_under_way(matrix: Path, seed: int) -> None:
-    assert not wrong(at_once(matrix, Random(seed)), matrix)
+    found = wrong(at_once(matrix, Random(seed)), matrix)
+    assert not found, found
