@@ -1,8 +1,7 @@
-"""Lambda: functions that are Pending or InProgress, roles it cannot assume yet, mappings in transition."""
+"""Lambda's functions: Pending at first, InProgress after a change, with roles that it cannot assume yet."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,23 +25,12 @@ class KnownFunction:
     update_fails: str = ""
 
 
-@dataclass
-class KnownMapping:
-    answer: Any
-    made: float
-    state: str
-    settled: float
-    uuid: str = ""
-
-
-class Lambda(Service):
+class Functions(Service):
     def __init__(self, reality: Any) -> None:
         super().__init__(reality)
         self.functions: dict[str, KnownFunction] = {}
         self.layers: dict[str, float] = {}
-        self.mappings: dict[str, KnownMapping] = {}
         self.next_update_fails = ""
-        self._wordings = itertools.cycle((_no_permission, _ensure))
 
     def known(self, asked: Asked) -> KnownFunction | None:
         return self.functions.get(asked["FunctionName"].rsplit(":", 1)[-1])
@@ -143,8 +131,10 @@ class Lambda(Service):
         if function is None:
             return
         self._check(asked, asked.get("Role", function.role))
-        for mapping in self._of(function.arn):
-            self._fits(mapping.answer["EventSourceArn"], asked.get("Timeout", function.timeout))
+        self.fits_its_queues(function, asked.get("Timeout", function.timeout))
+
+    def fits_its_queues(self, function: KnownFunction, timeout: int) -> None:
+        """Refuse a timeout beyond the visibility timeout of a queue that feeds the function."""
 
     def after_update_function_code(self, asked: Asked, answer: Any) -> None:
         self._changed(asked, answer)
@@ -226,88 +216,6 @@ class Lambda(Service):
         if statements and all(self.now < since + self.delays.unseen for since in statements):
             raise Refused("ResourceNotFoundException", "The resource you requested does not exist.", 404)
 
-    # Event source mappings
-
-    def before_create_event_source_mapping(self, asked: Asked) -> None:
-        self._write(asked)
-        function, source = self.known(asked), asked["EventSourceArn"]
-        if function is None:
-            raise Refused(INVALID, f"Function does not exist: {asked['FunctionName']}")
-        for each in self._of(function.arn):
-            if each.answer["EventSourceArn"] == source:
-                raise Refused(CONFLICT, _MAPPED.format(source, asked["FunctionName"], each.uuid), 409)
-        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
-            if not self.reality.iam.may(function.role, f"sqs:{action}", source):
-                raise Refused(INVALID, next(self._wordings)(source, action))
-        if not self.reality.sqs.usable(source):
-            raise Refused(INVALID, _NO_QUEUE)
-        if asked["BatchSize"] > 10 and not asked.get("MaximumBatchingWindowInSeconds"):
-            raise Refused(
-                INVALID, "Maximum batch window in seconds must be greater than 0 if maximum batch size is 10."
-            )
-        self._fits(source, function.timeout)
-
-    def _fits(self, source: str, timeout: int) -> None:
-        visibility = self.reality.sqs.visibility(source)
-        if visibility < timeout:
-            raise Refused(
-                INVALID,
-                f"Queue visibility timeout: {visibility} seconds is less than Function timeout: {timeout} seconds",
-            )
-
-    def _of(self, function_arn: str) -> list[KnownMapping]:
-        self._settle()
-        return [each for each in self.mappings.values() if each.answer["FunctionArn"] == function_arn]
-
-    def after_create_event_source_mapping(self, asked: Asked, answer: Any) -> None:
-        kept = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
-        settled = self.now + self.delays.mapping
-        self.mappings[answer["UUID"]] = KnownMapping(kept, self.now, "Creating", settled, answer["UUID"])
-
-    def _settle(self) -> None:
-        for uuid, mapping in list(self.mappings.items()):
-            if self.now >= mapping.settled:
-                if mapping.state == "Deleting":
-                    del self.mappings[uuid]
-                mapping.state = "Enabled"
-
-    def _idle(self, asked: Asked, what: str) -> None:
-        self._settle()
-        mapping = self.mappings.get(asked["UUID"])
-        if mapping and mapping.state != "Enabled":
-            text = f"Cannot {what} the event source mapping because it is in use."
-            raise Refused("ResourceInUseException", text)
-
-    def before_update_event_source_mapping(self, asked: Asked) -> None:
-        self._idle(asked, "update")
-
-    def after_update_event_source_mapping(self, asked: Asked, answer: Any) -> None:
-        mapping = self.mappings[asked["UUID"]]
-        mapping.state, mapping.settled = "Updating", self.now + self.delays.mapping
-
-    def before_delete_event_source_mapping(self, asked: Asked) -> None:
-        self._idle(asked, "delete")
-
-    def after_delete_event_source_mapping(self, asked: Asked, answer: Any) -> None:
-        mapping = self.mappings[asked["UUID"]]
-        mapping.state, mapping.settled = "Deleting", self.now + self.delays.mapping_gone
-
-    def before_get_event_source_mapping(self, asked: Asked) -> Any:
-        self._settle()
-        mapping = self.mappings.get(asked["UUID"])
-        return {**mapping.answer, "State": mapping.state} if mapping else None
-
-    def after_list_event_source_mappings(self, asked: Asked, answer: Any) -> None:
-        self._settle()
-        there = {each["UUID"]: each for each in answer["EventSourceMappings"]}
-        seen = [
-            {**there.get(uuid, each.answer), "State": each.state}
-            for uuid, each in self.mappings.items()
-            if each.answer["EventSourceArn"] == asked.get("EventSourceArn", each.answer["EventSourceArn"])
-            and self.now >= each.made + self.delays.unseen
-        ]
-        answer["EventSourceMappings"] = seen
-
     # The account
 
     def before_get_account_settings(self, asked: Asked) -> Any:
@@ -326,28 +234,7 @@ _GRANT = (
     "Please check your KMS key settings. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a "
     "valid principal"
 )
-_MAPPED = (
-    'An event source mapping with SQS arn (" {} ") and function (" {} ") already exists. Please update or delete the '
-    "existing mapping with UUID {}"
-)
-_NO_QUEUE = (
-    "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: "
-    "The specified queue does not exist."
-)
 
 
 def _missing(function: KnownFunction) -> Refused:
     return Refused("ResourceNotFoundException", f"Function not found: {function.arn}", 404)
-
-
-# Lambda words it in either way: here it takes them in turns.
-
-
-def _no_permission(queue: str, action: str) -> str:
-    return f"The provided execution role does not have permissions to call {action} on SQS"
-
-
-def _ensure(queue: str, action: str) -> str:
-    name = queue.rsplit(":", 1)[1]
-    actions = "ReceiveMessage, DeleteMessage, GetQueueAttributes"
-    return f"Cannot access queue {name}. Please ensure the role can perform the {actions} Actions on your queue in IAM."

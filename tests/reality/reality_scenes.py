@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import reality_parts as parts
-from reality_layer import COMMON, PROMPT, Delays, Killed, Killer, Limits, Reality
+from reality_delays import COMMON, PROMPT, Delays, Limits
+from reality_layer import Killed, Killer, Reality
 from reality_world import RealityWorld, account, environment
 from virtual_time import together
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import harness
 from pipeline_world import Declared
-from reality_layer import COMMON, HARSH, Delays, Limits, Reality
+from reality_delays import COMMON, HARSH, Delays, Limits
+from reality_layer import Reality
 from virtual_time import VirtualTime
 
 from iotpipe.provision import ledger

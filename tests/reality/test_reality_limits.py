@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pipeline_inventory import left_over
 from pipeline_world import Declared, declare
-from reality_layer import PROMPT, Limits
+from reality_delays import PROMPT, Limits
 from reality_world import account, environment
 
 from iotpipe.errors import ApplyFailed, ResourceError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pipeline_inventory import left_over
 from pipeline_world import Declared, declare, with_a_changed_route
-from reality_layer import HARSH, PROMPT, Delays, Reality
+from reality_delays import HARSH, PROMPT, Delays
+from reality_layer import Reality
 from reality_world import RealityWorld, account, environment
 from virtual_time import together
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reality_layer import Delays
+from reality_delays import Delays
 from wall_time import Estimate, estimates
 
 

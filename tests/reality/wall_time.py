@@ -22,7 +22,7 @@ if __name__ == "__main__":
 
 from moto import mock_aws
 from pipeline_world import declare
-from reality_layer import Delays
+from reality_delays import Delays
 from reality_world import account, environment, without_seconds
 from virtual_time import Slept, longest_chain
 
