@@ -326,6 +326,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     ("DeletionProtectionEnabled", "Set tables.deletion_protection to false and run `iotpipe up` first"),
     ("CodeStorageExceeded", "Delete old function and layer versions of this account and region"),
+    ("is not attachable", "Make the policy first that functions.permissions_boundary names, or name another"),
     ("base path mapping", "Remove the API's custom domain mapping first"),
 )
 

@@ -374,6 +374,14 @@ FINAL = (
     ),
     Answer("I5", "role", "PutRolePolicy", "MalformedPolicyDocument", "Syntax errors in policy."),
     Answer(
+        "I7",
+        "role",
+        "CreateRole",
+        "NoSuchEntity",
+        "Scope ARN: arn:aws:iam::123456789012:policy/boundary does not exist or is not attachable.",
+        "functions.permissions_boundary",
+    ),
+    Answer(
         "D2",
         "table",
         "CreateTable",
