@@ -86,7 +86,7 @@ def everything_heard(directory: Path) -> Heard:
     return heard
 
 
-# Each kind, spoiled in every way there is
+# Each kind, spoiled until every call that repairs it was made
 
 
 def _of_kinds() -> Iterator[Callable[[Heard, Path], None]]:
@@ -94,10 +94,13 @@ def _of_kinds() -> Iterator[Callable[[Heard, Path], None]]:
 
         def scene(heard: Heard, directory: Path, sample: Any = sample) -> None:
             world = QuickWorld(directory)
-            declared = everything(sample.make())
+            declared, made = everything(sample.make()), set()
             with heard.of("up", *declared):
                 world.up(declared, tags={"team": "sensors"})
                 for tampering in sample.tamperings:
+                    if made.issuperset(tampering.repairs):
+                        continue
+                    made.update(tampering.repairs)
                     tampering.act()
                     world.up(declared, tags={"team": "sensors"})
                 if sample.tagging:
