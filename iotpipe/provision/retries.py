@@ -324,6 +324,10 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "UnreservedConcurrentExecution",
         "Lower functions.*.reserved_concurrency, set it to null, or ask AWS for more",
     ),
+    (
+        "execution role does not have permissions",
+        "Its policy allows this: look for a permissions boundary, or a policy of the organization, that does not",
+    ),
     ("DeletionProtectionEnabled", "Set tables.deletion_protection to false and run `iotpipe up` first"),
     ("CodeStorageExceeded", "Delete old function and layer versions of this account and region"),
     ("is not attachable", "Make the policy first that functions.permissions_boundary names, or name another"),

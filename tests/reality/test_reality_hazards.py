@@ -113,3 +113,13 @@ def test_a_command_takes_the_names_that_are_kept_back_from_the_state_file(play: 
     with patch.object(session, "connect", lambda *given: play.world.connect()):
         run = session.open_session(settings, "plan", lambda event: None).run
     assert list(run.deleted) == ["queue/dead-letters"]
+
+
+@lately(policy=1000)
+def test_a_policy_that_never_takes_effect_is_given_up_with_the_likely_reason(play: Play) -> None:
+    with pytest.raises(ApplyFailed) as failed:
+        play.up(parts.FUNCTION)
+    [error] = failed.value.failed
+    assert "call SendMessage on SQS (tried " in error.message and "permissions boundary" in error.hint
+    assert 290 < play.reality.time.now() - 1_800_000_000 < 400
+    assert ".." not in str(failed.value)
