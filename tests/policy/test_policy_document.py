@@ -115,6 +115,18 @@ def test_the_api_key_may_only_be_read_by_who_operates_an_environment_that_asks_f
     assert may == (["operate"] if asks else [])
 
 
+@pytest.mark.parametrize(
+    ("action", "queue"),
+    [("PurgeQueue", "iot-dlq"), ("ReceiveMessage", "iot-dlq"), ("SendMessage", "iot-ingestion-queue")],
+)
+def test_who_operates_takes_from_the_dead_letters_alone_and_gives_to_the_other_queue(
+    prod: Made, action: str, queue: str
+) -> None:
+    policy = document(prod(), ["operate"])
+    on = [each for s in policy["Statement"] if f"sqs:{action}" in s["Action"] for each in s["Resource"]]
+    assert on == [f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}-prod"]
+
+
 def test_an_api_that_is_recorded_is_named_by_its_id(prod: Made) -> None:
     def invoked(api: str) -> Asked:
         return Asked("execute-api:Invoke", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/prod/POST/ingest")

@@ -13,6 +13,7 @@ from moto import mock_aws
 from iotpipe.cli import iotpipe
 from iotpipe.errors import CredentialsError, LedgerOfAnotherAccount, UsageError
 
+NOW = "2026-11-22T12:00:00Z"
 NAMED = 'account: "123456789012"\nregion: eu-central-1\n'
 
 
@@ -38,7 +39,9 @@ def typed(directory: Path, settings: str, *arguments: str) -> Result:
 def record(directory: Path, account: str) -> None:
     head = {"format": 1, "environment": "dev", "account": account, "region": "eu-west-1"}
     (directory / ".iotpipe").mkdir()
-    state = head | {"protected": False, "resources": {}, "deleted": {}}
+    row = {"kind": "queue", "name": "iot-dlq-old", "status": "ready", "properties": {}, "needs": [], "inside": ""}
+    row |= {"holds_data": False, "shared": False, "created_at": NOW, "updated_at": NOW}
+    state = head | {"protected": False, "resources": {"queue/iot-dlq-old": row}, "deleted": {}}
     (directory / ".iotpipe" / "dev.json").write_text(json.dumps(state))
 
 
@@ -54,9 +57,11 @@ def test_with_account_and_region_configured_it_needs_no_credentials(directory: P
     assert "aws iam create-policy --policy-name iotpipe-dev-operate --policy-document file://policy.json" in done.stderr
 
 
-def test_the_state_file_says_it_as_well(directory: Path) -> None:
+def test_the_state_file_says_it_as_well_and_what_is_still_to_be_deleted(directory: Path) -> None:
     record(directory, "210987654321")
-    assert "arn:aws:sqs:eu-west-1:210987654321:iot-dlq-dev" in typed(directory, "").stdout
+    printed = typed(directory, "").stdout
+    assert "arn:aws:sqs:eu-west-1:210987654321:iot-dlq-dev" in printed
+    assert "arn:aws:sqs:eu-west-1:210987654321:iot-dlq-old" in printed
 
 
 def test_a_state_file_of_another_account_is_refused(directory: Path) -> None:
