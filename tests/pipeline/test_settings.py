@@ -182,17 +182,17 @@ SAMPLES: dict[str, Sample] = dict(
 )
 
 NOT_ON_AWS: dict[str, Any] = {
-    # Who may bring the environment up, where its calls go and whether it may be taken down: all of it is asked
-    # by the commands, and nothing on AWS would differ.
+    # Who may bring the environment up, where, and whether it may be taken down: all of it is asked by the commands,
+    # and nothing on AWS would differ.
     "account": "123456789012",
     "region": "eu-west-1",
-    "target": "local",
     "protect": True,
 }
 
 TESTED_ELSEWHERE = {
     "name": "is the file's name, not a setting in it",
     "suffix": "renames everything: test_orphans",
+    "target": "says where, and with it the default Python and CPU of the functions: test_configuration_loading",
     "tags": "are on everything: below",
 }
 
