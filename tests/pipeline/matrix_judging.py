@@ -179,7 +179,10 @@ def _independent(command: Command, rows: dict[str, Any], concerned: set[str]) ->
 
 
 def aftermath(command: Command, stand: Stand) -> Complaints:
-    """What is wrong with what a fault has left: with the state file, or with where the next command ends."""
+    """What is wrong with what a fault has left: with the state file, or with where the next command ends.
+
+    That nothing is left to do there, and that `down` then leaves nothing, is shown once: for that end itself.
+    """
     follow = _after_down if command.verb == "down" else _after_up
     with in_sequence():
         return [*follow(command, stand)]
