@@ -41,6 +41,12 @@ def a_plan_follows_an_up(play: Play) -> None:
     assert not play.world.plan([parts.DEAD_LETTERS, parts.QUEUE]).pending
 
 
+def a_new_queue_is_changed(play: Play) -> None:
+    play.up(parts.DEAD_LETTERS)
+    play.up(replace(parts.DEAD_LETTERS, retention=120))
+    assert play.world.writes[-1:] == ["SetQueueAttributes"]
+
+
 def an_answer_is_lost_and_the_tags_come_late(play: Play) -> None:
     play.up_losing_the_answer_of("CreateQueue", parts.DEAD_LETTERS)
 

@@ -1,16 +1,21 @@
-"""A new account, which may run ten functions at once: what its user is told, and that there is a way out."""
+"""What AWS refuses for good: what the user is told, and that there is a way out."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import reality_parts as parts
 from pipeline_inventory import left_over
 from pipeline_world import Declared, declare
 from reality_delays import PROMPT, Limits
+from reality_scenes import playing
 from reality_world import account, environment
 
-from iotpipe.errors import ApplyFailed, ResourceError
+from iotpipe.configuration.model import Retention
+from iotpipe.errors import ApplyFailed, ConfigurationError, ResourceError
 
 TEN = Limits(concurrency=10, unreserved=10)
 FUNCTIONS = {f"function/data-{each}-dev" for each in ("ingestion", "processor", "query")}
@@ -43,3 +48,14 @@ def test_an_account_with_ten_executions_is_told_which_setting_to_change_and_then
         assert not world.plan(reserving_none(tmp_path).resources).pending
         world.down(delete_data=True)
         assert not left_over()
+
+
+def test_every_retention_that_the_configuration_takes_aws_takes_too_and_no_other(tmp_path: Path) -> None:
+    with playing(tmp_path, PROMPT) as play:
+        for days in get_args(Retention)[2].json_schema["enum"]:
+            play.up(replace(parts.GROUP, retention=days))
+        for days in (2, 31, 3654):
+            with pytest.raises(ApplyFailed, match="InvalidParameterException"):
+                play.up(replace(parts.GROUP, retention=days))
+            with pytest.raises(ConfigurationError, match="log_retention"):
+                declare(tmp_path, {"functions": {"log_retention": days}})
