@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+_USERS = dict(os.environ)
 for name in [name for name in os.environ if name.startswith(("AWS_", "IOTPIPE_"))]:
     del os.environ[name]
 os.environ.update(
@@ -24,6 +25,12 @@ os.environ.update(
 from moto_gaps import close_gaps  # noqa: E402 - moto reads the environment when it is imported
 
 close_gaps()
+
+
+@pytest.fixture
+def users_environment() -> dict[str, str]:
+    """The environment as it was before the credentials in it became nobody's."""
+    return dict(_USERS)
 
 
 @pytest.fixture
