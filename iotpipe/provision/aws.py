@@ -57,7 +57,7 @@ class Aws:
     region: str
     caller: str
     keeps_names_back: bool = True
-    """AWS does for a while after a deletion; what answers on this machine instead of AWS does not."""
+    """AWS does for a while after a deletion, and is slow to spread what is new; an emulator of it is neither."""
     emulator: Emulator | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

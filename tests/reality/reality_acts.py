@@ -182,6 +182,11 @@ def three_routes_are_made(play: Play) -> None:
     not_refused(play, "concurrent modification")
 
 
+def an_account_gets_its_role(play: Play) -> None:
+    play.up(parts.ACCOUNT)
+    not_refused(play, "", "UpdateAccount")
+
+
 def a_stage_logs(play: Play) -> None:
     play.up(parts.stage(account=parts.ACCOUNT))
 

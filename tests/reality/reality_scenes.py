@@ -287,12 +287,12 @@ SCENES: Sequence[Scene] = (
     Scene(
         "UpdateAccount BadRequestException The role ARN does not have required permissions",
         up(parts.ACCOUNT),
-        late(role=10),
+        late(role=15),
     ),
     Scene(
         "UpdateAccount BadRequestException could not successfully write to CloudWatch Logs",
         up(parts.ACCOUNT),
-        late(policy=10),
+        late(policy=15),
     ),
     Scene(
         "CreateStage BadRequestException CloudWatch Logs role ARN must be set",

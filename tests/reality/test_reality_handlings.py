@@ -205,6 +205,12 @@ HANDLINGS = (
         acts.three_routes_are_made,
     ),
     Handling("a route waits for its API", not_waiting(Route, RestApi), acts.three_routes_are_made),
+    Handling(
+        "the logging role is given time",
+        instead_of(apigateway, "_PROPAGATES", 0),
+        acts.an_account_gets_its_role,
+        late(role=8),
+    ),
     Handling("a stage waits for the account", not_waiting(Stage, Account), acts.a_stage_logs, late(role=110)),
     Handling("a stage waits for the routes", not_waiting(Stage, Route), acts.a_route_takes_a_second_try),
     Handling(

@@ -102,7 +102,9 @@ def test_a_mapping_that_is_not_listed_yet_is_not_waited_for_to_go(play: Play) ->
 def test_a_long_wait_tells_how_long_it_still_is(play: Play) -> None:
     play.up(parts.ACCOUNT)
     told = [event.detail for event in play.world.events if event.phase == "waiting"]
-    assert told == [f"waiting for IAM to propagate the logging role: next try in {left} s" for left in range(20, 0, -1)]
+    why = "waiting for IAM to propagate the logging role"
+    first, again = [f"{why}: {left} s left" for left in range(10, 0, -1)], "next try in {} s"
+    assert told == first + [f"{why}: {again.format(left)}" for left in range(20, 0, -1)]
 
 
 @lately()

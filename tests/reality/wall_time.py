@@ -81,8 +81,6 @@ def _commands(world: Any, declared: Any) -> list[tuple[str, float, Callable[[], 
         ("up at once after it", 0, lambda: world.bring_up(declared)),
         ("down --delete-data", 60, lambda: world.down(delete_data=True)),
         ("up at once after it", 0, lambda: world.bring_up(declared)),
-        ("down --delete-data", 60, lambda: world.down(delete_data=True)),
-        ("up from nothing where the account logs already", 90, lambda: world.bring_up(declared)),
     ]
 
 

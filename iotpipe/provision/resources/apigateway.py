@@ -462,12 +462,18 @@ class Account(Resource):
         return {"cloudwatchRoleArn": arn} if arn else None
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        arn = self._role(run)
+        name = f"iotpipe-api-gateway-logging-{self.name}"
+        if self._make_role(run, name) and run.aws.keeps_names_back:
+            # Asked before IAM has told of the role, API Gateway refuses; and it may be asked once in 20 s only.
+            told = "waiting for IAM to propagate the logging role: {:.0f} s left"
+            run.count_down(self.address, run.clock.now() + _PROPAGATES, told)
+        arn = run.aws.role_arn(name)
         run.client("apigateway").update_account(patchOperations=[_replace("/cloudwatchRoleArn", arn)])
         return {"cloudwatchRoleArn": arn}
 
-    def _role(self, run: Run) -> str:
-        iam, name = run.client("iam"), f"iotpipe-api-gateway-logging-{self.name}"
+    def _make_role(self, run: Run, name: str) -> bool:
+        """Whether it had to be made."""
+        iam, made = run.client("iam"), True
         trust = {
             "Effect": "Allow",
             "Action": "sts:AssumeRole",
@@ -483,10 +489,15 @@ class Account(Resource):
             )
         except iam.exceptions.EntityAlreadyExistsException:
             # Another environment's `up`, or one that was cut short, has made it.
+            made = False
             if self.boundary:
                 iam.put_role_permissions_boundary(RoleName=name, **within(self.boundary))
         iam.put_role_policy(RoleName=name, PolicyName="logging", PolicyDocument=_policy(may_log))
-        return run.aws.role_arn(name)
+        return made
+
+
+_PROPAGATES = 10
+"""Seconds after which the other services mostly know a new role."""
 
 
 # What API Gateway demands of the role, on everything, before it accepts it.
