@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, RefusedError
@@ -207,24 +207,33 @@ def goes(row: Row, delete_data: bool) -> bool:
 
 
 def _delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -> None:
-    owners = {address: row for address, row in doomed.items() if row.inside not in doomed}
-    parts = {address: [part for part in doomed if _root(part, doomed) == address] for address in owners}
-    needs: dict[str, set[str]] = {address: set() for address in owners}
+    roots = {address: _root(address, doomed) for address in doomed}
+    parts: dict[str, list[Row]] = {root: [] for root in roots.values()}
+    needs: dict[str, set[str]] = {root: set() for root in parts}
     for address, row in doomed.items():
-        root = _root(address, doomed)
-        needs[root].update(_root(need, doomed) for need in row.needs if need in doomed)
-        needs[root].discard(root)
+        parts[roots[address]].append(row)
+        needs[roots[address]].update(roots[need] for need in row.needs if need in doomed)
+    order: dict[str, Iterable[str]] = {root: set(users) - {root} for root, users in reverse(needs).items()}
+    ends = {f"finish {address}": address for address, row in doomed.items() if Resource.kinds[row.kind].finishes}
+    users = {roots[address] for address, row in doomed.items() if {address, *row.needs} & set(ends.values())}
 
     deleted: dict[str, Row] = {}
 
-    def delete(address: str) -> None:
-        whole = [doomed[part] for part in parts[address]]
-        if _delete_whole(run, ledger, doomed[address], whole):
-            deleted.update({row.address: row for row in whole})
+    def visit(node: str) -> None:
+        if node not in ends:
+            if _delete_whole(run, ledger, doomed[node], parts[node]):
+                deleted.update({row.address: row for row in parts[node]})
+        elif row := deleted.pop(ends[node], None):
+            _finish(run, ledger, row)
 
-    walked = walk(reverse(needs), delete, parallel, run.stop.is_set)
-    finished = _finish(run, ledger, deleted, parallel)
-    _raise_if_incomplete(run, Walked(walked.failed | finished.failed, walked.skipped + finished.skipped))
+    # Whatever could bring them back is gone when all that used such things is: what else goes need not be waited for.
+    walked = walk(order | dict.fromkeys(ends, users), visit, parallel, run.stop.is_set)
+    unfinished = {address: deleted[address] for address in ends.values() if address in deleted}
+    # Something failed: what is deleted is finished all the same.
+    last = walk(dict.fromkeys(unfinished, ()), lambda a: _finish(run, ledger, unfinished[a]), parallel, run.stop.is_set)
+    failed = {ends.get(node, node): error for node, error in walked.failed.items()} | last.failed
+    skipped = [node for node in walked.skipped if node not in ends] + last.skipped
+    _raise_if_incomplete(run, Walked(failed, skipped))
 
 
 def _delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bool:
@@ -266,16 +275,10 @@ def _made_by_us(run: Run, row: Row) -> bool:
         run.pause(1)
 
 
-def _finish(run: Run, ledger: Ledger, deleted: Mapping[str, Row], parallel: int) -> Walked:
-    """Only now are these rows forgotten: after a kill in between, the next command must still finish them."""
-    ending = {address: row for address, row in deleted.items() if Resource.kinds[row.kind].finishes}
-
-    def finish(address: str) -> None:
-        row = ending[address]
-        run.trying("delete", address, lambda attempt: Resource.kinds[row.kind].finish(run, row.recorded()))
-        ledger.forget([address])
-
-    return walk({address: () for address in ending}, finish, parallel, run.stop.is_set)
+def _finish(run: Run, ledger: Ledger, row: Row) -> None:
+    """Only now is the row forgotten: after a kill in between, the next command must still finish it."""
+    run.trying("delete", row.address, lambda attempt: Resource.kinds[row.kind].finish(run, row.recorded()))
+    ledger.forget([row.address])
 
 
 def _raise_if_incomplete(run: Run, walked: Walked) -> None:

@@ -193,7 +193,7 @@ def test_a_stopped_up_begins_nothing_more_and_the_next_one_goes_on(
 
 
 @PARALLEL
-@pytest.mark.parametrize("number", [1, 20, 35])
+@pytest.mark.parametrize("number", [1, 15, 25])
 def test_a_stopped_down_begins_nothing_more_and_the_next_one_goes_on(
     world: World, declared: Declare, parallel: int, number: int
 ) -> None:

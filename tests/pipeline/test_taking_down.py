@@ -27,7 +27,7 @@ def test_down_keeps_the_tables_with_their_data_and_says_so(world: World, declare
 
     assert world.down() == [ACCOUNT_ROLE, *TABLES]
     assert kept(world) == [ACCOUNT_ROLE, *TABLES]
-    assert left_over() == ["tables: raw-sensor-data-dev", "tables: processed-data-dev"]
+    assert sorted(left_over()) == ["tables: processed-data-dev", "tables: raw-sensor-data-dev"]
 
     world.bring_up(declared())
     assert "CreateTable" not in world.writes
@@ -78,7 +78,7 @@ def test_protected_tables_stay_until_the_configuration_lets_them_go(world: World
     world.bring_up(declared({"tables": {"deletion_protection": True}}))
     with pytest.raises(ApplyFailed, match=r"Set tables\.deletion_protection to false and run `iotpipe up` first"):
         world.down(delete_data=True)
-    assert left_over() == ["tables: raw-sensor-data-dev", "tables: processed-data-dev"]
+    assert sorted(left_over()) == ["tables: processed-data-dev", "tables: raw-sensor-data-dev"]
     world.bring_up(declared())
     world.down(delete_data=True)
     assert left_over() == []
