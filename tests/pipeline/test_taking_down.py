@@ -47,6 +47,21 @@ def test_down_with_the_data_leaves_nothing_but_the_accounts_role(world: World, d
     assert not world.rows()
 
 
+@pytest.mark.parametrize("parallel", [1, 16])
+def test_what_may_come_back_is_looked_at_again_when_nothing_is_left_that_could_bring_it(
+    world: World, declared: Declare, parallel: int
+) -> None:
+    world.bring_up(declared())
+    sent: list[tuple[str, str]] = []
+    world.parallel, world.before = parallel, lambda operation, request: sent.append((operation, str(request)))
+    world.down(delete_data=True)
+    writers = max(n for n, (operation, _) in enumerate(sent) if operation in ("DeleteFunction", "DeleteRestApi"))
+    for handler in ("ingestion", "processor", "query"):
+        swept = [n for n, (operation, text) in enumerate(sent) if operation == "DeleteLogGroup" and handler in text]
+        assert len(swept) == 2
+        assert swept[1] > writers
+
+
 @pytest.mark.parametrize("delete_data", [False, True])
 def test_down_again_has_nothing_to_do(world: World, declared: Declare, delete_data: bool) -> None:
     world.bring_up(declared())
