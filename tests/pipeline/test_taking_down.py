@@ -57,7 +57,11 @@ def test_what_may_come_back_is_looked_at_again_when_nothing_is_left_that_could_b
     world.down(delete_data=True)
     writers = max(n for n, (operation, _) in enumerate(sent) if operation in ("DeleteFunction", "DeleteRestApi"))
     for handler in ("ingestion", "processor", "query"):
-        swept = [n for n, (operation, text) in enumerate(sent) if operation == "DeleteLogGroup" and handler in text]
+        swept = [
+            n
+            for n, (operation, text) in enumerate(sent)
+            if operation == "DeleteLogGroup" and f"data-{handler}-" in text
+        ]
         assert len(swept) == 2
         assert swept[1] > writers
 
