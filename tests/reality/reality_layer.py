@@ -7,6 +7,7 @@ or answer itself, `after_create_queue(asked, answer)` notes what was done, or ch
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -145,6 +146,8 @@ class Reality:
         self.refusals: list[Refusal] = []
         self.calls: list[tuple[float, str]] = []
         self.killer: Killer | None = None
+        self.losing, self.chance = 0.0, random.Random(1)
+        """How likely the answer of any call is lost."""
         self._lost: list[str] = []
         self._busy: set[str] = set()
         self._call: Call | None = None
@@ -232,8 +235,10 @@ class Reality:
         self._busy_until_answered(call)
         if self.killer:
             self.killer.strike(call.operation, "after")
-        if call.operation in self._lost:
+        lost = call.operation in self._lost
+        if lost:
             self._lost.remove(call.operation)
+        if lost or self.chance.random() < self.losing:
             raise ConnectionClosedError(endpoint_url="https://aws.example")
 
     def _busy_until_answered(self, call: Call) -> None:

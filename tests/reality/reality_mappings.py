@@ -77,7 +77,9 @@ class Lambda(Functions):
     def _idle(self, asked: Asked, what: str) -> None:
         self._settle()
         mapping = self.mappings.get(asked["UUID"])
-        if mapping and mapping.state != "Enabled":
+        if mapping is None:
+            raise Refused("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+        if mapping.state != "Enabled":
             text = f"Cannot {what} the event source mapping because it is in use."
             raise Refused("ResourceInUseException", text)
 

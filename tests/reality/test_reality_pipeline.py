@@ -75,6 +75,19 @@ def test_it_comes_changes_goes_and_comes_again(delays: Delays, tmp_path: Path) -
         come_change_go_and_come_again(reality, tmp_path)
 
 
+def test_it_does_so_though_every_twentieth_answer_is_lost(tmp_path: Path) -> None:
+    with account(drawn(8)) as reality:
+        world, first, second = environment(reality, tmp_path), declare(tmp_path, SETTINGS), changed(tmp_path)
+        reality.losing = 0.05
+        world.bring_up(first)
+        world.bring_up(second)
+        world.bring_up(first)
+        world.down(delete_data=True)
+        reality.time.sleep(100)
+        reality.logs.deliver()
+        assert not left_over()
+
+
 def test_two_environments_come_and_go_at_the_same_time(tmp_path: Path) -> None:
     with account(Delays()) as reality:
         names = ("dev", "prod")
