@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from virtual_time import VirtualTime
 from iotpipe.provision import ledger
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.plan import Plan
-from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.run import Event, Run
 
 T = TypeVar("T")
@@ -120,7 +119,3 @@ def account(delays: Delays = HARSH, limits: Limits = COMMON) -> Iterator[Reality
 
 def environment(reality: Reality, directory: Path, name: str = "dev") -> RealityWorld:
     return RealityWorld(directory, environment=name, reality=reality)
-
-
-def with_all_it_needs(*resources: Resource) -> Sequence[Resource]:
-    return everything(*resources)
