@@ -8,7 +8,7 @@ import click
 
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
-from iotpipe.errors import UsageError
+from iotpipe.errors import CredentialsError, UsageError
 from iotpipe.policy import GROUPS
 
 if TYPE_CHECKING:
@@ -84,7 +84,11 @@ def _place(settings: Settings, env: Settled, contents: Contents | None) -> tuple
     region = settings.region or env.region or (contents.region if contents else None)
     if account and region:
         return account, region
-    aws = connect(settings.profile, region, account, Emulator(emulator) if emulator else None)
+    try:
+        aws = connect(settings.profile, region, account, Emulator(emulator) if emulator else None)
+    except CredentialsError as error:
+        hint = f"Set `account` and `region` in {settings.environment}.yaml, and AWS need not be asked"
+        raise CredentialsError(error.message, hint) from error
     return aws.account, aws.region
 
 

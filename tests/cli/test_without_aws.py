@@ -195,3 +195,10 @@ def test_a_reader_that_has_had_enough_is_no_error(cloud: Shell) -> None:
     )
     assert "Traceback" not in done.stderr
     assert Path(done.stdout.split()[0]).name == "dev"
+
+
+def test_the_policy_needs_no_aws_where_the_configuration_says_which_account_it_is_for(shell: Shell) -> None:
+    settings(shell, "dev", "region: eu-central-1")
+    assert "Set `account` and `region` in dev.yaml" in shell.run("policy", "--env", "dev", code=1).stderr
+    settings(shell, "dev", 'region: eu-central-1\naccount: "210987654321"')
+    assert "arn:aws:sqs:eu-central-1:210987654321:iot-dlq-dev" in shell.run("policy", "--env", "dev").stdout
