@@ -106,13 +106,18 @@ def _dealt(calls: Iterable[Call], concerned: Mapping[Call, Collection[str]]) -> 
     return [frozenset(hand) for hand in hands]
 
 
+def deaths_of_up(directory: Path) -> list[Cell]:
+    """Each moment at which an `up` from nothing can die: right before and right after whatever it writes."""
+    return [cell for cell in whole(directory) if cell.command == "up" and cell.fault == KILLED]
+
+
 def drawn(directory: Path, chance: Random) -> list[Cell]:
-    """One moment of death around each operation; of each service one call of each command at which the credentials
-    expire; and of each command one operation with each fault that stays."""
+    """One moment of death around each operation of the other commands; of each service one call of each command at
+    which the credentials expire; and of each command one operation with each fault that stays."""
     kinds: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in whole(directory):
         [call] = cell.calls or [None]
-        if cell.fault == KILLED:
+        if cell.fault == KILLED and cell.command != "up":
             kinds.setdefault((KILLED, *cell.after.partition(" number ")[0].split()[-2:]), []).append(cell)
         elif call and cell.lasting:
             kinds.setdefault(("lasting", cell.command, cell.fault), []).append(cell)

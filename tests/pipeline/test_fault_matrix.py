@@ -1,4 +1,4 @@
-"""Every operation of `up`, of a change and of `down` meets every fault: a sample of the matrix, drawn with a seed."""
+"""Every operation of `up`, of a change and of `down` meets every fault: `up` every death, else a seeded sample."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from matrix_cells import at_once, drawn, handfuls, wrong
+from matrix_cells import at_once, deaths_of_up, drawn, handfuls, wrong
 from matrix_commands import looked_at
 from matrix_judging import untrue
 from matrix_starts import commands
@@ -21,6 +21,14 @@ AGAIN = f"to draw the same again: MATRIX_SEED={SEED}"
 @pytest.mark.parametrize("share", range(SHARES))
 def test_any_call_may_be_throttled_fail_drop_lose_its_answer_or_be_denied(matrix: Path, share: int) -> None:
     found = wrong(handfuls(matrix)[share::SHARES], matrix)
+    assert not found, found
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_an_up_that_is_killed_before_or_after_any_write_is_completed_by_the_next_or_taken_down(
+    matrix: Path, share: int
+) -> None:
+    found = wrong(deaths_of_up(matrix)[share::SHARES], matrix)
     assert not found, found
 
 
