@@ -159,23 +159,30 @@ def test_under_load_a_kill_costs_nothing_that_was_acknowledged_before_the_last_s
             assert status == 200
             acknowledged.append((time.time(), device, answer["timestamp"]))
 
+    def saved_at() -> float:
+        text = up.json("local", "status")["saved_at"]
+        return datetime.fromisoformat(text).timestamp() if text else 0
+
+    def before(moment: float) -> set[tuple[str, int]]:
+        return {(device, timestamp) for when, device, timestamp in list(acknowledged) if when < moment}
+
+    def kept(table: str) -> set[tuple[str, int]]:
+        answers = [up.json("query", device, "--env", "local", "--table", table, "--all") for device in devices]
+        # A raw row's timestamp has a fraction that tells readings of one millisecond apart.
+        return {(row["device_id"], int(row["timestamp"])) for answer in answers for row in answer["items"]}
+
     with ThreadPoolExecutor() as pool:
         sending = [pool.submit(send, device) for device in devices]
-        eventually(lambda: len(acknowledged) > 20)
-        saved = up.json("local", "status")["saved_at"]
-        eventually(lambda: up.json("local", "status")["saved_at"] > saved)
+        eventually(lambda: len(before(saved_at())) > 20)
         up.kill()
         for each in sending:
             each.result()
     assert sorted(told) == devices
     up.run("local", "start")
-    saved_at = datetime.fromisoformat(up.json("local", "status")["saved_at"]).timestamp()
-    safe = {(device, timestamp) for when, device, timestamp in acknowledged if when < saved_at}
+    safe = before(saved_at())
     assert len(safe) > 20
-    answers = [up.json("query", device, "--env", "local", "--table", "raw", "--all") for device in devices]
-    # A raw row's timestamp has a fraction that tells readings of one millisecond apart.
-    kept = {(row["device_id"], int(row["timestamp"])) for answer in answers for row in answer["items"]}
-    assert safe <= kept
+    assert safe <= kept("raw")
+    eventually(lambda: safe <= kept("processed"))
 
 
 def test_what_the_user_has_set_for_aws_does_not_matter(up: Machine) -> None:
