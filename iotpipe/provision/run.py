@@ -219,6 +219,8 @@ class Run:
             code_and_message(error) if isinstance(error, ClientError) else (type(error).__name__, str(error))
         )
         if of_no_use(error):
+            # Nobody else gets further with them either: what waits for something, ends now.
+            self.stop.set()
             return CredentialsError(
                 f"the credentials are of no use any more: {code}: {message}",
                 f"What was done is recorded: renew them and run `iotpipe {self.command}` again",

@@ -26,7 +26,7 @@ from iotpipe.provision import apply, ledger, plan
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import Parameter, Queue, Topic
 from iotpipe.provision.retries import RULES, Schedule, rule_for
-from iotpipe.provision.run import seconds
+from iotpipe.provision.run import Event, seconds
 
 SERVICES = ("apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "sns", "sqs", "ssm")
 
@@ -252,10 +252,12 @@ def test_credentials_that_expire_meanwhile_are_one_error_and_what_was_done_is_re
 ) -> None:
     wanted, tags = declared(config_dir)
     count = [0]
+    refused = []
 
     def expire(operation: str, parameters: dict[str, Any]) -> ClientError | None:
         count[0] += not operation.startswith(("Get", "List", "Describe"))
         if count[0] > 12:
+            refused.append(operation)
             return refusal(operation, "ExpiredToken", "The security token included in the request is expired")
         return None
 
@@ -264,7 +266,7 @@ def test_credentials_that_expire_meanwhile_are_one_error_and_what_was_done_is_re
         world.up(wanted, tags=tags)
     assert str(expired.value).count("ExpiredToken") == 1
     assert "iotpipe up" in expired.value.hint
-    assert not world.clock.slept, "no try with such credentials is worth another"
+    assert len(refused) <= world.parallel, "what ran may find out by itself, and nothing else is tried"
     contents = ledger.read(world.path)
     assert contents
     ready = [row for row in contents.rows.values() if row.status == "ready"]
@@ -273,6 +275,31 @@ def test_credentials_that_expire_meanwhile_are_one_error_and_what_was_done_is_re
     world.up(wanted, tags=tags)
     assert untouched(world.plan(wanted, tags=tags))
     world.down(delete_data=True)
+
+
+def test_credentials_that_expire_end_what_others_wait_for(world: QuickWorld) -> None:
+    kept_back, tried = Queue("kept-back", retention=60), Queue("tried", retention=60)
+    world.up([kept_back])
+    world.down()
+    run = world.run()
+    book = world.ledger(run)
+    steps = plan.plan([kept_back, tried], run, book.rows)
+    waits = threading.Event()
+
+    def expire(operation: str, parameters: dict[str, Any]) -> ClientError:
+        waits.wait(20)
+        return refusal(operation, "ExpiredToken", "The security token included in the request is expired")
+
+    def tell(event: Event) -> None:
+        if event.phase == "waiting" and not waits.is_set():
+            waits.set()
+            run.stop.wait(20)
+
+    world.before, run.tell = expire, tell
+    with pytest.raises(CredentialsError, match="ExpiredToken"):
+        apply.up([kept_back, tried], steps, run, book)
+    assert waits.is_set()
+    assert not world.clock.slept, "the name's minute would have been waited for in vain"
 
 
 @pytest.mark.parametrize(
