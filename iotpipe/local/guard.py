@@ -24,7 +24,8 @@ SECRET = "x-iotpipe-secret"
 """The header that lets the launcher into the paths under ADMIN and those of ministack itself."""
 ADMIN = "/_iotpipe/"
 
-_EXECUTE = "/_aws/execute-api/"
+_EXECUTE = re.compile("/_aws/execute-api/[^/]+/")
+"""Where an API answers. Without a stage behind the API's id, ministack takes the request for one of a service."""
 _SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=([A-Za-z0-9]+)/")
 _MADE_HERE = re.compile(r"A[KS]IA[A-Z0-9]{16}")
 """Keys of users and roles as ministack makes them. It checks their signatures, as it does that of our root key."""
@@ -80,13 +81,14 @@ class Guard:
         if len(headers.all("host")) != 1 or headers.first("host") not in self._hosts:
             return "this AWS is only known as 127.0.0.1 and localhost"
         path = scope["path"]
-        if path.startswith("/_") and not path.startswith(_EXECUTE):
+        to_an_api = _EXECUTE.match(path) is not None
+        if path.startswith("/_") and not to_an_api:
             known = hmac.compare_digest(headers.first(SECRET).encode(), self._secret)
             return "" if known else "this path is only open to iotpipe itself"
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if any(name.lower() in _IN_QUERY for name in query):
             return "requests are signed in the Authorization header here"
-        return self._of_key(headers, needed=not path.startswith(_EXECUTE))
+        return self._of_key(headers, needed=not to_an_api)
 
     def _of_key(self, headers: _Headers, needed: bool) -> str:
         given = headers.all("authorization")

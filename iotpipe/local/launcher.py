@@ -79,7 +79,9 @@ def reset(place: Place) -> None:
     if not place.directory.exists():
         return
     with place.launching():
-        if place.alive() and (record := place.record()):
+        # One that is only coming up or going down has not recorded its process id yet, or no longer.
+        _wait(lambda: place.running() is not None or not place.alive(), _START)
+        if place.alive() and (record := place.record()) and record.pid:
             _end(place, record)
         for path in place.directory.iterdir():
             if path.name == "launch.lock":

@@ -96,6 +96,8 @@ def test_it_is_known_as_localhost_too(running: Machine) -> None:
         ("GET", "/_localstack/health"),
         ("GET", "/_aws/sqs/messages"),
         ("GET", "/_aws/ses/messages"),
+        ("GET", "/_aws/execute-api/"),
+        ("POST", "/_aws/execute-api/abc"),
         ("GET", "/%5Fministack/health"),
         ("POST", "/_iotpipe/snapshot"),
     ],

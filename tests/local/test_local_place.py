@@ -1,0 +1,56 @@
+"""The lock that says whether an engine runs, and what is done where it says so at a bad moment."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from iotpipe.local import launcher
+from iotpipe.local.place import Place, Record
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path / "local")
+    place.make()
+    return place
+
+
+def test_who_only_looks_whether_an_engine_runs_keeps_none_from_starting(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = os.open(place.directory / "engine.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(time, "sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
+    held = place.hold()
+    os.close(looking)
+    assert held is not None
+    assert place.alive()
+    os.close(held)
+
+
+def test_a_second_engine_does_not_start(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    first = place.hold()
+    assert first is not None
+    assert place.hold() is None
+    os.close(first)
+
+
+@pytest.mark.parametrize("pid", [0, 1])
+def test_reset_waits_for_an_engine_that_is_going_down_and_kills_nobody_else(
+    place: Place, monkeypatch: pytest.MonkeyPatch, pid: int
+) -> None:
+    place.write(Record(4566, pid))
+    engine = place.hold()
+    assert engine is not None
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda *asked: killed.append(asked[0]))
+    monkeypatch.setattr(time, "sleep", lambda seconds: place.alive() and os.close(engine))
+    launcher.reset(place)
+    assert killed == []
+    assert not place.directory.exists()
