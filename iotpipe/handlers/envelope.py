@@ -12,6 +12,8 @@ from iotpipe.handlers import moments, parsing, readings
 from iotpipe.handlers.readings import Problem, Reading
 
 VERSION = 1
+# A message names some things that a reading does not: what ingestion has taken must not be too large here.
+_MOST_VALUES = parsing.MOST_VALUES + 10
 _EVENT_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z#[0-9]{18}")
 
 
@@ -81,7 +83,7 @@ def _document(body: Any) -> dict[str, Any]:
     if not isinstance(body, str):
         raise Poison("no text")
     try:
-        document = parsing.parse(body)
+        document = parsing.parse(body, _MOST_VALUES)
     except parsing.NotJson as error:
         raise Poison(str(error)) from None
     if not isinstance(document, dict) or document.get("version") != VERSION:

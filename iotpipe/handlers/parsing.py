@@ -10,7 +10,7 @@ DEEPEST = 16
 # A number of one character becomes a hundred bytes of memory, and of those a small function has only so many: what
 # is not refused here would end the worker instead of being answered.
 LONGEST = 2_000_000
-MOST_VALUES = 100_000
+MOST_VALUES = 75_000
 _TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 
 # DynamoDB keeps 38 digits between 1E-130 and 9.9…E+125; with this Emin the last digit may stand at 1E-130.
@@ -25,7 +25,7 @@ class NotJson(ValueError):
         self.code = code
 
 
-def parse(text: str) -> Any:
+def parse(text: str, most_values: int = MOST_VALUES) -> Any:
     """The JSON document in `text`, numbers as Decimal.
 
     Raises NotJson for what is no JSON, NaN and Infinity, numbers that DynamoDB cannot keep exactly, repeated
@@ -35,7 +35,7 @@ def parse(text: str) -> Any:
         raise NotJson("size", f"longer than {LONGEST} characters")
     try:
         document = _decoder.decode(text)
-        _refuse_depth_and_mass(document)
+        _refuse_depth_and_mass(document, most_values)
         if "\\u" in text or not text.isascii():
             _refuse_lone_surrogates(document)
     except RecursionError:
@@ -66,15 +66,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _decoder = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_constant, object_pairs_hook=_object)
 
 
-def _refuse_depth_and_mass(document: Any) -> None:
+def _refuse_depth_and_mass(document: Any, most_values: int) -> None:
     layer, depth, values = [document], 0, 1
     while layer := [inner for node in layer for inner in _members(node)]:
         depth += 1
         values += len(layer)
         if depth > DEEPEST:
             raise NotJson("nesting", _TOO_DEEP)
-        if values > MOST_VALUES:
-            raise NotJson("size", f"more than {MOST_VALUES} values")
+        if values > most_values:
+            raise NotJson("size", f"more than {most_values} values")
 
 
 def _members(node: Any) -> Any:

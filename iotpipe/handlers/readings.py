@@ -16,8 +16,8 @@ from iotpipe.handlers.web import Request, detail, invalid, quoted
 MAIN_METRICS = ("temperature", "humidity", "pressure")
 MOST_METRICS = 100
 LONGEST_NAME = 255
-# Of canonical JSON. As a DynamoDB item that is at most half as large again (the limit is 400 KB), and as a
-# message it fits a queue that was made with the older limit of 256 KiB.
+# Of canonical JSON. In a DynamoDB item each of its values takes at most two bytes more than in JSON, `[]` for one
+# has four of the 400 KB; and as a message it fits a queue that was made with the older limit of 256 KiB.
 MOST_BYTES = 250_000
 # In Fahrenheit, anything hotter would be beyond DynamoDB's numbers.
 _HOTTEST = Decimal("5E125")

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from handlers_world import NOON, Calls, World, answered, failure, reading, success
 
+from iotpipe.handlers import parsing
+
 DAY = 86_400_000
 WRITES = {"BatchWriteItem", "SendMessageBatch", "Publish"}
 REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
@@ -205,14 +207,42 @@ def test_a_body_that_is_no_base64_of_text_is_refused(world: World, body: str) ->
 
 
 def test_the_largest_reading_fits_a_row_and_a_message(world: World, calls: Calls) -> None:
-    """The worst that 250,000 bytes of JSON can become: a list of digits, or text that JSON has to escape."""
-    digits = json.dumps(reading(sensor_data={"list": [1] * 99_900}), separators=(",", ":"))
-    text = json.dumps(reading(sensor_data={"text": "\x01" * 41_660}))
-    assert world.ingest(digits)["statusCode"] == 200
-    assert world.ingest(text)["statusCode"] == 200
-    assert max(len(message) for message in world.bodies(world.queue)) < 262_144
-    assert world.process(digits)["statusCode"] == 200
-    assert world.process(text)["statusCode"] == 200
+    """The worst that 250,000 bytes of JSON can become: the most values, or text that JSON has to escape."""
+    calls.answer("BatchWriteItem", lambda _: success())
+    calls.answer("SendMessageBatch", lambda _: success())
+    few = parsing.MOST_VALUES - 10
+    digits = {"list": [1] * few, "text": "x" * 99_000}
+    nests = {"list": [json.loads("[" * 12 + "1" + "]" * 12)] * (few // 13), "text": "x" * 99_000}
+    for metrics in (digits, nests, {"text": "\x01" * 41_660}):
+        assert world.ingest(reading(sensor_data=metrics))["statusCode"] == 200
+    assert world.process(reading(sensor_data=nests))["statusCode"] == 200
+    written = [each for one in calls.of("BatchWriteItem") for rows in one["RequestItems"].values() for each in rows]
+    assert max(item_bytes(each["PutRequest"]["Item"]) for each in written) <= 400 * 1024
+    sent = [each["MessageBody"] for one in calls.of("SendMessageBatch") for each in one["Entries"]]
+    assert max(map(len, sent)) < 262_144
+
+
+def item_bytes(item: dict[str, Any]) -> int:
+    """The size of an item by DynamoDB's own rules, as far as such items go."""
+    return sum(len(name.encode()) + attribute_bytes(value) for name, value in item.items())
+
+
+def attribute_bytes(attribute: dict[str, Any]) -> int:
+    ((kind, value),) = attribute.items()
+    if kind == "M":
+        return 3 + len(value) + item_bytes(value)
+    if kind == "L":
+        return 3 + len(value) + sum(map(attribute_bytes, value))
+    return (len(value) + 1) // 2 + 1 if kind == "N" else len(value.encode())
+
+
+def test_whatever_ingestion_takes_the_processor_takes_as_well(world: World, calls: Calls) -> None:
+    """A reading of as many values as one may have; its message has a few more than the reading."""
+    calls.answer("BatchWriteItem", lambda _: success())
+    bodies = [reading(sensor_data={"list": [1] * (parsing.MOST_VALUES - less)}) for less in range(10)]
+    most = next(body for body in bodies if world.ingest(body)["statusCode"] == 200)
+    assert most is not bodies[0]
+    assert [answer["batchItemFailures"] for answer in world.deliver()] == [[]]
 
 
 def test_calls_stay_within_the_limits_of_count_and_bytes(world: World, calls: Calls) -> None:
