@@ -89,7 +89,7 @@ class Engine:
             try:
                 self._gaps.keep_code_in(self._snapshots.prepare())
                 states = self._copied()
-                changed = await asyncio.to_thread(self._snapshots.finish, states, self._encoded)
+                changed = await asyncio.to_thread(self._snapshots.finish, states, self._encoded, began)
             except (OSError, RuntimeError, TypeError, ValueError) as error:
                 # A full disk, or a state that ministack cannot write: what was saved before stays as it is.
                 if self.trouble != str(error):

@@ -55,8 +55,12 @@ class Snapshots:
                 os.link(blob, code / blob.name)
         return code
 
-    def finish(self, states: Mapping[str, Any], encode: Callable[[str, Any], bytes]) -> bool:
-        """Write the states, and make them the newest snapshot; False if nothing has changed since the last one."""
+    def finish(self, states: Mapping[str, Any], encode: Callable[[str, Any], bytes], moment: float) -> bool:
+        """Write the states, and make them the newest snapshot; False if nothing has changed since the last one.
+
+        `moment` (s) is from before they were copied: what was written later may not be in them, so it is the
+        directory's time.
+        """
         draft, newest = self._directory / "next", self.newest
         texts = {service: encode(service, state) for service, state in states.items()}
         digests = {service: hashlib.sha256(text).hexdigest() for service, text in texts.items()}
@@ -72,6 +76,7 @@ class Snapshots:
         for blob in (draft / _CODE).iterdir():
             _sync(blob)
         _sync(draft / _CODE)
+        os.utime(draft, (moment, moment))
         _sync(draft)
         draft.rename(self._directory / str(int(newest.name) + 1 if newest else 1))
         _sync(self._directory)

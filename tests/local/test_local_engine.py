@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from local_machine import Machine, eventually, processes
 
+from iotpipe.local.snapshots import Snapshots
+from iotpipe.provision.run import timestamp
+
 pytestmark = pytest.mark.slow
 
 COMMANDS = ("start", "stop", "status", "reset")
@@ -82,16 +85,26 @@ def test_stopping_what_does_not_run_is_no_error(machine: Machine) -> None:
 def test_a_killed_engine_keeps_what_was_saved_and_the_next_start_says_what_is_lost(machine: Machine) -> None:
     machine.run("local", "start")
     write_something(machine)
-    saved = snapshot(machine)
-    status = machine.json("local", "status")
+    snapshot(machine)
     machine.kill()
-    assert saved.exists()
+    saved = Snapshots(machine.place.data).newest
+    assert saved
+    moment = timestamp(saved.stat().st_mtime)
     said = machine.run("local", "start").stderr
     assert "did not end in good order" in said
-    assert f"what was written after {status['saved_at'][:-3]}" in said
+    assert f"what was written after {moment} is lost" in said
     assert queues(machine) == ["something"]
     machine.run("local", "stop")
     assert "good order" not in machine.run("local", "start").stderr
+
+
+def test_what_is_written_while_a_snapshot_is_made_is_not_said_to_be_saved(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshots.prepare()
+    began = 1_700_000_000.5
+    assert snapshots.finish({"sqs": {}}, lambda service, state: b"{}", began)
+    assert snapshots.newest
+    assert snapshots.newest.stat().st_mtime == began
 
 
 def test_a_process_that_has_got_the_dead_engines_number_is_let_alone(machine: Machine) -> None:
