@@ -17,6 +17,9 @@ from iotpipe.handlers.web import Request, detail, invalid, quoted
 PARAMETERS = ("device_id", "table", "event_date", "from", "to", "limit", "order", "next_token")
 CHOICES = {"table": ("processed", "raw"), "order": ("asc", "desc")}
 MOST, USUAL = 1000, 100
+# As DynamoDB writes numbers; it takes nothing else for one, though Decimal would.
+_NUMBER = re.compile("[0-9.]{1,39}(E[+-]?[0-9]{1,3})?")
+_LONGEST_KEY = 1024  # bytes
 
 Details = list[dict[str, Any]]
 
@@ -158,5 +161,5 @@ def _continued(question: Question, text: str) -> Question:
 
 def _within(question: Question, last: str) -> bool:
     if question.kind == "S":
-        return question.low <= last <= question.high
-    return Decimal(question.low) <= Decimal(last) <= Decimal(question.high)
+        return question.low <= last <= question.high and len(last.encode()) <= _LONGEST_KEY
+    return bool(_NUMBER.fullmatch(last)) and Decimal(question.low) <= Decimal(last) <= Decimal(question.high)

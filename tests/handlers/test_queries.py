@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from handlers_world import NOON, TODAY, Calls, World, answered, failure, proxy_event, reading, success
 
-from iotpipe.handlers import query, questions
+from iotpipe.handlers import moments, query, questions
 from iotpipe.handlers.attributes import encode
 
 DAY_START = NOON - 43_200_000
@@ -193,6 +193,28 @@ def test_who_computes_a_token_of_his_own_gets_no_further_than_his_own_query(five
     assert numbers([found["items"]]) == [3, 4]
     outside = questions.token(day, last)
     assert five.query(device_id="sensor-001", event_date=TODAY, next_token=outside)["statusCode"] == 400
+
+
+def test_a_place_in_a_token_that_dynamodb_would_refuse_is_refused_before(world: World) -> None:
+    latest = moments.LAST
+    raw = ("raw", "0", f"{latest}.{'9' * 18}")
+    processed = ("processed", moments.iso(0), f"{moments.iso(latest)}$")
+    places = [(raw, last) for last in (5, [0, [1, 2], 0], " 5 ", "1_000", "٣", "+5", f"1.{'0' * 40}")]
+    places += [(processed, last) for last in (f"{TODAY}\ud800", f"{TODAY}{'x' * 1024}")]
+    for (table, low, high), last in places:
+        token = questions.token(questions.Question("d", table, low, high, "asc", 1), last)
+        answer = world.query(device_id="d", table=table, next_token=token)
+        assert answer["statusCode"] == 400, ascii(last)
+
+
+def test_a_token_of_a_row_that_others_have_put_there_is_taken(world: World) -> None:
+    for table, key in ((world.raw, {"timestamp": {"N": "1E-7"}}), (world.processed, {"event_date": {"S": "2024 ü"}})):
+        name, (kind,) = next(iter(key)), next(iter(key.values()))
+        later = {name: {kind: "2025"}}
+        for one in (key, later):
+            world.dynamodb.put_item(TableName=table, Item={"device_id": {"S": "d"}, **one})
+    assert [len(page) for page in world.pages(device_id="d", table="raw", limit=1)] == [1, 1]
+    assert [len(page) for page in world.pages(device_id="d", limit=1)] == [1, 1]
 
 
 def test_a_token_with_one_character_changed_is_refused(five: World) -> None:
