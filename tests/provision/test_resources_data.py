@@ -186,6 +186,26 @@ def test_who_has_not_confirmed_yet_gets_no_second_mail_and_stops_nothing(world: 
     world.down()
 
 
+def test_who_has_unsubscribed_is_not_taken_for_a_subscriber_while_sns_still_lists_it(world: QuickWorld) -> None:
+    topic = Topic("t", display_name="T")
+    wanted = everything(Subscription("ops@example.com", topic))
+    world.up(wanted)
+    world.up([topic])
+    ended = {"Protocol": "email", "Endpoint": "ops@example.com", "SubscriptionArn": "Deleted"}
+
+    def still_listed(operation: str, answer: Any) -> None:
+        if operation == "ListSubscriptionsByTopic":
+            answer["Subscriptions"].append(ended)
+
+    world.after = still_listed
+    world.up(wanted)
+    assert world.writes == ["Subscribe"]
+    world.up(wanted)
+    assert world.writes == []
+    world.up([topic])
+    assert world.writes == ["Unsubscribe"]
+
+
 def test_the_subscribers_of_a_topic_are_read_in_one_call(world: QuickWorld) -> None:
     topic = Topic("t", display_name="T")
     wanted = everything(*(Subscription(f"{n}@example.com", topic) for n in range(5)))

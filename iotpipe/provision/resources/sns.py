@@ -106,4 +106,5 @@ def _tags(run: Run, name: str) -> dict[str, str] | None:
 def _subscriptions(run: Run, topic_arn: str) -> dict[str, Any]:
     pages = run.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
     found = (each for page in pages for each in page["Subscriptions"] if each["Protocol"] == "email")
-    return {each["Endpoint"]: each["SubscriptionArn"] for each in found}
+    # SNS lists one that has ended for a while more, beside a new one of the same address: that one gets no messages.
+    return {each["Endpoint"]: each["SubscriptionArn"] for each in found if each["SubscriptionArn"] != "Deleted"}
