@@ -94,6 +94,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
             "QUEUE_URL": readings.url,
             "API_KEY_PARAM": lambda run: api_key.name,
             "CONFIG_PARAM": lambda run: settings.name,
+            **({"REQUIRE_API_KEY": lambda run: "true"} if env.api.require_api_key else {}),
         },
     )
     processor = parts.function(

@@ -208,6 +208,18 @@ def test_a_key_that_was_never_read_is_no_reason_to_let_anybody_in(locked: World,
     assert {"BatchWriteItem", "SendMessageBatch"}.isdisjoint(calls.names())
 
 
+def test_a_worker_that_has_never_reached_ssm_lets_nobody_in_where_a_key_is_required(
+    locked: World, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUIRE_API_KEY", "true")
+    calls.answer("GetParameter", lambda _: failure("InternalServerError", 500))
+    assert [status(locked, key) for key in (None, "right", "wrong")] == [503, 503, 503]
+    assert {"BatchWriteItem", "SendMessageBatch"}.isdisjoint(calls.names())
+    calls.let_through("GetParameter")
+    locked.clock.pass_(31)
+    assert [status(locked, key) for key in (None, "right", "wrong")] == [401, 200, 401]
+
+
 @pytest.mark.parametrize("damage", ["not JSON", '{"require_api_key": "no"}', '{"require_api_key": 0}'])
 def test_damage_to_the_configuration_does_not_switch_the_check_off(locked: World, damage: str) -> None:
     assert status(locked, "wrong") == 401

@@ -156,7 +156,15 @@ SAMPLES: dict[str, Sample] = dict(
         stage("logging", "ERROR", "methodSettings.loggingLevel"),
         stage("metrics", False, "methodSettings.metricsEnabled"),
         stage("tracing", False, "tracingEnabled"),
-        handlers_read("api.require_api_key", True, "require_api_key"),
+        (
+            # The function must know it also while it cannot read the parameter.
+            "api.require_api_key",
+            Sample(
+                True,
+                {CONFIG: ["Value.require_api_key"], FUNCTIONS[0]: ["Environment.Variables.REQUIRE_API_KEY"]},
+                {"PutParameter": 1, "UpdateFunctionConfiguration": 1},
+            ),
+        ),
         (
             "alerts.emails",
             Sample(
