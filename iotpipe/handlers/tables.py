@@ -67,4 +67,6 @@ def _write(table: str, rows: Sequence[Row], indexes: list[int]) -> aws.Outcome:
     answer = aws.client("dynamodb").batch_write_item(RequestItems={table: requests})
     left = answer.get("UnprocessedItems", {}).get(table, [])
     unprocessed = {_key(request["PutRequest"]["Item"], rows[0].range_key) for request in left}
-    return aws.Outcome(again={index: "UnprocessedItems" for index in indexes if rows[index].key in unprocessed})
+    again = [index for index in indexes if rows[index].key in unprocessed]
+    # Should AWS write a key in another way than it was sent, nobody knows which one it means: then all go again.
+    return aws.Outcome(again=dict.fromkeys(again if len(again) == len(left) else indexes, "UnprocessedItems"))

@@ -274,6 +274,20 @@ def test_a_permanent_refusal_of_the_queue_is_not_tried_again(world: World, calls
     assert len(calls.of("SendMessageBatch")) == 1
 
 
+def test_an_unprocessed_item_under_a_key_that_is_written_otherwise_is_not_taken_for_stored(
+    world: World, calls: Calls
+) -> None:
+    def otherwise(request: dict[str, Any]) -> Any:
+        calls.let_through("BatchWriteItem")
+        (*_, last) = request["RequestItems"][world.raw]
+        last["PutRequest"]["Item"]["timestamp"]["N"] += "0"
+        return success(UnprocessedItems={world.raw: [last]})
+
+    calls.answer("BatchWriteItem", otherwise)
+    assert answered(world.ingest([reading(index) for index in range(3)]))["accepted"] == 3
+    assert len(world.rows(world.raw)) == 3
+
+
 def test_unprocessed_items_and_failed_entries_are_sent_again_alone(world: World, calls: Calls) -> None:
     def first_only(request: dict[str, Any]) -> Any:
         calls.let_through("BatchWriteItem")
