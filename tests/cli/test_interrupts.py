@@ -33,7 +33,7 @@ class Running:
 
     def wait(self, code: int) -> str:
         assert self.process.wait(60) == code, self.said.decode()
-        self.reader.join(10)
+        self.reader.join(60)
         text = self.said.decode()
         assert "Traceback" not in text
         return text
@@ -136,7 +136,8 @@ def interrupted(cloud: Shell, command: str, start: Start, interrupt: Interrupt) 
     if command == "down":
         cloud.run("up", "--env", "dev")
         cloud.operations()
-    with cloud.held(WHILE[command]) as asked, start(cloud, command) as running:
+    # Both tables are under way then: what has not begun yet when it is told to stop, does not begin any more.
+    with cloud.held(WHILE[command], times=2) as asked, start(cloud, command) as running:
         asked()
         interrupt(running)
         until_it_is_said(running, b"stopping: what runs is let finish")

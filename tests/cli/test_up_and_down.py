@@ -149,18 +149,21 @@ def test_outputs_need_no_aws(cloud: Shell) -> None:
 
 
 def test_ctrl_c_lets_what_runs_finish_and_the_next_up_goes_on(cloud: Shell) -> None:
-    with subprocess.Popen(
-        cloud.command("up", "--env", "dev", "--parallel", "1"),
-        cwd=cloud.directory,
-        env=cloud.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        cloud.held("CreateTable"),
+        subprocess.Popen(
+            cloud.command("up", "--env", "dev", "--parallel", "1"),
+            cwd=cloud.directory,
+            env=cloud.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         assert process.stderr
-        for line in process.stderr:
-            if line.strip().startswith("created"):
-                process.send_signal(signal.SIGINT)
-                break
+        assert any(line.strip().startswith("created") for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        assert any("what runs is let finish" in line for line in process.stderr)
+        cloud.let_go()
         said = process.stderr.read()
         assert process.wait(60) == 130
     assert "resources are left to do" in said

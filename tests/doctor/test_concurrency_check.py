@@ -105,7 +105,7 @@ def test_the_question_waits_for_no_other_answer_where_the_ledger_tells_that_it_i
 
     def hold_functions(operation: str, params: dict[str, Any]) -> None:
         if operation == "GetFunction":
-            waited.append(asked.wait(20))
+            waited.append(asked.wait(60))
 
     clinic.before = hold_functions  # type: ignore[assignment] # it never answers
     clinic.planned(declare(settings("", clinic.directory)))

@@ -92,6 +92,16 @@ def test_a_node_starts_as_soon_as_what_it_needs_is_done_not_when_its_layer_is() 
     assert deep_is_done.is_set()
 
 
+def test_whoever_has_the_longest_chain_waiting_for_it_goes_first() -> None:
+    visited: list[str] = []
+    walk(
+        {"alone": [], "short": [], "long": [], "of short": ["short"], "middle": ["long"], "end": ["middle"]},
+        visited.append,
+        1,
+    )
+    assert visited == ["long", "short", "middle", "alone", "of short", "end"]
+
+
 def test_after_a_stop_nothing_more_is_begun() -> None:
     visited: list[str] = []
     stop = threading.Event()

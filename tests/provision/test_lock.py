@@ -207,6 +207,28 @@ def test_who_lets_go_does_not_take_away_the_lock_of_who_came_after(state: Path) 
             pass
 
 
+def test_a_file_that_was_removed_between_its_opening_and_its_locking_is_not_the_lock(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, path = fcntl.flock, state.with_suffix(".lock")
+
+    def late(file: IO[str], how: int) -> None:
+        monkeypatch.setattr(lock.fcntl, "flock", really)
+        path.unlink()
+        really(file, how)
+
+    monkeypatch.setattr(lock.fcntl, "flock", late)
+    with locked(state, "up", "now"):
+        assert json.loads(path.read_text())["command"] == "up"
+        with pytest.raises(LedgerLocked), locked(state, "down", "later"):
+            pass
+
+
+def test_the_directory_is_made_with_all_above_it(tmp_path: Path) -> None:
+    with locked(tmp_path / "some" / "state" / "dev.json", "up", "now"):
+        assert (tmp_path / "some" / "state" / "dev.lock").exists()
+
+
 def test_nobody_else_may_look_into_the_directory(state: Path) -> None:
     with locked(state, "up", "now"):
         assert stat.S_IMODE(state.parent.stat().st_mode) == 0o700

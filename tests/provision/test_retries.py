@@ -287,13 +287,13 @@ def test_credentials_that_expire_end_what_others_wait_for(world: QuickWorld) -> 
     waits = threading.Event()
 
     def expire(operation: str, parameters: dict[str, Any]) -> ClientError:
-        waits.wait(20)
+        assert waits.wait(60)
         return refusal(operation, "ExpiredToken", "The security token included in the request is expired")
 
     def tell(event: Event) -> None:
         if event.phase == "waiting" and not waits.is_set():
             waits.set()
-            run.stop.wait(20)
+            assert run.stop.wait(60)
 
     world.before, run.tell = expire, tell
     with pytest.raises(CredentialsError, match="ExpiredToken"):
