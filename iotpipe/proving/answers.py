@@ -33,12 +33,15 @@ def as_json(found: Sequence[Row], more: bool) -> str:
 
 
 def as_csv(found: Sequence[Row]) -> str:
-    """A column for everything that any row has; a metric that is not a main one as sensor_data.NAME."""
+    """A column for everything that any row has; a metric that is not a main one as sensor_data.NAME. Without rows
+    there is nothing to name: no line at all.
+    """
     flat = [_flat(row) for row in found]
     names = list(dict.fromkeys(name for row in flat for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
+    if names:
+        writer.writerow(names)
     for row in flat:
         writer.writerow([_cell(row[name]) if name in row else "" for name in names])
     return text.getvalue()

@@ -105,7 +105,8 @@ class Api:
 
     def post(self, path: str, body: str) -> Answer:
         """POST a JSON document."""
-        return self._call("POST", self.endpoint + path, body.encode())
+        # Half a surrogate pair has no UTF-8. As JSON's escape it arrives, and is refused like all that cannot be kept.
+        return self._call("POST", self.endpoint + path, body.encode(errors="backslashreplace"))
 
     def get(self, path: str, parameters: Mapping[str, str]) -> Answer:
         """GET with parameters in the address."""

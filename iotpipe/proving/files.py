@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -20,9 +22,11 @@ from iotpipe.proving.rows import MAIN_METRICS
 _OWN = ("device_id", "timestamp", "reading_id")
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "--"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What Decimal takes besides, as 1_000, is a name for something and no number.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # A number below this is seconds (up to the year 5138), from this on milliseconds (from 1973).
 _FIRST_MILLISECONDS = 100_000_000_000
-_LAST_MILLISECOND = 253_402_300_799_999  # of the year 9999
+_FIRST_MILLISECOND, _LAST_MILLISECOND = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 and 9999
 
 
 class BadRow(ValueError):
@@ -122,12 +126,25 @@ def _csv_rows(first: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str,
         yield from lines
 
     reader = csv.reader(all_lines(), delimiter=separator)
-    header = [name.strip() for name in next(reader, [])]
+    header = _named([name.strip() for name in next(reader, [])])
     for cells in reader:
         if not cells:
             continue
         wrong = "" if len(cells) == len(header) else f"{len(cells)} cells, the header has {len(header)}"
         yield reader.line_num, dict(zip(header, cells, strict=False)), wrong
+
+
+def _named(header: Sequence[str]) -> list[str]:
+    """The columns' names: one that has none, or another one's, gets its own, and takes no other's place."""
+    again: Counter[str] = Counter()
+    names: list[str] = []
+    for number, given in enumerate(header, 1):
+        name = own = given or f"column {number}"
+        while own in names:
+            again[name] += 1
+            own = f"{name}.{again[name]}"
+        names.append(own)
+    return names
 
 
 def _json_rows(first: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
@@ -147,7 +164,9 @@ def _json_cells(text: str) -> tuple[dict[str, Any], str]:
     if not isinstance(cells, dict):
         return {}, "no JSON object"
     inner = cells.pop("sensor_data", None)
-    return cells | (inner if isinstance(inner, dict) else {}), ""
+    if not isinstance(inner, dict | None):
+        return {}, "sensor_data is no object"
+    return cells | (inner or {}), ""
 
 
 def _parsed(maps: Sequence[str]) -> dict[str, str]:
@@ -181,23 +200,27 @@ def _columns(columns: Sequence[str], meant: str = "") -> str:
 
 
 def _missing(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
+    """Whether a cell says nothing; JSON's NaN, the one number unlike itself, says no more than that of CSV."""
+    return cell is None or cell != cell or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
 
 
 def _value(name: str, cell: Any) -> Any:
     """A cell as a metric: a number if it can be one; text only where no number is required; None if missing."""
     if _missing(cell):
         return None
-    if isinstance(cell, str):
-        try:
-            number = Decimal(cell.strip())
-        except DecimalException:
-            number = None
-        if number is not None and number.is_finite():
-            return number
+    if isinstance(cell, str) and (number := _number(cell.strip())) is not None:
+        return number
     if name in MAIN_METRICS and not exact.is_number(cell):
         raise BadRow(f"{name} is no number: {json.dumps(cell, default=str)[:40]}")
     return cell.strip() if isinstance(cell, str) else cell
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text) if _NUMBER.fullmatch(text) else None
+    except DecimalException:
+        return None
+    return number if number is not None and number.is_finite() else None
 
 
 def _moment(cell: Any, time_format: str) -> int:
@@ -207,20 +230,19 @@ def _moment(cell: Any, time_format: str) -> int:
     try:
         if time_format:
             return _milliseconds(datetime.strptime(text, time_format))
-        try:
-            number = Decimal(text)
-        except DecimalException:
-            return _milliseconds(datetime.fromisoformat(text))
-        return _from_number(number)
+        number = _number(text)
+        return _milliseconds(datetime.fromisoformat(text)) if number is None else _from_number(number)
     except (ValueError, OverflowError):
         form = time_format or "epoch seconds, epoch milliseconds or ISO 8601; see --time-format"
         raise BadRow(f"no time: {text[:40]!r} is not {form}") from None
 
 
 def _from_number(number: Decimal) -> int:
-    if not number.is_finite() or abs(number) > _LAST_MILLISECOND:
+    if abs(number) < _FIRST_MILLISECONDS:
+        number *= 1000
+    if not _FIRST_MILLISECOND <= number <= _LAST_MILLISECOND:
         raise ValueError
-    return int(number if abs(number) >= _FIRST_MILLISECONDS else number * 1000)
+    return int(number)
 
 
 def _milliseconds(moment: datetime) -> int:

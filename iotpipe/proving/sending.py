@@ -140,18 +140,18 @@ class Sender:
     def _deliver(self, unit: Unit) -> None:
         if isinstance(unit, Refusal):
             return self._deliver_bad(unit)
-        left = list(unit)
-        while left:
-            began = self.run.clock.now()
+        waiting = [list(unit)]
+        while waiting:
+            sent, began = waiting.pop(), self.run.clock.now()
             try:
-                answer = self.api.post("/ingest", body(left))
+                answer = self.api.post("/ingest", body(sent))
             except Unreachable as error:
-                return self._fail(left, error.message, error)
+                return self._fail([reading for left in [sent, *waiting] for reading in left], error.message, error)
             refuse(answer)
-            left = self._account(left, answer, began)
+            waiting += self._account(sent, answer, began)
 
-    def _account(self, sent: list[Reading], answer: Answer, began: float) -> list[Reading]:
-        """Note what became of the readings of one POST; answers those worth sending again."""
+    def _account(self, sent: list[Reading], answer: Answer, began: float) -> list[list[Reading]]:
+        """Note what became of the readings of one POST; answers those worth sending again, each list by itself."""
         now = self.run.clock.now()
         document = answer.document()
         self._note(answer)
@@ -170,17 +170,22 @@ class Sender:
         self._fail(sent, answer.brief())
         return []
 
-    def _set_apart(self, sent: list[Reading], answer: Answer) -> list[Reading]:
-        """A batch is refused as a whole: without those that the answer names, the others get in."""
+    def _set_apart(self, sent: list[Reading], answer: Answer) -> list[list[Reading]]:
+        """A batch is refused as a whole: without those that the answer names, the others get in.
+
+        Where it names none, as for what the parser stumbles over, the halves show which it is.
+        """
         named = {index: reason for index, reason in _reasons(answer).items() if 0 <= index < len(sent)}
+        if not named and len(sent) > 1:
+            return [sent[len(sent) // 2 :], sent[: len(sent) // 2]]
         if not named:
-            reason = next(map(_reason, answer.details()), answer.brief())
-            named = dict.fromkeys(range(len(sent)), reason)
+            named = {0: next(map(_reason, answer.details()), answer.brief())}
         with self._lock:
             self._failures = 0
             self.tally.refused += [(sent[index], reason) for index, reason in sorted(named.items())]
         self.tell(self.tally)
-        return [reading for index, reading in enumerate(sent) if index not in named]
+        left = [reading for index, reading in enumerate(sent) if index not in named]
+        return [left] if left else []
 
     def _deliver_bad(self, bad: Refusal) -> None:
         try:

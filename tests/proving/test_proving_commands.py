@@ -242,6 +242,7 @@ def test_no_readings_are_told_on_stderr(typed: Type) -> None:
     result = typed("query", "nobody")
     assert (result.stdout, result.return_value) == ("", None)
     assert "no readings" in result.stderr
+    assert typed("query", "nobody", "--csv").stdout == ""
 
 
 def test_text_of_a_device_cannot_move_the_cursor(typed: Type, world: World) -> None:

@@ -111,6 +111,35 @@ def test_json_lines_are_read_flat_or_as_the_api_takes_them(read: Read) -> None:
     assert [line for line, _ in replay.bad] == [4, 5]
 
 
+def test_what_only_looks_like_a_number_stays_what_it_is(read: Read) -> None:
+    (one,) = read("device_id,timestamp,room,shelf,rain\nA,1795348800,1_2,\uff11\uff12,+.5E1\n").readings
+    assert one.metrics == {"room": "1_2", "shelf": "\uff11\uff12", "rain": Decimal(5)}
+    told = dict(read("device_id,timestamp,temperature\nA,1795348800,1_2\nA,1_795_348_800,1\n").bad)
+    assert "temperature is no number" in told[2] and "no time" in told[3]
+
+
+def test_columns_without_a_name_or_with_that_of_another_are_kept_apart(read: Read) -> None:
+    (one,) = read(",device_id,timestamp,rain,rain,\n0,A,1795348800,1,2,\n").readings
+    assert one.metrics == {"column 1": 0, "rain": 1, "rain.1": 2}
+    (one,) = read("device_id,timestamp,rain,rain,rain.1\nA,1795348800,1,2,3\n", "wet=rain.1").readings
+    assert one.metrics == {"wet": 2}
+
+
+@pytest.mark.parametrize("moment", ["-99999999999999", "-62135596801", "253402300800000", "1E+400"])
+def test_a_time_that_no_calendar_has_is_told_by_line(read: Read, moment: str) -> None:
+    assert "no time" in dict(read(f"device_id,timestamp,rain\nA,{moment},1\n").bad)[2]
+
+
+def test_json_that_says_less_than_a_reading_is_told_or_left_out(read: Read) -> None:
+    start = '{"device_id": "A", "timestamp": 1795348800'
+    text = (
+        f'{start}, "rain": NaN, "wind": 1}}\n{start}, "sensor_data": [1]}}\n{start}, "sensor_data": null, "wind": 2}}\n'
+    )
+    replay = read(text, name="data.jsonl")
+    assert [one.metrics for one in replay.readings] == [{"wind": 1}, {"wind": 2}]
+    assert replay.bad == [(2, "sensor_data is no object")]
+
+
 def test_one_device_may_be_named_for_a_whole_file(read: Read) -> None:
     assert read("timestamp,rain\n1795348800,1\n", device="seattle").readings[0].device_id == "seattle"
     (one,) = read("device_id,timestamp,rain\nA,1795348800,1\n", device="seattle").readings

@@ -70,6 +70,42 @@ def test_what_the_api_names_is_set_apart_and_the_rest_of_the_batch_gets_in(send:
     assert tally.unsent == 0
 
 
+@pytest.mark.parametrize(
+    "cannot_be",
+    [
+        {"number": Decimal("1" * 39)},
+        {"text": "\ud800"},
+        {"number": float("inf")},
+        {"deep": [[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]},
+    ],
+    ids=["digits", "surrogate", "infinity", "depth"],
+)
+def test_one_reading_that_no_parser_takes_costs_no_other_its_place(
+    send: Send, world: World, cannot_be: dict[str, Any]
+) -> None:
+    good = list(generate(2, 24, 7, NOON))
+    tally = send([*good[:9], Reading("sensor-001", NOON, cannot_be, line=10), *good[9:]])
+    assert [reading.line for reading, _ in tally.refused] == [10]
+    assert [reason.split(":")[0] for _, reason in tally.refused] == ["body"]
+    assert [receipt.reading for receipt in sorted(tally.accepted, key=lambda one: one.reading.timestamp)] == good
+    assert (len(world.rows(world.raw)), tally.unsent) == (24, 0)
+
+
+def test_a_batch_of_more_than_the_configuration_allows_is_divided(send: Send, world: World) -> None:
+    world.configure(max_readings=10)
+    tally = send(list(generate(2, 50, 7, NOON)))
+    assert (len(tally.accepted), len(world.rows(world.raw)), tally.refused) == (50, 50, [])
+
+
+def test_what_is_left_of_a_divided_batch_fails_with_the_part_that_does(
+    send: Send, gateway: Gateway, world: World
+) -> None:
+    world.configure(max_readings=5)
+    gateway.faults.extend([lambda request: None] + [lambda request: (0, {}, "")] * 8)
+    tally = send(list(generate(1, 10, 7, NOON)))
+    assert (len(tally.accepted), len(tally.failed), tally.unsent) == (0, 10, 0)
+
+
 def test_every_kind_of_bad_reading_is_answered_with_its_400_and_stores_nothing(send: Send, world: World) -> None:
     tally = send(list(generate(2, 30, 7, NOON)), batch=10, bad=18)
     assert (len(tally.bad_refused), tally.bad_otherwise) == (18, [])
