@@ -11,6 +11,7 @@ from iotpipe.configuration.findings import shown
 
 _STANDARD = "tag:yaml.org,2002:"
 _TRUTH = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+_DIGITS = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
 _DECIMAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
@@ -85,7 +86,7 @@ def reading(node: yaml.ScalarNode) -> str:
         return "a date"
     if kind == "bool":
         return "" if text.lower() in ("true", "false") else str(_TRUTH.get(text.lower(), "nothing")).lower()
-    if kind == "int" and not _WHOLE.fullmatch(text):
+    if kind == "int" and not _DIGITS.fullmatch(text):
         return f"the number {_in_another_base(node)}"
     return ""
 

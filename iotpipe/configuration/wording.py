@@ -83,14 +83,24 @@ def _remedy(part: Schema, node: yaml.Node) -> str:
     raw = str(node.value) if isinstance(node, yaml.ScalarNode) else ""
     if wanted == "object":
         return "Indent its keys below it, or delete the line"
+    if kind_of(node) == "null":
+        return f"Write a value, or delete the line. {_meaning(part)}".removesuffix(". ")
     if wanted == "array" and raw:
         return f"Write a list: [{shown(raw)}]"
     if wanted == "string" and "enum" in part:
-        close = difflib.get_close_matches(raw, part["enum"], n=1)
-        return f"Did you mean {close[0]}?" if close else _meaning(part)
+        return _choice(part, node, raw)
     if wanted == "string" and raw and kind_of(node) != "str":
         return f'Put it in quotes: "{shown(raw)}"'
     return _remedy_for_number(wanted, node) or _meaning(part)
+
+
+def _choice(part: Schema, node: yaml.Node, raw: str) -> str:
+    """What may be meant, in whatever case it was written; YAML takes OFF for false."""
+    spellings = {str(each).lower(): str(each) for each in part["enum"]}
+    close = difflib.get_close_matches(raw.lower(), spellings, n=1)
+    if raw.lower() in spellings and kind_of(node) != "str":
+        return f'Put it in quotes: "{spellings[raw.lower()]}"'
+    return f"Did you mean {spellings[close[0]]}?" if close else _meaning(part)
 
 
 def _remedy_for_number(wanted: str, node: yaml.Node) -> str:

@@ -201,6 +201,16 @@ def test_a_tag_that_aws_would_refuse_is_refused(problems: Problems, key: str, va
         ("api: {throttle: {rate: '0.5'}}", "Leave the quotes out"),
         ('protect: "yes"', "Leave the quotes out"),
         ("functions: {architecture: arm}", "Did you mean arm64?"),
+        ("api: {logging: OFF}", 'Put it in quotes: "OFF"'),
+        ("api: {logging: off}", 'Put it in quotes: "OFF"'),
+        ("api: {logging: info}", "Did you mean INFO?"),
+        ("functions: {runtime: Python3.12}", "Did you mean python3.12?"),
+        ("tags: {cost: }", "Write a value, or delete the line"),
+        (
+            "suffix: null",
+            "Write a value, or delete the line. Ending of every name on AWS. Default: the environment's name",
+        ),
+        ("alerts: {errors: ~}", "Write a value, or delete the line. Failed invocations of one function (default: 10)"),
         ("alerts: {emails: a@b.cd}", "Write a list: [a@b.cd]"),
         ("queue:", "Indent its keys below it, or delete the line"),
         ("queue: {retention: soon}", "Seconds for which a message that nobody takes is kept (default: 345600)"),
@@ -233,6 +243,7 @@ def test_the_remedy_says_what_to_write_instead(problems: Problems, text: str, re
         ("queue: {retention: 6:00}", "found 6:00, which YAML reads as the number 360"),
         ("queue: {retention: 0x1F4}", "found 0x1F4, which YAML reads as the number 500"),
         ("queue: {retention: 1_000}", "found 1_000, which YAML reads as the number 1000"),
+        (f"queue: {{retention: {10**20}}}", f"found {10**20}"),
         ("queue: {retention: 0b_}", "found 0b_, which YAML reads as the number of another base"),
         ("tags: {country: no}", "must be text, found no, which YAML reads as false"),
         ("tags: {since: 2024-01-15}", "must be text, found 2024-01-15, which YAML reads as a date"),
@@ -254,7 +265,9 @@ def test_the_remedy_says_what_to_write_instead(problems: Problems, text: str, re
     ],
 )
 def test_what_was_found_is_shown_as_written_and_as_yaml_reads_it(problems: Problems, text: str, message: str) -> None:
-    assert message in only(problems(text)).message
+    shown = only(problems(text)).message
+    assert message in shown
+    assert ("which YAML reads as" in shown) == ("which YAML reads as" in message)
 
 
 @pytest.mark.parametrize(
