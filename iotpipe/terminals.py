@@ -1,9 +1,26 @@
-"""Whether a stream is a terminal that somebody looks at, and wants colours on."""
+"""What stdin, stdout and stderr are like: whether somebody looks at a terminal there, and wants colours on it."""
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from typing import TextIO
+
+
+def ready() -> None:
+    """Make all three usable: where the shell has closed one (`>&-`), or the locale has no sign for what is said.
+
+    What is written is UTF-8 in any locale, as JSON has to be.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # In this order each also gets its own number, which else the next file that is opened would have.
+            nothing = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nothing, mode, encoding="utf-8", closefd=False))
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def terminal(stream: TextIO) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -13,7 +14,7 @@ from iotpipe.cli.local import local
 from iotpipe.cli.policy import policy
 from iotpipe.cli.watching import dlq, logs
 from iotpipe.errors import IotpipeError
-from iotpipe.terminals import colours
+from iotpipe.terminals import colours, ready
 
 __all__ = ["main"]
 
@@ -34,22 +35,44 @@ for command in (*commands.ALL, *proving.ALL, local, logs, dlq, doctor, policy):
 
 def main() -> None:
     """The `iotpipe` command. Exits 0 done, 1 failed, 2 usage or configuration, 3 changes pending, 130 interrupted."""
+    ready()
+    sys.exit(_written(_run()))
+
+
+def _run() -> int:
     try:
         code = iotpipe.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; nothing is running any more", err=True)
-        code = 130
+        return 130
     except IotpipeError as error:
         _report(error)
-        code = error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has had enough, as in `iotpipe plan | head`.
+        return error.exit_code
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _report(IotpipeError(f"cannot write: {error}", "Make room, and run it again"))
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _written(code: int) -> int:
+    """The exit code, once what Python still holds back is written: at its end it would only complain."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+        # Whoever read our output may have had enough, as in `iotpipe outputs | head -1`: that needs no words.
+        if code == 0 and error.errno != errno.EPIPE:
+            _report(IotpipeError(f"cannot write the answer: {error}"))
+        return code or 1
+    return code
 
 
 def _report(error: IotpipeError) -> None:
