@@ -115,17 +115,20 @@ class ResourceError(IotpipeError):
 class ApplyFailed(IotpipeError):
     """One command in which something failed; everything that could be done was done and recorded.
 
-    `changed` is False where it was the reading that failed, before anything was changed.
+    `typed` is the command that tries it again. `changed` is False where it was the reading that failed, before anything
+    was changed.
     """
 
-    def __init__(self, verb: str, failed: Sequence[IotpipeError], skipped: Sequence[str], changed: bool = True) -> None:
+    def __init__(
+        self, typed: str, failed: Sequence[IotpipeError], skipped: Sequence[str], changed: bool = True
+    ) -> None:
         lines = [f"  {each}" for each in failed]
         if skipped:
             lines.append(f"  left out because of that: {', '.join(skipped)}")
         super().__init__(
             f"{len(failed)} failed\n" + "\n".join(lines),
             f"{'What succeeded is recorded' if changed else 'Nothing was changed'}: "
-            f"run `iotpipe {verb}` again once the cause is gone",
+            f"run `{typed}` again once the cause is gone",
         )
         self.failed = tuple(failed)
         self.skipped = tuple(skipped)

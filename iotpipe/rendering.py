@@ -237,6 +237,7 @@ def show_taken_down(name: str, gone: Sequence[str], kept: Sequence[str], as_json
     out.print(f"{name} is down: {len(gone)} resources deleted." if gone else f"{name}: nothing to take down.")
     tables = [address for address in kept if address.startswith("table/")]
     if tables:
-        out.print(f"Kept with their data: {', '.join(tables)}. `iotpipe down --delete-data` deletes them too.")
+        more = f"`iotpipe down --env {name} --delete-data` deletes them too."
+        out.print(f"Kept with their data: {', '.join(tables)}. {more}")
     if shared := [address for address in kept if address not in tables]:
         out.print(f"Left in place for the whole account: {', '.join(shared)}.")

@@ -144,7 +144,7 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
         session = open_session(settings, "down", tell, declared=False)
         with session.writing() as ledger, stoppable(session.stop):
             if ledger.protected or (session.env and session.env.protect):
-                hint = "Set `protect: false` in its configuration and run `iotpipe up` first"
+                hint = f"Set `protect: false` in its configuration and run `iotpipe up --env {session.name}` first"
                 raise RefusedError(f"{session.name} is protected", hint)
             if not ledger.rows and session.env:
                 resources, _ = session.declared()
@@ -194,7 +194,7 @@ def status(settings: Settings, as_json: bool) -> int:
     return 1 if found.unread else 0
 
 
-@click.command(epilog="Example:  curl --aws-sigv4 ... $(iotpipe outputs --env dev --json | jq -r .ApiEndpoint)/query")
+@click.command(epilog="Example:  iotpipe outputs --env dev --json | jq -r .ApiEndpoint")
 @options.of_environment
 @options.as_json
 def outputs(settings: Settings, as_json: bool) -> None:

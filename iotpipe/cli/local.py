@@ -84,4 +84,10 @@ def _answer(found: dict[str, Any], as_json: bool) -> None:
         return
     for name, value in found.items():
         if value != "":
-            click.echo(f"{name.replace('_', ' '):<12}{value}")
+            click.echo(f"{name.replace('_', ' '):<12}{_said(value)}")
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

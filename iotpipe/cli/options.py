@@ -31,6 +31,9 @@ class Settings:
         """The environment that is meant. Raises UsageError where that is anybody's guess."""
         if self.env:
             return self.env
+        if self.env is not None:
+            # As from `--env "$STAGE"` where nobody has set STAGE.
+            raise UsageError("--env is empty", "Name an environment, or leave it out")
         from iotpipe.provision.ledger import with_state
 
         found = with_state(self.state_dir)

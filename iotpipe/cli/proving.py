@@ -84,7 +84,7 @@ def send_test_data(
 
     load = proof.load(proof.Asked(**asked), RealClock().now())
     showing.listed([f"line {line}: {problem}" for line, problem in load.bad_rows])
-    session, place = _open(settings, "send-test-data to")
+    session, place = _open(settings, "send-test-data")
     connections = connections or (4 if session.aws.emulator else 8)
     api = _api(session, place, connections, writes=True)
     run, progress = session.run, showing.progress

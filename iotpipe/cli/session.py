@@ -90,14 +90,14 @@ class Session:
 def open_session(settings: Settings, command: str, tell: Callable[[Event], None], *, declared: bool = True) -> Session:
     """Load the configuration, find out whose the credentials are, and stop at the first thing that does not fit.
 
-    With `declared=False` the configuration is only looked at if it is there. Raises ConfigurationError,
+    With `declared=False` the state file will do where there is no configuration. Raises ConfigurationError,
     CredentialsError and UsageError, all before anything is changed.
     """
     name = settings.environment
     there = (settings.config_dir / f"{name}.yaml").exists() or name == "local"
-    env = load(name, settings.config_dir) if declared or there else None
     path = ledger.path_of(settings.state_dir, name)
     contents = ledger.read(path)
+    env = load(name, settings.config_dir) if declared or there or contents is None else None
     region = settings.region or (env.region if env else None) or (contents.region if contents else None)
     emulator = None
     if env.target == "local" if env else _is_local(contents):
@@ -121,8 +121,9 @@ def _emulator(settings: Settings, command: str, tell: Callable[[Event], None]) -
         record = launcher.start(engine, lambda text: tell(Event("embedded AWS", "waiting", text)))
     elif (running := engine.running()) is None:
         raise IotpipeError(
-            f"cannot {command}: the embedded AWS is not running",
-            "`iotpipe local start` starts it with what it held before; `iotpipe up` does that by itself",
+            "the embedded AWS is not running",
+            "`iotpipe local start` starts it with what it held before; "
+            f"`iotpipe up --env {settings.environment}` does that by itself",
         )
     else:
         record = running

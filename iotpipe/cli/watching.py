@@ -168,7 +168,8 @@ def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> 
 @dlq.command(epilog="Example:  iotpipe dlq purge --env dev --yes")
 @options.on_aws
 @options.assume_yes
-def purge(settings: Settings, yes: bool) -> None:
+@options.as_json
+def purge(settings: Settings, yes: bool, as_json: bool) -> None:
     """Delete everything that failed, for good.
 
     Asks first, with the number of messages.
@@ -179,13 +180,16 @@ def purge(settings: Settings, yes: bool) -> None:
     with rendering.progress() as tell:
         dead, _ = _queues(settings, "dlq purge", tell)
         about = dead.count()
-    if not about:
+    if about:
+        confirm(yes, f"Delete about {about} messages of {dead.name} for good?")
+        with _telling(dead):
+            purge(dead)
+    if as_json:
+        rendering.answer({"queue": dead.name, "about": about})
+    elif about:
+        click.echo(f"purged {dead.name} of all it had, about {about}; SQS may take a minute until the last is gone")
+    else:
         click.echo(f"{dead.name} is empty")
-        return
-    confirm(yes, f"Delete about {about} messages of {dead.name} for good?")
-    with _telling(dead):
-        purge(dead)
-    click.echo(f"purged {dead.name} of all it had, about {about}; SQS may take a minute until the last is gone")
 
 
 def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Mailbox, Mailbox]:

@@ -289,10 +289,10 @@ def _raise_if_incomplete(run: Run, walked: Walked) -> None:
     for address in walked.skipped:
         run.tell(Event(address, "skipped"))
     if failed:
-        raise ApplyFailed(run.command, failed, walked.skipped)
+        raise ApplyFailed(run.typed, failed, walked.skipped)
     if errors or (walked.skipped and run.stop.is_set()):
         left = len(errors) + len(walked.skipped)
         raise Interrupted(
             f"stopped; {left} resources are left to do",
-            f"What is done is recorded: `iotpipe {run.command}` goes on from there",
+            f"What is done is recorded: `{run.typed}` goes on from there",
         )

@@ -101,7 +101,7 @@ def _read_all(resources: Sequence[Resource], run: Run) -> None:
         if ending := next((error for error in failed.values() if isinstance(error, kind)), None):
             raise ending
     if failed:
-        raise ApplyFailed(run.command, list(failed.values()), [], changed=False)
+        raise ApplyFailed(run.typed, list(failed.values()), [], changed=False)
 
 
 def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool) -> Step:

@@ -86,6 +86,11 @@ class Run:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
+    @property
+    def typed(self) -> str:
+        """The command as it can be typed again, wherever it was typed first."""
+        return f"iotpipe {self.command} --env {self.environment}"
+
     def client(self, service: str) -> Any:
         return self.aws.client(service)
 
@@ -223,7 +228,7 @@ class Run:
             self.stop.set()
             return CredentialsError(
                 f"the credentials are of no use any more: {code}: {message}",
-                f"What was done is recorded: renew them and run `iotpipe {self.command}` again",
+                f"What was done is recorded: renew them and run `{self.typed}` again",
             )
         waited = f" (tried {tries + 1} times over {self.clock.now() - began:.0f} s)" if tries else ""
         return ResourceError(

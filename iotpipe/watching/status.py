@@ -82,8 +82,10 @@ def _show_queues(out: Console, found: Vitals) -> None:
 
 
 def _depth(depth: Depth) -> str:
-    oldest = "unknown" if depth.oldest is None else f"{duration(depth.oldest)} old"
-    return f"{depth.visible} waiting, {depth.in_flight} in flight, oldest {oldest}"
+    said = f"{depth.visible} waiting, {depth.in_flight} in flight"
+    if depth.oldest is None:
+        return f"{said}, oldest unknown" if depth.visible else said
+    return f"{said}, oldest {duration(depth.oldest)} old"
 
 
 def duration(seconds: float) -> str:

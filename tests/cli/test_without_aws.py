@@ -108,7 +108,7 @@ def test_another_account_than_the_configured_one_is_refused(cloud: Shell) -> Non
 def test_what_only_looks_starts_no_embedded_aws(shell: Shell, command: str) -> None:
     shell.aws = ""
     done = shell.run(command, "--env", "local", code=1)
-    assert f"cannot {command}: the embedded AWS is not running" in done.stderr
+    assert done.stderr.startswith("error: the embedded AWS is not running\n")
     assert "iotpipe local start" in done.stderr
     assert not (shell.directory / ".iotpipe").exists()
 
@@ -162,8 +162,20 @@ def test_with_several_state_files_the_environment_must_be_named(shell: Shell) ->
     assert "dev, prod" in shell.run("outputs", code=2).stderr
     shell.run("outputs", "--env", "prod")
     shell.run("--env", "prod", "outputs")
+    assert "--env is empty" in shell.run("outputs", "--env", "", code=2).stderr
+    shell.extra = {"IOTPIPE_ENV": ""}
+    assert "dev, prod" in shell.run("outputs", code=2).stderr
     shell.extra = {"IOTPIPE_ENV": "prod"}
     shell.run("outputs")
+
+
+@pytest.mark.parametrize("command", [("down", "--yes"), ("logs",), ("dlq", "list")])
+def test_a_slip_in_the_name_is_not_taken_for_an_environment_that_is_down(
+    shell: Shell, command: tuple[str, ...]
+) -> None:
+    settings(shell, "prod", "")
+    said = shell.run(*command, "--env", "pord", code=2).stderr
+    assert "environment pord has no file. Did you mean prod?" in said
 
 
 @pytest.mark.parametrize("how", ["tree", "mermaid", "dot", "svg"])

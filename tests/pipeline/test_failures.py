@@ -151,7 +151,7 @@ def test_credentials_that_expire_in_the_middle_cost_nothing_that_was_done(
         return refusal(operation, "ExpiredTokenException", "The security token included in the request is expired")
 
     world.before = before
-    with pytest.raises(CredentialsError, match="renew them and run `iotpipe up` again"):
+    with pytest.raises(CredentialsError, match="renew them and run `iotpipe up --env dev` again"):
         world.bring_up(declared(SETTINGS))
     world.before = None
     world.bring_up(declared(SETTINGS))
@@ -183,7 +183,8 @@ def test_a_stopped_up_begins_nothing_more_and_the_next_one_goes_on(
     left = [each.address for each in everything.resources if each.address not in rows]
     assert {event.address for event in world.events if event.phase == "skipped"} == set(left)
     assert str(stop.value) == (
-        f"stopped; {len(left)} resources are left to do. What is done is recorded: `iotpipe up` goes on from there"
+        f"stopped; {len(left)} resources are left to do. "
+        "What is done is recorded: `iotpipe up --env dev` goes on from there"
     )
     # What ran may still have had a few calls to make; what did not run has made none.
     assert len(world.writes) <= number + 4 * parallel
@@ -200,7 +201,7 @@ def test_a_stopped_down_begins_nothing_more_and_the_next_one_goes_on(
     world.bring_up(declared(SETTINGS))
     world.parallel = parallel
     world.before = stopping_at(world, number)
-    with pytest.raises(Interrupted, match="`iotpipe down` goes on from there"):
+    with pytest.raises(Interrupted, match="`iotpipe down --env dev` goes on from there"):
         world.down(delete_data=True)
     assert world.rows().keys() - {"api-gateway-account/us-east-1"}
     world.before = None

@@ -344,7 +344,7 @@ def test_what_cannot_be_read_is_named_and_nothing_is_written(world: QuickWorld) 
         world.up([queue("a"), queue("b"), Topic("t", display_name="T")])
     assert {error.address for error in failed.value.failed} == {"queue/a", "queue/b"}  # type: ignore[attr-defined]
     assert "AccessDenied" in str(failed.value) and "GetQueueAttributes" in str(failed.value)
-    assert failed.value.hint == "Nothing was changed: run `iotpipe up` again once the cause is gone"
+    assert failed.value.hint == "Nothing was changed: run `iotpipe up --env dev` again once the cause is gone"
     assert not world.writes and not world.path.exists()
 
 
