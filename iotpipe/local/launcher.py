@@ -176,6 +176,7 @@ def _started(place: Place, process: subprocess.Popen[bytes]) -> Record:
         lines = place.log.read_text(errors="replace").splitlines() or ["it said nothing"]
         message = f"the embedded AWS cannot start: {lines[-1].removeprefix('error: ')}"
         raise IotpipeError(message, f"Its log is {place.log}")
+    process.returncode = 0  # it outlives this command, of which Popen would warn
     return record
 
 
