@@ -60,7 +60,8 @@ REST_API = Sample(
     lambda: client("apigateway").delete_rest_api(restApiId=_the_api()),
     ("CreateRestApi",),
     (
-        Tampering("renamed", lambda: _patch_api("/description", "Spam"), ("Description",), ("UpdateRestApi",)),
+        Tampering("renamed", lambda: _patch_api("/name", "another"), ("Name",), ("UpdateRestApi",)),
+        Tampering("described", lambda: _patch_api("/description", "Spam"), ("Description",), ("UpdateRestApi",)),
         Tampering(
             "moved",
             lambda: _patch_api("/endpointConfiguration/types/REGIONAL", "EDGE"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RestApi(Resource):
-    """A regional REST API. Names of APIs are not unique in an account: the tags, and the recorded id, tell."""
+    """A regional REST API. Names of APIs are not unique and can be changed: the recorded id, and the tags, tell."""
 
     kind: ClassVar[str] = "rest-api"
     assigned: ClassVar[tuple[str, ...]] = ("RestApiId", "RootResourceId")
@@ -37,6 +37,7 @@ class RestApi(Resource):
 
     def desired(self, run: Run) -> Properties:
         return {
+            "Name": self.name,
             "Description": self.description,
             "EndpointConfiguration": {"types": ["REGIONAL"]},
             "Tags": run.all_tags,
@@ -47,6 +48,7 @@ class RestApi(Resource):
         if found is None:
             return None
         return {
+            "Name": found["name"],
             "Description": found.get("description", ""),
             "EndpointConfiguration": {"types": found["endpointConfiguration"]["types"]},
             "Tags": found.get("tags", {}),
@@ -56,7 +58,7 @@ class RestApi(Resource):
 
     def create(self, run: Run, desired: Properties) -> Properties:
         made = run.client("apigateway").create_rest_api(
-            name=self.name,
+            name=desired["Name"],
             description=desired["Description"],
             endpointConfiguration=desired["EndpointConfiguration"],
             tags=desired["Tags"],
@@ -68,9 +70,8 @@ class RestApi(Resource):
         api = run.client("apigateway")
         # First of all: rights on an API that has lost its tags may depend on them.
         _retag(run, _api_arn(run, observed["RestApiId"]), desired, observed)
-        changes = []
-        if desired["Description"] != observed["Description"]:
-            changes.append(_replace("/description", desired["Description"]))
+        named = (("/name", "Name"), ("/description", "Description"))
+        changes = [_replace(path, desired[key]) for path, key in named if desired[key] != observed[key]]
         before, after = (each["EndpointConfiguration"]["types"][0] for each in (observed, desired))
         if before != after:
             changes.append(_replace(f"/endpointConfiguration/types/{before}", after))
@@ -117,9 +118,9 @@ def _is_there(run: Run, identifier: str) -> bool:
 def _find(run: Run, name: str, recorded: str | None = None) -> dict[str, Any] | None:
     """The API that the ledger names, or one that bears our tags; another of the same name is nobody's business."""
     pages = run.client("apigateway").get_paginator("get_rest_apis").paginate(PaginationConfig={"PageSize": 500})
-    named = [each for page in pages for each in page["items"] if each["name"] == name]
-    there = next((each for each in named if each["id"] == recorded), None)
-    return there or next((each for each in named if _is_ours(run, each)), None)
+    every = [each for page in pages for each in page["items"]]
+    there = next((each for each in every if each["id"] == recorded), None)
+    return there or next((each for each in every if each["name"] == name and _is_ours(run, each)), None)
 
 
 def _is_ours(run: Run, api: dict[str, Any]) -> bool:
