@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
-from iotpipe.errors import RefusedError, UsageError
+from iotpipe.errors import IotpipeError, RefusedError, UsageError
 from iotpipe.terminals import terminal
 
 
@@ -21,16 +22,29 @@ def init(settings: Settings) -> None:
     """
     from iotpipe.configuration import starter_files
 
-    settings.config_dir.mkdir(parents=True, exist_ok=True)
-    for name, text in starter_files().items():
-        path = settings.config_dir / name
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            click.echo(f"kept   {path}", err=True)
-        else:
-            click.echo(f"wrote  {path}", err=True)
+    try:
+        settings.config_dir.mkdir(parents=True, exist_ok=True)
+        for name, text in starter_files().items():
+            path = settings.config_dir / name
+            click.echo(f"{'wrote' if _written(path, text) else 'kept '}  {path}", err=True)
+    except OSError as error:
+        hint = "Name another directory with --config-dir"
+        raise IotpipeError(f"cannot write to {settings.config_dir}: {error}", hint) from error
+
+
+def _written(path: Path, text: str) -> bool:
+    """Whether there was no such file yet. It is whole or, where that fails, not there."""
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            file.write(text)
+    except OSError:
+        path.unlink()
+        raise
+    return True
 
 
 @click.command(epilog="Example:  iotpipe validate --env prod")

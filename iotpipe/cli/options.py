@@ -43,7 +43,7 @@ class Settings:
 
 
 def _environments(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    directory = Path(context.find_root().params.get("config_dir") or "config")
+    directory = context.find_root().ensure_object(Settings).config_dir
     names = {path.stem for path in directory.glob("*.yaml")} | {"local"}
     return sorted(name for name in names if name.startswith(incomplete))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,16 @@ def test_init_writes_what_validates_and_never_writes_over_it(shell: Shell) -> No
     settings(shell, "dev", "suffix: mine\n")
     assert "kept" in shell.run("init").stderr
     assert (shell.directory / "config" / "dev.yaml").read_text() == "suffix: mine\n"
+
+
+def test_init_says_where_it_cannot_write_and_leaves_no_half_of_a_file(shell: Shell) -> None:
+    (shell.directory / "file").touch()
+    assert "error: cannot write to file/config" in shell.run("--config-dir", "file/config", "init", code=1).stderr
+    limited = f"ulimit -f 2; {shlex.join(shell.command('init'))}"  # no file over 2 kB, which the schema is
+    done = subprocess.run(["bash", "-c", limited], cwd=shell.directory, env=shell.environment, capture_output=True)
+    assert (done.returncode, b"File too large" in done.stderr) == (1, True), done.stderr
+    names = sorted(path.name for path in (shell.directory / "config").iterdir())
+    assert names == ["dev.yaml", "local.yaml", "prod.yaml"]
 
 
 def test_every_problem_is_listed_at_once_with_its_place(shell: Shell) -> None:
@@ -193,6 +204,10 @@ def test_the_graph_shows_every_resource(shell: Shell, how: str) -> None:
 def test_completion_knows_the_environments(shell: Shell) -> None:
     settings(shell, "staging", "")
     shell.extra = {"_IOTPIPE_COMPLETE": "bash_complete", "COMP_WORDS": "iotpipe up --env st", "COMP_CWORD": "3"}
+    assert "staging" in shell.run().stdout
+    (shell.directory / "config").rename(shell.directory / "elsewhere")
+    assert "staging" not in shell.run().stdout
+    shell.extra |= {"COMP_WORDS": "iotpipe --config-dir elsewhere up --env st", "COMP_CWORD": "5"}
     assert "staging" in shell.run().stdout
 
 
