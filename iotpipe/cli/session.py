@@ -158,9 +158,31 @@ def stoppable(stop: threading.Event) -> Iterator[None]:
         stop.set()
         os.write(sys.stderr.fileno(), b"\nstopping: what runs is let finish; press Ctrl-C again to quit at once\n")
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _on(on_signal, signal.SIGINT, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def interruptible(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C ends what would go on for ever: at once, and where that goes unheard, at its next pause.
+
+    Python drops an exception that comes up while an answer's stream is being finalized, KeyboardInterrupt too.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler)
+        stop.set()
+        raise KeyboardInterrupt
+
+    with _on(on_signal, signal.SIGINT):
+        yield
+
+
+@contextmanager
+def _on(handler: Callable[[int, FrameType | None], None], *numbers: signal.Signals) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -40,6 +40,7 @@ def logs(
     Times are in UTC. The functions' own lines are shown in short, all others as they are.
     """
     from iotpipe import rendering
+    from iotpipe.cli.session import interruptible
     from iotpipe.watching import lines
     from iotpipe.watching.logs import LogReader, followed, merged, moment
 
@@ -61,14 +62,15 @@ def logs(
         return any_shown
 
     try:
-        shown = show(merged(readers))
-        if not any(reader.there for reader in readers):
-            _nothing_there(session, follow)
-        elif not shown and not follow:
-            click.echo(f"nothing was logged since {lines.moment(begin)}; --since 2h looks further back", err=True)
-        if follow:
-            show(followed(session.run, readers))
-    except KeyboardInterrupt:
+        with interruptible(session.stop):
+            shown = show(merged(readers))
+            if not any(reader.there for reader in readers):
+                _nothing_there(session, follow)
+            elif not shown and not follow:
+                click.echo(f"nothing was logged since {lines.moment(begin)}; --since 2h looks further back", err=True)
+            if follow:
+                show(followed(session.run, readers))
+    except (KeyboardInterrupt, Interrupted):
         return 130
     return 0
 

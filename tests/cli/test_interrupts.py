@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 
 import pytest
 from cli_shell import Shell
+
+from iotpipe.cli.session import interruptible
 
 pytestmark = pytest.mark.slow
 
@@ -184,3 +187,28 @@ def goes_on_to_the_end(cloud: Shell, command: str) -> None:
     else:
         assert tables == cloud.client("lambda").list_functions()["Functions"] == []
         assert not cloud.client("apigateway").get_rest_apis()["items"]
+
+
+class Finalized(io.RawIOBase):
+    """A stream that is interrupted while it is finalized, as the answer of an HTTP call may be."""
+
+    def close(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_would_go_on_for_ever_hears_ctrl_c_also_where_python_drops_it() -> None:
+    stop = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible(stop):
+        Finalized()
+        assert stop.is_set(), "or its next pause would not end it"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_would_go_on_for_ever_ends_at_the_first_ctrl_c() -> None:
+    stop = threading.Event()
+    with pytest.raises(KeyboardInterrupt), interruptible(stop):
+        signal.raise_signal(signal.SIGINT)
+    assert stop.is_set()
