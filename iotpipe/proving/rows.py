@@ -10,9 +10,10 @@ from typing import Any
 from iotpipe.errors import IotpipeError, UsageError
 from iotpipe.proving import exact
 from iotpipe.proving.api import Api, refuse
-from iotpipe.proving.readings import Reading, iso
+from iotpipe.proving.readings import Reading, iso, milliseconds
 
 MAIN_METRICS = ("temperature", "humidity", "pressure")
+_LAST = 253_402_300_799_999  # the last millisecond of the year 9999
 MOST = 1000
 """Rows that one GET answers at most."""
 
@@ -60,10 +61,12 @@ def of_raw(row: Row) -> Identity:
 
 def of_processed(row: Row) -> Identity:
     """The reading that a processed row was made of; its values carry a mark where the row contradicts itself."""
-    metrics = dict(row.get("sensor_data") or {})
+    others = row.get("sensor_data") or {}
+    metrics = dict(others) if isinstance(others, dict) else {"sensor_data": others}
     metrics |= {name: row[name] for name in MAIN_METRICS if name in row}
     fault = _contradiction(row)
-    return row["timestamp"], row.get("reading_id", ""), exact.canonical(metrics) + (f" but {fault}" if fault else "")
+    moment = row.get("timestamp", 0)
+    return moment, str(row.get("reading_id", "")), exact.canonical(metrics) + (f" but {fault}" if fault else "")
 
 
 IDENTITIES: dict[str, Callable[[Row], Identity]] = {"raw": of_raw, "processed": of_processed}
@@ -81,8 +84,25 @@ def moment(row: Row) -> int:
     return int(Decimal(row["timestamp"]))
 
 
+def received(row: Row) -> int | None:
+    """When the reading of a row came in, in epoch milliseconds; None where the row does not say it."""
+    return _milliseconds(row.get("received_at"))
+
+
+def _milliseconds(text: Any) -> int | None:
+    try:
+        return milliseconds(text)
+    except (TypeError, ValueError):
+        return None
+
+
 def _contradiction(row: Row) -> str:
-    """What the processor must have added, and has not."""
+    """What the processor must have added, and has not; also of a row that somebody else has put there."""
+    if type(row.get("timestamp")) is not int or not 0 <= row["timestamp"] <= _LAST:
+        return f"timestamp {row.get('timestamp')}"
+    for name in ("received_at", "processed_at"):
+        if _milliseconds(row.get(name)) is None:
+            return f"{name} {row.get(name)}"
     if not str(row.get("event_date", "")).startswith(f"{iso(row['timestamp'])}#"):
         return f"event_date {row.get('event_date')}"
     if row.get("status") != "processed":

@@ -23,6 +23,10 @@ from iotpipe.provision.run import Run
 
 TABLES = ("raw", "processed")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
+# A query need not see at once what another has seen. Milliseconds would do; a row that is gone stays gone.
+_LOOKS_AGAIN = 3
+# API Gateway refuses a signature whose clock is further from its own. So what it received before is of an earlier run.
+_LARGEST_SKEW = 300
 
 Look = Callable[[], Mapping[str, str]]
 Part = tuple[str, str]
@@ -51,8 +55,8 @@ class Findings:
 
     @property
     def proven(self) -> bool:
-        """Whether everything is where it belongs, once and unchanged."""
-        return not (self.missing or self.doubled or self.different or self.astray)
+        """Whether there is anything, and everything is where it belongs, once and unchanged."""
+        return bool(self.expected) and not (self.missing or self.doubled or self.different or self.astray)
 
 
 class Verifier:
@@ -124,7 +128,7 @@ class Verifier:
             now = self.run.clock.now() * 1000
             for row in found:
                 identity = rows.IDENTITIES[part[1]](row)
-                if identity in self.outstanding[part]:
+                if identity in self.outstanding[part] and self._of_this_run(part[0], identity, row):
                     self.outstanding[part].remove(identity)
                     if again and part[1] == "processed":
                         self._readable.append(now - milliseconds(row["processed_at"]))
@@ -138,7 +142,19 @@ class Verifier:
         return self._rows(part, self.outstanding[part])
 
     def _all_rows(self, part: Part) -> list[Row]:
-        return self._rows(part, self.expected[part[0]])
+        """All rows of a part; asked for again while one that was seen before is not among them."""
+        seen = self.expected[part[0]].keys() - self.outstanding[part]
+        for _ in range(_LOOKS_AGAIN):
+            found = self._rows(part, self.expected[part[0]])
+            if seen <= set(map(rows.IDENTITIES[part[1]], found)):
+                break
+            self.run.pause(_LONGEST_PAUSE)
+        return found
+
+    def _of_this_run(self, device: str, identity: Identity, row: Row) -> bool:
+        """Whether this sending made the row. One that was there before proves nothing about the pipeline as it is."""
+        earliest = (self.expected[device][identity].sent_at - _LARGEST_SKEW) * 1000
+        return (rows.received(row) or 0) >= earliest
 
     def _rows(self, part: Part, identities: Iterable[Identity]) -> list[Row]:
         device, table = part
@@ -163,14 +179,21 @@ class Verifier:
         device, table = part
         identities = [rows.IDENTITIES[table](row) for row in found]
         counts = Counter(identities)
+        ours = {
+            identity
+            for identity, row in zip(identities, found, strict=True)
+            if identity in self.expected[device] and self._of_this_run(device, identity, row)
+        }
         others: dict[Place, list[str]] = defaultdict(list)
         for moment, reading_id, values in identities:
             if (moment, reading_id, values) not in self.expected[device]:
                 others[moment, reading_id].append(values)
         for identity, receipt in self.expected[device].items():
             place, where = identity[:2], f"{receipt.reading}: {table}"
-            if counts[identity] == 1:
+            if counts[identity] == 1 and identity in ours:
                 self.findings.found[table] += 1
+            elif counts[identity] == 1:
+                self.findings.missing.append(f"{where} row of this run; there is one of an earlier run")
             elif counts[identity] > 1:
                 self.findings.doubled.append(f"{where} row {counts[identity]} times")
             elif others[place]:
@@ -192,7 +215,9 @@ class Verifier:
     def _measure(self, device: str, found: Sequence[Row]) -> None:
         hops = self.findings.hops
         for row in found:
-            if receipt := self.expected[device].get(rows.of_processed(row)):
+            identity = rows.of_processed(row)
+            receipt = self.expected[device].get(identity)
+            if receipt and self._of_this_run(device, identity, row):
                 received, processed = milliseconds(row["received_at"]), milliseconds(row["processed_at"])
                 hops.setdefault("sent → received", []).append(received - receipt.sent_at * 1000)
                 hops.setdefault("received → accepted", []).append(receipt.accepted_at * 1000 - received)

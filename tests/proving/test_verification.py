@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from handlers_world import NOON, World
-from proving_gateway import Gateway
+from proving_gateway import Gateway, Reply, Request, answering
 
 from iotpipe.proving import deadletters, proof
 from iotpipe.proving.api import Api
@@ -174,6 +174,69 @@ def test_rows_of_earlier_runs_between_ours_do_not_matter(proving: Proving, world
     assert proving.verify().proven
     proving.send()
     assert proving.verify().proven
+
+
+def test_what_an_earlier_run_has_left_proves_nothing_of_this_one(proving: Proving, world: World, run: Run) -> None:
+    proving.send(count=8)
+    assert proving.verify().proven
+    run.clock.clock.pass_(3600)
+    proving.send(count=8)
+    run.clock.delivers = False
+    found = proving.verify(timeout=5)
+    assert (found.found["raw"], found.found["processed"], len(found.missing)) == (8, 0, 8)
+    assert all("there is one of an earlier run" in one for one in found.missing)
+    run.clock.delivers = True
+    found = proving.verify()
+    assert found.proven and min(map(min, (values for values in found.hops.values() if values))) >= 0
+
+
+@pytest.mark.parametrize(("times", "proven"), [(1, True), (100, False)])
+def test_a_row_that_a_query_has_seen_is_asked_for_again_before_it_counts_as_gone(
+    proving: Proving, gateway: Gateway, times: int, proven: bool
+) -> None:
+    proving.send(count=10, devices=1)
+    asked: list[Request] = []
+
+    def forgetful(request: Request) -> Reply | None:
+        asked.extend([request] if request.parameters.get("table") == "processed" else [])
+        blind = asked and request is asked[-1] and 2 < len(asked) <= 2 + times
+        return answering(200, '{"count": 0, "items": []}')(request) if blind else None
+
+    gateway.faults.extend([forgetful] * 200)
+    found = proving.verify()
+    assert (found.proven, len(found.missing)) == (proven, 0 if proven else 10)
+
+
+def test_rows_that_others_have_put_there_do_not_matter(proving: Proving, world: World) -> None:
+    proving.send(count=4, devices=1)
+    stamps = {name: {"S": "2026-11-22T11:30:00.000Z"} for name in ("received_at", "processed_at")}
+    foreign: list[dict[str, Any]] = [
+        {},
+        stamps,
+        {**stamps, "timestamp": {"S": "noon"}, "sensor_data": {"S": "none"}},
+        {**stamps, "timestamp": {"N": "1.5"}},
+        {**stamps, "timestamp": {"N": "1E+30"}},
+        {"timestamp": {"N": "1"}, "received_at": {"N": "1"}},
+    ]
+    for second, attributes in enumerate(foreign):
+        key = {"device_id": {"S": "sensor-001"}, "event_date": {"S": f"2026-11-22T11:30:0{second}"}}
+        world.dynamodb.put_item(TableName=world.processed, Item={**key, **attributes})
+    assert proving.verify().proven
+
+
+def test_a_row_that_does_not_say_when_it_was_made_is_different(proving: Proving, world: World) -> None:
+    proving.send(count=6)
+    world.deliver()
+    change(world, world.processed, processed_at={"S": "soon"})
+    change(world, world.processed, index=1, received_at={"N": "5"})
+    assert len(proving.verify(timeout=5).different) == 2
+
+
+def test_where_nothing_was_accepted_nothing_is_proven(proving: Proving, world: World) -> None:
+    world.configure(past_days=0, future_minutes=0)
+    world.clock.pass_(1)
+    proving.send(count=4)
+    assert not proving.verify().proven
 
 
 def test_a_reading_that_came_twice_in_one_run_needs_one_row_only(proving: Proving, run: Run) -> None:
