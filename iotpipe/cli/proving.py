@@ -98,7 +98,7 @@ def send_test_data(
             proved, load, api, run, place, timeout=limit, connections=connections, wait=wait, progress=progress
         )
         if not as_json:
-            showing.show_verified(proved.findings)
+            showing.show_verified(proved.findings, proved.tally)
     if as_json:
         found = showing.verified(proved.findings) if proved.findings else None
         rendering.answer({"environment": session.name, **showing.sent(proved.tally, load.seed), "verified": found})

@@ -113,7 +113,7 @@ def verified(findings: Findings) -> dict[str, Any]:
     }
 
 
-def show_verified(findings: Findings) -> None:
+def show_verified(findings: Findings, tally: Tally) -> None:
     """What was found, for a person."""
     out, data = console(sys.stdout), verified(findings)
     tables = ", ".join(f"{table} {findings.found[table]}" for table in TABLES)
@@ -121,6 +121,8 @@ def show_verified(findings: Findings) -> None:
         f"{'verified' if findings.proven else 'NOT verified'} in {data['seconds']} s ({findings.queries} queries):"
         f" of {findings.expected} accepted readings, each exactly once and unchanged: {tables}"
     )
+    if left := tally.total - len(tally.accepted):
+        out.print(f"  {left} more were to be sent and not accepted: nothing is proven of them")
     if findings.bad or findings.poison:
         out.print(
             f"  bad: {findings.refused} of {findings.bad} refused, {findings.dead} of {findings.poison} in the DLQ"

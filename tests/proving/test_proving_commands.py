@@ -62,6 +62,7 @@ def test_what_was_sent_and_proved_is_told(typed: Type) -> None:
     result = send(typed, "--count", "30", "--bad", "4", "--verify")
     assert result.return_value == 0, result.output
     assert "sent 30 of 30 readings" in result.stdout
+    assert "not accepted" not in result.stdout
     assert "of 30 accepted readings, each exactly once and unchanged: raw 30, processed 30" in result.stdout
     assert "2 of 2 refused, 2 of 2 in the DLQ" in result.stdout
     assert "sending: 30 of 30" in result.stderr
@@ -96,6 +97,7 @@ def test_a_refused_reading_makes_it_fail_and_is_told_by_its_line(typed: Type, tm
     result = typed("send-test-data", "--file", str(path), "--verify")
     assert result.return_value == 1
     assert "1 accepted (0 duplicates), 1 refused" in result.stdout
+    assert "1 more were to be sent and not accepted" in result.stdout
     assert "A at 2001-01-01T00:00:00.000Z (line 2): timestamp: outside" in result.stderr
     assert "line 4: no time" in result.stderr
 
