@@ -181,6 +181,17 @@ def test_what_api_gateway_logged_goes_with_the_stage(world: QuickWorld) -> None:
     assert left == [other]
 
 
+def test_what_an_api_has_logged_that_somebody_deleted_goes_when_another_takes_its_place(world: QuickWorld) -> None:
+    world.up(everything(stage()))
+    (api,) = apis("sample-api")
+    client("logs").create_log_group(logGroupName=f"API-Gateway-Execution-Logs_{api['id']}/prod")
+    client("apigateway").delete_rest_api(restApiId=api["id"])
+    world.up(everything(stage()))
+    assert [each["id"] for each in apis("sample-api")] != [api["id"]]
+    left = client("logs").describe_log_groups(logGroupNamePrefix="API-Gateway-Execution-Logs_")["logGroups"]
+    assert left == []
+
+
 # One writer
 
 
