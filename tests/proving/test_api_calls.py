@@ -98,7 +98,8 @@ def test_the_check_stores_nothing(api: Api, world: World, gateway: Gateway) -> N
         (403, "Missing Authentication Token", IotpipeError, "no such route or stage.*iotpipe up"),
         (403, "User: arn:x is not authorized to perform: execute-api:Invoke", IotpipeError, "may execute-api:Invoke"),
         (403, "Forbidden", IotpipeError, "does not let"),
-        (404, "Not Found", IotpipeError, "iotpipe up"),
+        (404, "Not Found", IotpipeError, "there is no such route: 404 .*iotpipe up"),
+        (405, "Method Not Allowed", IotpipeError, "there is no such route: 405 .*iotpipe up"),
         (401, "unauthorized", IotpipeError, "require_api_key"),
         (200, "hello", IotpipeError, "does not answer as an API of iotpipe's"),
         (400, "hello", IotpipeError, "does not answer as an API of iotpipe's"),
@@ -121,6 +122,12 @@ def test_a_wrong_clock_is_told_with_its_error(api: Api, gateway: Gateway, ahead:
     said = '{"message": "Signature expired: 20240115T000000Z is now earlier than 20240115T001000Z"}'
     gateway.faults.append(answering(403, said, Date=date))
     with pytest.raises(CredentialsError, match=rf"(8[5-9]\d|9[0-4]\d) s {told}"):
+        api.check()
+
+
+def test_a_wrong_clock_is_told_also_where_nobody_says_what_time_it_is(api: Api, gateway: Gateway) -> None:
+    gateway.faults.append(answering(403, '{"message": "Signature not yet current"}', Date="some day"))
+    with pytest.raises(CredentialsError, match="this machine's clock is far from the API's: 403"):
         api.check()
 
 
