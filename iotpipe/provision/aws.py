@@ -110,7 +110,10 @@ def host(prefix: str, region: str) -> str:
 def emulator_of_the_user() -> str:
     """The address on this machine that the user has set AWS_ENDPOINT_URL to; empty if it is none."""
     address = os.environ.get("AWS_ENDPOINT_URL", "")
-    return address if urlsplit(address).hostname in _LOOPBACK else ""
+    try:
+        return address if urlsplit(address).hostname in _LOOPBACK else ""
+    except ValueError as error:
+        raise CredentialsError(f"AWS_ENDPOINT_URL is no address: {error}", "Correct it, or unset it") from error
 
 
 def connect(
@@ -123,8 +126,8 @@ def connect(
     """Find out who the credentials belong to; `account` is the one that the configuration expects.
 
     With an `emulator` nothing is ever sent anywhere else. The clients of `services` are made meanwhile. Raises
-    CredentialsError where there are no credentials, where they are of no use, or where they are another account's;
-    UsageError where no region is named anywhere.
+    CredentialsError where there are no credentials, where they are of no use, or where they are another account's,
+    and where an address that the user has set is none; UsageError where no region is named anywhere.
     """
     try:
         session = _session(profile, emulator)
@@ -139,6 +142,13 @@ def connect(
         identity = sts.get_caller_identity()
     except FAILED as error:
         raise _explained(error) from error
+    except EOFError as error:
+        hint = "Use credentials that it was typed for, as `aws sts get-session-token` gives them"
+        raise CredentialsError("the profile wants an MFA code, and there is no terminal to type it on", hint) from error
+    except (OSError, ValueError) as error:
+        # botocore lets through what a profile's credential process or token file, or an address of the user's, raises.
+        hint = "Look at AWS_ENDPOINT_URL, and at what the profile refers to; nothing was changed"
+        raise CredentialsError(f"the AWS settings cannot be used: {error}", hint) from error
     if account and identity["Account"] != account:
         raise CredentialsError(
             f"the credentials belong to account {identity['Account']}, the configuration names {account}",

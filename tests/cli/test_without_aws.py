@@ -94,6 +94,46 @@ def test_without_credentials_one_sentence_says_what_to_do(shell: Shell, command:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("profile", "variables", "said"),
+    [
+        ("", {"AWS_ENDPOINT_URL": "nonsense"}, "Invalid endpoint: nonsense"),
+        ("credential_process = ./nowhere", {}, "No such file or directory: './nowhere'"),
+        ("credential_process = echo hello", {}, "Expecting value"),
+        ("role_arn = arn:aws:iam::123456789012:role/ci\nweb_identity_token_file = ./nowhere", {}, "'./nowhere'"),
+    ],
+)
+def test_settings_that_botocore_stumbles_over_are_named(
+    shell: Shell, profile: str, variables: dict[str, str], said: str
+) -> None:
+    settings(shell, "dev", "region: us-east-1\n")
+    (shell.directory / "aws").write_text(f"[profile ci]\n{profile}\n")
+    if profile:
+        shell.extra = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "ci"}
+    shell.extra |= {"AWS_CONFIG_FILE": "aws"} | variables
+    done = shell.run("plan", "--env", "dev", code=1)
+    assert done.stderr.startswith("error: the AWS settings cannot be used: ")
+    assert said in done.stderr
+
+
+def test_a_profile_that_wants_a_code_is_refused_where_nobody_can_type_one(shell: Shell) -> None:
+    settings(shell, "dev", "region: us-east-1\n")
+    wanted = "role_arn = arn:aws:iam::123456789012:role/ops\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"
+    keys = "aws_access_key_id = a\naws_secret_access_key = b\n"
+    (shell.directory / "aws").write_text(f"[profile ops]\n{wanted}source_profile = ops\n{keys}")
+    done = subprocess.run(
+        shell.command("--profile", "ops", "plan", "--env", "dev"),
+        cwd=shell.directory,
+        env=shell.environment | {"AWS_CONFIG_FILE": "aws"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,  # or it would be asked for on the terminal that the tests run on
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "error: the profile wants an MFA code, and there is no terminal" in done.stderr
+
+
 def test_without_a_region_the_three_places_for_one_are_named(shell: Shell) -> None:
     settings(shell, "dev", "")
     shell.extra = {"AWS_REGION": "", "HOME": str(shell.directory)}
