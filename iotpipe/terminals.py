@@ -25,7 +25,7 @@ def ready() -> None:
 
 def terminal(stream: TextIO) -> bool:
     """Whether to draw and ask there: a terminal, and not one that only CI looks at."""
-    return stream.isatty() and "CI" not in os.environ and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
 
 def colours(stream: TextIO) -> bool:

@@ -201,6 +201,7 @@ def test_following_shows_what_comes_and_ctrl_c_ends_it_quietly(deployed: Shell) 
 def test_each_function_has_its_colour_on_a_terminal_and_nothing_else_controls_it(deployed: Shell) -> None:
     log(deployed, "query", "one \x1b]0;title\x07")
     log(deployed, "processor", "two", ago=4)
+    deployed.extra = {"CI": "", "NO_COLOR": ""}  # as is said where they do not hold
     shown = on_terminal(deployed, "logs")
     assert "\x1b[35mquery" in shown
     assert "\x1b[32mprocessor" in shown
