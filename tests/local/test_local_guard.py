@@ -174,6 +174,22 @@ def test_keys_in_the_address_are_refused(running: Machine, query: str) -> None:
     assert running.signed("s3", "GET", f"/?{query}")[0] == 403
 
 
+def test_a_host_or_a_signature_that_is_there_twice_is_refused_whatever_ministack_would_take_of_them() -> None:
+    async def never(*of: Any) -> Any:
+        raise AssertionError("asked")
+
+    guard = Guard(never, port=1, root="R", secret="s", ready=lambda: None, touched=lambda: None, admin=never)
+    host = (b"host", b"127.0.0.1:1")
+    signed = (b"authorization", b"AWS4-HMAC-SHA256 Credential=R/20260101/us-east-1/sqs/aws4_request, Signature=x")
+
+    def refusal(*headers: tuple[bytes, bytes]) -> str:
+        return guard.refusal({"type": "http", "path": "/", "query_string": b"", "headers": headers})
+
+    assert refusal(host, signed) == ""
+    assert "only known as" in refusal(host, host, signed)
+    assert "Signature Version 4" in refusal(host, signed, signed)
+
+
 def test_a_websocket_is_closed_before_anything_behind_the_guard_hears_of_it(running: Machine) -> None:
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
