@@ -263,3 +263,20 @@ def test_text_of_a_device_cannot_move_the_cursor(typed: Type, world: World) -> N
 def test_a_question_that_makes_no_sense_is_refused(typed: Type, words: list[str], told: str) -> None:
     result = typed("query", "A", *words)
     assert isinstance(result.exception, UsageError) and told in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind", "told"),
+    [
+        (403, '{"message": "Missing Authentication Token"}', IotpipeError, "the API has no such route or stage"),
+        (400, "nonsense", UsageError, "the API refuses the query: 400 nonsense"),
+        (414, "URI Too Long", IotpipeError, "the query is answered with 414 URI Too Long"),
+    ],
+)
+def test_an_answer_that_holds_no_rows_is_told(
+    typed: Type, gateway: Gateway, status: int, said: str, kind: type[Exception], told: str
+) -> None:
+    gateway.faults.append(answering(status, said))
+    result = typed("query", "A")
+    assert type(result.exception) is kind and told in str(result.exception)
+    assert not result.stdout
