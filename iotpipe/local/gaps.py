@@ -22,6 +22,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
         lambda_svc.CODE_BLOB_DIR = str(snapshot / "lambda-blobs")
     _check_the_roots_signature(root)
     _keep_the_workers_keys_secret(root)
+    _know_queues_at_another_port()
     _allow_batches_what_is_allowed_singly()
     _let_dashboards_bear_tags()
     _keep_the_metrics_of_alarms()
@@ -73,6 +74,25 @@ def _keep_the_workers_keys_secret(root: RootKey) -> None:
         }
 
     lambda_runtime.execution_credentials = execution_credentials
+
+
+def _know_queues_at_another_port() -> None:
+    """ministack keeps a queue under an address with its port, and at another port polls it for no function."""
+    from ministack.services import sqs
+
+    load = sqs.load_persisted_state
+
+    def load_persisted_state(data: Any) -> None:
+        load(data)
+        for key, queue in list(sqs._queues.all_items()):
+            account, region, name, before = sqs._queue_scope_from_record(key, queue)
+            now = sqs._queue_url_for_account(account, name)
+            sqs._queues.pop_scoped(account, region, before)
+            sqs._queues.set_scoped(account, region, now, queue | {"url": now})
+        sqs._queue_name_to_url.clear()
+        sqs._rebuild_queue_name_index()
+
+    sqs.load_persisted_state = load_persisted_state
 
 
 def _allow_batches_what_is_allowed_singly() -> None:

@@ -130,7 +130,10 @@ def test_it_goes_elsewhere_when_its_port_is_taken_and_says_so(machine: Machine) 
     assert f"port {port} is taken" in said
     assert machine.record.port != port
     assert machine.record.endpoint in said
+    # It is the same queue, and not only in name: making it again makes no second one.
+    write_something(machine)
     assert queues(machine) == ["something"]
+    assert machine.client("sqs").get_queue_url(QueueName="something")["QueueUrl"].startswith(machine.record.endpoint)
 
 
 def test_two_starts_at_once_make_one_engine(machine: Machine) -> None:
