@@ -113,9 +113,19 @@ def _parsed(path: Path, data: Any) -> Contents:
         raise ValueError("a value of the wrong type")
     for when in data["deleted"].values():
         seconds(when)
-    return Contents(
-        data["environment"], data["account"], data["region"], data["protected"], rows, dict(data["deleted"])
-    )
+    deleted = _perhaps_deleted(rows) | data["deleted"]
+    return Contents(data["environment"], data["account"], data["region"], data["protected"], rows, deleted)
+
+
+def _perhaps_deleted(rows: Mapping[str, Row]) -> dict[str, str]:
+    """Since when those may be gone of which a command that was killed has not said so, and AWS keeps the name back.
+
+    A queue that goes still answers for a while as if it were there to stay. One that was not deleted after all is
+    found when the name could be used again.
+    """
+    kept_back = {name for name, kind in Resource.kinds.items() if kind.cool_down}
+    doomed = (row for row in rows.values() if row.status == "deleting" and row.kind in kept_back)
+    return {row.address: row.updated_at for row in doomed}
 
 
 def _row(address: str, data: Any) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +16,7 @@ from reality_scenes import Play, late, playing
 from iotpipe.cli import session
 from iotpipe.cli.options import Settings
 from iotpipe.errors import ApplyFailed
+from iotpipe.provision.resources import Secret
 
 
 @pytest.fixture
@@ -34,6 +36,46 @@ def test_a_deleted_queue_that_still_answers_is_made_again(play: Play) -> None:
     play.world.down()
     play.up(parts.DEAD_LETTERS)
     assert "CreateQueue" in play.world.writes and client("sqs").list_queues()["QueueUrls"]
+
+
+@lately(queue_gone=30)
+def test_a_queue_that_a_killed_down_has_deleted_is_made_again_though_it_still_answers(play: Play) -> None:
+    play.up(parts.DEAD_LETTERS)
+    with play.killed_after("DeleteQueue"):
+        play.world.down()
+    play.up(parts.DEAD_LETTERS)
+    play.reality.time.sleep(60)
+    assert client("sqs").list_queues()["QueueUrls"]
+    assert not play.world.plan([parts.DEAD_LETTERS]).pending
+
+
+@lately()
+def test_a_parameter_that_a_killed_down_has_deleted_is_made_again_as_soon_as_its_name_is_free(play: Play) -> None:
+    play.up(parts.PARAMETER)
+    with play.killed_after("DeleteParameter"):
+        play.world.down()
+    play.up(parts.PARAMETER)
+    assert client("ssm").get_parameter(Name="/config")["Parameter"]["Value"]
+
+
+@lately()
+def test_what_a_killed_down_has_not_deleted_after_all_stays_and_is_changed(play: Play) -> None:
+    secret, more = Secret("/api-key"), replace(parts.DEAD_LETTERS, retention=600)
+    play.up(secret)
+    value = _value_of(secret)
+    with play.killed_before("DeleteParameter"):
+        play.world.down()
+    play.up(secret, parts.DEAD_LETTERS)
+    with play.killed_before("DeleteQueue"):
+        play.world.down()
+    play.up(secret, more)
+    assert _value_of(secret) == value
+    assert not play.world.plan([secret, more]).pending
+
+
+def _value_of(secret: Secret) -> str:
+    found = client("ssm").get_parameter(Name=secret.name, WithDecryption=True)
+    return str(found["Parameter"]["Value"])
 
 
 @lately(queue_tags=45)
