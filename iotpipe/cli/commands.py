@@ -76,6 +76,7 @@ def validate(settings: Settings, as_json: bool) -> int:
 
 @click.command(epilog="Example:  iotpipe plan --env prod --exit-code")
 @options.on_aws
+@options.verbose
 @click.option("--exit-code", is_flag=True, help="Exit with 3 if there are changes or drift.")
 @click.option("--adopt", is_flag=True, help="Plan to take over what bears our names but not our tags.")
 @options.as_json
@@ -104,6 +105,7 @@ def plan(settings: Settings, exit_code: bool, adopt: bool, as_json: bool) -> int
 
 @click.command(epilog="Example:  iotpipe up --env dev")
 @options.on_aws
+@options.verbose
 @click.option("--adopt", is_flag=True, help="Take over what bears our names but not our tags.")
 @options.assume_yes
 @options.parallel
@@ -186,6 +188,7 @@ def confirm(yes: bool, question: str) -> None:
 
 @click.command(epilog="Example:  iotpipe status --env prod --json")
 @options.on_aws
+@options.verbose
 @options.as_json
 def status(settings: Settings, as_json: bool) -> int:
     """Show how an environment is doing.

@@ -12,11 +12,11 @@ from iotpipe.cli.options import Settings
 @options.on_aws
 @options.as_json
 def doctor(settings: Settings, as_json: bool) -> int:
-    """Look for what stands in the way of `up`, and say what to do.
+    """Look for what stands in the way of `up`.
 
-    Configuration, credentials and account, state file, permissions, concurrency left, API Gateway's logging role,
-    runtime dates, package sizes; once the environment is up, also alarms that see nothing. Changes nothing. Exits
-    with 1 if something is a problem.
+    And say what to do about it. Configuration, credentials and account, state file, permissions, concurrency left,
+    API Gateway's logging role, runtime dates, package sizes; once the environment is up, also alarms that see
+    nothing. Changes nothing. Exits with 1 if something is a problem.
     """
     from iotpipe.cli.session import packaged
     from iotpipe.doctor.examination import Asked, examine

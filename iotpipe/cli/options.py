@@ -63,14 +63,14 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 _ENV = _option("--env", envvar="IOTPIPE_ENV", metavar="NAME", shell_complete=_environments, help="The environment.")
 _PROFILE = _option("--profile", metavar="NAME", help="AWS profile, instead of AWS_PROFILE.")
 _REGION = _option("--region", metavar="NAME", help="AWS region, instead of the configuration's or AWS_REGION.")
-_VERBOSE = _option("--verbose", "-v", is_flag=True, help="Show every property.")
+verbose = _option("--verbose", "-v", is_flag=True, help="Show every property (plan, up), every resource (status).")
 _PLACE = click.Path(file_okay=False, path_type=Path)
 
 
 def everywhere(command: Command) -> Command:
     """The options of the group itself."""
     for option in (
-        _VERBOSE,
+        verbose,
         _REGION,
         _PROFILE,
         _ENV,
@@ -99,7 +99,7 @@ def of_environment(command: Command) -> Command:
 
 def on_aws(command: Command) -> Command:
     """A command about one environment that talks to AWS."""
-    return _VERBOSE(_PROFILE(_REGION(of_environment(command))))
+    return _PROFILE(_REGION(of_environment(command)))
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout.")

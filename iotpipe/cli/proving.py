@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 
 
-@click.command("send-test-data", epilog="Example:  iotpipe send-test-data --devices 20 --count 10000 --bad 50 --verify")
+@click.command("send-test-data", epilog="Example:  iotpipe send-test-data --devices 20 --count 1000 --verify")
 @options.on_aws
 @click.option("--devices", type=click.IntRange(1, 10_000), metavar="N", help="So many devices make readings. [5]")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Readings of all devices together. [100; a file's]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -42,10 +43,18 @@ def test_help_imports_neither_boto3_nor_pydantic(shell: Shell) -> None:
 
 @pytest.mark.parametrize("command", list(commands(iotpipe)), ids=" ".join)
 def test_every_command_has_an_example(command: tuple[str, ...]) -> None:
-    shown = CliRunner().invoke(iotpipe, [*command, "--help"])
+    shown = CliRunner().invoke(iotpipe, [*command, "--help"], env={"COLUMNS": "80"})
     assert shown.exit_code == 0
-    example = shown.output.partition("Example:")[2]
-    assert f"iotpipe {' '.join(command)}" in " ".join(example.split())
+    example = shown.output.partition("Example:")[2].strip()
+    assert example.startswith(f"iotpipe {' '.join(command)}")
+    assert "\n" not in example, "nobody can copy a line that is broken"
+    typed = shlex.split(re.split(r" [|>&]", example)[0])[1:]
+    assert CliRunner().invoke(iotpipe, [*typed, "--help"]).exit_code == 0, "it has an option that is none"
+
+
+def test_what_each_command_does_is_told_in_a_line() -> None:
+    shown = CliRunner().invoke(iotpipe, ["--help"], env={"COLUMNS": "80"})
+    assert "..." not in shown.stdout.partition("Commands:")[2]
 
 
 def test_init_writes_what_validates_and_never_writes_over_it(shell: Shell) -> None:
