@@ -206,6 +206,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("another change of the API is under way", LOAD, ("ConflictException",), (), "concurrent modification"),
     Rule(
+        "waiting until the stages that serve the deployment are seen",
+        LOAD,
+        ("BadRequestException",),
+        ("DeleteDeployment",),
+        "Active stages",
+    ),
+    Rule(
         _EXISTS,
         THERE,
         ("ConflictException",),

@@ -188,6 +188,12 @@ def somebody_else_changes_the_api(play: Play) -> None:
     play.up_while_somebody_changes(f"api {api}", parts.route("/query"))
 
 
+def a_stage_is_renamed(play: Play) -> None:
+    play.up(parts.stage())
+    play.reality.time.sleep(5)
+    play.up(replace(parts.stage(), name="v2"))
+
+
 def another_version_of_us_has_just_made_the_topic(play: Play) -> None:
     tags = [{"Key": key, "Value": value} for key, value in {**OURS, "of": "old"}.items()]
     play.world.hand("sns").create_topic(Name="alerts", Tags=tags)
@@ -300,6 +306,7 @@ SCENES: Sequence[Scene] = (
         late(account=3),
     ),
     Scene("* ConflictException concurrent modification", somebody_else_changes_the_api),
+    Scene("DeleteDeployment BadRequestException Active stages", a_stage_is_renamed, late(unseen=3)),
     Scene("CreateResource ConflictException already exists", up_losing("CreateStage", parts.stage()), UNSEEN),
     Scene(
         "CreateResource ConflictException already has this name",
