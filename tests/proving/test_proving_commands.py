@@ -19,6 +19,7 @@ from proving_gateway import REGION, Gateway, answering
 from iotpipe.cli import iotpipe
 from iotpipe.errors import Interrupted, IotpipeError, UsageError
 from iotpipe.proving.deployment import Deployment
+from iotpipe.proving.showing import percentiles
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.run import Run
 
@@ -65,15 +66,31 @@ def test_what_was_sent_and_proved_is_told(typed: Type) -> None:
     assert "not accepted" not in result.stdout
     assert "of 30 accepted readings, each exactly once and unchanged: raw 30, processed 30" in result.stdout
     assert "2 of 2 refused, 2 of 2 in the DLQ" in result.stdout
+    assert "2 bad posted, 2 of them answered with 400" in result.stdout
+    assert "--seed 7 makes the same again" in result.stdout
     assert "sending: 30 of 30" in result.stderr
 
 
 def test_json_has_all_of_it_and_nothing_else_is_on_stdout(typed: Type) -> None:
     answer = json.loads(send(typed, "--count", "30", "--bad", "4", "--verify", "--json").stdout)
     assert (answer["environment"], answer["sent"], answer["accepted"], answer["seed"]) == ("test", 30, 30, 7)
-    assert (answer["bad_refused"], answer["verified"]["proven"]) == (2, True)
+    assert [answer[name] for name in ("readings", "bad_refused")] == [30, 2]
+    assert not any(
+        answer[name] for name in ("duplicates", "refused", "failed", "unsent", "bad_not_refused", "problems")
+    )
+    assert answer["requests"] >= 4 and answer["interrupted"] is False
+    verified = answer["verified"]
+    assert (verified["proven"], verified["expected"], verified["raw"], verified["processed"]) == (True, 30, 30, 30)
+    assert [verified[name] for name in ("bad_posted", "bad_refused", "poison_queued", "poison_in_dlq")] == [2] * 4
+    assert [verified[name] for name in ("missing", "doubled", "different", "astray")] == [[]] * 4
     assert answer["latency_ms"].keys() == {"p50", "p95", "p99"}
-    assert answer["verified"]["hops_ms"]["received → processed"]["count"] == 30
+    assert verified["hops_ms"]["received → processed"]["count"] == 30
+
+
+def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed() -> None:
+    assert percentiles([value / 10 for value in range(1000, 0, -1)]) == {"p50": 50, "p95": 95, "p99": 99}
+    assert percentiles([2, 1]) == {"p50": 1, "p95": 2, "p99": 2}
+    assert percentiles([]) == {}
 
 
 def test_the_same_seed_and_time_send_the_same_bodies(typed: Type, gateway: Gateway) -> None:
