@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from iotpipe.errors import IotpipeError
+from iotpipe.errors import IotpipeError, LedgerCorrupt
 from iotpipe.local.guard import Guard
 from iotpipe.local.place import ACCOUNT, REGION, Place, Record
 from iotpipe.local.snapshots import Snapshots
@@ -55,6 +55,8 @@ class Engine:
         self._snapshots = Snapshots(place.data)
         self._changed = False
         self._writing = asyncio.Lock()
+        self._unrestored: list[str] = []
+        self._stop = asyncio.Event()
         self._gaps = gaps
 
     def restore(self) -> None:
@@ -67,11 +69,18 @@ class Engine:
         self._persistence.PERSIST_STATE = newest is not None
         self._persistence.STATE_DIR = str(newest)
         self._gaps.close(newest, self.root)
+        self._unrestored = self._gaps.note_what_is_not_restored()
 
     def ready(self) -> None:
         """ministack has started: it need not write anything itself from now on."""
         self._app.PERSIST_STATE = False
-        self.place.write(replace(self.record, ready=True))
+        if self._unrestored:
+            self.stop()
+        else:
+            self.place.write(replace(self.record, ready=True))
+
+    def stop(self) -> None:
+        self._stop.set()
 
     def touched(self) -> None:
         self._changed = True
@@ -127,8 +136,8 @@ class Engine:
                 self._changed = await self.snapshot() or self._changed
                 pause = min(most, max(least, _SHARE * (time.monotonic() - began)))
 
-    async def serve(self, listening: socket.socket, stop: asyncio.Event) -> None:
-        """Serve until told to stop, then save."""
+    async def serve(self, listening: socket.socket) -> None:
+        """Serve until told to stop, then save. Raises LedgerCorrupt where ministack would begin without some data."""
         from hypercorn.asyncio import serve
         from hypercorn.config import Config
 
@@ -147,7 +156,7 @@ class Engine:
         )
 
         async def stopped() -> None:
-            await stop.wait()
+            await self._stop.wait()
             self.place.write(self.record)
 
         keeping = asyncio.create_task(self.keep())
@@ -156,6 +165,9 @@ class Engine:
         keeping.cancel()
         with suppress(asyncio.CancelledError):
             await keeping
+        if self._unrestored:
+            hint = "Nothing was changed. Restore it from a backup, or `iotpipe local reset` begins anew"
+            raise LedgerCorrupt(f"{self._snapshots.newest} cannot be restored: {'; '.join(self._unrestored)}", hint)
         await self.snapshot()
 
 
@@ -183,10 +195,9 @@ def main(directory: Path) -> None:
 async def _run(place: Place, record: Record, listening: socket.socket) -> None:
     engine = Engine(place, record)
     engine.restore()
-    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await engine.serve(listening, stop)
+        asyncio.get_running_loop().add_signal_handler(number, engine.stop)
+    await engine.serve(listening)
     if engine.trouble:
         sys.exit(f"error: what was written since {engine.saved_at} is not saved: {engine.trouble}")
     place.write(Record(record.port))

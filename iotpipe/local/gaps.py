@@ -30,6 +30,25 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     _say_as_aws_what_is_not_there()
 
 
+def note_what_is_not_restored() -> list[str]:
+    """What ministack could not read back, once it has started: it goes on without, and so would the next snapshot."""
+    from ministack import app
+
+    failures: list[str] = []
+
+    def load_persisted_state() -> None:
+        for name, module in app._state_map.items():
+            try:
+                if state := app.load_state(name):
+                    app._get_module(module).load_persisted_state(state)
+            # Whatever it trips over in what it wrote itself.
+            except Exception as error:  # noqa: BLE001
+                failures.append(f"{name}: {error!r}")
+
+    app._load_persisted_state = load_persisted_state
+    return failures
+
+
 def keep_code_in(directory: Path) -> None:
     """Where the next copy of the functions' state puts their code."""
     from ministack.services import lambda_svc

@@ -175,6 +175,21 @@ def test_damaged_data_is_not_replaced_by_nothing(machine: Machine) -> None:
     assert queues(machine) == ["something"]
 
 
+def test_data_that_ministack_itself_cannot_read_back_is_not_replaced_by_nothing(machine: Machine) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    machine.run("local", "stop")
+    file = snapshot(machine) / "sqs.json"
+    whole = file.read_text()
+    file.write_text(json.dumps(json.loads(whole) | {"payload": 5}))
+    said = machine.run("local", "start", code=1).stderr
+    assert f"{file.parent} cannot be restored: sqs" in said
+    assert "iotpipe local reset" in said
+    file.write_text(whole)
+    assert "good order" not in machine.run("local", "start").stderr
+    assert queues(machine) == ["something"]
+
+
 def test_data_of_a_newer_ministack_is_not_touched(machine: Machine) -> None:
     machine.run("local", "start")
     write_something(machine)
