@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +20,7 @@ from proving_gateway import REGION, Gateway, answering
 from iotpipe.cli import iotpipe
 from iotpipe.errors import Interrupted, IotpipeError, UsageError
 from iotpipe.proving.deployment import Deployment
-from iotpipe.proving.showing import percentiles
+from iotpipe.proving.showing import listed, percentiles
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.run import Run
 
@@ -68,6 +69,7 @@ def test_what_was_sent_and_proved_is_told(typed: Type) -> None:
     assert "2 of 2 refused, 2 of 2 in the DLQ" in result.stdout
     assert "2 bad posted, 2 of them answered with 400" in result.stdout
     assert "--seed 7 makes the same again" in result.stdout
+    assert re.search(r"latency p50 [0-9.]+ ms, p95 [0-9.]+ ms, p99 [0-9.]+ ms\n", result.stdout)
     assert "sending: 30 of 30" in result.stderr
 
 
@@ -85,6 +87,12 @@ def test_json_has_all_of_it_and_nothing_else_is_on_stdout(typed: Type) -> None:
     assert [verified[name] for name in ("missing", "doubled", "different", "astray")] == [[]] * 4
     assert answer["latency_ms"].keys() == {"p50", "p95", "p99"}
     assert verified["hops_ms"]["received → processed"]["count"] == 30
+
+
+def test_of_many_problems_the_first_are_told_and_the_others_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    listed([f"problem {number}" for number in range(1, 24)])
+    lines = [line.strip() for line in capsys.readouterr().err.splitlines()]
+    assert lines == [*(f"problem {number}" for number in range(1, 21)), "and 3 more; --json lists all"]
 
 
 def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed() -> None:
