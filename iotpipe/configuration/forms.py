@@ -73,7 +73,7 @@ Stage = Annotated[
 PolicyArn = Annotated[
     str,
     Form(
-        r"^arn:aws(-cn|-us-gov)?:iam::([0-9]{12}|aws):policy/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,128}$",
+        r"^arn:aws(-cn|-us-gov|-eusc)?:iam::([0-9]{12}|aws):policy/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,128}$",
         "must be the ARN of a managed policy",
         "Write it as in arn:aws:iam::123456789012:policy/iotpipe-boundary",
     ),

@@ -33,6 +33,9 @@ _CONFIG = Config(
 # Asking who we are changes nothing: that may botocore ask again by itself.
 _ASKING = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}))
 
+_PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc-de": "aws-eusc"}
+"""By what their regions' names begin with; all others are in `aws`."""
+
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -98,13 +101,14 @@ class Aws:
 
 
 def partition(region: str) -> str:
-    """The partition that a region belongs to: aws, aws-cn or aws-us-gov."""
-    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
+    """The partition that a region belongs to: aws, aws-cn, aws-us-gov or aws-eusc."""
+    return _PARTITIONS.get(region.rsplit("-", 2)[0], "aws")
 
 
 def host(prefix: str, region: str) -> str:
     """A host name of a service's endpoint in the region."""
-    return f"{prefix}.{region}.amazonaws.com" + (".cn" if partition(region) == "aws-cn" else "")
+    domain = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}.get(partition(region), "amazonaws.com")
+    return f"{prefix}.{region}.{domain}"
 
 
 def emulator_of_the_user() -> str:

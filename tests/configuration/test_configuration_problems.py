@@ -77,6 +77,7 @@ def test_a_range_includes_both_its_ends_and_nothing_beyond(problems: Problems, p
         ("api.throttle.rate", 0.5),
         ("functions.query.reserved_concurrency", 0),
         ("functions.permissions_boundary", "arn:aws-us-gov:iam::123456789012:policy/teams/iot/boundary"),
+        ("functions.permissions_boundary", "arn:aws-eusc:iam::123456789012:policy/boundary"),
         ("functions.permissions_boundary", "arn:aws:iam::aws:policy/PowerUserAccess"),
         ("functions.log_retention", 3653),
         ("functions.log_retention", 1),
