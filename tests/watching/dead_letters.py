@@ -29,7 +29,8 @@ def body(**changes: Any) -> str:
 
 
 def _without_waiting(params: dict[str, Any], **call: Any) -> dict[str, Any]:
-    """moto overlooks no message, also where it is not told to wait for it."""
+    """moto overlooks no message, also where it is not told to wait for it; SQS does, so it must have been told."""
+    assert params["WaitTimeSeconds"] > 0
     return params | {"WaitTimeSeconds": 0}
 
 
