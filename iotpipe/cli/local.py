@@ -15,6 +15,7 @@ from iotpipe.terminals import terminal
 
 
 @click.group(epilog="Example:  iotpipe local start")
+@options.named
 def local() -> None:
     """Run an AWS on this machine.
 

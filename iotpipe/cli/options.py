@@ -60,7 +60,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(*names, expose_value=False, callback=_keep, **attributes)
 
 
-_ENV = _option("--env", envvar="IOTPIPE_ENV", metavar="NAME", shell_complete=_environments, help="The environment.")
+named = _option("--env", envvar="IOTPIPE_ENV", metavar="NAME", shell_complete=_environments, help="The environment.")
 _PROFILE = _option("--profile", metavar="NAME", help="AWS profile, instead of AWS_PROFILE.")
 _REGION = _option("--region", metavar="NAME", help="AWS region, instead of the configuration's or AWS_REGION.")
 verbose = _option("--verbose", "-v", is_flag=True, help="Show every property (plan, up), every resource (status).")
@@ -73,7 +73,7 @@ def everywhere(command: Command) -> Command:
         verbose,
         _REGION,
         _PROFILE,
-        _ENV,
+        named,
         _option(
             "--state-dir",
             envvar="IOTPIPE_STATE_DIR",
@@ -94,7 +94,7 @@ def of_environment(command: Command) -> Command:
     def wrapped(context: click.Context, /, **arguments: Any) -> Any:
         return command(context.find_root().ensure_object(Settings), **arguments)
 
-    return _ENV(functools.update_wrapper(click.pass_context(wrapped), command))
+    return named(functools.update_wrapper(click.pass_context(wrapped), command))
 
 
 def on_aws(command: Command) -> Command:

@@ -97,6 +97,7 @@ def _not_up(name: str) -> UsageError:
 
 
 @click.group(epilog="Example:  iotpipe dlq list --env prod")
+@options.named
 def dlq() -> None:
     """See what failed, send it back, or empty the queue of it."""
 

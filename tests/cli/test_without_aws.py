@@ -234,8 +234,9 @@ def test_a_slip_in_the_name_is_not_taken_for_an_environment_that_is_down(
     shell: Shell, command: tuple[str, ...]
 ) -> None:
     settings(shell, "prod", "")
-    said = shell.run(*command, "--env", "pord", code=2).stderr
-    assert "environment pord has no file. Did you mean prod?" in said
+    for typed in ((*command, "--env", "pord"), (command[0], "--env", "pord", *command[1:])):
+        said = shell.run(*typed, code=2).stderr
+        assert "environment pord has no file. Did you mean prod?" in said
 
 
 @pytest.mark.parametrize("how", ["tree", "mermaid", "dot", "svg"])
