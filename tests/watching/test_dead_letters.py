@@ -53,6 +53,13 @@ def test_a_message_that_comes_twice_is_seen_once_and_made_visible_by_its_last_ha
     assert sorted(each["ReceiptHandle"] for each in shown) == sorted(last.values())
 
 
+def test_an_attribute_that_is_no_text_is_left_out_and_stops_nobody(queues: Queues) -> None:
+    raw = {"raw": {"DataType": "Binary", "BinaryValue": b"\xff"}}
+    queues.sqs.send_message(QueueUrl=queues.urls["iot-dlq-dev"], MessageBody="text", MessageAttributes=raw)
+    (seen,) = look(queues.dead, 10).letters
+    assert (seen.body, seen.attributes) == ("text", {})
+
+
 def test_what_is_known_of_a_message_is_told(queues: Queues) -> None:
     queues.put(body(), correlation_id="abc-1")
     (seen,) = look(queues.dead, 10).letters
