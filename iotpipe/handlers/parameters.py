@@ -11,6 +11,8 @@ logger = logging.getLogger(__name__)
 
 _LIFE, _RETRY_AFTER = 300_000, 30_000
 _MOST_ATTEMPTS = 3
+# Seconds after which SSM is not asked once more: where it hangs, the readings must not pay with all of their time.
+_LONGEST_ASKING = clock.ONE_CALL
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,10 @@ def read(name: str, budget: clock.Budget) -> Parameter:
 
 
 def _refreshed(name: str, known: Parameter, budget: clock.Budget) -> Parameter:
-    reason = clock.OUT_OF_TIME
-    for _ in aws.attempts(budget, _MOST_ATTEMPTS):
+    reason, began = clock.OUT_OF_TIME, clock.elapsed()
+    for _ in aws.attempts(budget, _MOST_ATTEMPTS if known.text is None else 1):
+        if clock.elapsed() - began >= _LONGEST_ASKING:
+            break
         try:
             answer = aws.client("ssm").get_parameter(Name=name, WithDecryption=True)
         except aws.FAILED as error:

@@ -138,6 +138,23 @@ def test_while_ssm_is_down_what_was_read_before_stays_and_is_asked_for_again_soo
     assert world.ingest(batch(2))["statusCode"] == 200
 
 
+def test_a_parameter_store_that_hangs_leaves_time_for_the_readings(world: World, calls: Calls) -> None:
+    def hang(_: Any) -> Any:
+        world.clock.pass_(7)
+        return failure("RequestTimeout")
+
+    calls.answer("GetParameter", hang)
+    assert world.ingest(batch(3))["statusCode"] == 200
+    calls.let_through("GetParameter")
+    world.clock.pass_(31)
+    assert world.ingest(batch(3))["statusCode"] == 200
+    calls.answer("GetParameter", hang)
+    world.clock.pass_(TTL)
+    begun = world.clock.elapsed()
+    assert world.ingest(batch(3))["statusCode"] == 200
+    assert world.clock.elapsed() - begun == 7, "what was read before is good enough to go on with"
+
+
 @pytest.fixture
 def locked(world: World) -> World:
     """An API that requires the key "right"."""
