@@ -182,7 +182,11 @@ def confirm(yes: bool, question: str) -> None:
         return
     if not (terminal(sys.stdin) and terminal(sys.stderr)):
         raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")
-    if not click.confirm(question, err=True):
+    from iotpipe.cli.session import answerable
+
+    with answerable():
+        agreed = click.confirm(question, err=True)
+    if not agreed:
         raise UsageError("not confirmed, and nothing was changed")
 
 

@@ -163,6 +163,13 @@ def stoppable(stop: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
+def answerable() -> Iterator[None]:
+    """Ctrl-C or SIGTERM is an answer to a question: nothing runs yet that would have to be let finish."""
+    with _on(signal.default_int_handler, signal.SIGINT, signal.SIGTERM):
+        yield
+
+
+@contextmanager
 def interruptible(stop: threading.Event) -> Iterator[None]:
     """Ctrl-C ends what would go on for ever: at once, and where that goes unheard, at its next pause.
 

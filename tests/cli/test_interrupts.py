@@ -16,13 +16,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from cli_shell import Shell
+from cli_shell import Shell, writes
 
 from iotpipe.cli.session import interruptible
 
 pytestmark = pytest.mark.slow
 
-COMMANDS = {"up": ("up", "--env", "dev"), "down": ("down", "--env", "dev", "--delete-data", "--yes")}
+COMMANDS = {
+    "up": ("up", "--env", "dev"),
+    "down": ("down", "--env", "dev", "--delete-data", "--yes"),
+    "down, asking": ("down", "--env", "dev"),
+}
 WHILE = {"up": "CreateTable", "down": "DeleteTable"}
 
 
@@ -176,6 +180,18 @@ def test_a_second_one_quits_at_once_and_the_next_command_goes_on(
     assert "quitting at once; the next `up` or `down` goes on from the state file" in said
     cloud.run(*COMMANDS[command])
     goes_on_to_the_end(cloud, command)
+
+
+def test_at_a_question_it_is_an_answer(cloud: Shell) -> None:
+    cloud.run("up", "--env", "dev")
+    cloud.operations()
+    for interrupt in (ctrl_c, sigterm):
+        with on_a_terminal(cloud, "down, asking") as running:
+            until_it_is_said(running, b"[y/N]")
+            interrupt(running)
+            assert "interrupted; nothing is running any more" in running.wait(130)
+    assert writes(cloud.operations()) == []
+    assert not (cloud.directory / ".iotpipe" / "dev.lock").exists()
 
 
 def goes_on_to_the_end(cloud: Shell, command: str) -> None:
