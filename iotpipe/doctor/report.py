@@ -75,7 +75,7 @@ def _table(findings: Sequence[Finding]) -> Table:
     """For a terminal: what is long goes on below its own beginning."""
     grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=True)
     for no_wrap in (True, True, False):
-        grid.add_column(no_wrap=no_wrap)
+        grid.add_column(no_wrap=no_wrap, overflow="fold")  # or the end of a long ARN would be left out
     for each in findings:
         remedy = ("\n→ ", "dim"), each.remedy
         text = Text.assemble(each.found, *(remedy if each.remedy else ()))

@@ -148,8 +148,10 @@ def test_on_a_terminal_what_is_long_goes_on_below_its_own_beginning(
 ) -> None:
     monkeypatch.setattr(report, "terminal", lambda stream: True)
     findings = [Finding("lock", OK, "nobody"), Finding("packages", WARNING, "word " * 50, "Do it")]
-    report.show_report("dev", clinic.connect(), findings, as_json=False)
-    first, more, remedy = capsys.readouterr().out.splitlines()[2:5]
+    report.show_report("dev", clinic.connect(), [*findings, Finding("role", OK, "X" * 400)], as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.count("X") == 400
+    first, more, remedy = shown.splitlines()[2:5]
     at = first.index("word")
     assert first.startswith("  warning  packages")
     assert more.startswith(" " * at + "word")
