@@ -80,7 +80,7 @@ def _ended(command: Command, subject: Subject, wire: Wire, error: Exception | No
         yield f"not a report of what is wrong: {error!r}"
     elif not any(_code(wire.fault, call) in error.message for call in wire.hits):
         yield f"AWS's code is not named: {error}"
-    elif f"`iotpipe {command.verb}`" not in error.hint or not (expired or "the network" in str(error)):
+    elif f"`iotpipe {command.verb} --env dev`" not in error.hint or not (expired or "the network" in str(error)):
         yield f"it is not said what to do: {error}"
 
 
@@ -89,7 +89,7 @@ def _stopped(command: Command, subject: Subject, wire: Wire, error: Exception | 
     if not isinstance(error, ApplyFailed):
         yield f"not a report of what failed: {error!r}"
         return
-    if f"`iotpipe {command.verb}`" not in error.hint:
+    if f"`iotpipe {command.verb} --env dev`" not in error.hint:
         yield f"it is not said how to go on: {error.hint}"
     hits = {call.address: call for call in reversed(wire.hits)}
     yield from _explained(error, wire.fault, hits)
