@@ -39,6 +39,8 @@ def up(
     """
     plan.check()
     run.deleted = ledger.deleted
+    # All at once and first of all: if this is cut short, `down` goes by what is recorded.
+    recover(resources, run, ledger)
     pending = {step.address: step.action for step in plan.pending}
     by_address = {resource.address: resource for resource in resources}
     dropped = {step.address: ledger.rows[step.address] for step in plan.deletions}
@@ -169,19 +171,27 @@ def _assert_known(resource: Resource, desired: Properties) -> None:
         raise AssertionError(f"{resource.address} would be sent to AWS with an id that is not known: {desired}")
 
 
-# Taking down
-
-
 def recover(resources: Sequence[Resource], run: Run, ledger: Ledger) -> None:
-    """Record again what AWS has of ours, after a plan has read it: for taking down when the ledger is lost."""
+    """Record what AWS has of ours and the ledger does not know, after a plan has read it: the ledger may be lost."""
+    found: dict[str, Row] = {}
     for resource in resources:
-        observed = None if resource.shared else run.look(resource)
+        observed = None if resource.shared or resource.address in ledger.rows else run.look(resource)
         if observed is None or refusal_to_touch(resource, run, None, observed, adopt=False):
             continue
-        row = _row(resource, "ready", resource.desired(run) | _assigned(resource, observed))
         # What bears no tags belongs to whom its parent belongs: not to us, if that was not recorded.
-        if not row.inside or row.inside in ledger.rows:
-            ledger.record(row)
+        if not resource.parent or resource.parent in {*ledger.rows, *found}:
+            found[resource.address] = _row(resource, "ready", _as_found(resource, run, observed))
+    if found:
+        ledger.record(*found.values())
+
+
+def _as_found(resource: Resource, run: Run, observed: Properties) -> Properties:
+    desired = resource.desired(run)
+    properties = {key: observed[key] for key in desired if key in observed} | _assigned(resource, observed)
+    return properties | ({"Tags": our_tags(desired, observed, None)} if "Tags" in desired else {})
+
+
+# Taking down
 
 
 def down(run: Run, ledger: Ledger, *, delete_data: bool, parallel: int = PARALLEL) -> list[str]:

@@ -318,16 +318,25 @@ def test_the_subscribers_of_somebody_elses_topic_are_not_ours(world: QuickWorld)
     assert len(client("sns").list_subscriptions()["Subscriptions"]) == 1
 
 
-def test_a_stop_before_all_was_recorded_again_says_so(world: QuickWorld) -> None:
-    wanted: list[Resource] = [queue("a"), queue("b")]
-    world.up(wanted)
+def test_an_up_that_is_stopped_at_once_has_recorded_what_there_is_of_ours_and_down_takes_it_along(
+    world: QuickWorld,
+) -> None:
+    topic = Topic("t", display_name="T")
+    there: list[Resource] = [queue("a"), queue("b"), *everything(Subscription("ops@example.com", topic))]
+    world.up(there)
     world.path.unlink()
+    client("sqs").create_queue(QueueName="theirs")
+    wanted = [*there, queue("c")]
     run = world.run()
     book = world.ledger(run)
     steps = planning.plan(wanted, run, book.rows)
     run.stop.set()
-    with pytest.raises(Interrupted, match="2 resources"):
+    with pytest.raises(Interrupted, match="1 resources"):
         apply.up(wanted, steps, run, book)
+    assert book.rows.keys() == {each.address for each in there}
+    world.down()
+    assert [url.rsplit("/", 1)[1] for url in client("sqs").list_queues()["QueueUrls"]] == ["theirs"]
+    assert not client("sns").list_topics()["Topics"]
 
 
 # When reading fails
