@@ -249,7 +249,9 @@ def test_reset_asks_and_then_leaves_an_empty_one(machine: Machine) -> None:
 
 def test_the_engine_has_nothing_of_the_users_environment(machine: Machine) -> None:
     machine.extra = {"AWS_PROFILE": "company", "AWS_SECRET_ACCESS_KEY": "hush", "COMPANY_TOKEN": "hush"}
-    machine.run("local", "start")
+    machine.extra |= {"PYTHONWARNINGS": "error"}
+    # Python warns of a process that it loses sight of.
+    assert "Warning" not in machine.run("local", "start").stderr
     listed = subprocess.run(
         ["ps", "-Ewwo", "command=", "-p", str(machine.record.pid)]
         if sys.platform == "darwin"
@@ -261,6 +263,7 @@ def test_the_engine_has_nothing_of_the_users_environment(machine: Machine) -> No
     assert "TMPDIR" in listed
     assert "company" not in listed
     assert "hush" not in listed
+    assert "PYTHONWARNINGS" not in listed
 
 
 def test_it_holds_none_of_the_commands_files_open(machine: Machine) -> None:
