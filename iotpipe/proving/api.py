@@ -110,7 +110,7 @@ class Api:
 
     def get(self, path: str, parameters: Mapping[str, str]) -> Answer:
         """GET with parameters in the address."""
-        pairs = [f"{name}={quote(value, safe='-_.~')}" for name, value in parameters.items()]
+        pairs = [f"{name}={quote(value, safe='-_.~', errors='backslashreplace')}" for name, value in parameters.items()]
         return self._call("GET", f"{self.endpoint}{path}?{'&'.join(pairs)}", b"")
 
     def check(self) -> None:

@@ -49,8 +49,11 @@ def body(readings: Sequence[Reading]) -> str:
 
 
 def iso(milliseconds: int) -> str:
-    """2024-01-15T10:30:00.123Z"""
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    """2024-01-15T10:30:00.123Z; the number where no calendar has that year."""
+    try:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return f"{milliseconds} ms"
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
 
 

@@ -102,6 +102,15 @@ def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed() -> None
     assert percentiles([]) == {}
 
 
+def test_poison_that_sqs_does_not_take_makes_it_fail_and_is_told(typed: Type, run: Run) -> None:
+    refused = {"Id": "0", "SenderFault": False, "Code": "InternalError", "Message": "try later"}
+    events = run.client("sqs").meta.events
+    events.register("after-call.sqs.SendMessageBatch", lambda parsed, **_: parsed.update(Failed=[refused]))
+    result = send(typed, "--count", "3", "--bad", "2")
+    assert result.return_value == 1
+    assert "poison did not get into iot-ingestion-queue-test: InternalError: try later" in result.stderr
+
+
 def test_the_same_seed_and_time_send_the_same_bodies(typed: Type, gateway: Gateway) -> None:
     send(typed, "--count", "10", "--connections", "1")
     send(typed, "--count", "10", "--connections", "1")
@@ -276,6 +285,17 @@ def test_no_readings_are_told_on_stderr(typed: Type) -> None:
 def test_text_of_a_device_cannot_move_the_cursor(typed: Type, world: World) -> None:
     rows_of(world, 1, sky="\x1b[2Jgone")
     assert "\x1b" not in typed("query", "A").output
+
+
+def test_a_name_that_is_no_text_at_all_is_refused_like_others(typed: Type) -> None:
+    result = typed("query", "\udcff")  # what Python makes of a byte that is not UTF-8
+    assert isinstance(result.exception, UsageError) and "device_id: 1 to 128 of" in str(result.exception)
+
+
+def test_times_before_the_first_year_are_refused_like_others(typed: Type) -> None:
+    result = typed("send-test-data", "--count", "3", "--until", "0001-01-01T00:00:00Z")
+    assert result.return_value == 1
+    assert "0 accepted (0 duplicates), 3 refused" in result.stdout
 
 
 @pytest.mark.parametrize(
