@@ -89,6 +89,7 @@ def send_test_data(
     api = _api(session, place, connections, writes=True)
     run, progress = session.run, showing.progress
     proved = proof.send(load, api, run, place, batch=batch, connections=connections, rate=rate or 0, progress=progress)
+    showing.listed([f"poison did not get into {place.queue}: {reason}" for reason in proved.unqueued])
     if not as_json:
         showing.show_sent(proved.tally, load.seed)
     if verify and not (proved.tally.interrupted or proved.tally.trouble):
