@@ -236,7 +236,7 @@ def _sent(queues: Queues) -> None:
     sent = proof.send(load, api, run, place, batch=25, connections=1, rate=0, progress=_quiet)
     proof.patience(load, run, place)
     queues.put("anything")
-    proof.verify(sent, load, api, run, place, timeout=0, connections=1, wait=0, progress=_quiet)
+    proof.verify(sent, load, api, run, place, timeout=0, connections=1, wait=1, progress=_quiet)
     list(rows.pages(api, {"device_id": "sensor-1"}))
 
 
