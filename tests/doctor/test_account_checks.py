@@ -44,7 +44,12 @@ def test_a_role_that_lets_api_gateway_in_is_left_as_it_is(clinic: Clinic, servic
 
 
 @pytest.mark.parametrize(
-    "trust", [trusting("ec2.amazonaws.com"), trusting("apigateway.amazonaws.com", "sts:TagSession")]
+    "trust",
+    [
+        trusting("ec2.amazonaws.com"),
+        trusting("apigateway.amazonaws.com", "sts:TagSession"),
+        trusting("apigateway.amazonaws.com").replace('"Allow"', '"Deny"'),
+    ],
 )
 def test_a_role_that_does_not_writes_no_logs(clinic: Clinic, trust: str) -> None:
     boto3.client("iam").create_role(RoleName="writer", Path="/logs/", AssumeRolePolicyDocument=trust)
@@ -56,7 +61,8 @@ def test_a_role_that_does_not_writes_no_logs(clinic: Clinic, trust: str) -> None
 def test_a_role_that_is_gone_writes_none_either_and_the_command_that_unsets_it_is_named(clinic: Clinic) -> None:
     found = logging_role(clinic, ROLE)
     assert (found.result, "is gone" in found.found) == (WARNING, True)
-    assert "aws apigateway update-account --region us-east-1" in found.remedy
+    patch = "--patch-operations op=replace,path=/cloudwatchRoleArn,value="
+    assert f"`aws apigateway update-account --region us-east-1 {patch}`" in found.remedy
 
 
 def test_a_role_that_is_not_ours_to_look_at_cannot_be_judged(clinic: Clinic) -> None:
