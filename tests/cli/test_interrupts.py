@@ -15,17 +15,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
+import click
 import pytest
-from cli_shell import Shell, writes
+from cli_shell import Shell
 
-from iotpipe.cli.session import interruptible
+from iotpipe.cli import commands
+from iotpipe.cli.session import interruptible, stoppable
 
 pytestmark = pytest.mark.slow
 
 COMMANDS = {
     "up": ("up", "--env", "dev"),
     "down": ("down", "--env", "dev", "--delete-data", "--yes"),
-    "down, asking": ("down", "--env", "dev"),
 }
 WHILE = {"up": "CreateQueue", "down": "DeleteQueue"}
 """The one queue has the other for its dead letters: there is always something that cannot begin before this ends."""
@@ -180,16 +181,14 @@ def test_a_second_one_quits_at_once_and_the_next_command_goes_on(
     goes_on_to_the_end(cloud, command)
 
 
-def test_at_a_question_it_is_an_answer(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
-    cloud.operations()
-    for interrupt in (ctrl_c, sigterm):
-        with on_a_terminal(cloud, "down, asking") as running:
-            until_it_is_said(running, b"[y/N]")
-            interrupt(running)
-            assert "interrupted; nothing is running any more" in running.wait(130)
-    assert writes(cloud.operations()) == []
-    assert not (cloud.directory / ".iotpipe" / "dev.lock").exists()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_at_a_question_it_is_an_answer(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    stop = threading.Event()
+    monkeypatch.setattr(commands, "terminal", lambda stream: True)
+    monkeypatch.setattr(click, "confirm", lambda question, err: signal.raise_signal(number))
+    with stoppable(stop), pytest.raises(KeyboardInterrupt):
+        commands.confirm(False, "Take dev down?")
+    assert not stop.is_set()
 
 
 def goes_on_to_the_end(cloud: Shell, command: str) -> None:
