@@ -219,13 +219,22 @@ def show_outputs(found: Mapping[str, str], as_json: bool) -> None:
         console(sys.stdout).print(Text.assemble((f"{name:<{width}}", "bold"), f"  {value}"))
 
 
-def show_teardown(name: str, aws: Aws, doomed: Sequence[str], kept: Sequence[str], delete_data: bool) -> None:
+def show_teardown(
+    name: str, aws: Aws, doomed: Sequence[str], kept: Sequence[str], lost: Sequence[str], delete_data: bool
+) -> None:
     """What `down` is about to do."""
     out = console(sys.stderr)
     out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
     out.print(f"  {len(doomed)} resources go" + (", the tables and all their data among them" if delete_data else ""))
     for address in sorted(kept):
         out.print(Text.assemble(("  = keep   ", "cyan"), address))
+    show_lost(lost)
+
+
+def show_lost(lost: Sequence[str]) -> None:
+    """What goes with what is about to be deleted, besides the resources themselves."""
+    for line in lost:
+        console(sys.stderr).print(Text.assemble(("  ! lost   ", "red"), line))
 
 
 def show_taken_down(name: str, gone: Sequence[str], kept: Sequence[str], as_json: bool) -> None:

@@ -120,6 +120,7 @@ def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool)
     from iotpipe.doctor import preflight, report
     from iotpipe.outputs import outputs
     from iotpipe.provision import apply
+    from iotpipe.watching.mailbox import going
 
     with rendering.progress() as tell:
         session = open_session(settings, "up", tell)
@@ -132,6 +133,7 @@ def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool)
             steps.check()
             preflight.refuse(findings)
             if steps.deletions:
+                rendering.show_lost(going(session.run, [step.address for step in steps.deletions]))
                 confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are no longer declared?")
             session.make_ready(built, steps)
             ledger.protect(session.env.protect)
@@ -155,6 +157,7 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
     from iotpipe.cli.session import open_session, stoppable
     from iotpipe.provision import apply
     from iotpipe.provision import plan as planning
+    from iotpipe.watching.mailbox import going
 
     with rendering.progress() as tell:
         session = open_session(settings, "down", tell, declared=False)
@@ -169,7 +172,8 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
             doomed = [row.address for row in ledger.rows.values() if apply.goes(row, delete_data)]
             if doomed:
                 kept = [row.address for row in ledger.rows.values() if row.address not in doomed]
-                rendering.show_teardown(session.name, session.aws, doomed, kept, delete_data)
+                lost = going(session.run, doomed)
+                rendering.show_teardown(session.name, session.aws, doomed, kept, lost, delete_data)
                 confirm(yes, f"Take {session.name} down?")
             kept = apply.down(session.run, ledger, delete_data=delete_data, parallel=parallel)
         session.stop_engine()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,20 @@ class Mailbox:
             else:
                 hidden += [ids[int(each["Id"])] for each in answer.get("Failed", [])]
         return hidden
+
+
+def going(run: Run, addresses: Iterable[str]) -> list[str]:
+    """What is lost with the queues among these resources, a line each: nothing processes it later."""
+    queues = (address.removeprefix("queue/") for address in addresses if address.startswith("queue/"))
+    return [line for name in queues if (line := _going(Mailbox(run, name)))]
+
+
+def _going(box: Mailbox) -> str:
+    try:
+        number = box.count()
+    except ResourceError as error:
+        return "" if error.code in _GONE else f"what waits in {box.address} cannot be told: {error}"
+    return f"about {number} messages wait in {box.address} and go with it" if number else ""
 
 
 def in_batches(values: list[str]) -> Iterator[list[str]]:

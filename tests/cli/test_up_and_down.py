@@ -121,6 +121,23 @@ def test_on_a_terminal_down_asks_and_a_no_changes_nothing(cloud: Shell) -> None:
     assert writes(cloud.operations()) == []
 
 
+def test_what_waits_in_a_queue_is_named_before_it_goes(cloud: Shell) -> None:
+    cloud.run("up", "--env", "dev")
+    sqs = cloud.client("sqs")
+    for name, bodies in (("iot-ingestion-queue-dev", "ab"), ("iot-dlq-dev", "c")):
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        for body in bodies:
+            sqs.send_message(QueueUrl=url, MessageBody=body)
+    asked = cloud.run("down", code=2).stderr
+    assert "about 2 messages wait in queue/iot-ingestion-queue-dev and go with it" in asked
+    assert "about 1 messages wait in queue/iot-dlq-dev and go with it" in asked
+    settings(cloud, "dev", "suffix: other")
+    assert "about 1 messages wait in queue/iot-dlq-dev and go with it" in cloud.run("up", code=2).stderr
+    sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName="iot-dlq-dev")["QueueUrl"])
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="iot-ingestion-queue-dev")["QueueUrl"])
+    assert "messages" not in cloud.run("down", "--yes").stderr
+
+
 def test_a_protected_environment_is_not_taken_down_even_when_its_configuration_is_gone(cloud: Shell) -> None:
     settings(cloud, "dev", "protect: true")
     cloud.run("up", "--env", "dev")
