@@ -20,6 +20,7 @@ from iotpipe.errors import CredentialsError, IotpipeError, UsageError
 from iotpipe.provision.retries import EXPIRED, FAILED, code_and_message
 
 _LOGIN = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
+_LOOK = "Look at AWS_ENDPOINT_URL and its like, and at what the profile refers to; nothing was changed"
 
 # Trying again is decided per resource, after reading what AWS has (see retries): botocore's own second try of a
 # CreateRestApi whose answer was lost would make a second API.
@@ -151,8 +152,7 @@ def connect(
         raise CredentialsError("the profile wants an MFA code, and there is no terminal to type it on", hint) from error
     except (OSError, ValueError) as error:
         # botocore lets through what a profile's credential process or token file, or an address of the user's, raises.
-        hint = "Look at AWS_ENDPOINT_URL, and at what the profile refers to; nothing was changed"
-        raise CredentialsError(f"the AWS settings cannot be used: {error}", hint) from error
+        raise CredentialsError(f"the AWS settings cannot be used: {error}", _LOOK) from error
     if account and identity["Account"] != account:
         raise CredentialsError(
             f"the credentials belong to account {identity['Account']}, the configuration names {account}",
@@ -177,7 +177,10 @@ def _client(
     session: boto3.Session, service: str, region: str, emulator: Emulator | None, config: Config = _CONFIG
 ) -> Any:
     if emulator is None:
-        return session.client(service, region_name=region, config=config)
+        try:
+            return session.client(service, region_name=region, config=config)
+        except ValueError as error:
+            raise CredentialsError(f"the AWS settings cannot be used: {error}", _LOOK) from error
     # No proxy stands between this machine and itself, and FIPS and dual-stack names are AWS's own.
     here = Config(proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False)
     return session.client(service, region_name=region, config=config.merge(here), endpoint_url=emulator.endpoint)

@@ -114,7 +114,7 @@ def _going(box: Mailbox) -> str:
         number = box.count()
     except ResourceError as error:
         return "" if error.code in _GONE else f"what waits in {box.address} cannot be told: {error}"
-    return f"about {number} messages wait in {box.address} and go with it" if number else ""
+    return f"{box.address}: the messages that wait in it go with it, about {number}" if number else ""
 
 
 def in_batches(values: list[str]) -> Iterator[list[str]]:

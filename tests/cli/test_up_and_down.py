@@ -129,13 +129,20 @@ def test_what_waits_in_a_queue_is_named_before_it_goes(cloud: Shell) -> None:
         for body in bodies:
             sqs.send_message(QueueUrl=url, MessageBody=body)
     asked = cloud.run("down", code=2).stderr
-    assert "about 2 messages wait in queue/iot-ingestion-queue-dev and go with it" in asked
-    assert "about 1 messages wait in queue/iot-dlq-dev and go with it" in asked
+    assert "queue/iot-ingestion-queue-dev: the messages that wait in it go with it, about 2" in asked
+    assert "queue/iot-dlq-dev: the messages that wait in it go with it, about 1" in asked
     settings(cloud, "dev", "suffix: other")
-    assert "about 1 messages wait in queue/iot-dlq-dev and go with it" in cloud.run("up", code=2).stderr
+    assert "queue/iot-dlq-dev: the messages that wait in it go with it, about 1" in cloud.run("up", code=2).stderr
     sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName="iot-dlq-dev")["QueueUrl"])
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="iot-ingestion-queue-dev")["QueueUrl"])
     assert "messages" not in cloud.run("down", "--yes").stderr
+
+
+def test_an_address_of_one_service_that_is_none_is_refused_like_others(cloud: Shell) -> None:
+    cloud.extra = {"AWS_ENDPOINT_URL_SQS": "nonsense"}
+    done = cloud.run("up", "--env", "dev", code=1)
+    assert done.stderr.splitlines()[0] == "error: the AWS settings cannot be used: Invalid endpoint: nonsense"
+    assert writes(cloud.operations()) == []
 
 
 def test_a_protected_environment_is_not_taken_down_even_when_its_configuration_is_gone(cloud: Shell) -> None:
