@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from iotpipe.proving.deployment import Deployment
 from iotpipe.proving.proof import Asked, Load, Proof
 from iotpipe.proving.showing import verified
 from iotpipe.proving.verification import Findings
+from iotpipe.provision.aws import Emulator
 from iotpipe.provision.run import Run
 
 Meanwhile = Callable[[], None]
@@ -176,10 +178,14 @@ def test_rows_of_earlier_runs_between_ours_do_not_matter(proving: Proving, world
     assert proving.verify().proven
 
 
-def test_what_an_earlier_run_has_left_proves_nothing_of_this_one(proving: Proving, world: World, run: Run) -> None:
+@pytest.mark.parametrize(("emulator", "ago"), [(None, 3600), (Emulator("http://127.0.0.1:9"), 1)])
+def test_what_an_earlier_run_has_left_proves_nothing_of_this_one(
+    proving: Proving, world: World, run: Run, emulator: Emulator | None, ago: int
+) -> None:
+    run.aws.emulator = emulator
     proving.send(count=8)
     assert proving.verify().proven
-    run.clock.clock.pass_(3600)
+    run.clock.clock.pass_(ago)
     proving.send(count=8)
     run.clock.delivers = False
     found = proving.verify(timeout=5)
@@ -188,6 +194,14 @@ def test_what_an_earlier_run_has_left_proves_nothing_of_this_one(proving: Provin
     run.clock.delivers = True
     found = proving.verify()
     assert found.proven and min(map(min, (values for values in found.hops.values() if values))) >= 0
+
+
+def test_of_a_reading_that_was_sent_twice_either_sending_may_have_made_the_row(proving: Proving, run: Run) -> None:
+    run.aws.emulator = Emulator("http://127.0.0.1:9")
+    proving.send(count=8)
+    accepted = proving.proof.tally.accepted
+    accepted[:0] = [replace(each, sent_at=each.sent_at + 5, accepted_at=each.accepted_at + 5) for each in accepted]
+    assert proving.verify().proven
 
 
 @pytest.mark.parametrize(("times", "proven"), [(1, True), (100, False)])
