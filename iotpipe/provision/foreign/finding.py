@@ -1,0 +1,65 @@
+"""What a foreign finding is: something on a resource of the environment that nobody declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from iotpipe.provision.resource import Properties, Resource
+from iotpipe.provision.run import Run
+
+OPENS, DRAINS, STOPS, HIDES, ALTERS = "opens", "drains", "stops", "hides", "alters"
+RISKS = (OPENS, DRAINS, STOPS, HIDES, ALTERS)
+"""The worst first: lets somebody in; takes readings or messages away; keeps readings from being accepted or
+processed; keeps alerts, logs or metrics from those who need them; changes something else."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Something that nobody declared, on the resource with this address.
+
+    `subject` names it in a few words and is unique within the resource ("function URL", "statement public").
+    `found` says in one sentence what it is and who can call or read what because of it. `remove` puts AWS back
+    to what `up` would have made; it may be called again after a failure.
+    """
+
+    address: str
+    subject: str
+    risk: str
+    found: str
+    remove: Callable[[], None]
+
+
+Read = Callable[[Run, Any], Any]
+"""Asks AWS for something about one resource that `Resource.read` does not tell; for an absent resource its answer
+is empty. It needs no other answer, so that all are asked at once."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One resource as it was read."""
+
+    run: Run
+    resource: Any
+    observed: Properties
+
+    def read(self, ask: Read) -> Any:
+        """The answer to one of the check's own questions, which was asked once per command."""
+        return answer(self.run, self.resource, ask)
+
+    def foreign(self, subject: str, risk: str, found: str, remove: Callable[[], None]) -> Foreign:
+        return Foreign(self.resource.address, subject, risk, found, remove)
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a kind is looked at: `judge` goes through what was read, `reads` are the questions it needs besides."""
+
+    judge: Callable[[Seen], Iterable[Foreign]]
+    reads: tuple[Read, ...] = ()
+
+
+def answer(run: Run, resource: Resource, ask: Read) -> Any:
+    """What AWS answers to the question about the resource, asked once per command."""
+    return run.once(f"{ask.__module__}.{ask.__name__} of {resource.address}", lambda: ask(run, resource))
