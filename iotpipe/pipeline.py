@@ -29,6 +29,7 @@ from iotpipe.provision.resources import (
     Table,
     Topic,
 )
+from iotpipe.provision.resources.cloudwatch import DASHBOARDS
 from iotpipe.provision.run import Run
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
     )
     layer = Layer(
         f"iot-shared-dependencies-{suffix}",
-        identity=built.layer.identity,
+        digest=built.layer.identity,
         content=built.layer.content,
         runtime=env.functions.runtime,
         architecture=env.functions.architecture,
@@ -294,7 +295,7 @@ def _dashboard(
 ) -> Dashboard:
     """What a person on call looks at, from the way in to the way out."""
     return Dashboard(
-        f"iot-pipeline-{suffix}",
+        f"{DASHBOARDS}{suffix}",
         widgets=[
             ("Requests", [_of_api(api, stage, "Count")]),
             ("Answers with 4XX and 5XX", [_of_api(api, stage, "4XXError"), _of_api(api, stage, "5XXError")]),

@@ -19,11 +19,19 @@ from rich.text import Text
 
 from iotpipe.errors import Problem
 from iotpipe.provision.aws import Aws
-from iotpipe.provision.plan import Plan, Step
-from iotpipe.provision.run import Event
+from iotpipe.provision.plan import Plan, Step, recovery
+from iotpipe.provision.resource import Resource
+from iotpipe.provision.run import Event, Run
+from iotpipe.provision.teardown import TakenDown, Teardown
 from iotpipe.terminals import colours, terminal
 
-_SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "keep": ("=", "cyan")}
+_SIGNS = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "delete": ("-", "red"),
+    "keep": ("=", "cyan"),
+    "forget": ("·", "dim"),
+}
 _DONE = {"created": "green", "updated": "yellow", "deleted": "red"}
 
 
@@ -68,11 +76,22 @@ def plan_data(name: str, aws: Aws, plan: Plan) -> dict[str, Any]:
                 "drifted": step.drifted,
                 "missing": step.missing,
                 "refusal": step.refusal,
+                "note": step.note,
                 "changes": [vars(change) for change in step.changes],
             }
             for step in plan.steps
         ],
+        "foreign": foreign_data(plan),
+        "unread": list(plan.unread),
     }
+
+
+def foreign_data(plan: Plan) -> list[dict[str, str]]:
+    """What others added, for a program."""
+    return [
+        {"address": each.address, "subject": each.subject, "risk": each.risk, "found": each.found}
+        for each in plan.foreign
+    ]
 
 
 def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> None:
@@ -86,6 +105,7 @@ def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> Non
         if step.action == "update" or verbose:
             for change in step.changes:
                 out.print(_change_line(step, change))
+    show_foreign(out, plan)
     counts = Counter(step.action for step in plan.steps)
     drifted = sum(step.drifted for step in plan.steps)
     if not plan.pending:
@@ -98,12 +118,7 @@ def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> Non
 
 def _step_line(step: Step) -> Text:
     sign, style = _SIGNS.get(step.action, (" ", ""))
-    notes = {
-        "delete": "no longer declared",
-        "keep": "no longer declared; kept, it holds data or is shared",
-        "create": "missing: somebody deleted it" if step.missing else "",
-    }
-    note = notes.get(step.action, "")
+    note = step.note or ("missing: somebody deleted it" if step.missing else "")
     return Text.assemble((f"  {sign} {step.action:<6}  ", style), step.address, (f"  ({note})" if note else "", "dim"))
 
 
@@ -118,6 +133,23 @@ def _change_line(step: Step, change: Any) -> Text:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+_RISKS = {"opens": "bold red", "drains": "red", "stops": "red", "hides": "yellow", "alters": "cyan"}
+
+
+def show_foreign(out: Console, plan: Plan) -> None:
+    """What others added to the resources, worst first, and what could not be looked at."""
+    for each in plan.foreign:
+        out.print(
+            Text.assemble(
+                ("  ! foreign ", "red"), (f"{each.risk:<6}  ", _RISKS[each.risk]), f"{each.address}: {each.found}"
+            )
+        )
+    for reason in plan.unread:
+        out.print(Text.assemble(("  ? not read ", "cyan"), reason))
+    if plan.foreign:
+        out.print(f"{len(plan.foreign)} foreign: `iotpipe up --strict` removes them.")
 
 
 # Progress
@@ -219,16 +251,29 @@ def show_outputs(found: Mapping[str, str], as_json: bool) -> None:
         console(sys.stdout).print(Text.assemble((f"{name:<{width}}", "bold"), f"  {value}"))
 
 
-def show_teardown(
-    name: str, aws: Aws, doomed: Sequence[str], kept: Sequence[str], lost: Sequence[str], delete_data: bool
-) -> None:
+def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool) -> None:
     """What `down` is about to do."""
     out = console(sys.stderr)
     out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
-    out.print(f"  {len(doomed)} resources go" + (", the tables and all their data among them" if delete_data else ""))
-    for address in sorted(kept):
+    tables = ", the tables and all their data among them" if delete_data else ""
+    out.print(f"  {len(looked.doomed)} resources will be deleted{tables}")
+    for address in sorted(looked.found.keys() & looked.doomed.keys()):
+        out.print(Text.assemble(("  - delete ", "red"), address, ("  (not recorded; it bears its tags)", "dim")))
+    for address in looked.kept:
         out.print(Text.assemble(("  = keep   ", "cyan"), address))
-    show_lost(lost)
+    for address, why in looked.others.items():
+        out.print(Text.assemble(("  = leave  ", "cyan"), address, (f"  (it {why})", "dim")))
+    for reason in looked.unread:
+        out.print(Text.assemble(("  ? not read ", "cyan"), reason))
+
+
+def show_vanished(run: Run, plan: Plan) -> None:
+    """What somebody deleted and `up` is about to make anew, and how it can be brought back instead."""
+    for step in plan.vanished:
+        kind, _, name = step.address.partition("/")
+        what = Resource.kinds[kind].holds
+        told = f"{step.address} was deleted by somebody, and its {what} with it: `up` makes it anew without. "
+        console(sys.stderr).print(Text.assemble(("  ! gone   ", "red"), (told + recovery(run, kind, name)).strip()))
 
 
 def show_lost(lost: Sequence[str]) -> None:
@@ -237,16 +282,30 @@ def show_lost(lost: Sequence[str]) -> None:
         console(sys.stderr).print(Text.assemble(("  ! lost   ", "red"), line))
 
 
-def show_taken_down(name: str, gone: Sequence[str], kept: Sequence[str], as_json: bool) -> None:
-    """What `down` did."""
+def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
+    """What `down` did: what it saw gone, and what is still there."""
     if as_json:
-        answer({"environment": name, "deleted": sorted(gone), "kept": sorted(kept)})
+        answer(
+            {
+                "environment": name,
+                "deleted": sorted(done.deleted),
+                "gone": sorted(done.gone),
+                "kept": sorted(done.kept),
+                "left": dict(done.others),
+            }
+        )
         return
     out = console(sys.stdout)
-    out.print(f"{name} is down: {len(gone)} resources deleted." if gone else f"{name}: nothing to take down.")
-    tables = [address for address in kept if address.startswith("table/")]
+    out.print(
+        f"{name} is down: {len(done.deleted)} resources deleted." if done.deleted else f"{name}: nothing to take down."
+    )
+    if done.gone:
+        out.print(f"Deleted by somebody else before: {', '.join(done.gone)}.")
+    tables = [address for address in done.kept if address.startswith("table/")]
     if tables:
         more = f"`iotpipe down --env {name} --delete-data` deletes them too."
         out.print(f"Kept with their data: {', '.join(tables)}. {more}")
-    if shared := [address for address in kept if address not in tables]:
+    if shared := [address for address in done.kept if address not in tables]:
         out.print(f"Left in place for the whole account: {', '.join(shared)}.")
+    for address, why in done.others.items():
+        out.print(f"Left alone: {address}, which {why}.")

@@ -78,12 +78,14 @@ def validate(settings: Settings, as_json: bool) -> int:
 @options.on_aws
 @options.verbose
 @click.option("--exit-code", is_flag=True, help="Exit with 3 if there are changes or drift.")
-@click.option("--adopt", is_flag=True, help="Plan to take over what bears our names but not our tags.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if there are changes, drift or foreign additions.")
+@click.option("--adopt", is_flag=True, help="Plan to adopt resources that match by name but lack iotpipe's tags.")
 @options.as_json
-def plan(settings: Settings, exit_code: bool, adopt: bool, as_json: bool) -> int:
+def plan(settings: Settings, exit_code: bool, strict: bool, adopt: bool, as_json: bool) -> int:
     """Show what `up` would do; changes nothing.
 
-    Property by property; what somebody else changed since the last `up` is marked as drift.
+    Property by property; what somebody else changed since the last `up` is marked as drift. What others added to the
+    resources (a function URL, an open policy, a second consumer of the queue) is listed as foreign, worst first.
     """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session
@@ -92,7 +94,9 @@ def plan(settings: Settings, exit_code: bool, adopt: bool, as_json: bool) -> int
     with rendering.progress() as tell:
         session = open_session(settings, "plan", tell)
         resources, _ = session.declared()
-        steps, findings = preflight.planned(resources, session.run, session.rows(), adopt)
+        steps, findings = preflight.planned(
+            resources, session.run, session.rows(), adopt, protect=session.protected, foreign=True
+        )
     if as_json:
         rendering.answer(rendering.plan_data(session.name, session.aws, steps))
     else:
@@ -100,44 +104,53 @@ def plan(settings: Settings, exit_code: bool, adopt: bool, as_json: bool) -> int
     report.show_untold(findings, to=sys.stderr)
     steps.check()
     preflight.refuse(findings)
-    return 3 if exit_code and steps.pending else 0
+    return 3 if (exit_code or strict) and (steps.pending or (strict and steps.foreign)) else 0
 
 
 @click.command(epilog="Example:  iotpipe up --env dev")
 @options.on_aws
 @options.verbose
-@click.option("--adopt", is_flag=True, help="Take over what bears our names but not our tags.")
+@click.option("--strict", is_flag=True, help="Also remove what others added to the resources.")
+@click.option("--adopt", is_flag=True, help="Adopt resources that match by name but lack iotpipe's tags.")
 @options.assume_yes
 @options.parallel
 @options.as_json
-def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool) -> None:
+def up(settings: Settings, strict: bool, adopt: bool, yes: bool, parallel: int, as_json: bool) -> None:
     """Create or update every resource.
 
-    Asks only before it deletes something. Run it again after any failure: it goes on from there.
+    Asks only before it deletes something, or makes a deleted table or key anew. Run it again after any failure: it
+    goes on from there.
     """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session, stoppable
     from iotpipe.doctor import preflight, report
     from iotpipe.outputs import outputs
     from iotpipe.provision import apply
-    from iotpipe.watching.mailbox import going
+    from iotpipe.watching.losses import lost
 
     with rendering.progress() as tell:
         session = open_session(settings, "up", tell)
         assert session.env is not None
         with session.writing() as ledger, stoppable(session.stop):
             resources, built = session.declared()
-            steps, findings = preflight.planned(resources, session.run, ledger.rows, adopt)
+            steps, findings = preflight.planned(
+                resources, session.run, ledger.rows, adopt, protect=session.protected, foreign=strict
+            )
             rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stderr)
             report.show_untold(findings, to=sys.stderr)
             steps.check()
             preflight.refuse(findings)
             if steps.deletions:
-                rendering.show_lost(going(session.run, [step.address for step in steps.deletions]))
-                confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are no longer declared?")
+                rendering.show_lost(lost(session.run, [step.address for step in steps.deletions]))
+                confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are not declared?")
+            if steps.vanished:
+                rendering.show_vanished(session.run, steps)
+                confirm(yes, f"Make {', '.join(step.address for step in steps.vanished)} anew?")
+            if steps.foreign:
+                confirm(yes, f"Remove the {len(steps.foreign)} foreign additions?")
             session.make_ready(built, steps)
             ledger.protect(session.env.protect)
-            apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopt)
+            apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopt, strict=strict)
             found = outputs(session.aws.account, session.aws.region, ledger.rows, session.endpoint)
     rendering.show_outputs(found, as_json)
 
@@ -151,13 +164,12 @@ def up(settings: Settings, adopt: bool, yes: bool, parallel: int, as_json: bool)
 def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_json: bool) -> None:
     """Take an environment down; keeps the tables.
 
-    In reverse order, from what the state file records. Asks first.
+    In reverse order: all that the state file records and all that bears the environment's tags. Asks first.
     """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session, stoppable
-    from iotpipe.provision import apply
-    from iotpipe.provision import plan as planning
-    from iotpipe.watching.mailbox import going
+    from iotpipe.provision import teardown
+    from iotpipe.watching.losses import lost
 
     with rendering.progress() as tell:
         session = open_session(settings, "down", tell, declared=False)
@@ -165,19 +177,17 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
             if ledger.protected or (session.env and session.env.protect):
                 hint = f"Set `protect: false` in its configuration and run `iotpipe up --env {session.name}` first"
                 raise RefusedError(f"{session.name} is protected", hint)
-            if not ledger.rows and session.env:
-                resources, _ = session.declared()
-                planning.plan(resources, session.run, {})
-                apply.recover(resources, session.run, ledger)
-            doomed = [row.address for row in ledger.rows.values() if apply.goes(row, delete_data)]
-            if doomed:
-                kept = [row.address for row in ledger.rows.values() if row.address not in doomed]
-                lost = going(session.run, doomed)
-                rendering.show_teardown(session.name, session.aws, doomed, kept, lost, delete_data)
+            resources = session.declared()[0] if session.env else []
+            looked = teardown.examine(session.run, ledger.rows, resources, delete_data)
+            if looked.doomed or looked.others:
+                rendering.show_teardown(session.name, session.aws, looked, delete_data)
+                rendering.show_lost(lost(session.run, looked.doomed))
+            looked.check()
+            if looked.doomed:
                 confirm(yes, f"Take {session.name} down?")
-            kept = apply.down(session.run, ledger, delete_data=delete_data, parallel=parallel)
+            done = teardown.down(session.run, ledger, looked, parallel)
         session.stop_engine()
-    rendering.show_taken_down(session.name, doomed, kept, as_json)
+    rendering.show_taken_down(session.name, done, as_json)
 
 
 def confirm(yes: bool, question: str) -> None:
@@ -213,7 +223,7 @@ def status(settings: Settings, as_json: bool) -> int:
     with rendering.progress() as tell:
         session = open_session(settings, "status", tell)
         resources, _ = session.declared()
-        steps = planning.plan(resources, session.run, session.rows())
+        steps = planning.plan(resources, session.run, session.rows(), foreign=True)
         found = vitals(session.run, resources)
     show_status(session.name, session.aws, steps, found, as_json, settings.verbose)
     return 1 if found.unread else 0

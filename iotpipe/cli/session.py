@@ -44,6 +44,11 @@ class Session:
         """The address of the embedded AWS; empty if this is another one."""
         return self.aws.emulator.endpoint if self.aws.emulator and self.aws.emulator.access_key else ""
 
+    @property
+    def protected(self) -> bool:
+        """Whether `up` may delete or replace nothing that holds data, messages, a key or the URL."""
+        return self.env is not None and self.env.protect
+
     def stop_engine(self) -> None:
         """End the embedded AWS, unless it is none, or another environment lives in it."""
         if not self.endpoint:

@@ -72,10 +72,11 @@ def of_aws(patient: Patient) -> list[Finding]:
 def _alive(patient: Patient) -> list[Finding]:
     run, declared = patient.run, patient.resources
     try:
-        steps = planning.plan(declared, run, patient.rows)
+        steps = planning.plan(declared, run, patient.rows, protect=patient.env.protect, foreign=True)
     except ApplyFailed as error:
         return _unreadable(error)
-    found = [*resources.names(steps), *_answered(resources.ALERTS, lambda: resources.alerts(run, declared))]
+    found = [*resources.names(steps), *resources.foreign(steps)]
+    found += _answered(resources.ALERTS, lambda: resources.alerts(run, declared))
     if run.aws.emulator:  # it measures next to nothing
         return found
     return found + _answered(resources.ALARMS, lambda: resources.alarms(run, declared))

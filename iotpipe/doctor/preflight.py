@@ -18,17 +18,23 @@ from iotpipe.provision.run import Run
 
 
 def planned(
-    resources: Sequence[Resource], run: Run, rows: Mapping[str, Row], adopt: bool = False
+    resources: Sequence[Resource],
+    run: Run,
+    rows: Mapping[str, Row],
+    adopt: bool = False,
+    *,
+    protect: bool = False,
+    foreign: bool = False,
 ) -> tuple[Plan, list[Finding]]:
     """The plan, and what else stands in its way or cannot be told; AWS is asked about both at the same time.
 
     An AWS on this machine has none of the limits that are looked at. Raises what `plan` raises.
     """
     if run.aws.emulator:
-        return planning.plan(resources, run, rows, adopt), []
+        return planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign), []
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="iotpipe-preflight") as beside:
         asked = beside.submit(_concurrency, run, resources, rows)
-        steps = planning.plan(resources, run, rows, adopt)
+        steps = planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign)
         return steps, [*asked.result(), *_runtimes(steps, run, resources)]
 
 

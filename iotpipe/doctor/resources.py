@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from iotpipe.doctor.findings import Finding, ok, problem, warning
+from iotpipe.doctor.findings import Finding, ok, problem, unknown, warning
+from iotpipe.provision.foreign.finding import DRAINS, OPENS, STOPS
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import Alarm, Metric, Topic
@@ -14,6 +15,9 @@ from iotpipe.provision.run import Run
 from iotpipe.watching.vitals import unconfirmed
 
 NAMES, ALARMS, ALERTS = "resources", "alarms", "alerts"
+LEFTOVERS, FOREIGN = "leftovers", "foreign"
+
+_SEVERE = (OPENS, DRAINS, STOPS)
 
 
 def names(steps: Plan) -> list[Finding]:
@@ -25,7 +29,27 @@ def names(steps: Plan) -> list[Finding]:
     counts = Counter(step.action for step in steps.steps)
     words = {"create": "to create", "update": "to update", "delete": "to delete", "none": "as declared"}
     said = [f"{counts[action]} {word}" for action, word in words.items() if counts[action]]
-    return [ok(NAMES, f"{', '.join(said)}; nothing of others is in the way")]
+    return [ok(NAMES, f"{', '.join(said)}; no resource of others is in the way"), *leftovers(steps)]
+
+
+def leftovers(steps: Plan) -> list[Finding]:
+    """What bears the environment's tags and is not declared."""
+    found = [step.address for step in steps.steps if step.address in steps.leftovers]
+    if not found:
+        return []
+    text = f"they bear the tags of this environment and are neither declared nor recorded: {', '.join(found)}"
+    return [warning(LEFTOVERS, text, "`iotpipe plan` shows what `up` does with them")]
+
+
+def foreign(steps: Plan) -> list[Finding]:
+    """What others added to the resources, worst first."""
+    remedy = "Remove it where nobody needs it, or let `iotpipe up --strict` remove all of them"
+    found = [
+        (problem if each.risk in _SEVERE else warning)(FOREIGN, f"{each.address}: {each.found}", remedy)
+        for each in steps.foreign
+    ]
+    unread = [unknown(FOREIGN, text, "Allow it, or look at it by hand") for text in steps.unread]
+    return [*found, *unread]
 
 
 def alarms(run: Run, resources: Sequence[Resource]) -> list[Finding]:

@@ -23,6 +23,7 @@ from iotpipe.local.place import ACCOUNT, Place, Record
 from iotpipe.provision import ledger
 from iotpipe.provision.lock import locked
 from iotpipe.provision.run import timestamp
+from iotpipe.provision.teardown import goes
 
 _START = 60
 _STOP = 30
@@ -101,7 +102,7 @@ def forget(state_dir: Path) -> None:
 def in_use(state_dir: Path) -> list[str]:
     """The environments that are up in the embedded AWS: that have more there than what `down` keeps."""
     rows = {name: contents.rows.values() for name, contents in _inhabitants(state_dir).items()}
-    return [name for name, found in rows.items() if not all(row.holds_data or row.shared for row in found)]
+    return [name for name, found in rows.items() if not all(not goes(row, delete_data=False) for row in found)]
 
 
 def _inhabitants(state_dir: Path) -> dict[str, ledger.Contents]:

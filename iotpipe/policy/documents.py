@@ -119,7 +119,7 @@ def _rights(environment: Environment) -> Iterator[tuple[Right, _Values]]:
 def _actions(right: Right, groups: Sequence[str], kind: str = "") -> list[str]:
     """What `up` deletes of what is no longer declared is what `down` deletes; what holds data it keeps."""
     by_group: dict[str, list[str]] = {group: getattr(right, group).split() for group in GROUPS}
-    if kind and not Resource.kinds[kind].holds_data:
+    if kind and not Resource.kinds[kind].keeps_data():
         by_group["up"] += by_group["down"]
     return list(dict.fromkeys(action for group in GROUPS if group in groups for action in by_group[group]))
 

@@ -1,24 +1,25 @@
-"""Makes AWS as declared, or takes it down: the only caller of create, update and delete, and of ledger writes."""
+"""Makes AWS as declared: the only caller of create and update."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, RefusedError
-from iotpipe.provision.graph import Needs, Walked, reverse, walk
+from iotpipe.errors import RefusedError
+from iotpipe.provision.deletion import delete, delete_whole, raise_if_incomplete
+from iotpipe.provision.foreign import Foreign
+from iotpipe.provision.graph import Needs, walk
 from iotpipe.provision.ledger import Ledger, Row
 from iotpipe.provision.plan import (
-    TAGS_COME_LATE,
     Plan,
     differences,
-    may_be_ours,
+    is_unclear,
     our_tags,
     refusal_to_touch,
     with_late_tags,
 )
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.run import ENVIRONMENT_TAG, Event, Run, seconds
+from iotpipe.provision.run import Event, Run
 
 PARALLEL = 16
 
@@ -31,8 +32,9 @@ def up(
     *,
     parallel: int = PARALLEL,
     adopt: bool = False,
+    strict: bool = False,
 ) -> None:
-    """Carry out a plan that was just made with the same run.
+    """Carry out a plan that was just made with the same run; `strict` also removes what others added.
 
     Raises RefusedError before anything is changed, ApplyFailed when some of it failed, Interrupted when told to
     stop; what succeeded is recorded in each case.
@@ -40,7 +42,7 @@ def up(
     plan.check()
     run.deleted = ledger.deleted
     # All at once and first of all: if this is cut short, `down` goes by what is recorded.
-    recover(resources, run, ledger)
+    recover(resources, plan, run, ledger)
     pending = {step.address: step.action for step in plan.pending}
     by_address = {resource.address: resource for resource in resources}
     dropped = {step.address: ledger.rows[step.address] for step in plan.deletions}
@@ -49,7 +51,7 @@ def up(
 
     def visit(address: str) -> None:
         if address in first:
-            _delete_whole(run, ledger, first[address], [first[address]])
+            delete_whole(run, ledger, first[address], [first[address]])
         elif address in pending:
             _converge(by_address[address], pending[address], run, ledger, adopt)
         else:
@@ -63,8 +65,17 @@ def up(
     if walked.failed or walked.skipped:
         # What takes their place may be what has failed.
         walked.skipped += last
-    _raise_if_incomplete(run, walked)
-    _delete(run, ledger, last, parallel)
+    raise_if_incomplete(run, walked)
+    delete(run, ledger, last, parallel)
+    for finding in plan.foreign if strict else ():
+        _remove(finding, run)
+
+
+def _remove(finding: Foreign, run: Run) -> None:
+    """Take away what somebody else added to a resource."""
+    run.tell(Event(finding.address, "started", "remove"))
+    run.trying("restore", finding.address, lambda attempt: finding.remove())
+    run.tell(Event(finding.address, "done", "restored"))
 
 
 def _parts_of_what_stays(dropped: Mapping[str, Row], needs: Needs) -> dict[str, Row]:
@@ -97,8 +108,8 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
     desired = resource.desired(run)
     _assert_known(resource, desired)
     known = ledger.rows.get(resource.address)
-    observed = with_late_tags(observed, run, known)
-    while observed is not None and not adopt and may_be_ours(observed, run, known):
+    observed = with_late_tags(resource, observed, run, known)
+    while observed is not None and not adopt and is_unclear(resource, run, known, observed):
         run.tell(Event(resource.address, "waiting", _WHOSE))
         run.pause(1)
         observed = run.look_again(resource)
@@ -121,7 +132,7 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
     _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
 
 
-_WHOSE = "waiting whether it turns out to bear our tags"
+_WHOSE = "waiting for its tags to become visible"
 
 
 def _finish_predecessor(resource: Resource, run: Run, known: Row | None) -> None:
@@ -154,16 +165,7 @@ def _assigned(resource: Resource, observed: Properties) -> Properties:
 
 def _row(resource: Resource, status: str, properties: Properties) -> Row:
     needs = tuple(sorted(need.address for need in resource.needs()))
-    return Row(
-        resource.kind,
-        resource.name,
-        status,
-        properties,
-        needs,
-        resource.parent,
-        holds_data=resource.holds_data,
-        shared=resource.shared,
-    )
+    return Row(resource.kind, resource.name, status, properties, needs, resource.parent)
 
 
 def _assert_known(resource: Resource, desired: Properties) -> None:
@@ -171,8 +173,11 @@ def _assert_known(resource: Resource, desired: Properties) -> None:
         raise AssertionError(f"{resource.address} would be sent to AWS with an id that is not known: {desired}")
 
 
-def recover(resources: Sequence[Resource], run: Run, ledger: Ledger) -> None:
-    """Record what AWS has of ours and the ledger does not know, after a plan has read it: the ledger may be lost."""
+def recover(resources: Sequence[Resource], plan: Plan, run: Run, ledger: Ledger) -> None:
+    """Record what AWS has of this environment and the ledger does not know: it may be lost or stale.
+
+    And forget what is gone, or is another's.
+    """
     found: dict[str, Row] = {}
     for resource in resources:
         observed = None if resource.shared or resource.address in ledger.rows else run.look(resource)
@@ -181,128 +186,13 @@ def recover(resources: Sequence[Resource], run: Run, ledger: Ledger) -> None:
         # What bears no tags belongs to whom its parent belongs: not to us, if that was not recorded.
         if not resource.parent or resource.parent in {*ledger.rows, *found}:
             found[resource.address] = _row(resource, "ready", _as_found(resource, run, observed))
-    if found:
-        ledger.record(*found.values())
+    if found or plan.leftovers:
+        ledger.record(*found.values(), *plan.leftovers.values())
+    if gone := [step.address for step in plan.steps if step.action == "forget"]:
+        ledger.forget(gone)
 
 
 def _as_found(resource: Resource, run: Run, observed: Properties) -> Properties:
     desired = resource.desired(run)
     properties = {key: observed[key] for key in desired if key in observed} | _assigned(resource, observed)
     return properties | ({"Tags": our_tags(desired, observed, None)} if "Tags" in desired else {})
-
-
-# Taking down
-
-
-def down(run: Run, ledger: Ledger, *, delete_data: bool, parallel: int = PARALLEL) -> list[str]:
-    """Delete what the ledger records, in reverse order, and answer with the addresses that were kept.
-
-    Raises ApplyFailed and Interrupted like `up`.
-    """
-    doomed = {address: row for address, row in ledger.rows.items() if goes(row, delete_data)}
-    _delete(run, ledger, doomed, parallel)
-    kept = sorted(address for address in ledger.rows if address not in doomed)
-    for address in kept:
-        run.tell(Event(address, "kept"))
-    shared = [address for address in kept if ledger.rows[address].shared]
-    if shared == kept:
-        # Nothing of this environment is left, and what the account shares is nobody's to record.
-        ledger.forget(shared)
-    return kept
-
-
-def goes(row: Row, delete_data: bool) -> bool:
-    """Whether `down` deletes it."""
-    return not row.shared and (delete_data or not row.holds_data)
-
-
-def _delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -> None:
-    roots = {address: _root(address, doomed) for address in doomed}
-    parts: dict[str, list[Row]] = {root: [] for root in roots.values()}
-    needs: dict[str, set[str]] = {root: set() for root in parts}
-    for address, row in doomed.items():
-        parts[roots[address]].append(row)
-        needs[roots[address]].update(roots[need] for need in row.needs if need in doomed)
-    order: dict[str, Iterable[str]] = {root: set(users) - {root} for root, users in reverse(needs).items()}
-    ends = {f"finish {address}": address for address, row in doomed.items() if Resource.kinds[row.kind].finishes}
-    users = {roots[address] for address, row in doomed.items() if {address, *row.needs} & set(ends.values())}
-
-    deleted: dict[str, Row] = {}
-
-    def visit(node: str) -> None:
-        if node not in ends:
-            if _delete_whole(run, ledger, doomed[node], parts[node]):
-                deleted.update({row.address: row for row in parts[node]})
-        elif row := deleted.pop(ends[node], None):
-            _finish(run, ledger, row)
-
-    # Whatever could bring them back is gone when all that used such things is: what else goes need not be waited for.
-    walked = walk(order | dict.fromkeys(ends, users), visit, parallel, run.stop.is_set)
-    unfinished = {address: deleted[address] for address in ends.values() if address in deleted}
-    # Something failed: what is deleted is finished all the same.
-    last = walk(dict.fromkeys(unfinished, ()), lambda a: _finish(run, ledger, unfinished[a]), parallel, run.stop.is_set)
-    failed = {ends.get(node, node): error for node, error in walked.failed.items()} | last.failed
-    skipped = [node for node in walked.skipped if node not in ends] + last.skipped
-    _raise_if_incomplete(run, Walked(failed, skipped))
-
-
-def _delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bool:
-    """Delete one resource, and forget it with all its parts, but for those that still have to be finished."""
-    run.tell(Event(row.address, "started"))
-    # A `creating` row stays one: only that says that what bears the name may be somebody else's.
-    ledger.record(*(replace(each, status="deleting") for each in whole if each.status != "creating"))
-    gone = run.trying("delete", row.address, lambda attempt: _delete_if_ours(run, row))
-    over = [each.address for each in whole if not (gone and Resource.kinds[each.kind].finishes)]
-    ledger.forget(over, [row.address] if gone and Resource.kinds[row.kind].cool_down else [])
-    for part in whole:
-        run.tell(Event(part.address, "done" if gone else "kept", "deleted" if gone else "not ours"))
-    return gone
-
-
-def _root(address: str, doomed: Mapping[str, Row]) -> str:
-    inside = doomed[address].inside
-    return _root(inside, doomed) if inside in doomed else address
-
-
-def _delete_if_ours(run: Run, row: Row) -> bool:
-    """A `creating` row may name something that we never made."""
-    if row.status == "creating" and not _made_by_us(run, row):
-        return False
-    Resource.kinds[row.kind].delete(run, row.recorded())
-    return True
-
-
-def _made_by_us(run: Run, row: Row) -> bool:
-    """Whether what bears the name is ours, if there is anything: only the tags tell, and new ones come late."""
-    until = seconds(row.updated_at) + TAGS_COME_LATE
-    while True:
-        tags = Resource.kinds[row.kind].tags(run, row.recorded())
-        if tags is None or tags.get(ENVIRONMENT_TAG) == run.environment:
-            return True
-        if ENVIRONMENT_TAG in tags or run.clock.now() >= until:
-            return False
-        run.tell(Event(row.address, "waiting", _WHOSE))
-        run.pause(1)
-
-
-def _finish(run: Run, ledger: Ledger, row: Row) -> None:
-    """Only now is the row forgotten: after a kill in between, the next command must still finish it."""
-    run.trying("delete", row.address, lambda attempt: Resource.kinds[row.kind].finish(run, row.recorded()))
-    ledger.forget([row.address])
-
-
-def _raise_if_incomplete(run: Run, walked: Walked) -> None:
-    errors: list[IotpipeError] = list(walked.failed.values())
-    if expired := next((error for error in errors if isinstance(error, CredentialsError)), None):
-        raise expired
-    failed = [error for error in errors if not isinstance(error, Interrupted)]
-    for address in walked.skipped:
-        run.tell(Event(address, "skipped"))
-    if failed:
-        raise ApplyFailed(run.typed, failed, walked.skipped)
-    if errors or (walked.skipped and run.stop.is_set()):
-        left = len(errors) + len(walked.skipped)
-        raise Interrupted(
-            f"stopped; {left} resources are left to do",
-            f"What is done is recorded: `{run.typed}` goes on from there",
-        )

@@ -34,8 +34,6 @@ class Row:
     properties: Properties
     needs: tuple[str, ...] = ()
     inside: str = ""
-    holds_data: bool = False
-    shared: bool = False
     created_at: str = ""
     updated_at: str = ""
 
@@ -95,9 +93,7 @@ def read(path: Path) -> Contents | None:
         raise LedgerCorrupt(f"{path} is not a state file: {error!r}", _RESTORE) from error
 
 
-_RESTORE = (
-    "Nothing was changed. Restore it from a backup, or move it away: `iotpipe up` finds what is ours by name and tag"
-)
+_RESTORE = "Nothing was changed. Move it away: `iotpipe up` and `iotpipe down` find what bears the environment's tags"
 
 
 def _parsed(path: Path, data: Any) -> Contents:
@@ -129,15 +125,16 @@ def _perhaps_deleted(rows: Mapping[str, Row]) -> dict[str, str]:
 
 
 def _row(address: str, data: Any) -> Row:
-    # No default may stand in for what is missing: `down` deletes what does not say that it holds data.
+    # No default may stand in for what is missing.
     if unknown := data.keys() ^ {each.name for each in fields(Row)}:
         raise ValueError(f"{address}: unexpected or missing: {', '.join(sorted(unknown))}")
     row = Row(**(data | {"needs": tuple(data["needs"])}))
     texts = (row.kind, row.name, row.status, row.inside, row.created_at, row.updated_at, *row.needs)
     if row.address != address or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"{address} does not fit its row")
-    if not isinstance(row.holds_data, bool) or not isinstance(row.shared, bool):
-        raise ValueError(f"{address} does not say whether it holds data or is shared")
+    kind = Resource.kinds.get(row.kind)
+    if kind and bool(kind.inside) != bool(row.inside):
+        raise ValueError(f"{address} is inside {row.inside or 'nothing'}, which does not fit its kind")
     if row.status not in ("creating", "updating", "ready", "deleting") or not isinstance(row.properties, dict):
         raise ValueError(f"{address} has an unknown status or properties")
     for when in (row.created_at, row.updated_at):

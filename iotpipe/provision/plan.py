@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, RefusedError
+from iotpipe.errors import RefusedError
+from iotpipe.provision import leftovers, ownership
+from iotpipe.provision.foreign import CHECKS, Foreign
+from iotpipe.provision.foreign.looking import begin_checks, judged
 from iotpipe.provision.ledger import Row
-from iotpipe.provision.resource import Properties, Resource
-from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run, seconds
-
-READERS = 48
-TAGS_COME_LATE = 60
-"""Seconds after which also SQS, the slowest, shows the tags of what was just made."""
+from iotpipe.provision.ownership import TAGS_COME_LATE, Verdict, Whose
+from iotpipe.provision.reads import Reads
+from iotpipe.provision.resource import DATA, KEY, Properties, Recorded, Resource
+from iotpipe.provision.run import Run, seconds
 
 _ABSENT = "(absent)"
 
@@ -31,7 +31,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """What is to be done about one resource: create, update, delete, keep or none."""
+    """What is to be done about one resource: create, update, delete, keep, forget or none.
+
+    `forget` only drops the row of the state file: the resource is gone, or is not this environment's.
+    """
 
     address: str
     action: str
@@ -40,25 +43,43 @@ class Step:
     """It was made here and is gone: somebody else deleted it."""
     refusal: str = ""
     """Why iotpipe will not do it; the whole plan is refused then."""
+    note: str = ""
+    """Why it is deleted, kept or forgotten."""
 
     @property
     def drifted(self) -> bool:
         return self.missing or any(change.drift for change in self.changes)
 
+    @property
+    def kind(self) -> type[Resource]:
+        return Resource.kinds[self.address.partition("/")[0]]
+
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in the order in which a reading travels, deletions last."""
+    """The steps in the order in which a reading travels, deletions last.
+
+    `doomed` are the rows of the deletions, `leftovers` those of them, and of what is kept, that the state file does
+    not have. `foreign` is what others added, worst first; `unread` says what AWS did not let us look at.
+    """
 
     steps: tuple[Step, ...]
+    leftovers: Mapping[str, Row] = field(default_factory=dict)
+    foreign: tuple[Foreign, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def pending(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if step.action not in ("none", "keep"))
+        return tuple(step for step in self.steps if step.action not in ("none", "keep", "forget"))
 
     @property
     def deletions(self) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if step.action == "delete")
+
+    @property
+    def vanished(self) -> tuple[Step, ...]:
+        """Tables and keys that somebody deleted: `up` would make them anew, empty or with another value."""
+        return tuple(step for step in self.steps if step.missing and step.kind.holds in (DATA, KEY))
 
     def of(self, address: str) -> Step:
         return next(step for step in self.steps if step.address == address)
@@ -70,51 +91,59 @@ class Plan:
             raise RefusedError("refused, and nothing was changed:\n" + "\n".join(f"  {each}" for each in reasons))
 
 
-def plan(resources: Sequence[Resource], run: Run, rows: Mapping[str, Row], adopt: bool = False) -> Plan:
-    """Read everything at once and compare. Raises ApplyFailed if something cannot be read."""
+def plan(
+    resources: Sequence[Resource],
+    run: Run,
+    rows: Mapping[str, Row],
+    adopt: bool = False,
+    *,
+    protect: bool = False,
+    foreign: bool = False,
+) -> Plan:
+    """Read everything at once and compare. Raises ApplyFailed if something cannot be read.
+
+    With `protect` nothing may go that holds data, messages, a key or the URL. With `foreign` the plan also has what
+    others added, which costs further reads.
+    """
     run.resources = resources
     run.ledger = {address: row.properties for address, row in rows.items()}
-    _read_all(resources, run)
-    steps = [step_for(resource, run, rows.get(resource.address), adopt) for resource in resources]
     declared = {resource.address for resource in resources}
-    orphans = [
-        Step(address, "keep" if row.holds_data or row.shared else "delete")
-        for address, row in rows.items()
-        if address not in declared
-    ]
-    return Plan(tuple(steps + orphans[::-1]))
+    undeclared = {address: row for address, row in rows.items() if address not in declared}
+    checked = [resource for resource in resources if resource.kind in CHECKS] if foreign else []
+    with Reads(run) as reads:
+        # Parents come before their children.
+        for resource in resources:
+            reads.must(resource.address, _look(run, resource))
+        searches = leftovers.begin(reads)
+        verdicts = {address: reads.must(address, _judge(run, rows, row)) for address, row in undeclared.items()}
+        begin_checks(reads, checked)
+        reads.wait()
+        known = [*(_as_read(run, each) for each in resources), *(row.recorded() for row in undeclared.values())]
+        left = leftovers.found(reads, searches, known, {*declared, *undeclared})
+    steps = [step_for(resource, run, rows.get(resource.address), adopt, protect) for resource in resources]
+    orphans = [_orphan(run, undeclared[address], verdict(), protect) for address, verdict in verdicts.items()]
+    extra = [*orphans, *(_leftover(run, row, protect) for row in left.values())]
+    return Plan(tuple(steps + extra[::-1]), left, tuple(judged(run, checked)), tuple(reads.unread))
 
 
-def _read_all(resources: Sequence[Resource], run: Run) -> None:
-    """Parents come before their children, so a child that waits for its parent's answer never waits in vain."""
-    failed: dict[str, IotpipeError] = {}
-
-    def read(resource: Resource) -> None:
-        try:
-            run.trying("read", resource.address, lambda attempt: run.look(resource))
-        except IotpipeError as error:
-            failed[resource.address] = error
-
-    with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="iotpipe-read") as pool:
-        list(pool.map(read, resources))
-    for kind in (CredentialsError, Interrupted):
-        if ending := next((error for error in failed.values() if isinstance(error, kind)), None):
-            raise ending
-    if failed:
-        raise ApplyFailed(run.typed, list(failed.values()), [], changed=False)
+def _look(run: Run, resource: Resource) -> Callable[[], Properties | None]:
+    return lambda: run.look(resource)
 
 
-def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool) -> Step:
+def _judge(run: Run, rows: Mapping[str, Row], row: Row) -> Callable[[], Verdict]:
+    return lambda: ownership.of_row(run, rows, row)
+
+
+def _as_read(run: Run, resource: Resource) -> Recorded:
+    return Recorded(resource.address, resource.kind, resource.name, run.look(resource) or {})
+
+
+def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool, protect: bool = False) -> Step:
     """Compare one resource with what was read of it."""
-    observed = with_late_tags(run.look(resource), run, row)
-    desired = resource.desired(run)
+    observed, desired = with_late_tags(resource, run.look(resource), run, row), resource.desired(run)
     if observed is None:
-        changes = tuple(Change(path, _ABSENT, value, False) for path, value in _leaves(desired))
-        # What was made in a parent that another one has taken the place of since is not missing: it is not there yet.
-        missing = row is not None and row.status == "ready" and row.inside == resource.parent
-        return Step(resource.address, "create", changes, missing=missing)
-    # Whose it is only turns out in a while; until then nobody touches it.
-    refusal = "" if may_be_ours(observed, run, row) else refusal_to_touch(resource, run, row, observed, adopt)
+        return _creation(resource, run, row, desired, protect)
+    refusal = refusal_to_touch(resource, run, row, observed, adopt)
     changes = differences(desired, observed, row)
     if not refusal and (fixed := _immutable(resource, changes)):
         refusal = fixed
@@ -125,34 +154,73 @@ def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool) -> Step
     return Step(resource.address, "update", changes, refusal=refusal)
 
 
-def refusal_to_touch(resource: Resource, run: Run, row: Row | None, observed: Properties, adopt: bool) -> str:
-    """Why the resource is not ours to change; empty where it is.
-
-    Ours is what bears our tags or what the ledger says we finished. A `creating` row proves nothing: the create
-    may never have been sent.
-    """
-    tags = observed.get("Tags", run.owner_tags)
-    owner = tags.get(ENVIRONMENT_TAG)
-    if owner == run.environment and tags.get(MANAGED_TAG) == "iotpipe":
-        return ""
-    if owner is not None and owner != run.environment:
-        return (
-            f"{resource.address} belongs to the environment {owner!r}: two environments cannot share a suffix. "
-            f"Give {run.environment!r} another `suffix`"
+def _creation(resource: Resource, run: Run, row: Row | None, desired: Properties, protect: bool) -> Step:
+    changes = tuple(Change(path, _ABSENT, value, False) for path, value in _leaves(desired))
+    # What was made in a parent that another one has taken the place of since is not missing: it is not there yet.
+    missing = row is not None and row.status == "ready" and row.inside == resource.parent
+    refusal = resource.obstacle(run)
+    # A stage that is made again in the same API has the same URL.
+    if missing and protect and resource.holds and not resource.inside:
+        refusal = (
+            f"{resource.address} was deleted by somebody, and {run.environment} is protected: it is not made anew, "
+            f"without the {resource.holds} of the old one. {recovery(run, resource.kind, resource.name)}Set "
+            "`protect: false` to make it anew"
         )
-    if adopt or (row and row.status != "creating"):
+    return Step(resource.address, "create", changes, missing=missing, refusal=refusal)
+
+
+def recovery(run: Run, kind: str, name: str) -> str:
+    """How what a vanished resource held can be brought back, as a sentence with a space after it; else empty."""
+    if Resource.kinds[kind].holds != DATA:
         return ""
     return (
-        f"{resource.address} exists already and was not made by iotpipe. Choose another `suffix`, "
-        "or take it over as it is described in the configuration with `iotpipe up --adopt`"
+        f"DynamoDB keeps a backup of a deleted table with point-in-time restore for 35 days: find it with `aws "
+        f"dynamodb list-backups --backup-type SYSTEM --table-name {name} --region {run.aws.region}` and restore it with"
+        f" `aws dynamodb restore-table-from-backup --target-table-name {name} --backup-arn ARN --region"
+        f" {run.aws.region}`, then run `iotpipe up --adopt`. "
     )
 
 
-def may_be_ours(observed: Properties, run: Run, row: Row | None) -> bool:
-    """Whether it is what we were making when we last heard of it, and just does not show our tags yet."""
-    if row is None or row.status != "creating" or ENVIRONMENT_TAG in observed.get("Tags", run.owner_tags):
+def _orphan(run: Run, row: Row, verdict: Verdict, protect: bool) -> Step:
+    """What to do about a row of the state file that nothing declares."""
+    if verdict.whose is Whose.GONE:
+        return Step(row.address, "forget", note="gone already")
+    if verdict.whose is Whose.OTHERS:
+        return Step(row.address, "forget", note=f"left alone: it {verdict.why}")
+    return _undeclared(run, row, "no longer declared", protect)
+
+
+def _leftover(run: Run, row: Row, protect: bool) -> Step:
+    return _undeclared(run, row, "not declared; it bears the tags of this environment", protect)
+
+
+def _undeclared(run: Run, row: Row, note: str, protect: bool) -> Step:
+    kind = Resource.kinds[row.kind]
+    if kind.keeps_data() or kind.shared:
+        return Step(row.address, "keep", note=f"{note}; kept, it holds data or is shared")
+    refusal = ""
+    if protect and kind.holds:
+        refusal = (
+            f"{row.address} is not declared and would be deleted with its {kind.holds}, but {run.environment} is "
+            "protected. Declare it again as it was, or set `protect: false`"
+        )
+    return Step(row.address, "delete", refusal=refusal, note=note)
+
+
+def refusal_to_touch(resource: Resource, run: Run, row: Row | None, observed: Properties, adopt: bool) -> str:
+    """Why the resource may not be changed by this environment; empty where it may."""
+    verdict = ownership.of_observed(run, resource, observed, row)
+    # Whose it is only turns out in a while; until then nobody touches it.
+    if verdict.whose is not Whose.OTHERS or (adopt and verdict.adoptable):
+        return ""
+    return f"{resource.address} {verdict.why}. {verdict.remedy}"
+
+
+def is_unclear(resource: Resource, run: Run, row: Row | None, observed: Properties) -> bool:
+    """Whether its tags may still become visible: it may be what was being made when the last command died."""
+    if row is None or row.status != "creating":
         return False
-    return run.clock.now() < seconds(row.updated_at) + TAGS_COME_LATE
+    return ownership.of_observed(run, resource, observed, row).whose is Whose.UNCLEAR
 
 
 def _immutable(resource: Resource, changes: Sequence[Change]) -> str:
@@ -190,12 +258,14 @@ def our_tags(desired: Properties, observed: Properties, row: Row | None) -> dict
     return {key: value for key, value in observed.get("Tags", {}).items() if key in ours}
 
 
-def with_late_tags(observed: Properties | None, run: Run, row: Row | None) -> Properties | None:
-    """What was read, with our tags if AWS does not show any yet of what we have just made: nobody took them off."""
+def with_late_tags(resource: Resource, observed: Properties | None, run: Run, row: Row | None) -> Properties | None:
+    """What was read, with our tags if AWS does not show any yet of what was just made: nobody took them off."""
     if observed is None or row is None or row.status != "ready" or "Tags" not in row.properties:
         return observed
     ours = row.properties["Tags"]
     if ours.keys() & observed["Tags"].keys() or run.clock.now() > seconds(row.updated_at) + TAGS_COME_LATE:
+        return observed
+    if ownership.of_observed(run, resource, observed, row).whose is Whose.OTHERS:
         return observed
     return observed | {"Tags": observed["Tags"] | ours}
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 Properties = dict[str, Any]
 """What AWS says of a resource or is told to make of it, under AWS's own names, as JSON would hold it."""
 
+DATA, MESSAGES, KEY, URL = "data", "messages", "key", "URL"
+"""What a resource may hold that cannot be made again."""
+
 UNKNOWN = "(known after apply)"
 """Stands in a plan for an id that only AWS assigns and that is not assigned yet."""
 
@@ -46,8 +49,14 @@ class Resource:
     """Properties that AWS cannot change in place; iotpipe refuses to, it never replaces."""
     renewed: ClassVar[bool] = False
     """An update assigns the `assigned` properties anew."""
-    holds_data: ClassVar[bool] = False
-    """Kept by `down` unless the data is asked to go too."""
+    identity: ClassVar[tuple[str, ...]] = ()
+    """Properties that together no other resource of that name can ever have, such as an id that AWS gives once."""
+    global_name: ClassVar[bool] = False
+    """Its name belongs to the whole account: one region's environment can find another region's."""
+    arn_form: ClassVar[str] = ""
+    """A regular expression for `service:resource` of its ARN; the groups are its name and properties."""
+    holds: ClassVar[str] = ""
+    """What is lost for good with it: data, messages, key or URL; empty where it can be made again as it was."""
     shared: ClassVar[bool] = False
     """Belongs to the account, not to one environment: `down` always leaves it."""
     finishes: ClassVar[bool] = False
@@ -69,6 +78,11 @@ class Resource:
     @property
     def address(self) -> str:
         return f"{self.kind}/{self.name}"
+
+    @classmethod
+    def keeps_data(cls) -> bool:
+        """Whether `down` keeps it unless the data is asked to go too."""
+        return cls.holds == DATA
 
     @property
     def parent(self) -> str:
@@ -111,13 +125,32 @@ class Resource:
         """Make sure, when everything else of the environment is deleted; only for kinds with `finishes`."""
         raise NotImplementedError
 
+    def obstacle(self, run: Run) -> str:
+        """Why it cannot be created, besides what has its name; empty where nothing stands in the way."""
+        return ""
+
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        """The live tags, by which iotpipe knows what it made; None where there is no such thing.
+        """The live tags, by which iotpipe knows whose it is; None where there is no such resource.
 
-        Kinds that cannot bear tags belong to whom their parent belongs: theirs are always ours.
+        Kinds that cannot bear tags answer with those of the resource that they are part of.
         """
-        return run.owner_tags
+        raise NotImplementedError
+
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        """The live `identity` properties, asked for where the tags do not tell; only for kinds with an identity."""
+        raise NotImplementedError
+
+    @classmethod
+    def hindrance(cls, run: Run, recorded: Recorded) -> str:
+        """Why AWS would refuse to delete it, and what to do; empty where nothing stands in the way."""
+        return ""
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        """Resources of this kind that may belong to the environment and that the tagging service does not list."""
+        return iter(())
 
 
 def _resources_in(value: Any) -> Iterator[Resource]:

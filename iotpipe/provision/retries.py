@@ -326,6 +326,12 @@ def of_no_use(error: ClientError | BotoCoreError | ResponseParserError) -> bool:
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"})
 
+
+def is_denied(code: str) -> bool:
+    """Whether the error code says that the caller may not make the call."""
+    return code in _DENIED
+
+
 _HINTS: tuple[tuple[str, str], ...] = (
     (
         "UnreservedConcurrentExecution",

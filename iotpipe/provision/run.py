@@ -20,6 +20,7 @@ from iotpipe.provision.resource import UNKNOWN, Properties, Resource
 from iotpipe.provision.retries import FAILED, Rule, code_and_message, hint_for, of_no_use, rule_for
 
 ENVIRONMENT_TAG = "iotpipe:environment"
+REGION_TAG = "iotpipe:region"
 MANAGED_TAG = "iotpipe:managed-by"
 
 LONG = 10
@@ -72,7 +73,7 @@ class Run:
         self.aws = aws
         self.environment = environment
         self.command = command
-        self.owner_tags = {ENVIRONMENT_TAG: environment, MANAGED_TAG: "iotpipe"}
+        self.owner_tags = {ENVIRONMENT_TAG: environment, REGION_TAG: aws.region, MANAGED_TAG: "iotpipe"}
         self.all_tags = {**(tags or {}), **self.owner_tags}
         self.clock = clock or RealClock()
         self.tell = tell
@@ -81,6 +82,8 @@ class Run:
         self.ledger: Mapping[str, Properties] = {}
         self.deleted: Mapping[str, str] = {}
         """When the names were given up that AWS may be keeping back, from the state file."""
+        self.verdicts: dict[str, tuple[float, Any]] = {}
+        """Whose it is that a row of the state file records, and when that was looked at (see ownership)."""
         self._looks: dict[str, Future[Properties | None]] = {}
         self._once: dict[str, Future[Any]] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -110,6 +113,11 @@ class Run:
         if deleted is None or not self.aws.keeps_names_back:
             return 0
         return seconds(deleted) + resource.cool_down - self.clock.now()
+
+    def ask_anew(self) -> None:
+        """Forget what was asked once: AWS has been changed since."""
+        with self._guard:
+            self._once.clear()
 
     def look_again(self, resource: Resource) -> Properties | None:
         """Read the resource anew, past everything that was remembered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,18 +103,14 @@ class Mailbox:
         return hidden
 
 
-def going(run: Run, addresses: Iterable[str]) -> list[str]:
-    """What is lost with the queues among these resources, a line each: nothing processes it later."""
-    queues = (address.removeprefix("queue/") for address in addresses if address.startswith("queue/"))
-    return [line for name in queues if (line := _going(Mailbox(run, name)))]
-
-
-def _going(box: Mailbox) -> str:
+def messages_lost(run: Run, name: str) -> str:
+    """What is lost with a queue that is deleted, as a line; empty where it holds nothing."""
+    box = Mailbox(run, name)
     try:
         number = box.count()
     except ResourceError as error:
-        return "" if error.code in _GONE else f"what waits in {box.address} cannot be told: {error}"
-    return f"{box.address}: the messages that wait in it go with it, about {number}" if number else ""
+        return "" if error.code in _GONE else f"the number of messages in {box.address} is unknown: {error}"
+    return f"{box.address}: its pending messages will be deleted, about {number}" if number else ""
 
 
 def in_batches(values: list[str]) -> Iterator[list[str]]:

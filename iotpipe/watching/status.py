@@ -11,10 +11,17 @@ from rich.text import Text
 
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.plan import Plan, Step
-from iotpipe.rendering import answer, console
+from iotpipe.rendering import answer, console, foreign_data, show_foreign
 from iotpipe.watching.vitals import Depth, Vitals
 
-_STATES = {"live": "green", "drifted": "magenta", "missing": "red", "changed": "yellow", "orphaned": "cyan"}
+_STATES = {
+    "live": "green",
+    "drifted": "magenta",
+    "missing": "red",
+    "changed": "yellow",
+    "orphaned": "cyan",
+    "forgotten": "dim",
+}
 _ALARMS = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 
 
@@ -22,11 +29,16 @@ def show_status(name: str, aws: Aws, plan: Plan, found: Vitals, as_json: bool, v
     """How an environment is doing, on stdout; what could not be read is told on stderr too."""
     states = {step.address: _state(step) for step in plan.steps}
     if as_json:
-        answer({"environment": name, "account": aws.account, "region": aws.region, "resources": states} | _data(found))
+        answer(
+            {"environment": name, "account": aws.account, "region": aws.region, "resources": states}
+            | _data(found)
+            | {"foreign": foreign_data(plan)}
+        )
     else:
         out = console(sys.stdout)
         out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
         _show_resources(out, name, states, verbose)
+        show_foreign(out, plan)
         _show_queues(out, found)
         _show_alarms(out, found)
     for reason in found.unread:
@@ -47,6 +59,8 @@ def _state(step: Step) -> str:
         return "missing"
     if step.action in ("delete", "keep"):
         return "orphaned"
+    if step.action == "forget":
+        return "forgotten"
     if step.drifted:
         return "drifted"
     return "changed" if step.action == "update" else "live"

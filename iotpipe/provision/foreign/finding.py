@@ -62,4 +62,13 @@ class Check:
 
 def answer(run: Run, resource: Resource, ask: Read) -> Any:
     """What AWS answers to the question about the resource, asked once per command."""
-    return run.once(f"{ask.__module__}.{ask.__name__} of {resource.address}", lambda: ask(run, resource))
+    return run.once(_key(resource, ask), lambda: ask(run, resource))
+
+
+def nothing_if_unread(run: Run, resource: Resource, ask: Read) -> None:
+    """Take the answer as empty where the credentials may not ask the question."""
+    run.once(_key(resource, ask), dict)
+
+
+def _key(resource: Resource, ask: Read) -> str:
+    return f"{ask.__module__}.{ask.__name__} of {resource.address}"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, tag_changes
+from iotpipe.errors import RefusedError
+from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_name, tag_changes, tag_dict
 from iotpipe.provision.resources.iam import within
 from iotpipe.provision.resources.logs import delete_log_group, log_groups
 from iotpipe.provision.retries import code_and_message
-from iotpipe.provision.run import MANAGED_TAG, Run
+from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run
 
 if TYPE_CHECKING:
     from iotpipe.provision.resources.awslambda import Function
@@ -27,6 +28,9 @@ class RestApi(Resource):
 
     kind: ClassVar[str] = "rest-api"
     assigned: ClassVar[tuple[str, ...]] = ("RestApiId", "RootResourceId")
+    identity: ClassVar[tuple[str, ...]] = ("RestApiId", "Name")
+    arn_form: ClassVar[str] = r"apigateway:/restapis/(?P<name>(?P<RestApiId>[^/]+))"
+    holds: ClassVar[str] = URL
     finishes: ClassVar[bool] = True
     leaves: ClassVar[bool] = True
 
@@ -95,7 +99,7 @@ class RestApi(Resource):
             return
         except ClientError as error:
             # Who may only delete what bears our tags is denied what is gone as well, since that bears none.
-            if code_and_message(error)[0] != "AccessDeniedException" or _is_there(run, identifier):
+            if code_and_message(error)[0] != "AccessDeniedException" or _get(run, identifier):
                 raise
 
     @classmethod
@@ -105,22 +109,55 @@ class RestApi(Resource):
             for each in log_groups(run, _logs_of(recorded.properties["RestApiId"])):
                 delete_log_group(run, each)
 
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        found = _recorded_api(run, recorded)
+        return found.get("tags", {}) if found else None
 
-def _is_there(run: Run, identifier: str) -> bool:
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        found = _recorded_api(run, recorded) or {}
+        return {"RestApiId": found.get("id"), "Name": found.get("name")}
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        # The tagging service does not list at once what another machine has just made.
+        for each in _apis(run):
+            if _is_ours(run, each):
+                yield Recorded(f"{cls.kind}/{each['id']}", cls.kind, each["id"], {"RestApiId": each["id"]})
+
+
+def _recorded_api(run: Run, recorded: Recorded) -> dict[str, Any] | None:
+    """The API that a row is about: by its id, or, where it was being made when a command died, by name and tags."""
+    identifier = recorded.properties.get("RestApiId")
+    return _get(run, identifier) if identifier else _find(run, recorded.name)
+
+
+def _get(run: Run, identifier: str) -> dict[str, Any] | None:
     api = run.client("apigateway")
     try:
-        api.get_rest_api(restApiId=identifier)
+        found: dict[str, Any] = api.get_rest_api(restApiId=identifier)
     except api.exceptions.NotFoundException:
-        return False
-    return True
+        return None
+    return found
 
 
 def _find(run: Run, name: str, recorded: str | None = None) -> dict[str, Any] | None:
     """The API that the ledger names, or one that bears our tags; another of the same name is nobody's business."""
-    pages = run.client("apigateway").get_paginator("get_rest_apis").paginate(PaginationConfig={"PageSize": 500})
-    every = [each for page in pages for each in page["items"]]
+    every = _apis(run)
     there = next((each for each in every if each["id"] == recorded), None)
-    return there or next((each for each in every if each["name"] == name and _is_ours(run, each)), None)
+    ours = (each for each in every if each["name"] == name and _is_ours(run, each))
+    # The oldest: where two machines each made one at the same time, both go on with the same.
+    return there or min(ours, key=lambda each: (str(each.get("createdDate", "")), each["id"]), default=None)
+
+
+def _apis(run: Run) -> list[dict[str, Any]]:
+    return run.once("APIs", lambda: _list_apis(run))
+
+
+def _list_apis(run: Run) -> list[dict[str, Any]]:
+    pages = run.client("apigateway").get_paginator("get_rest_apis").paginate(PaginationConfig={"PageSize": 500})
+    return [each for page in pages for each in page["items"]]
 
 
 def _is_ours(run: Run, api: dict[str, Any]) -> bool:
@@ -211,6 +248,16 @@ class Route(Resource):
         except api.exceptions.NotFoundException:
             return
 
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        """The API's tags; None where it has no such path."""
+        api, identifier = run.client("apigateway"), recorded.properties["RestApiId"]
+        try:
+            there = recorded.properties["path"] in _paths(run, identifier)
+        except api.exceptions.NotFoundException:
+            return None
+        return (_get(run, identifier) or {}).get("tags", {}) if there else None
+
     def _where(self, desired: Properties, resource: str) -> dict[str, str]:
         return {"restApiId": desired["RestApiId"], "resourceId": resource, "httpMethod": self.method}
 
@@ -247,6 +294,8 @@ class Stage(Resource):
     """
 
     kind: ClassVar[str] = "stage"
+    arn_form: ClassVar[str] = r"apigateway:/restapis/(?P<RestApiId>[^/]+)/stages/(?P<name>[^/]+)"
+    holds: ClassVar[str] = URL
     assigned: ClassVar[tuple[str, ...]] = ("DeploymentId",)
     inside: ClassVar[str] = "api"
     finishes: ClassVar[bool] = True
@@ -279,7 +328,7 @@ class Stage(Resource):
         parent = run.look(self.api)
         if parent is None:
             return None
-        stages = _stages(run, parent["RestApiId"])
+        stages = _stages_as_read(run, parent["RestApiId"])
         found = stages.get(self.name)
         if found is None:
             return None
@@ -349,13 +398,22 @@ class Stage(Resource):
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        api = run.client("apigateway")
+        api, identifier = run.client("apigateway"), recorded.properties["RestApiId"]
         try:
-            stage = api.get_stage(restApiId=recorded.properties["RestApiId"], stageName=recorded.name)
+            tags: dict[str, str] = api.get_stage(restApiId=identifier, stageName=recorded.name).get("tags", {})
         except api.exceptions.NotFoundException:
             return None
-        tags: dict[str, str] = stage.get("tags", {})
-        return tags
+        # Without its own it belongs to whom the API belongs.
+        return tags if ENVIRONMENT_TAG in tags else (_get(run, identifier) or {}).get("tags", {})
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        # Those of this environment's APIs: another stage than the declared one may have been left there.
+        for each in _apis(run):
+            if _is_ours(run, each):
+                for name, stage in _stages_as_read(run, each["id"]).items():
+                    if _is_ours(run, stage):
+                        yield Recorded(f"{cls.kind}/{name}", cls.kind, name, {"RestApiId": each["id"]})
 
     def _definition_hash(self, run: Run) -> str:
         definition = [route.definition(run) for route in self.routes]
@@ -416,6 +474,10 @@ def _stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
     return {each["stageName"]: each for each in run.client("apigateway").get_stages(restApiId=api).get("item", [])}
 
 
+def _stages_as_read(run: Run, api: str) -> dict[str, dict[str, Any]]:
+    return run.once(f"stages of {api}", lambda: _stages(run, api))
+
+
 def _deployments(run: Run, api: str) -> dict[str, str]:
     """The ids of the deployments that iotpipe made, and the hash of the definition that each serves."""
     listing = run.client("apigateway").get_paginator("get_deployments")
@@ -460,10 +522,28 @@ class Account(Resource):
 
     def read(self, run: Run) -> Properties | None:
         arn = run.client("apigateway").get_account().get("cloudwatchRoleArn")
+        if not arn:
+            run.once(f"role {self._role}", lambda: _role_tags(run, self._role))
         return {"cloudwatchRoleArn": arn} if arn else None
 
+    def obstacle(self, run: Run) -> str:
+        tags = run.once(f"role {self._role}", lambda: _role_tags(run, self._role))
+        if tags is None or tags.get(MANAGED_TAG) == "iotpipe":
+            return ""
+        return (
+            f"{self.address} needs the role {self._role}, and a role of that name exists that iotpipe did not make. "
+            "Rename or delete it, or set a role for API Gateway's logs yourself (`aws apigateway update-account`), or "
+            "set `api.logging: OFF`"
+        )
+
+    @property
+    def _role(self) -> str:
+        return f"iotpipe-api-gateway-logging-{self.name}"
+
     def create(self, run: Run, desired: Properties) -> Properties:
-        name = f"iotpipe-api-gateway-logging-{self.name}"
+        name = self._role
+        if refusal := self.obstacle(run):
+            raise RefusedError(refusal)
         if self._make_role(run, name) and run.aws.keeps_names_back:
             # Asked before IAM has told of the role, API Gateway refuses; and it may be asked once in 20 s only.
             told = "waiting for IAM to propagate the logging role: {:.0f} s left"
@@ -495,6 +575,15 @@ class Account(Resource):
                 iam.put_role_permissions_boundary(RoleName=name, **within(self.boundary))
         iam.put_role_policy(RoleName=name, PolicyName="logging", PolicyDocument=_policy(may_log))
         return made
+
+
+def _role_tags(run: Run, name: str) -> dict[str, str] | None:
+    """The tags of a role; None where there is none of that name."""
+    iam = run.client("iam")
+    try:
+        return tag_dict(iam.get_role(RoleName=name)["Role"].get("Tags", []))
+    except iam.exceptions.NoSuchEntityException:
+        return None
 
 
 _PROPAGATES = 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,31 +20,32 @@ _MARK = "iotpipe "
 
 @dataclass(frozen=True, eq=False)
 class Layer(Resource):
-    """The handlers' dependencies. `identity` is a hash of what it is built from, `content` builds its zip.
+    """The handlers' dependencies. `digest` is a hash of what it is built from, `content` builds its zip.
 
-    Layer versions cannot be changed and every publication makes a new one, also of the same bytes: the identity,
-    kept in the description, decides whether there is anything to publish.
+    Layer versions cannot be changed and every publication makes a new one, also of the same bytes: the digest, kept
+    in the description, decides whether there is anything to publish. Layers cannot bear tags: the description also
+    tells the environment.
     """
 
     kind: ClassVar[str] = "layer"
     assigned: ClassVar[tuple[str, ...]] = ("LayerVersionArn",)
     renewed: ClassVar[bool] = True
 
-    identity: str
+    digest: str
     content: Callable[[], bytes]
     runtime: str
     architecture: str
 
     def desired(self, run: Run) -> Properties:
         return {
-            "Description": _MARK + self.identity,
+            "Description": self._description(run),
             "CompatibleRuntimes": [self.runtime],
             "CompatibleArchitectures": [self.architecture],
         }
 
     def read(self, run: Run) -> Properties | None:
         ours = _versions(run, self.name)
-        wanted = _MARK + self.identity
+        wanted = self._description(run)
         found = next((each for each in ours if each["Description"] == wanted), ours[0] if ours else None)
         if found is None:
             return None
@@ -70,6 +71,21 @@ class Layer(Resource):
     def delete(cls, run: Run, recorded: Recorded) -> None:
         _delete_versions(run, recorded.name)
 
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        """The tags that the versions would bear if layers could."""
+        return run.owner_tags if _versions(run, recorded.name) else None
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        for page in run.client("lambda").get_paginator("list_layers").paginate():
+            for layer in page["Layers"]:
+                if _is_of(run, layer["LatestMatchingVersion"]):
+                    yield Recorded(f"{cls.kind}/{layer['LayerName']}", cls.kind, layer["LayerName"], {})
+
+    def _description(self, run: Run) -> str:
+        return f"{_MARK}{self.digest} {run.environment}"
+
     def _publish(self, run: Run, desired: Properties, content: bytes) -> Properties:
         published = run.client("lambda").publish_layer_version(
             LayerName=self.name, Content={"ZipFile": content}, **desired
@@ -83,14 +99,19 @@ def _delete_versions(run: Run, name: str) -> None:
 
 
 def _versions(run: Run, name: str) -> list[dict[str, Any]]:
-    """The versions that iotpipe published, the newest first. Layers cannot bear tags: the description tells."""
+    """The versions that this environment published, the newest first."""
     client = run.client("lambda")
     pages = client.get_paginator("list_layer_versions").paginate(LayerName=name)
     try:
         versions = [each for page in pages for each in page["LayerVersions"]]
     except client.exceptions.ResourceNotFoundException:
         return []
-    return [each for each in versions if each.get("Description", "").startswith(_MARK)]
+    return [each for each in versions if _is_of(run, each)]
+
+
+def _is_of(run: Run, version: Mapping[str, Any]) -> bool:
+    description: str = version.get("Description", "")
+    return description.startswith(_MARK) and description.endswith(f" {run.environment}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +120,7 @@ class Function(Resource):
     Lambda gives it (base64). A `reserved_concurrency` of None leaves it to the account's common pool."""
 
     kind: ClassVar[str] = "function"
+    arn_form: ClassVar[str] = r"lambda:function:(?P<name>[^:]+)"
     immutable: ClassVar[frozenset[str]] = frozenset({"PackageType"})
 
     handler: str
@@ -300,6 +322,14 @@ class Permission(Resource):
         except client.exceptions.ResourceNotFoundException:
             return
 
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        """The function's tags; None where it has no such statement."""
+        function = recorded.properties["FunctionName"]
+        if recorded.name not in _statements(run, function):
+            return None
+        return Function.tags(run, Recorded(f"function/{function}", "function", function, {}))
+
 
 def _statements(run: Run, function: str) -> dict[str, dict[str, Any]]:
     client = run.client("lambda")
@@ -316,6 +346,8 @@ class EventSourceMapping(Resource):
 
     kind: ClassVar[str] = "event-source-mapping"
     assigned: ClassVar[tuple[str, ...]] = ("UUID",)
+    identity: ClassVar[tuple[str, ...]] = ("UUID", "EventSourceArn")
+    arn_form: ClassVar[str] = r"lambda:event-source-mapping:(?P<name>(?P<UUID>[^:]+))"
     finishes: ClassVar[bool] = True
 
     queue: Queue
@@ -392,17 +424,38 @@ class EventSourceMapping(Resource):
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        uuid = _uuid(run, recorded)
-        if uuid is None:
+        uuid, client = _uuid(run, recorded), run.client("lambda")
+        try:
+            # A mapping that is being deleted is as good as gone.
+            if uuid is None or client.get_event_source_mapping(UUID=uuid)["State"] == "Deleting":
+                return None
+            tags: dict[str, str] = client.list_tags(Resource=_mapping_arn(run, uuid))["Tags"]
+        except client.exceptions.ResourceNotFoundException:
             return None
-        tags: dict[str, str] = run.client("lambda").list_tags(Resource=_mapping_arn(run, uuid))["Tags"]
         return tags
+
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        found: Properties = run.client("lambda").get_event_source_mapping(UUID=_uuid(run, recorded))
+        return found
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        for each in run.resources:
+            if isinstance(each, EventSourceMapping):
+                found = _mapping(run, each.queue.arn(run), each.function.arn(run))
+                if found:
+                    yield Recorded(f"{cls.kind}/{found['UUID']}", cls.kind, found["UUID"], {"UUID": found["UUID"]})
 
 
 def _mapping(run: Run, queue_arn: str, function_arn: str) -> dict[str, Any] | None:
-    pages = run.client("lambda").get_paginator("list_event_source_mappings").paginate(EventSourceArn=queue_arn)
-    found = (each for page in pages for each in page["EventSourceMappings"])
+    found = run.once(f"mappings of {queue_arn}", lambda: _mappings(run, queue_arn))
     return next((e for e in found if e["FunctionArn"] == function_arn and e["State"] != "Deleting"), None)
+
+
+def _mappings(run: Run, queue_arn: str) -> list[dict[str, Any]]:
+    pages = run.client("lambda").get_paginator("list_event_source_mappings").paginate(EventSourceArn=queue_arn)
+    return [each for page in pages for each in page["EventSourceMappings"]]
 
 
 def _uuid(run: Run, recorded: Recorded) -> str | None:

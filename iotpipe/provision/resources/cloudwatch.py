@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +17,11 @@ from iotpipe.provision.resource import (
     tag_list,
 )
 from iotpipe.provision.resources.sns import Topic
-from iotpipe.provision.run import ENVIRONMENT_TAG, Run
+from iotpipe.provision.run import Run
+from iotpipe.provision.search import tagged
+
+DASHBOARDS = "iot-pipeline-"
+"""How the names of the dashboards of all environments begin."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Alarm(Resource):
     """
 
     kind: ClassVar[str] = "alarm"
+    arn_form: ClassVar[str] = r"cloudwatch:alarm:(?P<name>.+)"
 
     description: str
     metrics: Sequence[Metric]
@@ -66,7 +71,7 @@ class Alarm(Resource):
         found = run.once("alarms", lambda: _alarms(run)).get(self.name)
         if found is None:
             return None
-        tags = run.once("alarms' tags", lambda: _tagged(run)).get(self.arn(run))
+        tags = tagged(run).get(self.arn(run))
         if tags is None or not run.all_tags.items() <= tags.items():
             # The tagging service lags behind what was written.
             tags = _tags(run, self.arn(run))
@@ -140,19 +145,6 @@ def _alarms(run: Run) -> dict[str, Properties]:
     return {each["AlarmName"]: each for page in pages for each in page["MetricAlarms"]}
 
 
-def _tagged(run: Run) -> dict[str, dict[str, str]]:
-    """The tags of all alarms of the environment in one call, where one per alarm would be the most of a plan."""
-    pages = (
-        run.client("resourcegroupstaggingapi")
-        .get_paginator("get_resources")
-        .paginate(
-            ResourceTypeFilters=["cloudwatch:alarm"],
-            TagFilters=[{"Key": ENVIRONMENT_TAG, "Values": [run.environment]}],
-        )
-    )
-    return {each["ResourceARN"]: tag_dict(each["Tags"]) for page in pages for each in page["ResourceTagMappingList"]}
-
-
 def _tags(run: Run, arn: str) -> dict[str, str]:
     return tag_dict(run.client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"])
 
@@ -179,6 +171,8 @@ class Dashboard(Resource):
     """One dashboard; `widgets` are (title, metrics) in reading order, two to a row."""
 
     kind: ClassVar[str] = "dashboard"
+    global_name: ClassVar[bool] = True
+    arn_form: ClassVar[str] = r"cloudwatch:dashboard/(?P<name>.+)"
 
     widgets: Sequence[tuple[str, Sequence[Metric]]]
 
@@ -225,6 +219,14 @@ class Dashboard(Resource):
         except _not_found(cloudwatch):
             return None
         return _tags(run, _dashboard_arn(run, recorded.name))
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        # Dashboards belong to no region, and the tagging service is asked in one.
+        pages = run.client("cloudwatch").get_paginator("list_dashboards").paginate(DashboardNamePrefix=DASHBOARDS)
+        for page in pages:
+            for each in page["DashboardEntries"]:
+                yield Recorded(f"{cls.kind}/{each['DashboardName']}", cls.kind, each["DashboardName"], {})
 
     def _widget(self, run: Run, number: int) -> dict[str, Any]:
         title, metrics = self.widgets[number]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.resource import DATA, Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
 from iotpipe.provision.run import Run
 
 
@@ -15,7 +15,10 @@ class Table(Resource):
 
     kind: ClassVar[str] = "table"
     immutable: ClassVar[frozenset[str]] = frozenset({"KeySchema", "AttributeDefinitions"})
-    holds_data: ClassVar[bool] = True
+    assigned: ClassVar[tuple[str, ...]] = ("TableId",)
+    identity: ClassVar[tuple[str, ...]] = ("TableId",)
+    arn_form: ClassVar[str] = r"dynamodb:table/(?P<name>[^/]+)"
+    holds: ClassVar[str] = DATA
 
     hash_key: tuple[str, str]
     range_key: tuple[str, str]
@@ -55,16 +58,17 @@ class Table(Resource):
             "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
             "PointInTimeRecoveryEnabled": recovery == "ENABLED",
             "Tags": _tags(run, table["TableArn"]),
+            "TableId": table.get("TableId"),
         }
 
     def create(self, run: Run, desired: Properties) -> Properties:
         settings = {key: value for key, value in desired.items() if key != "PointInTimeRecoveryEnabled"}
         settings["Tags"] = tag_list(desired["Tags"])
-        run.client("dynamodb").create_table(TableName=self.name, **settings)
+        made = run.client("dynamodb").create_table(TableName=self.name, **settings)["TableDescription"]
         self._wait_until_active(run)
         if desired["PointInTimeRecoveryEnabled"]:
             self._set_recovery(run, True)
-        return {}
+        return {"TableId": made.get("TableId")}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         self._wait_until_active(run)
@@ -99,6 +103,17 @@ class Table(Resource):
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
         table = _describe(run, recorded.name)
         return _tags(run, table["TableArn"]) if table else None
+
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        return {"TableId": (_describe(run, recorded.name) or {}).get("TableId")}
+
+    @classmethod
+    def hindrance(cls, run: Run, recorded: Recorded) -> str:
+        if not (_describe(run, recorded.name) or {}).get("DeletionProtectionEnabled"):
+            return ""
+        command = f"aws dynamodb update-table --table-name {recorded.name} --no-deletion-protection-enabled"
+        return f"{recorded.address} has deletion protection on: turn it off with `{command} --region {run.aws.region}`"
 
     def _wait_until_active(self, run: Run) -> None:
         # boto3's own waiter asks every 20 s; a table is there after 5 to 10.

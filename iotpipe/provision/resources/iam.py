@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -43,6 +43,8 @@ class Role(Resource):
 
     kind: ClassVar[str] = "role"
     assigned: ClassVar[tuple[str, ...]] = ("RoleId",)
+    identity: ClassVar[tuple[str, ...]] = ("RoleId",)
+    global_name: ClassVar[bool] = True
 
     service: str
     # A policy may name what does not exist yet.
@@ -58,6 +60,7 @@ class Role(Resource):
             "Policies": {POLICY: _document([_statement(a.sid, a.actions, a.resources(run)) for a in self.may])},
             "ManagedPolicies": [],
             "PermissionsBoundary": self.boundary,
+            "Description": _description(run),
             "Tags": run.all_tags,
         }
 
@@ -78,6 +81,7 @@ class Role(Resource):
             "Policies": policies,
             "ManagedPolicies": sorted(each["PolicyArn"] for each in managed),
             "PermissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+            "Description": role.get("Description", ""),
             "Tags": tag_dict(role.get("Tags", [])),
             "RoleId": role["RoleId"],
         }
@@ -86,6 +90,7 @@ class Role(Resource):
         made = run.client("iam").create_role(
             RoleName=self.name,
             AssumeRolePolicyDocument=_as_json(desired["AssumeRolePolicyDocument"]),
+            Description=desired["Description"],
             Tags=tag_list(desired["Tags"]),
             **within(desired["PermissionsBoundary"]),
         )
@@ -106,6 +111,9 @@ class Role(Resource):
             iam.delete_role_policy(RoleName=self.name, PolicyName=name)
         for arn in observed["ManagedPolicies"]:
             iam.detach_role_policy(RoleName=self.name, PolicyArn=arn)
+        if desired["Description"] != observed["Description"]:
+            # UpdateRole would also set the session duration back.
+            iam.update_role_description(RoleName=self.name, Description=desired["Description"])
         changed, removed = tag_changes(desired, observed)
         if changed:
             iam.tag_role(RoleName=self.name, Tags=tag_list(changed))
@@ -134,6 +142,18 @@ class Role(Resource):
         except iam.exceptions.NoSuchEntityException:
             return None
 
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        return {"RoleId": run.client("iam").get_role(RoleName=recorded.name)["Role"]["RoleId"]}
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        # ListRoles tells descriptions but no tags, and the tagging service knows no roles.
+        for page in run.client("iam").get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 1000}):
+            for role in page["Roles"]:
+                if role.get("Description") == _description(run):
+                    yield Recorded(f"{cls.kind}/{role['RoleName']}", cls.kind, role["RoleName"], {})
+
     def _set_boundary(self, run: Run, desired: Properties) -> None:
         if desired["PermissionsBoundary"]:
             run.client("iam").put_role_permissions_boundary(
@@ -145,6 +165,11 @@ class Role(Resource):
     def _put_policy(self, run: Run, desired: Properties) -> None:
         document = _as_json(desired["Policies"][POLICY])
         run.client("iam").put_role_policy(RoleName=self.name, PolicyName=POLICY, PolicyDocument=document)
+
+
+def _description(run: Run) -> str:
+    """What tells a role's environment where its tags cannot be seen."""
+    return f"iotpipe environment {run.environment} in {run.aws.region}"
 
 
 def within(boundary: str | None) -> dict[str, str]:

@@ -15,6 +15,10 @@ class LogGroup(Resource):
 
     kind: ClassVar[str] = "log-group"
     finishes: ClassVar[bool] = True
+    # CreateLogGroup does not tell it: the next `up` records it.
+    assigned: ClassVar[tuple[str, ...]] = ("creationTime",)
+    identity: ClassVar[tuple[str, ...]] = ("creationTime",)
+    arn_form: ClassVar[str] = r"logs:log-group:(?P<name>[^:]+)(:\*)?"
 
     retention: int
 
@@ -28,7 +32,11 @@ class LogGroup(Resource):
         found = _describe(run, self.name)
         if found is None:
             return None
-        return {"retentionInDays": found.get("retentionInDays"), "Tags": _tags(run, self.name)}
+        return {
+            "retentionInDays": found.get("retentionInDays"),
+            "Tags": _tags(run, self.name),
+            "creationTime": found.get("creationTime"),
+        }
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("logs").create_log_group(logGroupName=self.name, tags=desired["Tags"])
@@ -58,6 +66,10 @@ class LogGroup(Resource):
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
         return _tags(run, recorded.name) if _describe(run, recorded.name) else None
+
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        return {"creationTime": (_describe(run, recorded.name) or {}).get("creationTime")}
 
     def _set_retention(self, run: Run, desired: Properties) -> None:
         run.client("logs").put_retention_policy(logGroupName=self.name, retentionInDays=desired["retentionInDays"])

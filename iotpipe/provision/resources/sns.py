@@ -14,6 +14,7 @@ class Topic(Resource):
     """A topic that people subscribe to."""
 
     kind: ClassVar[str] = "topic"
+    arn_form: ClassVar[str] = r"sns:(?P<name>[^:]+)"
 
     display_name: str
 
@@ -93,6 +94,13 @@ class Subscription(Resource):
                 sns.unsubscribe(SubscriptionArn=arn)
         except sns.exceptions.NotFoundException:
             return
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        """The topic's tags; None where nobody subscribes with this address."""
+        topic = recorded.properties["TopicArn"].rpartition(":")[2]
+        tags = _tags(run, topic)
+        return tags if tags is not None and recorded.name in _subscriptions(run, run.aws.arn("sns", topic)) else None
 
 
 def _tags(run: Run, name: str) -> dict[str, str] | None:

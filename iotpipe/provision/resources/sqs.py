@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes
+from iotpipe.provision.resource import MESSAGES, Properties, Recorded, Resource, tag_changes
 from iotpipe.provision.run import Run
 
 
@@ -16,6 +16,11 @@ class Queue(Resource):
 
     kind: ClassVar[str] = "queue"
     cool_down: ClassVar[int] = 60
+    # CreateQueue does not tell it, and a new queue cannot be asked at once: the next `up` records it.
+    assigned: ClassVar[tuple[str, ...]] = ("CreatedTimestamp",)
+    identity: ClassVar[tuple[str, ...]] = ("CreatedTimestamp",)
+    arn_form: ClassVar[str] = r"sqs:(?P<name>.+)"
+    holds: ClassVar[str] = MESSAGES
 
     retention: int
     visibility_timeout: int = 30
@@ -42,7 +47,7 @@ class Queue(Resource):
 
     def read(self, run: Run) -> Properties | None:
         sqs = run.client("sqs")
-        wanted = ["VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy"]
+        wanted = ["VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy", "CreatedTimestamp"]
         try:
             found = sqs.get_queue_attributes(QueueUrl=self.url(run), AttributeNames=wanted)["Attributes"]
         except sqs.exceptions.QueueDoesNotExist:
@@ -80,6 +85,14 @@ class Queue(Resource):
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
         return _tags(run, recorded.name)
+
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        sqs = run.client("sqs")
+        found: Properties = sqs.get_queue_attributes(
+            QueueUrl=url_of(run, recorded.name), AttributeNames=["CreatedTimestamp"]
+        )["Attributes"]
+        return found
 
 
 def url_of(run: Run, name: str) -> str:

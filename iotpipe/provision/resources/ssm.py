@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.resource import KEY, Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
 from iotpipe.provision.run import Run
 
 
@@ -47,6 +47,7 @@ class Parameter(_Named):
     """A String parameter that holds a JSON object."""
 
     kind: ClassVar[str] = "parameter"
+    arn_form: ClassVar[str] = r"ssm:parameter(?P<name>/.+(?<!-key))"
     immutable: ClassVar[frozenset[str]] = frozenset({"Type"})
 
     value: Mapping[str, Any]
@@ -83,6 +84,9 @@ class Secret(_Named):
     """A SecureString with a random value, made once. Its value is never overwritten and never read back."""
 
     kind: ClassVar[str] = "secret"
+    # An ARN does not tell a parameter's type: the name has to.
+    arn_form: ClassVar[str] = r"ssm:parameter(?P<name>/.+-key)"
+    holds: ClassVar[str] = KEY
     immutable: ClassVar[frozenset[str]] = frozenset({"Type"})
 
     def desired(self, run: Run) -> Properties:

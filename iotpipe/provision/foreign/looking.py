@@ -1,0 +1,38 @@
+"""Goes through the resources that were read and says what others added, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from iotpipe.provision.foreign import CHECKS
+from iotpipe.provision.foreign.finding import RISKS, Foreign, Read, Seen, answer, nothing_if_unread
+from iotpipe.provision.reads import Reads
+from iotpipe.provision.resource import Resource
+from iotpipe.provision.run import Run
+
+
+def begin_checks(reads: Reads, resources: Sequence[Resource]) -> None:
+    """Ask what the checks need to know besides what is read anyway."""
+    for resource in resources:
+        for ask in CHECKS[resource.kind].reads:
+            reads.may(resource.address, _asked(reads.run, resource, ask))
+
+
+def _asked(run: Run, resource: Resource, ask: Read) -> Callable[[], Any]:
+    return lambda: answer(run, resource, ask)
+
+
+def judged(run: Run, resources: Sequence[Resource]) -> list[Foreign]:
+    """What others added to those of the resources that are there."""
+    found = [each for resource in resources for each in _judged(run, resource)]
+    return sorted(found, key=lambda each: RISKS.index(each.risk))
+
+
+def _judged(run: Run, resource: Resource) -> list[Foreign]:
+    observed = run.look(resource)
+    if observed is None:
+        return []
+    for ask in CHECKS[resource.kind].reads:
+        nothing_if_unread(run, resource, ask)
+    return list(CHECKS[resource.kind].judge(Seen(run, resource, observed)))
