@@ -39,7 +39,7 @@ from moto import mock_aws  # noqa: E402
 from moto_gaps import close_gaps  # noqa: E402
 
 from iotpipe.doctor import preflight  # noqa: E402
-from iotpipe.provision import apply, ledger, plan  # noqa: E402
+from iotpipe.provision import apply, ledger, reads, teardown  # noqa: E402
 from iotpipe.provision.aws import Aws, connect  # noqa: E402
 from iotpipe.provision.resource import Properties, Recorded, Resource  # noqa: E402
 from iotpipe.provision.resources import SERVICES  # noqa: E402
@@ -147,16 +147,16 @@ class Bench:
 
     def down(self) -> None:
         run, book = self._begin("down")
-        apply.down(run, book, delete_data=True, parallel=self.parallel)
+        teardown.down(run, book, teardown.examine(run, book.rows, self.resources, True), self.parallel)
 
 
 @contextmanager
 def one_by_one() -> Iterator[None]:
-    before, plan.READERS = plan.READERS, 1
+    before, reads.READERS = reads.READERS, 1
     try:
         yield
     finally:
-        plan.READERS = before
+        reads.READERS = before
 
 
 def timed(action: Callable[[], None]) -> float:

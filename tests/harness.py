@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from iotpipe.configuration import load
 from iotpipe.packaging import handler_zip
 from iotpipe.pipeline import Artifacts, pipeline
-from iotpipe.provision import apply, ledger, plan
+from iotpipe.provision import apply, ledger, plan, teardown
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.run import Event, Run
@@ -63,6 +63,8 @@ class World:
     events: list[Event] = field(default_factory=list)
     before: Callable[[str, dict[str, Any]], ClientError | None] | None = None
     parallel: int = 16
+    declared: Sequence[Resource] = ()
+    """What the configuration declares while `down` runs; nothing where it is gone."""
 
     @property
     def path(self) -> Path:
@@ -102,7 +104,10 @@ class World:
 
     def down(self, delete_data: bool = False) -> list[str]:
         run = self.run("down")
-        return apply.down(run, self.ledger(run), delete_data=delete_data, parallel=self.parallel)
+        book = self.ledger(run)
+        run.deleted = book.deleted
+        looked = teardown.examine(run, book.rows, self.declared, delete_data)
+        return list(teardown.down(run, book, looked, self.parallel).kept)
 
     def _observe(self, model: Any, params: dict[str, Any], **kwargs: Any) -> Any:
         self.calls.append(model.name)

@@ -69,9 +69,6 @@ def judge(
         )
     if environment is not None and (region is not None or not kind.global_name):
         return OURS
-    if kind.inside:
-        # It bears no tags of its own, or somebody took them off: it belongs to whom its parent belongs.
-        return OURS
     return _by_identity(run, kind, tags, identity, row)
 
 
@@ -101,7 +98,7 @@ def of_observed(run: Run, resource: Resource, observed: Properties, row: Row | N
 def of_row(run: Run, rows: Mapping[str, Row], row: Row) -> Verdict:
     """Whose that is which a row records, by a fresh look; `run.verdicts` keeps it with its time.
 
-    What is part of another resource belongs to whom that belongs, unless its own tags say otherwise.
+    What cannot bear tags belongs to whom the resource belongs that it is part of.
     """
     verdict = _of_row(run, rows, row)
     run.verdicts[row.address] = (run.clock.now(), verdict)
@@ -113,13 +110,11 @@ def _of_row(run: Run, rows: Mapping[str, Row], row: Row) -> Verdict:
     tags = kind.tags(run, row.recorded())
     if tags is None:
         return GONE
-    if not kind.inside:
+    if not kind.inside or kind.arn_form:
         return judge(run, kind, tags, lambda: kind.identify(run, row.recorded()), row)
-    if ENVIRONMENT_TAG in tags:
-        return judge(run, kind, tags, dict, None)
     container = rows.get(row.inside)
     if container is None or not _is_part_of(row, container):
-        return Verdict(Whose.OTHERS, "is part of a resource that does not bear the tags of this environment")
+        return judge(run, kind, tags, dict, None)
     owner = Resource.kinds[container.kind]
     return judge(run, owner, tags, lambda: owner.identify(run, container.recorded()), container)
 

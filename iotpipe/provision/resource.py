@@ -54,7 +54,8 @@ class Resource:
     global_name: ClassVar[bool] = False
     """Its name belongs to the whole account: one region's environment can find another region's."""
     arn_form: ClassVar[str] = ""
-    """A regular expression for `service:resource` of its ARN; the groups are its name and properties."""
+    """A regular expression for `service:resource` of the ARN by which the tagging service lists it; its groups are
+    the name and properties. What is part of another resource and has none cannot bear tags."""
     holds: ClassVar[str] = ""
     """What is lost for good with it: data, messages, key or URL; empty where it can be made again as it was."""
     shared: ClassVar[bool] = False

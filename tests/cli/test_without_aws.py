@@ -207,7 +207,7 @@ def test_a_state_file_that_cannot_be_used_is_left_as_it_is(cloud: Shell, text: s
 
 def test_with_several_state_files_the_environment_must_be_named(shell: Shell) -> None:
     row = {"kind": "topic", "name": "t", "status": "ready", "properties": {}, "needs": [], "inside": ""}
-    row |= {"holds_data": False, "shared": False, "created_at": NOW, "updated_at": NOW}
+    row |= {"created_at": NOW, "updated_at": NOW}
     state = {
         "format": 1,
         "account": "1",

@@ -12,7 +12,7 @@ from pipeline_inventory import left_over
 from pipeline_world import killed
 
 from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
-from iotpipe.provision import apply, ledger, plan
+from iotpipe.provision import ledger, plan, teardown
 from iotpipe.provision.resource import Resource
 
 Complaints = list[str]
@@ -162,7 +162,7 @@ def _left_standing(command: Command, calls: Iterable[Call]) -> set[str]:
     found = set(failed)
     while more := {need for each in found for need in needs[each]} - found:
         found |= more
-    return {each for each in found - failed if apply.goes(rows[each], delete_data=True)}
+    return {each for each in found - failed if teardown.goes(rows[each], delete_data=True)}
 
 
 def _independent(command: Command, rows: dict[str, Any], concerned: set[str]) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from harness import StandInLayer
 from iotpipe.configuration import load
 from iotpipe.packaging import handler_zip
 from iotpipe.pipeline import Artifacts, pipeline
-from iotpipe.provision import apply
+from iotpipe.provision import apply, teardown
 from iotpipe.provision.aws import connect
 from iotpipe.provision.ledger import Ledger, path_of
 from iotpipe.provision.lock import locked
@@ -31,7 +31,7 @@ def main() -> None:
     with locked(path, command, "now"):
         ledger = Ledger(path, "dev", run.aws.account, run.aws.region, run.clock.now)
         if command == "down":
-            apply.down(run, ledger, delete_data=True)
+            teardown.down(run, ledger, teardown.examine(run, ledger.rows, [], True), apply.PARALLEL)
         else:
             handlers = {name: handler_zip(name) for name in ("ingestion", "processor", "query")}
             resources = pipeline(env, Artifacts(handlers, StandInLayer()), "us-east-1")

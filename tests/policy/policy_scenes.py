@@ -31,7 +31,7 @@ from iotpipe.policy import GROUPS, Environment
 from iotpipe.proving import proof, rows, spoiled
 from iotpipe.proving.api import Api
 from iotpipe.proving.deployment import Deployment, api_key
-from iotpipe.provision import apply, ledger, plan
+from iotpipe.provision import apply, ledger, plan, teardown
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.watching.deadletters import look
 from iotpipe.watching.logs import LogReader
@@ -201,10 +201,8 @@ def _death(heard: Heard, directory: Path) -> None:
     world.path.unlink()
     with heard.of("down"):
         run = world.run("down", declared.tags)
-        plan.plan(declared.resources, run, {})
         book = world.ledger(run)
-        apply.recover(declared.resources, run, book)
-        apply.down(run, book, delete_data=True)
+        teardown.down(run, book, teardown.examine(run, book.rows, declared.resources, True), apply.PARALLEL)
 
 
 # What is up, in use

@@ -40,7 +40,7 @@ def record(directory: Path, account: str) -> None:
     head = {"format": 1, "environment": "dev", "account": account, "region": "eu-west-1"}
     (directory / ".iotpipe").mkdir()
     row = {"kind": "queue", "name": "iot-dlq-old", "status": "ready", "properties": {}, "needs": [], "inside": ""}
-    row |= {"holds_data": False, "shared": False, "created_at": NOW, "updated_at": NOW}
+    row |= {"created_at": NOW, "updated_at": NOW}
     state = head | {"protected": False, "resources": {"queue/iot-dlq-old": row}, "deleted": {}}
     (directory / ".iotpipe" / "dev.json").write_text(json.dumps(state))
 

@@ -51,5 +51,5 @@ class Sample:
     """Properties that nobody can change in place, and why."""
 
 
-OURS = {"iotpipe:environment": "dev", "iotpipe:managed-by": "iotpipe"}
+OURS = {"iotpipe:environment": "dev", "iotpipe:region": "us-east-1", "iotpipe:managed-by": "iotpipe"}
 IDENTITY = "it is what the thing is found by: with another one it is another thing"

@@ -288,8 +288,7 @@ def test_what_never_shows_our_tags_is_left_to_whom_it_belongs_after_a_minute(wor
 def recovered(world: QuickWorld, wanted: list[Resource]) -> dict[str, ledger.Row]:
     run = world.run("down")
     book = world.ledger(run)
-    planning.plan(wanted, run, {})
-    apply.recover(wanted, run, book)
+    apply.recover(wanted, planning.plan(wanted, run, {}), run, book)
     assert not world.writes
     return rows(world)
 

@@ -160,7 +160,7 @@ def test_a_layer_is_published_for_what_it_is_built_from_not_for_its_bytes(world:
 def test_a_new_layer_takes_the_functions_along_and_the_old_version_goes(world: QuickWorld) -> None:
     up_with(world)
     before = client("lambda").get_function(FunctionName="sample-function")["Configuration"]["Layers"]
-    newer = replace(a_layer(), identity="fedcba9876543210")
+    newer = replace(a_layer(), digest="fedcba9876543210")
     changed = everything(replace(a_function(), layer=newer))
     plan = world.plan(changed)
     assert {step.address for step in plan.pending} == {"layer/sample-layer", "function/sample-function"}
@@ -178,7 +178,7 @@ def test_a_layer_version_that_is_not_ours_is_left_alone(world: QuickWorld) -> No
     )
     world.up([a_layer()])
     assert sorted(layer_versions()) == ["by hand", "iotpipe 0123456789abcdef"]
-    world.up([replace(a_layer(), identity="fedcba9876543210")])
+    world.up([replace(a_layer(), digest="fedcba9876543210")])
     assert sorted(layer_versions()) == ["by hand", "iotpipe fedcba9876543210"]
     world.down()
     assert layer_versions() == ["by hand"]
@@ -192,7 +192,7 @@ def test_a_layer_that_cannot_be_built_costs_nothing(world: QuickWorld) -> None:
 
     world.up([a_layer()])
     with pytest.raises(ApplyFailed, match="no wheels"):
-        world.up([replace(a_layer(), identity="fedcba9876543210", content=fail)])
+        world.up([replace(a_layer(), digest="fedcba9876543210", content=fail)])
     assert layer_versions() == ["iotpipe 0123456789abcdef"]
 
 

@@ -98,19 +98,19 @@ HANDLINGS = (
     ),
     Handling(
         "tags that come late are believed",
-        instead_of(plan, "with_late_tags", lambda observed, run, row: observed),
+        instead_of(plan, "with_late_tags", lambda resource, observed, run, row: observed),
         acts.a_plan_follows_an_up,
         late(queue_tags=45),
     ),
     Handling(
         "tags that come late are not set again with a change",
-        instead_of(apply, "with_late_tags", lambda observed, run, row: observed),
+        instead_of(apply, "with_late_tags", lambda resource, observed, run, row: observed),
         acts.a_new_queue_is_changed,
         late(queue_tags=45),
     ),
     Handling(
         "what we were making is waited for",
-        instead_of(apply, "may_be_ours", lambda *ignored: False),
+        instead_of(apply, "is_unclear", lambda *ignored: False),
         acts.an_answer_is_lost_and_the_tags_come_late,
         late(queue_tags=45),
     ),

@@ -16,7 +16,7 @@ from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_n
 from iotpipe.provision.resources.iam import within
 from iotpipe.provision.resources.logs import delete_log_group, log_groups
 from iotpipe.provision.retries import code_and_message
-from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run
+from iotpipe.provision.run import MANAGED_TAG, Run
 
 if TYPE_CHECKING:
     from iotpipe.provision.resources.awslambda import Function
@@ -296,7 +296,8 @@ class Stage(Resource):
     kind: ClassVar[str] = "stage"
     arn_form: ClassVar[str] = r"apigateway:/restapis/(?P<RestApiId>[^/]+)/stages/(?P<name>[^/]+)"
     holds: ClassVar[str] = URL
-    assigned: ClassVar[tuple[str, ...]] = ("DeploymentId",)
+    assigned: ClassVar[tuple[str, ...]] = ("DeploymentId", "createdDate")
+    identity: ClassVar[tuple[str, ...]] = ("RestApiId", "createdDate")
     inside: ClassVar[str] = "api"
     finishes: ClassVar[bool] = True
 
@@ -348,13 +349,14 @@ class Stage(Resource):
             },
             "Tags": found.get("tags", {}),
             "DeploymentId": found["deploymentId"],
+            "createdDate": str(found.get("createdDate")),
         }
 
     def create(self, run: Run, desired: Properties) -> Properties:
         api = run.client("apigateway")
         with run.exclusive(self.api.address):
             deployment = _deployment(run, desired)
-            api.create_stage(
+            made = api.create_stage(
                 restApiId=desired["RestApiId"],
                 stageName=self.name,
                 deploymentId=deployment,
@@ -362,7 +364,7 @@ class Stage(Resource):
                 tags=desired["Tags"],
             )
             self._patch(run, desired, _settings(desired["methodSettings"]))
-        return {"DeploymentId": deployment}
+        return {"DeploymentId": deployment, "createdDate": str(made.get("createdDate"))}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         changes, before, after = [], observed["methodSettings"], desired["methodSettings"]
@@ -398,13 +400,13 @@ class Stage(Resource):
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        api, identifier = run.client("apigateway"), recorded.properties["RestApiId"]
-        try:
-            tags: dict[str, str] = api.get_stage(restApiId=identifier, stageName=recorded.name).get("tags", {})
-        except api.exceptions.NotFoundException:
-            return None
-        # Without its own it belongs to whom the API belongs.
-        return tags if ENVIRONMENT_TAG in tags else (_get(run, identifier) or {}).get("tags", {})
+        found = _get_stage(run, recorded)
+        return found.get("tags", {}) if found else None
+
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        found = _get_stage(run, recorded) or {}
+        return {"RestApiId": recorded.properties["RestApiId"], "createdDate": str(found.get("createdDate"))}
 
     @classmethod
     def search(cls, run: Run) -> Iterator[Recorded]:
@@ -472,6 +474,15 @@ def _delete_outdated(run: Run, api: str, wanted: str) -> None:
 
 def _stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
     return {each["stageName"]: each for each in run.client("apigateway").get_stages(restApiId=api).get("item", [])}
+
+
+def _get_stage(run: Run, recorded: Recorded) -> dict[str, Any] | None:
+    api = run.client("apigateway")
+    try:
+        found: dict[str, Any] = api.get_stage(restApiId=recorded.properties["RestApiId"], stageName=recorded.name)
+    except api.exceptions.NotFoundException:
+        return None
+    return found
 
 
 def _stages_as_read(run: Run, api: str) -> dict[str, dict[str, Any]]:
