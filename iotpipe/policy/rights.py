@@ -160,6 +160,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right(
             "Layers", "lambda", (_arn("lambda", "layer:{name}"),), plan="ListLayerVersions", up="PublishLayerVersion"
         ),
+        Right("Anywhere", "lambda", ("*",), plan="ListLayers"),
         # A function may only be given a layer by whoever may get that.
         Right(
             "LayerVersions",
@@ -175,7 +176,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             "iam",
             _ROLE,
             plan="GetRole GetRolePolicy ListRolePolicies ListAttachedRolePolicies",
-            up="TagRole UntagRole UpdateAssumeRolePolicy",
+            up="TagRole UntagRole UpdateAssumeRolePolicy UpdateRoleDescription",
             down="DeleteRole DeleteRolePolicy DetachRolePolicy ListInstanceProfilesForRole",
         ),
         Right("Roles", "iam", _ROLE, up="CreateRole PutRolePolicy DeleteRolePermissionsBoundary", bounded=False),
@@ -187,6 +188,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             when=_BOUND,
             bounded=True,
         ),
+        # What was left behind is found among all roles.
+        Right("Anywhere", "iam", ("*",), plan="ListRoles"),
         Right("PassRoles", "iam", _ROLE, up="PassRole", when=_passed_to("lambda.amazonaws.com")),
         # Only needed where somebody has put a role of ours into one, whatever its name is.
         Right(
@@ -242,7 +245,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             "lambda",
             _MAPPING,
             up="UpdateEventSourceMapping",
-            down="DeleteEventSourceMapping GetEventSourceMapping",
+            plan="GetEventSourceMapping",
+            down="DeleteEventSourceMapping",
             when=_OF_FUNCTION_OR_GONE,
         ),
         Right("ReadMappingTags", "lambda", _MAPPING, plan="ListTags"),
@@ -303,6 +307,14 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             plan="GetDashboard ListTagsForResource",
             up="PutDashboard TagResource UntagResource",
             down="DeleteDashboards",
+        ),
+        # What was left behind is found among all dashboards.
+        Right("Anywhere", "cloudwatch", ("*",), plan="ListDashboards"),
+        Right(
+            "AllDashboards",
+            "cloudwatch",
+            ("arn:{partition}:cloudwatch::{account}:dashboard/*",),
+            plan="ListTagsForResource",
         ),
     ),
 }

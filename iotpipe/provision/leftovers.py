@@ -34,7 +34,7 @@ def found(reads: Reads, searches: Searches, known: Iterable[Recorded], addresses
     known, taken = list(known), set(addresses)
     every = search.distinct(each for answer in searches for each in answer() or [])
     unknown = [each for each in every if not any(search.same(each, one) for one in known)]
-    tags = [(each, reads.must(each.address, _tags(reads, each))) for each in unknown if each.address not in taken]
+    tags = [(each, reads.may(each.address, _tags(reads, each))) for each in unknown if each.address not in taken]
     reads.wait()
     ours = [each for each, answer in tags if _is_ours(reads, each, answer())]
     apis = {each.properties["RestApiId"]: each.address for each in [*known, *ours] if _is_api(each)}

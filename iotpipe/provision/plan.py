@@ -115,13 +115,20 @@ def plan(
         for resource in resources:
             reads.must(resource.address, _look(run, resource))
         searches = leftovers.begin(reads)
-        verdicts = {address: reads.must(address, _judge(run, rows, row)) for address, row in undeclared.items()}
+        verdicts = {
+            address: reads.must(address, _judge(run, rows, row))
+            for address, row in undeclared.items()
+            if not Resource.kinds[row.kind].shared
+        }
         begin_checks(reads, checked)
         reads.wait()
         known = [*(_as_read(run, each) for each in resources), *(row.recorded() for row in undeclared.values())]
         left = leftovers.found(reads, searches, known, {*declared, *undeclared})
     steps = [step_for(resource, run, rows.get(resource.address), adopt, protect) for resource in resources]
-    orphans = [_orphan(run, undeclared[address], verdict(), protect) for address, verdict in verdicts.items()]
+    orphans = [
+        _orphan(run, row, verdicts[address]() if address in verdicts else ownership.OURS, protect)
+        for address, row in undeclared.items()
+    ]
     extra = [*orphans, *(_leftover(run, row, protect) for row in left.values())]
     return Plan(tuple(steps + extra[::-1]), left, tuple(judged(run, checked)), tuple(reads.unread))
 

@@ -31,7 +31,7 @@ class Reads:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._pool.shutdown()
+        self._pool.__exit__(kind, error, at)
 
     def must(self, address: str, ask: Callable[[], T]) -> Callable[[], T]:
         """Ask; the command fails where AWS does not answer. The result gives the answer."""
@@ -52,13 +52,13 @@ class Reads:
         failed: list[IotpipeError] = []
         asked, self._asked = self._asked, []
         for future, needed in asked:
-            error = future.exception()
-            if isinstance(error, ResourceError) and not needed and is_denied(error.code):
-                self.unread.append(str(error))
-            elif isinstance(error, IotpipeError):
-                failed.append(error)
-            elif error is not None:
-                raise error
+            try:
+                future.result()
+            except IotpipeError as error:
+                if isinstance(error, ResourceError) and not needed and is_denied(error.code):
+                    self.unread.append(str(error))
+                else:
+                    failed.append(error)
         for kind in (CredentialsError, Interrupted):
             if ending := next((error for error in failed if isinstance(error, kind)), None):
                 raise ending

@@ -68,7 +68,8 @@ def needs_of(recorded: Recorded, others: Iterable[Recorded]) -> tuple[str, ...]:
 
 def same(one: Recorded, other: Recorded) -> bool:
     """Whether both are the same resource. Where AWS gives an id, that decides, and not the name."""
-    if one.kind != other.kind:
+    # An ARN does not tell whether a parameter is a secret.
+    if one.kind != other.kind and {one.kind, other.kind} != {"parameter", "secret"}:
         return False
     for key in ("RestApiId", "UUID"):
         if key in one.properties and key in other.properties and one.properties[key] != other.properties[key]:

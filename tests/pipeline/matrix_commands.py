@@ -16,7 +16,7 @@ from matrix_faults import Call, Wire, attributed
 from pipeline_inventory import Things, inventory_and
 from pipeline_world import Declared, World
 
-from iotpipe.provision import ledger, plan
+from iotpipe.provision import ledger, reads
 from iotpipe.provision.resource import Properties, Resource
 
 Rows = dict[str, Any]
@@ -64,7 +64,7 @@ class Subject(World):
 @contextmanager
 def in_sequence() -> Iterator[None]:
     """Also the reads of a plan come one after the other: each run makes the same calls in the same order."""
-    with patch.object(plan, "READERS", 1):
+    with patch.object(reads, "READERS", 1):
         yield
 
 

@@ -12,7 +12,7 @@ from pipeline_inventory import left_over
 from pipeline_world import killed
 
 from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
-from iotpipe.provision import ledger, plan, teardown
+from iotpipe.provision import apply, ledger, plan, teardown
 from iotpipe.provision.resource import Resource
 
 Complaints = list[str]
@@ -170,7 +170,7 @@ def _independent(command: Command, rows: dict[str, Any], concerned: set[str]) ->
     ends = command.clean.outcome[1]
     if command.verb == "down":
         parts = {address for address, row in command.rows.items() if row.inside in concerned}
-        kept = {address for address, row in command.rows.items() if row.shared}
+        kept = {address for address, row in command.rows.items() if row.kind == "api-gateway-account"}
         return sorted(rows.keys() - concerned - parts - kept), []
     return tuple({a: row for a, row in each.items() if a not in concerned} for each in (rows, ends))
 

@@ -202,7 +202,8 @@ def _role(parameters: Parameters) -> list[str]:
 
 _on("iam", _role, "GetRole", "ListRolePolicies", "GetRolePolicy", "ListAttachedRolePolicies", "TagRole", "UntagRole")
 _on("iam", _role, "UpdateAssumeRolePolicy", "DeleteRole", "DeleteRolePolicy", "DetachRolePolicy")
-_on("iam", _role, "ListInstanceProfilesForRole")
+_on("iam", _role, "ListInstanceProfilesForRole", "UpdateRoleDescription")
+_on("iam", lambda p: ["*"], "ListRoles")
 _on(
     "iam",
     lambda p: [f"arn:aws:iam::{ACCOUNT}:instance-profile/{p['InstanceProfileName']}"],
@@ -238,6 +239,7 @@ _on("lambda", _function, "GetFunction", "GetFunctionConfiguration", "GetPolicy",
 _on("lambda", _function, "UpdateFunctionConfiguration", "PutFunctionConcurrency", "DeleteFunctionConcurrency")
 _on("lambda", _function, "RemovePermission", "DeleteFunction")
 _on("lambda", _layer, "ListLayerVersions", "PublishLayerVersion")
+_on("lambda", _nowhere, "ListLayers")
 _on("lambda", lambda p: [f"{_layer(p)[0]}:{p['VersionNumber']}"], "DeleteLayerVersion")
 _on("lambda", _nowhere, "ListEventSourceMappings", "GetAccountSettings")
 _also("lambda", "GetFunction", lambda p: [Asked("lambda:ListTags", on) for on in _function(p)])
@@ -291,7 +293,7 @@ _on(
     lambda p: [on.replace(f":{REGION}:", "::") for on in _dashboard(p)],
     *("GetDashboard", "PutDashboard", "DeleteDashboards"),
 )
-_on("cloudwatch", _nowhere, "GetMetricData", "ListMetrics")
+_on("cloudwatch", _nowhere, "GetMetricData", "ListMetrics", "ListDashboards")
 _on("resourcegroupstaggingapi", _nowhere, "GetResources")
 _tagging("cloudwatch", "PutMetricAlarm", "TagResource")
 _tagging("cloudwatch", "PutDashboard", "TagResource")

@@ -253,10 +253,7 @@ def survives_a_lost_ledger(sample: Sample, directory: Path) -> None:
 
 
 def _forgetting_times(world: World) -> dict[str, tuple[Any, ...]]:
-    return {
-        address: (row.status, row.properties, row.needs, row.inside)
-        for address, row in _rows(world).items()
-    }
+    return {address: (row.status, row.properties, row.needs, row.inside) for address, row in _rows(world).items()}
 
 
 # Whose it is

@@ -145,6 +145,12 @@ ROLE = Sample(
             ("PermissionsBoundary",),
             ("PutRolePermissionsBoundary",),
         ),
+        Tampering(
+            "another description",
+            lambda: client("iam").update_role_description(RoleName="sample-role", Description="by hand"),
+            ("Description",),
+            ("UpdateRoleDescription",),
+        ),
         Tampering("a managed policy", _attach_policy, ("ManagedPolicies",), ("DetachRolePolicy",)),
     ),
     Tagging(
@@ -230,7 +236,7 @@ def _remove_layer() -> None:
 
 def _publish_instead() -> None:
     _remove_layer()
-    _publish("iotpipe fedcba9876543210")
+    _publish("iotpipe fedcba9876543210 dev")
 
 
 _REPUBLISH = ("PublishLayerVersion", "DeleteLayerVersion")
@@ -244,13 +250,13 @@ LAYER = Sample(
         Tampering("another version instead", _publish_instead, ("Description",), _REPUBLISH),
         Tampering(
             "for another runtime",
-            lambda: _publish("iotpipe 0123456789abcdef", runtime="python3.11"),
+            lambda: _publish("iotpipe 0123456789abcdef dev", runtime="python3.11"),
             ("CompatibleRuntimes",),
             (*_REPUBLISH, "DeleteLayerVersion"),
         ),
         Tampering(
             "for another architecture",
-            lambda: _publish("iotpipe 0123456789abcdef", architecture="x86_64"),
+            lambda: _publish("iotpipe 0123456789abcdef dev", architecture="x86_64"),
             ("CompatibleArchitectures",),
             (*_REPUBLISH, "DeleteLayerVersion"),
         ),

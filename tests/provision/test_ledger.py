@@ -47,7 +47,7 @@ def row(name: str, **changes: Any) -> Row:
 def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
     book = opened(tmp_path)
     book.record(ROW)
-    book.record(row("api", kind="stage", inside="rest-api/a", holds_data=True, shared=True, status="updating"))
+    book.record(row("api", kind="stage", inside="rest-api/a", status="updating"))
     again = opened(tmp_path)
     assert again.rows == book.rows
     assert again.rows["queue/q"].recorded().properties == {"VisibilityTimeout": "30"}
@@ -304,9 +304,8 @@ CORRUPT: dict[str, Any] = {
     "a row with a key too many": damaged(extra=1),
     "a row without properties": bare("properties"),
     "a row without its needs": bare("needs"),
-    "a row that does not say whether it holds data": bare("holds_data"),
-    "a row that does not say whether it is shared": bare("shared"),
-    "a row that says no in words": damaged(holds_data="no"),
+    "a queue that is part of something": damaged(inside="rest-api/a"),
+    "a stage that is part of nothing": whole(resources={"stage/q": STORED | {"kind": "stage"}}),
     "a row from no time": damaged(updated_at=""),
     "an unknown status": damaged(status="gone"),
     "properties as a list": damaged(properties=[]),
@@ -327,7 +326,7 @@ def test_what_is_no_ledger_is_named_and_left_as_it_is(damage: str, tmp_path: Pat
     before = path.read_bytes()
     with pytest.raises(LedgerCorrupt) as refused:
         opened(tmp_path)
-    assert str(path) in refused.value.message and "backup" in refused.value.hint
+    assert str(path) in refused.value.message and "Move it away" in refused.value.hint
     assert path.read_bytes() == before
 
 

@@ -154,7 +154,7 @@ def test_a_layer_is_published_for_what_it_is_built_from_not_for_its_bytes(world:
     rebuilt = replace(a_layer(), content=lambda: pytest.fail("nothing is to be published, so nothing is built"))
     world.up([rebuilt])
     assert not world.writes
-    assert layer_versions() == ["iotpipe 0123456789abcdef"]
+    assert layer_versions() == ["iotpipe 0123456789abcdef dev"]
 
 
 def test_a_new_layer_takes_the_functions_along_and_the_old_version_goes(world: QuickWorld) -> None:
@@ -168,7 +168,7 @@ def test_a_new_layer_takes_the_functions_along_and_the_old_version_goes(world: Q
     assert sorted(world.writes) == ["DeleteLayerVersion", "PublishLayerVersion", "UpdateFunctionConfiguration"]
     after = client("lambda").get_function(FunctionName="sample-function")["Configuration"]["Layers"]
     assert before != after
-    assert layer_versions() == ["iotpipe fedcba9876543210"]
+    assert layer_versions() == ["iotpipe fedcba9876543210 dev"]
     assert untouched(world.plan(changed))
 
 
@@ -177,9 +177,9 @@ def test_a_layer_version_that_is_not_ours_is_left_alone(world: QuickWorld) -> No
         LayerName="sample-layer", Description="by hand", Content={"ZipFile": zipped("HAND = 1")}
     )
     world.up([a_layer()])
-    assert sorted(layer_versions()) == ["by hand", "iotpipe 0123456789abcdef"]
+    assert sorted(layer_versions()) == ["by hand", "iotpipe 0123456789abcdef dev"]
     world.up([replace(a_layer(), digest="fedcba9876543210")])
-    assert sorted(layer_versions()) == ["by hand", "iotpipe fedcba9876543210"]
+    assert sorted(layer_versions()) == ["by hand", "iotpipe fedcba9876543210 dev"]
     world.down()
     assert layer_versions() == ["by hand"]
 
@@ -193,7 +193,7 @@ def test_a_layer_that_cannot_be_built_costs_nothing(world: QuickWorld) -> None:
     world.up([a_layer()])
     with pytest.raises(ApplyFailed, match="no wheels"):
         world.up([replace(a_layer(), digest="fedcba9876543210", content=fail)])
-    assert layer_versions() == ["iotpipe 0123456789abcdef"]
+    assert layer_versions() == ["iotpipe 0123456789abcdef dev"]
 
 
 # Event source mappings
@@ -215,14 +215,14 @@ def test_down_waits_until_the_mapping_is_gone_after_all_else_is(
 
     def gone_at_last(self: Any, uuid: str) -> Any:
         asked[0] += 1
-        if asked[0] == 4:
+        if asked[0] == 5:  # the first asks whose it is
             del self._event_source_mappings[uuid]
         return really(self, uuid)
 
     monkeypatch.setattr(LambdaBackend, "delete_event_source_mapping", marked)
     monkeypatch.setattr(LambdaBackend, "get_event_source_mapping", gone_at_last)
     world.down()
-    assert asked == [4] and not mappings()
+    assert asked == [5] and not mappings()
     assert world.clock.slept == [1, 1, 1]
     last = max(number for number, call in enumerate(world.writes) if call.startswith("Delete"))
     assert world.writes[last] != "DeleteEventSourceMapping", "nothing else waited for it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hands import arn, client, queue_url
 from samples import SAMPLES
 from samples_data import a_queue, a_table
 
-from iotpipe.errors import ApplyFailed
+from iotpipe.errors import RefusedError
 from iotpipe.provision.resource import everything
 from iotpipe.provision.resources import Parameter, Queue, Subscription, Topic
 
@@ -44,17 +45,16 @@ def test_down_keeps_a_table_and_says_so(world: QuickWorld) -> None:
     assert SAMPLES["table"].count() == 0
 
 
-def test_a_protected_table_stays_and_all_else_goes(world: QuickWorld) -> None:
+def test_a_protected_table_is_found_before_anything_is_deleted(world: QuickWorld) -> None:
     world.up([replace(a_table(), deletion_protection=True), Queue("q", retention=60)])
-    with pytest.raises(ApplyFailed, match=r"sample-table.*DeletionProtectionEnabled") as failed:
+    with pytest.raises(RefusedError, match=r"sample-table has deletion protection on") as refused:
         world.down(delete_data=True)
-    assert "tables.deletion_protection" in str(failed.value)
-    assert world.writes.count("DeleteTable") == 1
-    assert SAMPLES["table"].count() == 1
-    assert not client("sqs").list_queues().get("QueueUrls")
-    world.up([a_table()])
+    (command,) = re.findall(r"`aws dynamodb update-table (.*)`", str(refused.value))
+    assert command == "--table-name sample-table --no-deletion-protection-enabled --region us-east-1"
+    assert not world.writes and client("sqs").list_queues().get("QueueUrls")
+    client("dynamodb").update_table(TableName="sample-table", DeletionProtectionEnabled=False)
     world.down(delete_data=True)
-    assert SAMPLES["table"].count() == 0
+    assert SAMPLES["table"].count() == 0 and not client("sqs").list_queues().get("QueueUrls")
 
 
 def test_each_change_of_a_table_has_a_request_of_its_own(world: QuickWorld) -> None:
@@ -152,8 +152,8 @@ def test_the_dead_letter_queue_is_made_first_and_goes_last(world: QuickWorld) ->
     order: list[str] = []
 
     def watch(operation: str, request: dict[str, Any]) -> None:
-        said = json.loads(request["body"])
         if operation in ("CreateQueue", "DeleteQueue"):
+            said = json.loads(request["body"])
             order.append(f"{operation} {said.get('QueueName') or said['QueueUrl'].rsplit('/', 1)[1]}")
 
     world.before = watch
