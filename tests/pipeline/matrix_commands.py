@@ -154,7 +154,12 @@ def outcome(subject: Subject) -> Outcome:
 
 
 def _timeless(row: ledger.Row) -> Rows:
-    return {each.name: getattr(row, each.name) for each in fields(row) if not each.name.endswith("_at")}
+    found = {each.name: getattr(row, each.name) for each in fields(row) if not each.name.endswith("_at")}
+    return found | {"properties": {key: value for key, value in row.properties.items() if key not in _RECORDED_LATER}}
+
+
+_RECORDED_LATER = ("CreatedTimestamp", "creationTime")
+"""What the answer to a creation does not tell: the next `up` records it."""
 
 
 def looked_at(command: Command, subject: Subject) -> dict[str, Properties | None]:
