@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,10 +15,11 @@ import boto3
 import botocore.session
 from botocore import exceptions
 from botocore.config import Config
-from botocore.parsers import ResponseParserError
 
 from iotpipe.errors import CredentialsError, IotpipeError, UsageError
-from iotpipe.provision.retries import EXPIRED, FAILED, code_and_message
+from iotpipe.provision import advice, endpoints
+from iotpipe.provision.answers import check_answers, one_line
+from iotpipe.provision.retries import FAILED, Failure, rule_for
 
 _LOGIN = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
 _LOOK = "Look at AWS_ENDPOINT_URL and its like, and at what the profile refers to; nothing was changed"
@@ -132,12 +134,14 @@ def connect(
 
     With an `emulator` nothing is ever sent anywhere else. The clients of `services` are made meanwhile. Raises
     CredentialsError where there are no credentials, where they are of no use, or where they are another account's,
-    and where an address that the user has set is none; UsageError where no region is named anywhere.
+    and where an address that the user has set is none or leads one of `services` to another place than the rest;
+    UsageError where no region is named anywhere, or one that is none.
     """
+    found = region or os.environ.get("AWS_REGION")
     try:
-        session = _session(profile, emulator)
+        session = _session(profile, emulator, tuple(services))
         # boto3 itself only knows AWS_DEFAULT_REGION; the other SDKs and users say AWS_REGION.
-        found = region or os.environ.get("AWS_REGION") or session.region_name
+        found = found or session.region_name
         if not found:
             raise UsageError("no region is named", "Set `region` in the configuration, AWS_REGION or --region")
         sts = _client(session, "sts", found, emulator, _ASKING)
@@ -146,7 +150,7 @@ def connect(
         aws.make_clients(services)
         identity = sts.get_caller_identity()
     except FAILED as error:
-        raise _explained(error) from error
+        raise _explained(error, found or "") from error
     except EOFError as error:
         hint = "Use credentials that it was typed for, as `aws sts get-session-token` gives them"
         raise CredentialsError("the profile wants an MFA code, and there is no terminal to type it on", hint) from error
@@ -161,42 +165,54 @@ def connect(
     return replace(aws, account=identity["Account"], caller=identity["Arn"])
 
 
-def _session(profile: str | None, emulator: Emulator | None) -> boto3.Session:
-    if emulator is None or not emulator.access_key:
-        return boto3.Session(profile_name=profile)
-    # A profile that AWS_PROFILE names but nobody has written would stop botocore, though nothing is wanted of it.
+def _session(profile: str | None, emulator: Emulator | None, services: Sequence[str]) -> boto3.Session:
     none = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    # A profile that AWS_PROFILE names but nobody has written would stop botocore, though nothing is wanted of it.
+    own_keys = emulator is not None and emulator.access_key
+    core = botocore.session.Session(session_vars=none if own_keys else None, profile=None if own_keys else profile)
+    # Before any client is made: also those with which botocore gets a profile's credentials.
+    check_answers(core.get_component("event_emitter"))
+    if emulator is None:
+        endpoints.check_endpoints(core, (*services, *endpoints.ALSO_ASKED) if services else ())
+    if emulator is None or not own_keys:
+        return boto3.Session(botocore_session=core)
     return boto3.Session(
-        aws_access_key_id=emulator.access_key,
-        aws_secret_access_key=emulator.secret_key,
-        botocore_session=botocore.session.Session(session_vars=none),
+        aws_access_key_id=emulator.access_key, aws_secret_access_key=emulator.secret_key, botocore_session=core
     )
 
 
 def _client(
     session: boto3.Session, service: str, region: str, emulator: Emulator | None, config: Config = _CONFIG
 ) -> Any:
-    if emulator is None:
-        try:
-            return session.client(service, region_name=region, config=config)
-        except ValueError as error:
-            raise CredentialsError(f"the AWS settings cannot be used: {error}", _LOOK) from error
-    # No proxy stands between this machine and itself, and FIPS and dual-stack names are AWS's own.
-    here = Config(proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False)
-    return session.client(service, region_name=region, config=config.merge(here), endpoint_url=emulator.endpoint)
+    endpoint = None
+    if emulator is not None:
+        # No proxy stands between this machine and itself, and FIPS and dual-stack names are AWS's own.
+        config = config.merge(Config(proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False))
+        endpoint = emulator.endpoint
+    try:
+        return session.client(service, region_name=region, config=config, endpoint_url=endpoint)
+    except exceptions.InvalidRegionError as error:
+        raise UsageError(f"{region} is no region", advice.region_to_correct(region)) from error
+    except ValueError as error:
+        raise CredentialsError(f"the AWS settings cannot be used: {error}", _LOOK) from error
 
 
-def _explained(error: exceptions.ClientError | exceptions.BotoCoreError | ResponseParserError) -> IotpipeError:
+def _explained(error: Failure, region: str) -> IotpipeError:
+    told = advice.told(error) if isinstance(error, exceptions.ClientError) else one_line(str(error))
     if isinstance(error, exceptions.ProfileNotFound):
         return CredentialsError(f"{error}", "`aws configure list-profiles` lists those there are")
-    if isinstance(error, exceptions.ClientError):
-        code, message = code_and_message(error)
-        if code in EXPIRED:
-            return CredentialsError(f"AWS does not accept the credentials: {code}: {message}", _LOGIN)
-        return CredentialsError(f"cannot find out whose the credentials are: {code}: {message}", _LOGIN)
     if isinstance(error, exceptions.NoCredentialsError):
         return CredentialsError("there are no AWS credentials", _LOGIN)
-    if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError | ResponseParserError):
-        hint = "Check the network, the region and AWS_ENDPOINT_URL; nothing was changed"
-        return CredentialsError(f"AWS cannot be reached: {error}", hint)
-    return CredentialsError(f"the AWS credentials cannot be used: {error}", _LOGIN)
+    if advice.skewed(error):
+        return CredentialsError(advice.clock_refused(error, time.time()), "Set the clock; nothing was changed")
+    if advice.of_no_use(error):
+        refused = isinstance(error, exceptions.ClientError)
+        what = "AWS does not accept the credentials" if refused else "the AWS credentials cannot be used"
+        return CredentialsError(f"{what}: {told}", advice.also_enable(_LOGIN, error, region))
+    if isinstance(error, exceptions.ClientError):
+        hint = advice.identity_hint(error, region) or _LOGIN
+        return CredentialsError(f"cannot find out whose the credentials are: {told}", hint)
+    if rule_for(error):
+        hint = f"{advice.network_hint(error, region)}; nothing was changed"
+        return CredentialsError(f"AWS cannot be reached: {told}", hint)
+    return CredentialsError(f"the AWS settings cannot be used: {told}", _LOOK)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, IotpipeError, ResourceError
-from iotpipe.provision.retries import is_denied
+from iotpipe.provision.advice import is_denied
 from iotpipe.provision.run import Run
 
 READERS = 64

@@ -1,4 +1,4 @@
-"""Which answers of AWS are worth another try, how often and how long: one table, and what to do about the rest.
+"""Which answers of AWS are worth another try, how often and how long: one table.
 
 The unit that is tried again is never one call but a resource's whole read, compare and act, so that a try after
 a lost answer or half a change starts from what AWS really has.
@@ -7,32 +7,34 @@ a lost answer or half a change starts from what AWS really has.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-FAILED = (ClientError, BotoCoreError, ResponseParserError)
-"""What a call raises that does not succeed. botocore keeps the last apart: something other than AWS has answered."""
+from iotpipe.provision.answers import NotFromAws
+
+Failure: TypeAlias = ClientError | BotoCoreError | ResponseParserError | NotFromAws
+FAILED = (ClientError, BotoCoreError, ResponseParserError, NotFromAws)
+"""What a call raises that does not succeed. The last two mean that something other than AWS has answered."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Delays in seconds, the last one repeated until `budget` seconds of waiting are spent."""
+    """Delays in seconds, the last one repeated, until `budget` seconds have gone by since the first failure."""
 
     delays: tuple[float, ...]
     budget: float
     jitter: bool = False
 
-    def waits(self) -> Iterator[float]:
-        spent = 0.0
-        while spent < self.budget:
-            for delay in self.delays if spent == 0 else self.delays[-1:]:
-                wait = delay * random.uniform(0.5, 1.0) if self.jitter else delay
-                spent += wait
-                yield wait
+    def wait(self, tries: int, spent: float) -> float | None:
+        """Seconds until the next try, after as many and `spent` seconds; None when the budget is spent."""
+        if spent >= self.budget:
+            return None
+        delay = self.delays[min(tries, len(self.delays) - 1)]
+        return delay * random.uniform(0.5, 1.0) if self.jitter else delay
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,23 @@ class Rule:
             and (not self.operations or operation in self.operations)
             and self.message.lower() in message.lower()
         )
+
+
+class Patience:
+    """What of each row's schedule one unit has used up: its pauses, and the time that its further tries took."""
+
+    def __init__(self) -> None:
+        self._tries: dict[Rule, int] = {}
+        self._spent: dict[Rule, float] = {}
+        self._failed = 0.0
+
+    def wait(self, rule: Rule, now: float) -> float | None:
+        """Seconds until the next try, now that the unit has failed as the rule says; None if there is to be none."""
+        tries = self._tries.get(rule, 0)
+        # The first failure costs nothing, however long its try took: the others count from the last failure on.
+        spent = self._spent[rule] + now - self._failed if tries else 0.0
+        self._tries[rule], self._spent[rule], self._failed = tries + 1, spent, now
+        return rule.schedule.wait(tries, spent)
 
 
 # IAM takes seconds to tell the other services: poll densely, a late poll costs more than an early one.
@@ -271,19 +290,24 @@ RULES: tuple[Rule, ...] = (
 )
 
 _CONNECTION = Rule("the connection failed: reading again what AWS has", Schedule((0.5, 1, 2, 4), budget=30), ())
-_CONNECTION_ERRORS = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError)
+_CONNECTION_ERRORS = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError, NotFromAws)
 
 
-def rule_for(error: ClientError | BotoCoreError | ResponseParserError) -> Rule | None:
+def rule_for(error: Failure) -> Rule | None:
     """The row that covers the error; None where another try would be no use."""
+    if isinstance(error, NotFromAws) and error.status >= 500:
+        # AWS's own load balancers answer with a page as well when a service fails.
+        return _row("", str(error.status), "")
     if not isinstance(error, ClientError):
         return _CONNECTION if isinstance(error, _CONNECTION_ERRORS) else None
     code, message = code_and_message(error)
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
     # The name says more than the status: throttling often comes as HTTP 400.
-    return next(
-        (rule for each in (code, status) for rule in RULES if rule.covers(error.operation_name, each, message)), None
-    )
+    return _row(error.operation_name, code, message) or _row(error.operation_name, status, message)
+
+
+def _row(operation: str, code: str, message: str) -> Rule | None:
+    return next((rule for rule in RULES if rule.covers(operation, code, message)), None)
 
 
 def code_and_message(error: ClientError) -> tuple[str, str]:
@@ -291,69 +315,3 @@ def code_and_message(error: ClientError) -> tuple[str, str]:
     found = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
     return str(found.get("Code") or status), str(found.get("Message") or "")
-
-
-EXPIRED = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "RequestExpired",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "AuthFailure",
-    }
-)
-"""Codes that mean the credentials themselves are of no use any more: every further call fails like this one."""
-
-_NO_CREDENTIALS = (
-    exceptions.NoCredentialsError,
-    exceptions.PartialCredentialsError,
-    exceptions.CredentialRetrievalError,
-    exceptions.TokenRetrievalError,
-    exceptions.SSOError,
-    exceptions.LoginError,
-)
-
-
-def of_no_use(error: ClientError | BotoCoreError | ResponseParserError) -> bool:
-    """Whether it is the credentials: AWS does not accept them, or this machine cannot renew them."""
-    if isinstance(error, ClientError):
-        return code_and_message(error)[0] in EXPIRED
-    return isinstance(error, _NO_CREDENTIALS)
-
-
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"})
-
-
-def is_denied(code: str) -> bool:
-    """Whether the error code says that the caller may not make the call."""
-    return code in _DENIED
-
-
-_HINTS: tuple[tuple[str, str], ...] = (
-    (
-        "UnreservedConcurrentExecution",
-        "Lower functions.*.reserved_concurrency, set it to null, or ask AWS for more",
-    ),
-    (
-        "execution role does not have permissions",
-        "Its policy allows this: look for a permissions boundary, or a policy of the organization, that does not",
-    ),
-    ("DeletionProtectionEnabled", "Set tables.deletion_protection to false and run `iotpipe up` first"),
-    ("CodeStorageExceeded", "Delete old function and layer versions of this account and region"),
-    ("is not attachable", "Make the policy first that functions.permissions_boundary names, or name another"),
-    ("base path mapping", "Remove the API's custom domain mapping first"),
-)
-
-
-def hint_for(error: ClientError | BotoCoreError | ResponseParserError, environment: str) -> str:
-    """What the user of the environment can do about an error that stays."""
-    if not isinstance(error, ClientError):
-        return "Check the network, the region and AWS_ENDPOINT_URL" if rule_for(error) else ""
-    code, message = code_and_message(error)
-    if code in _DENIED:
-        needed = f"`iotpipe policy --env {environment}` prints all that are needed"
-        return f"The credentials need the permission for {error.operation_name}: {needed}"
-    return next((hint for part, hint in _HINTS if part in message or part in code), "")

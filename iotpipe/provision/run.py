@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, ResourceError
+from iotpipe.provision import advice
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.retries import FAILED, Rule, code_and_message, hint_for, of_no_use, rule_for
+from iotpipe.provision.retries import FAILED, Failure, Patience, rule_for
 
 ENVIRONMENT_TAG = "iotpipe:environment"
 REGION_TAG = "iotpipe:region"
@@ -202,7 +200,7 @@ class Run:
         This is where AWS's errors become ours: raises ResourceError, or CredentialsError when the credentials
         have expired.
         """
-        schedules: dict[Rule, Iterator[float]] = {}
+        patience = Patience()
         began = self.clock.now()
         number = 0
         while True:
@@ -210,7 +208,7 @@ class Run:
                 return attempt(number)
             except FAILED as error:
                 rule = rule_for(error)
-                wait = next(schedules.setdefault(rule, rule.schedule.waits()), None) if rule else None
+                wait = patience.wait(rule, self.clock.now()) if rule else None
                 if rule is None or wait is None:
                     raise self._final(verb, address, error, number, began) from error
                 if wait < LONG:
@@ -220,30 +218,24 @@ class Run:
                     self.count_down(address, self.clock.now() + wait, f"{rule.reason}: next try in {{:.0f}} s")
                 number += 1
 
-    def _final(
-        self,
-        verb: str,
-        address: str,
-        error: ClientError | BotoCoreError | ResponseParserError,
-        tries: int,
-        began: float,
-    ) -> IotpipeError:
-        code, message = (
-            code_and_message(error) if isinstance(error, ClientError) else (type(error).__name__, str(error))
-        )
-        if of_no_use(error):
-            # Nobody else gets further with them either: what waits for something, ends now.
+    def _final(self, verb: str, address: str, error: Failure, tries: int, began: float) -> IotpipeError:
+        told, region = advice.told(error), self.aws.region
+        if advice.skewed(error):
+            # Nobody else gets further either: what waits for something, ends now.
             self.stop.set()
-            return CredentialsError(
-                f"the credentials are of no use any more: {code}: {message}",
-                f"What was done is recorded: renew them and run `{self.typed}` again",
-            )
+            hint = f"What was done is recorded: set the clock and run `{self.typed}` again"
+            return CredentialsError(advice.clock_refused(error, self.clock.now()), hint)
+        if advice.of_no_use(error):
+            self.stop.set()
+            hint = f"What was done is recorded: renew them and run `{self.typed}` again"
+            message = f"the credentials are of no use any more: {told}"
+            return CredentialsError(message, advice.also_enable(hint, error, region))
         waited = f" (tried {tries + 1} times over {self.clock.now() - began:.0f} s)" if tries else ""
         return ResourceError(
-            f"cannot {verb} {address}: {code}: {message}{waited}",
-            hint_for(error, self.environment),
+            f"cannot {verb} {address}: {told}{waited}",
+            advice.hint_for(error, self.environment, region),
             address=address,
-            code=code,
+            code=advice.code_of(error),
         )
 
 
