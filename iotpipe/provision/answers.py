@@ -17,9 +17,14 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "CreateDeployment": ("id",),
         "CreateResource": ("id",),
         "CreateRestApi": ("id", "rootResourceId"),
+        "CreateStage": ("stageName",),
         "GetDeployments": ("items",),
         "GetResources": ("items",),
         "GetRestApis": ("items",),
+        "PutIntegration": ("type",),
+        "PutMethod": ("httpMethod",),
+        "UpdateRestApi": ("id",),
+        "UpdateStage": ("stageName",),
     },
     "cloudwatch": {
         "DescribeAlarms": ("MetricAlarms",),
@@ -29,9 +34,13 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ListTagsForResource": ("Tags",),
     },
     "dynamodb": {
+        "CreateTable": ("TableDescription",),
+        "DeleteTable": ("TableDescription",),
         "DescribeContinuousBackups": ("ContinuousBackupsDescription",),
         "DescribeTable": ("Table",),
         "ListTagsOfResource": ("Tags",),
+        "UpdateContinuousBackups": ("ContinuousBackupsDescription",),
+        "UpdateTable": ("TableDescription",),
     },
     "iam": {
         "CreateRole": ("Role",),
@@ -43,7 +52,9 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "SimulatePrincipalPolicy": ("EvaluationResults",),
     },
     "lambda": {
+        "AddPermission": ("Statement",),
         "CreateEventSourceMapping": ("UUID",),
+        "CreateFunction": ("FunctionArn",),
         "GetAccountSettings": ("AccountLimit", "AccountUsage"),
         "GetFunction": ("Configuration",),
         "GetPolicy": ("Policy",),
@@ -51,6 +62,10 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ListLayerVersions": ("LayerVersions",),
         "ListTags": ("Tags",),
         "PublishLayerVersion": ("LayerVersionArn",),
+        "PutFunctionConcurrency": ("ReservedConcurrentExecutions",),
+        "UpdateEventSourceMapping": ("UUID",),
+        "UpdateFunctionCode": ("FunctionArn",),
+        "UpdateFunctionConfiguration": ("FunctionArn",),
     },
     "logs": {
         "DescribeLogGroups": ("logGroups",),
@@ -59,11 +74,14 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "resourcegroupstaggingapi": {"GetResources": ("ResourceTagMappingList",)},
     "sns": {
+        "CreateTopic": ("TopicArn",),
         "GetTopicAttributes": ("Attributes",),
         "ListSubscriptionsByTopic": ("Subscriptions",),
         "ListTagsForResource": ("Tags",),
+        "Subscribe": ("SubscriptionArn",),
     },
     "sqs": {
+        "CreateQueue": ("QueueUrl",),
         "GetQueueAttributes": ("Attributes",),
         "GetQueueUrl": ("QueueUrl",),
     },
@@ -71,6 +89,7 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "DescribeParameters": ("Parameters",),
         "GetParameter": ("Parameter",),
         "ListTagsForResource": ("TagList",),
+        "PutParameter": ("Version",),
     },
     # botocore itself looks these up when a profile's credentials come from a role or from IAM Identity Center.
     "sso": {"GetRoleCredentials": ("roleCredentials",)},
@@ -80,7 +99,8 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "GetCallerIdentity": ("Account", "Arn"),
     },
 }
-"""The members, by service and operation, that an answer must have because they are looked up without a default."""
+"""The members, by service and operation, that an answer must have: because they are looked up without a default, or
+because nothing else tells that AWS has done what it was asked."""
 
 _ERROR = "NotFromAws"
 _LONGEST = 300
@@ -89,7 +109,7 @@ _MARKUP = re.compile(
     r"<(?:!doctype|html|head|body|title|h[1-6]|p|div|span|a|br|hr|center|table|script|style)\b", re.IGNORECASE
 )
 _UNSEEN = re.compile(r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<[a-zA-Z/!][^>]*(>|\Z)")
+_TAG = re.compile(r"<[a-zA-Z/!?][^>]*(>|\Z)")
 
 
 class NotFromAws(Exception):
@@ -146,18 +166,18 @@ def _wrong_form(operation: Any, headers: Mapping[str, str], body: bytes, status:
         return "an HTML page"
     protocol = operation.service_model.resolved_protocol
     if protocol in ("json", "rest-json"):
-        return _wrong_json(headers, body, status)
+        return _wrong_json(operation, headers, body, status)
     if protocol == "query":
         return _wrong_xml(operation, body, status)
     return ""
 
 
-def _wrong_json(headers: Mapping[str, str], body: bytes, status: int) -> str:
+def _wrong_json(operation: Any, headers: Mapping[str, str], body: bytes, status: int) -> str:
     try:
         document = json.loads(body or b"{}")
     except ValueError:
         return "no JSON or only a part of it"
-    if document is not None and not isinstance(document, dict):
+    if not isinstance(document, dict) and (document is not None or operation.output_shape):
         return "JSON that is no object"
     names = {*(document or {}), *(name.lower() for name in headers)}
     if status >= 400 and not names & {"__type", "code", "Code", "x-amzn-errortype", "x-amzn-requestid"}:

@@ -145,6 +145,17 @@ def test_an_address_of_one_service_that_is_none_is_refused_like_others(cloud: Sh
     assert writes(cloud.operations()) == []
 
 
+@pytest.mark.parametrize("service", ["STS", "DYNAMODB"])
+def test_services_that_would_be_asked_at_different_places_are_refused_before_anything_is_sent(
+    cloud: Shell, service: str
+) -> None:
+    cloud.extra = {f"AWS_ENDPOINT_URL_{service}": "https://elsewhere.example"}
+    done = cloud.run("up", "--env", "dev", code=1)
+    assert "error: the services would be asked at different places: sts at " in done.stderr
+    assert f"https://elsewhere.example (AWS_ENDPOINT_URL_{service})" in done.stderr
+    assert cloud.operations() == []
+
+
 def test_a_protected_environment_is_not_taken_down_even_when_its_configuration_is_gone(cloud: Shell) -> None:
     settings(cloud, "dev", "protect: true")
     cloud.run("up", "--env", "dev")

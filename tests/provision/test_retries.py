@@ -25,7 +25,7 @@ from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedEr
 from iotpipe.provision import apply, ledger, plan
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import Parameter, Queue, Topic
-from iotpipe.provision.retries import RULES, Schedule, rule_for
+from iotpipe.provision.retries import RULES, Patience, Rule, Schedule, rule_for
 from iotpipe.provision.run import Event, seconds
 
 SERVICES = ("apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "sns", "sqs", "ssm")
@@ -417,20 +417,69 @@ def test_every_row_of_the_table_is_met_by_an_answer() -> None:
     assert met == set(RULES)
 
 
+def waits(rule: Rule, took: float = 0.0) -> list[float]:
+    """All pauses that a unit makes whose every try fails like this, after so many seconds."""
+    patience, now, found = Patience(), 1_800_000_000.0, []
+    while (wait := patience.wait(rule, now := now + took)) is not None:
+        found.append(wait)
+        now += wait
+    return found
+
+
 def test_every_schedule_waits_and_ends() -> None:
     for rule in RULES:
-        waits = list(rule.schedule.waits())
-        assert rule.schedule.budget * 0.4 <= sum(waits) <= rule.schedule.budget + max(rule.schedule.delays)
-        assert all(wait > 0 for wait in waits[1:])
+        found = waits(rule)
+        assert rule.schedule.budget * 0.4 <= sum(found) <= rule.schedule.budget + max(rule.schedule.delays)
+        assert all(wait > 0 for wait in found[1:])
 
 
 def test_a_schedule_goes_on_with_its_last_delay_until_its_budget_is_spent() -> None:
-    assert list(Schedule((0, 1, 2), budget=7).waits()) == [0, 1, 2, 2, 2]
+    assert waits(Rule("", Schedule((0, 1, 2), budget=7), ())) == [0, 1, 2, 2, 2]
 
 
 def test_no_two_who_were_throttled_come_back_at_the_same_moment() -> None:
-    schedule = next(rule.schedule for rule in RULES if rule.reason == "AWS asks for fewer calls")
-    assert list(schedule.waits())[:4] != list(schedule.waits())[:4]
+    throttled = next(rule for rule in RULES if rule.reason == "AWS asks for fewer calls")
+    assert waits(throttled)[:4] != waits(throttled)[:4]
+
+
+def test_what_the_tries_take_counts_like_the_pauses() -> None:
+    for rule in RULES:
+        found = waits(rule, took=80)
+        assert sum(found) + 80 * len(found) < rule.schedule.budget + 80 + max(rule.schedule.delays)
+        assert found, "one more try there always is, however long the first one took"
+
+
+def test_each_row_has_a_budget_of_its_own() -> None:
+    first, second = (Rule(name, Schedule((2,), budget=10), ()) for name in ("first", "second"))
+    patience = Patience()
+    assert patience.wait(first, 0) == 2
+    assert patience.wait(second, 100) == 2, "what it took until it failed otherwise is no matter of this row"
+    assert patience.wait(first, 105) == 2
+    assert patience.wait(first, 107) == 2
+    assert patience.wait(second, 114) == 2
+    assert patience.wait(first, 117) is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "budget"),
+    [
+        ("DescribeTable", refusal("DescribeTable", "ServiceUnavailable", ""), 90),
+        ("DescribeTable", exceptions.ReadTimeoutError(endpoint_url="https://aws.example"), 30),
+    ],
+)
+def test_a_service_that_takes_80_s_for_each_answer_is_given_up_in_time(
+    world: QuickWorld, operation: str, error: Exception, budget: float
+) -> None:
+    run = world.run()
+    began = world.clock.now()
+
+    def attempt(number: int) -> None:
+        world.clock.time += 80
+        raise error
+
+    with pytest.raises(ResourceError, match=r"tried [23] times"):
+        run.trying("read", "table/t", attempt)
+    assert world.clock.now() - began < 80 + budget + 80
 
 
 # What one failure does to the rest
