@@ -3,7 +3,7 @@
     IotpipeError                  exit code 1
       UsageError                  exit code 2: an option is missing or makes no sense here
       ConfigurationError          exit code 2: carries every problem found, with file, line, key and remedy
-      CredentialsError            none, expired, or of another account
+      CredentialsError            none, not accepted, of another account, or nobody can tell of which
       PackagingError              a zip or layer that cannot be built, or is too large for Lambda
       LedgerError
         LedgerLocked              another command is writing it
@@ -72,7 +72,7 @@ class ConfigurationError(IotpipeError):
 
 
 class CredentialsError(IotpipeError):
-    """No credentials, expired ones, or those of another account than the configuration names."""
+    """No credentials, some that AWS does not accept, or ones that may belong to another account than is meant."""
 
 
 class PackagingError(IotpipeError):
