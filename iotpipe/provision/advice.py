@@ -51,8 +51,17 @@ def told(error: Failure) -> str:
     """AWS's code and message, or what else went wrong, in one short line."""
     if isinstance(error, NotFromAws):
         return str(error)
-    message = code_and_message(error)[1] if isinstance(error, ClientError) else str(error)
-    return f"{code_of(error)}: {one_line(message)}" if message.strip() else code_of(error)
+    message = message_of(error)
+    return f"{code_of(error)}: {message}" if message else code_of(error)
+
+
+def message_of(error: Failure) -> str:
+    """AWS's message, or what is known of what went wrong, in one short line."""
+    if isinstance(error, ClientError):
+        return one_line(code_and_message(error)[1])
+    # botocore adds the answer that it could not read, in which there may be secrets.
+    text = str(error).partition("\n")[0].rstrip(":") if isinstance(error, ResponseParserError) else str(error)
+    return one_line(text)
 
 
 def code_of(error: Failure) -> str:
@@ -209,7 +218,6 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ("base path mapping", "Remove the API's custom domain mapping first"),
 )
 
-
 _LOOKED_UP = {
     "AssumeRole": "The role's trust policy and the policies of who assumes it must allow sts:AssumeRole: "
     "check role_arn and source_profile of the profile",
@@ -218,6 +226,7 @@ _LOOKED_UP = {
     "check sso_account_id and sso_role_name of the profile",
     "GetCallerIdentity": "It needs no permission: look for a policy that denies it",
 }
+"""What helps where a call is denied with which the credentials are got, or their owner is looked up."""
 
 
 def hint_for(error: Failure, environment: str, region: str) -> str:

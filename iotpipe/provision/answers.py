@@ -103,6 +103,8 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 because nothing else tells that AWS has done what it was asked."""
 
 _ERROR = "NotFromAws"
+"""Where an answer that is not AWS's bears its error until the last try of botocore's own."""
+
 _LONGEST = 300
 _HTML = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _MARKUP = re.compile(
@@ -146,7 +148,8 @@ def _check_form(
     wrong = _wrong_form(operation_model, response_dict["headers"], body, status)
     if not wrong:
         return
-    page = one_line(body.decode("utf-8", "replace"))
+    # What begins like an answer may be the beginning of one, with secrets in it.
+    page = "" if body.lstrip().startswith((b"{", b"[", b'"')) else one_line(body.decode("utf-8", "replace"))
     error = NotFromAws(operation_model.name, status, f"{wrong}: {page}" if page else wrong)
     if status < 500:
         raise error

@@ -18,7 +18,7 @@ from botocore.config import Config
 
 from iotpipe.errors import CredentialsError, IotpipeError, UsageError
 from iotpipe.provision import advice, endpoints
-from iotpipe.provision.answers import check_answers, one_line
+from iotpipe.provision.answers import check_answers
 from iotpipe.provision.retries import FAILED, Failure, rule_for
 
 _LOGIN = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
@@ -198,7 +198,7 @@ def _client(
 
 
 def _explained(error: Failure, region: str) -> IotpipeError:
-    told = advice.told(error) if isinstance(error, exceptions.ClientError) else one_line(str(error))
+    told = advice.told(error) if isinstance(error, exceptions.ClientError) else advice.message_of(error)
     if isinstance(error, exceptions.ProfileNotFound):
         return CredentialsError(f"{error}", "`aws configure list-profiles` lists those there are")
     if isinstance(error, exceptions.NoCredentialsError):

@@ -18,7 +18,7 @@ from moto.core.models import botocore_stubber
 from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
 from iotpipe.provision.answers import REQUIRED, one_line
 from iotpipe.provision.aws import connect
-from iotpipe.provision.resources import Alarm, LogGroup, Metric, Queue, RestApi, Role, Table, Topic
+from iotpipe.provision.resources import Alarm, LogGroup, Metric, Parameter, Queue, RestApi, Role, Table, Topic
 from iotpipe.watching.vitals import vitals
 
 FOREVER = 1_000_000
@@ -202,6 +202,17 @@ def test_the_credentials_of_a_role_are_asked_of_aws_only(
     proxy.answers("AssumeRole", "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>")
     with pytest.raises(CredentialsError, match="answered AssumeRole: HTTP 200, an answer without Credentials"):
         connect("ops", "us-east-1", None)
+
+
+def test_what_may_be_the_beginning_of_an_answer_is_not_shown(world: QuickWorld, proxy: Proxy) -> None:
+    proxy.answers("GetParameter", '{"Parameter": {"Name": "/p", "Value": "hunter2')
+    with pytest.raises(ApplyFailed, match="no JSON or only a part of it") as failed:
+        world.plan([Parameter("/p", {})])
+    assert "hunter2" not in str(failed.value)
+    proxy.answers("GetTopicAttributes", "<GetTopicAttributesResponse>\n<GetTopicAttributesResult><Attributes>hunter2")
+    with pytest.raises(ApplyFailed, match="invalid XML received") as failed:
+        world.plan([Topic("t", display_name="T")])
+    assert "hunter2" not in str(failed.value) and "HTTPS_PROXY" in str(failed.value)
 
 
 # The table
