@@ -19,7 +19,7 @@ from hands import (
     zipped,
 )
 from samples_data import a_queue
-from sampling import IDENTITY, Sample, Tagging, Tampering
+from sampling import IDENTITY, OURS, Sample, Tagging, Tampering
 
 from iotpipe.provision.resources import (
     Allow,
@@ -75,6 +75,13 @@ def _attach_policy() -> str:
 def _remove_role() -> None:
     client("iam").delete_role_policy(RoleName="sample-role", PolicyName="iotpipe")
     client("iam").delete_role(RoleName="sample-role")
+
+
+def _make_role_with_path() -> None:
+    _remove_role()
+    client("iam").create_role(
+        RoleName="sample-role", Path="/team/", AssumeRolePolicyDocument=_policy(_TRACE), Tags=pairs(OURS)
+    )
 
 
 def _trust_anybody() -> None:
@@ -161,6 +168,7 @@ ROLE = Sample(
         "UntagRole",
     ),
     lambda tags: make_role("sample-role", tags),
+    {"Path": _make_role_with_path},
 )
 
 # Log groups

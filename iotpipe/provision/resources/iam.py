@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from iotpipe.provision.policies import canonical
 from iotpipe.provision.resource import (
     Properties,
     Recorded,
@@ -45,6 +46,8 @@ class Role(Resource):
     assigned: ClassVar[tuple[str, ...]] = ("RoleId",)
     identity: ClassVar[tuple[str, ...]] = ("RoleId",)
     global_name: ClassVar[bool] = True
+    # Its ARN holds the path: one with another path is there under the name, and cannot be used by it.
+    immutable: ClassVar[frozenset[str]] = frozenset({"Path"})
 
     service: str
     # A policy may name what does not exist yet.
@@ -56,8 +59,9 @@ class Role(Resource):
 
     def desired(self, run: Run) -> Properties:
         return {
-            "AssumeRolePolicyDocument": _document([_statement("Assume", ["sts:AssumeRole"], service=self.service)]),
-            "Policies": {POLICY: _document([_statement(a.sid, a.actions, a.resources(run)) for a in self.may])},
+            "Path": "/",
+            "AssumeRolePolicyDocument": canonical(self._trust()),
+            "Policies": {POLICY: canonical(self._permissions(run))},
             "ManagedPolicies": [],
             "PermissionsBoundary": self.boundary,
             "Description": _description(run),
@@ -65,19 +69,20 @@ class Role(Resource):
         }
 
     def read(self, run: Run) -> Properties | None:
-        iam = run.client("iam")
+        iam, permissions = run.client("iam"), canonical(self._permissions(run))
         try:
             role = iam.get_role(RoleName=self.name)["Role"]
             names = iam.list_role_policies(RoleName=self.name)["PolicyNames"]
             managed = iam.list_attached_role_policies(RoleName=self.name)["AttachedPolicies"]
             policies = {
-                name: _by_sid(iam.get_role_policy(RoleName=self.name, PolicyName=name)["PolicyDocument"])
+                name: canonical(iam.get_role_policy(RoleName=self.name, PolicyName=name)["PolicyDocument"], permissions)
                 for name in names
             }
         except iam.exceptions.NoSuchEntityException:
             return None
         return {
-            "AssumeRolePolicyDocument": _by_sid(role["AssumeRolePolicyDocument"]),
+            "Path": role["Path"],
+            "AssumeRolePolicyDocument": canonical(role["AssumeRolePolicyDocument"], canonical(self._trust())),
             "Policies": policies,
             "ManagedPolicies": sorted(each["PolicyArn"] for each in managed),
             "PermissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
@@ -89,12 +94,12 @@ class Role(Resource):
     def create(self, run: Run, desired: Properties) -> Properties:
         made = run.client("iam").create_role(
             RoleName=self.name,
-            AssumeRolePolicyDocument=_as_json(desired["AssumeRolePolicyDocument"]),
+            AssumeRolePolicyDocument=json.dumps(self._trust()),
             Description=desired["Description"],
             Tags=tag_list(desired["Tags"]),
             **within(desired["PermissionsBoundary"]),
         )
-        self._put_policy(run, desired)
+        self._put_policy(run)
         return {"RoleId": made["Role"]["RoleId"]}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
@@ -102,11 +107,10 @@ class Role(Resource):
         # First of all: who may only write policies of roles within it could do nothing else before.
         if desired["PermissionsBoundary"] != observed["PermissionsBoundary"]:
             self._set_boundary(run, desired)
-        trust = desired["AssumeRolePolicyDocument"]
-        if trust != observed["AssumeRolePolicyDocument"]:
-            iam.update_assume_role_policy(RoleName=self.name, PolicyDocument=_as_json(trust))
+        if desired["AssumeRolePolicyDocument"] != observed["AssumeRolePolicyDocument"]:
+            iam.update_assume_role_policy(RoleName=self.name, PolicyDocument=json.dumps(self._trust()))
         if desired["Policies"][POLICY] != observed["Policies"].get(POLICY):
-            self._put_policy(run, desired)
+            self._put_policy(run)
         for name in observed["Policies"].keys() - {POLICY}:
             iam.delete_role_policy(RoleName=self.name, PolicyName=name)
         for arn in observed["ManagedPolicies"]:
@@ -162,9 +166,15 @@ class Role(Resource):
         else:
             run.client("iam").delete_role_permissions_boundary(RoleName=self.name)
 
-    def _put_policy(self, run: Run, desired: Properties) -> None:
-        document = _as_json(desired["Policies"][POLICY])
+    def _put_policy(self, run: Run) -> None:
+        document = json.dumps(self._permissions(run))
         run.client("iam").put_role_policy(RoleName=self.name, PolicyName=POLICY, PolicyDocument=document)
+
+    def _trust(self) -> dict[str, Any]:
+        return _document([_statement("Assume", ["sts:AssumeRole"], Principal={"Service": self.service})])
+
+    def _permissions(self, run: Run) -> dict[str, Any]:
+        return _document([_statement(each.sid, each.actions, Resource=each.resources(run)) for each in self.may])
 
 
 def _description(run: Run) -> str:
@@ -195,33 +205,14 @@ def _strip(run: Run, role: str) -> None:
         iam.remove_role_from_instance_profile(RoleName=role, InstanceProfileName=each["InstanceProfileName"])
 
 
-# Policy documents, compared statement by statement: a plan can then name the statement that changes.
+# Policy documents as they are sent; what AWS makes of them is compared in its canonical form.
 
 
-def _statement(sid: str, actions: Sequence[str], resources: Sequence[str] = (), service: str = "") -> dict[str, Any]:
-    statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions)}
-    if service:
-        statement["Principal"] = {"Service": service}
-    if resources:
-        statement["Resource"] = list(resources)
-    return statement
+def _document(statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def _document(statements: Sequence[dict[str, Any]]) -> Properties:
-    return _by_sid({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-def _by_sid(document: dict[str, Any]) -> Properties:
-    """The document with its statements under their Sid; those without one are numbered."""
-    found = document.get("Statement", [])
-    statements = found if isinstance(found, list) else [found]
-    named = {
-        str(each.get("Sid", f"#{n}")): {k: v for k, v in each.items() if k != "Sid"}
-        for n, each in enumerate(statements)
-    }
-    return document | {"Statement": named}
-
-
-def _as_json(document: Properties) -> str:
-    statements = [{"Sid": sid, **statement} for sid, statement in document["Statement"].items()]
-    return json.dumps(document | {"Statement": statements}, sort_keys=True)
+def _statement(sid: str, actions: Sequence[str], **on: Any) -> dict[str, Any]:
+    # IAM may give a list of one back as a text: what is sent reads like what comes back.
+    action = actions[0] if len(actions) == 1 else sorted(actions)
+    return {"Sid": sid, "Effect": "Allow", "Action": action, **on}

@@ -1,0 +1,105 @@
+"""Policy documents in a form in which two are equal exactly when they mean the same.
+
+AWS gives back what it was sent in words of its own: a list of one as a text, an account as the ARN of its root,
+lists in another order.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+DEFAULT_VERSION = "2008-10-17"
+"""The version of the policy language where a document names none."""
+
+_ROOT = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
+
+
+def canonical(document: Mapping[str, Any], like: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The canonical form of a policy of a role, queue, topic or function, parsed from its JSON.
+
+    - Statements stand under their `Sid`, so that a plan can name the one that differs. Those without one are `#1`,
+      `#2`, … in the order of their content.
+    - Actions, resources, principals and the values of conditions are sorted lists without duplicates.
+    - Actions and condition keys are in lower case, since IAM ignores theirs. Operators and values keep it.
+    - The root of an account is its number, and the principal `*` is `{"AWS": ["*"]}`.
+    - An absent version is the oldest one, which is what it means. `Id` means nothing and is left out.
+
+    `like` is the canonical form of the document to compare with. To IAM a `Sid` means nothing either: a statement that
+    equals one of `like` gets the name that it has there.
+    """
+    others = {key: value for key, value in document.items() if key not in ("Id", "Statement")}
+    statements = [(str(each.get("Sid", "")), _statement(each)) for each in _listed(document.get("Statement", []))]
+    wanted = like["Statement"] if like else {}
+    return {"Version": DEFAULT_VERSION} | others | {"Statement": _named(statements, wanted)}
+
+
+def _named(statements: Sequence[tuple[str, dict[str, Any]]], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    left = sorted(statements, key=lambda named: json.dumps(named[::-1], sort_keys=True))
+    found: dict[str, Any] = {}
+    for name, statement in wanted.items():
+        if equal := [each for each in left if each[1] == statement]:
+            left.remove(min(equal, key=lambda each: (each[0] != name, each[0] in wanted)))
+            found[name] = statement
+    for number, (sid, statement) in enumerate(left, 1):
+        name = sid or f"#{number}"
+        found[f"{name} #{number}" if name in found else name] = statement
+    return found
+
+
+def _statement(statement: Mapping[str, Any]) -> dict[str, Any]:
+    made = {name: _FORMS.get(name, _as_it_is)(value) for name, value in statement.items() if name != "Sid"}
+    # An empty condition always holds, like none.
+    return {name: value for name, value in made.items() if name != "Condition" or value}
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _actions(value: Any) -> list[str]:
+    return sorted({str(each).lower() for each in _listed(value)})
+
+
+def _resources(value: Any) -> list[str]:
+    return sorted({str(each) for each in _listed(value)})
+
+
+def _principals(value: Any) -> dict[str, list[str]]:
+    kinds = value if isinstance(value, Mapping) else {"AWS": value}
+    return {kind: sorted({_account(str(each)) for each in _listed(these)}) for kind, these in kinds.items()}
+
+
+def _account(principal: str) -> str:
+    root = _ROOT.fullmatch(principal)
+    return root[1] if root else principal
+
+
+def _conditions(value: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    def values_of(operator: str, tests: Mapping[str, Any]) -> dict[str, list[str]]:
+        return {key.lower(): sorted({_text(each, operator) for each in _listed(these)}) for key, these in tests.items()}
+
+    return {operator: values_of(operator, tests) for operator, tests in value.items() if tests}
+
+
+def _text(value: Any, operator: str) -> str:
+    """A value as IAM compares it: it takes true and "true", 300 and "300" for the same."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.lower() if "IgnoreCase" in operator else text
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+_FORMS: dict[str, Callable[[Any], Any]] = {
+    "Action": _actions,
+    "NotAction": _actions,
+    "Resource": _resources,
+    "NotResource": _resources,
+    "Principal": _principals,
+    "NotPrincipal": _principals,
+    "Condition": _conditions,
+}
