@@ -26,7 +26,7 @@ DASHBOARDS = "iot-pipeline-"
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as CloudWatch names it; `statistic` is its own word too (Sum, Maximum, ...)."""
+    """A metric as CloudWatch names it; `statistic` is its own word too (Sum, Maximum, p95, ...)."""
 
     namespace: str
     name: str
@@ -75,7 +75,7 @@ class Alarm(Resource):
         if tags is None or not run.all_tags.items() <= tags.items():
             # The tagging service lags behind what was written.
             tags = _tags(run, self.arn(run))
-        return {**found, "Tags": tags}
+        return {**_ordered(found), "Tags": tags}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("cloudwatch").put_metric_alarm(
@@ -111,12 +111,16 @@ class Alarm(Resource):
                 "Namespace": metric.namespace,
                 "MetricName": metric.name,
                 "Dimensions": _dimensions(metric),
-                "Statistic": metric.statistic,
+                # CloudWatch takes percentiles and the like under another name, and of a lone metric only.
+                "Statistic" if metric.statistic in _STATISTICS else "ExtendedStatistic": metric.statistic,
                 "Period": 300,
             }
         queries = [_query(f"m{number}", metric) for number, metric in enumerate(self.metrics, 1)]
         total = " + ".join(f"FILL({each['Id']}, 0)" for each in queries)
-        return {"Metrics": [{"Id": "total", "Expression": total, "ReturnData": True}, *queries]}
+        return {"Metrics": _by("Id", [{"Id": "total", "Expression": total, "ReturnData": True}, *queries])}
+
+
+_STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
 
 
 def _query(identifier: str, metric: Metric) -> dict[str, Any]:
@@ -127,6 +131,28 @@ def _query(identifier: str, metric: Metric) -> dict[str, Any]:
 
 def _dimensions(metric: Metric) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in sorted(metric.dimensions.items())]
+
+
+def _ordered(alarm: Properties) -> Properties:
+    """The alarm with everything in order whose order CloudWatch does not promise to keep."""
+    made = {"Dimensions": _by("Name", alarm["Dimensions"])} if "Dimensions" in alarm else {}
+    if "Metrics" in alarm:
+        made["Metrics"] = [_ordered_query(each) for each in _by("Id", alarm["Metrics"])]
+    return alarm | made | {"AlarmActions": sorted(alarm.get("AlarmActions", []))}
+
+
+def _ordered_query(query: dict[str, Any]) -> dict[str, Any]:
+    # What does not say whether its data is returned returns it.
+    made = {"ReturnData": True} | query
+    if "MetricStat" in query:
+        stat = query["MetricStat"]
+        metric = stat["Metric"] | {"Dimensions": _by("Name", stat["Metric"].get("Dimensions", []))}
+        made["MetricStat"] = stat | {"Metric": metric}
+    return made
+
+
+def _by(key: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(entries, key=lambda each: str(each[key]))
 
 
 def _not_found(cloudwatch: Any) -> tuple[type[Exception], ...]:

@@ -49,10 +49,12 @@ class Table(Resource):
         if table is None or table["TableStatus"] == "DELETING":
             return None
         backups = dynamodb.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
+        # HASH comes before RANGE, in AWS's answer as a rule and in the declaration.
+        keys = sorted(table["KeySchema"], key=lambda each: str(each["KeyType"]))
         recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
         return {
-            "KeySchema": table["KeySchema"],
-            "AttributeDefinitions": sorted(table["AttributeDefinitions"], key=lambda each: str(each["AttributeName"])),
+            "KeySchema": keys,
+            "AttributeDefinitions": _definitions(table, {each["AttributeName"] for each in keys}),
             # AWS leaves the summary out for tables that never were on demand.
             "BillingMode": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
             "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
@@ -135,6 +137,12 @@ def _describe(run: Run, name: str) -> dict[str, Any] | None:
     except dynamodb.exceptions.ResourceNotFoundException:
         return None
     return table
+
+
+def _definitions(table: dict[str, Any], names: set[str]) -> list[dict[str, str]]:
+    """The types of these attributes. AWS lists those of every index too, and indexes may be made by others."""
+    found = (each for each in table["AttributeDefinitions"] if each["AttributeName"] in names)
+    return sorted(found, key=lambda each: str(each["AttributeName"]))
 
 
 def _tags(run: Run, arn: str) -> dict[str, str]:

@@ -62,15 +62,20 @@ class Topic(Resource):
 
 @dataclass(frozen=True, eq=False)
 class Subscription(Resource):
-    """One e-mail address that gets the topic's messages once its owner has confirmed. `name` is the address."""
+    """One e-mail address that gets the topic's messages once its owner has confirmed.
+
+    `name` is the address in lower case, because SNS would mail the owner again for an address in another case.
+    `endpoint` is the address as it was written, where that differs.
+    """
 
     kind: ClassVar[str] = "subscription"
     inside: ClassVar[str] = "topic"
 
     topic: Topic
+    endpoint: str = ""
 
     def desired(self, run: Run) -> Properties:
-        return {"TopicArn": self.topic.arn(run), "Protocol": "email", "Endpoint": self.name}
+        return {"TopicArn": self.topic.arn(run), "Protocol": "email", "Endpoint": self.endpoint or self.name}
 
     def read(self, run: Run) -> Properties | None:
         if run.look(self.topic) is None:
@@ -112,7 +117,8 @@ def _tags(run: Run, name: str) -> dict[str, str] | None:
 
 
 def _subscriptions(run: Run, topic_arn: str) -> dict[str, Any]:
+    """The ARNs of the topic's e-mail subscriptions, by their address in lower case."""
     pages = run.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
     found = (each for page in pages for each in page["Subscriptions"] if each["Protocol"] == "email")
     # SNS lists one that has ended for a while more, beside a new one of the same address: that one gets no messages.
-    return {each["Endpoint"]: each["SubscriptionArn"] for each in found if each["SubscriptionArn"] != "Deleted"}
+    return {each["Endpoint"].lower(): each["SubscriptionArn"] for each in found if each["SubscriptionArn"] != "Deleted"}
