@@ -67,7 +67,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         max_receives=env.queue.max_receives,
     )
     alerts = Topic(f"iot-alerts-{suffix}", display_name="IoT Processing Alerts")
-    subscriptions = [Subscription(email, topic=alerts) for email in env.alerts.emails]
+    subscriptions = [Subscription(email.lower(), topic=alerts, endpoint=email) for email in env.alerts.emails]
     api_key = Secret(f"/iot-pipeline/{suffix}/api-key")
     settings = Parameter(
         f"/iot-pipeline/{suffix}/config",
@@ -133,6 +133,8 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         batch_size=env.queue.batch_size,
         batching_window=env.queue.batching_window,
         maximum_concurrency=env.queue.maximum_concurrency,
+        # A stopped processor must not be fed: Lambda would throttle each delivery, and each counts as a receive.
+        enabled=env.functions.processor.reserved_concurrency != 0,
     )
 
     api = RestApi(f"iot-api-{suffix}", description="IoT Data Processing API")

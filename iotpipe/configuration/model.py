@@ -118,16 +118,20 @@ def _timeout(default: int) -> Any:
     return _whole(default, 1, 900, "Seconds after which Lambda stops an invocation.")
 
 
+def _concurrency(stopped: str = "0 stops the function.") -> Any:
+    return _whole(
+        *(100, 0, _LARGE),
+        "Invocations at the same time: at most these, and always these, out of the account's pool. "
+        f"null reserves none; {stopped}",
+    )
+
+
 class Function(Section):
     """One Lambda function."""
 
     memory: int = _memory(256)
     timeout: int = _timeout(60)
-    reserved_concurrency: int | None = _whole(
-        *(100, 0, _LARGE),
-        "Invocations at the same time: at most these, and always these, out of the account's pool. "
-        "null reserves none; 0 stops the function.",
-    )
+    reserved_concurrency: int | None = _concurrency()
 
 
 class Ingestion(Function):
@@ -138,6 +142,9 @@ class Processor(Function):
     """data-processor, which takes readings from the queue and from POST /process."""
 
     memory: int = _memory(512)
+    reserved_concurrency: int | None = _concurrency(
+        "0 stops the function and its feed: messages wait in the queue, for queue.retention at most."
+    )
 
 
 class Query(Function):

@@ -64,7 +64,8 @@ def _retention(environment: Environment) -> Iterator[Conflict]:
 def _concurrency(environment: Environment) -> Iterator[Conflict]:
     wanted = environment.queue.maximum_concurrency
     reserved = environment.functions.processor.reserved_concurrency
-    if reserved is not None and wanted > reserved:
+    # 0 stops the processor, and then nothing is taken from the queue.
+    if reserved and wanted > reserved:
         yield Conflict(
             (("queue", "maximum_concurrency"), _RESERVED),
             f"Lambda refuses a maximum concurrency ({wanted}) above what the processor reserves ({reserved})",

@@ -133,7 +133,7 @@ def _yaml(value: int | None) -> str:
 
 
 def _mappings(resources: Sequence[Resource]) -> list[EventSourceMapping]:
-    return [each for each in resources if isinstance(each, EventSourceMapping)]
+    return [each for each in resources if isinstance(each, EventSourceMapping) and each.enabled]
 
 
 def _most(there: Pool) -> int:

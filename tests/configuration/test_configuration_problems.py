@@ -307,6 +307,7 @@ def test_two_settings_that_contradict_each_other_are_shown_where_one_is_written(
         "queue: {retention: 60, dead_letter_retention: 60}",
         "queue: {maximum_concurrency: 1000}\nfunctions: {processor: {reserved_concurrency: null}}",
         "queue: {maximum_concurrency: 2}\nfunctions: {processor: {reserved_concurrency: 2}}",
+        "queue: {maximum_concurrency: 2}\nfunctions: {processor: {reserved_concurrency: 0}}",
         "functions: {query: {timeout: 900, reserved_concurrency: 1}}",
     ],
 )

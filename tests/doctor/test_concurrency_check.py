@@ -154,3 +154,11 @@ def test_a_queue_that_could_take_the_whole_account_is_warned_of(clinic: Clinic, 
     assert warned.remedy == "Set queue.maximum_concurrency: 25"
     eased = declare(settings(f"{text}\nqueue: {{maximum_concurrency: 25}}", tmp_path))
     assert [each.result for each in concurrency.check(clinic.run("doctor"), eased)] == [OK]
+
+
+def test_the_queue_of_a_stopped_processor_is_no_part_of_the_remedy(clinic: Clinic, tmp_path: Path) -> None:
+    text = "functions: {processor: {reserved_concurrency: 0}}"
+    clinic.answers[ASKS] = limits(150)
+    (found,) = concurrency.check(clinic.run("doctor"), declare(settings(text, tmp_path)))
+    assert found.result == PROBLEM
+    assert "queue.maximum_concurrency" not in found.remedy

@@ -25,6 +25,7 @@ DEAD_LETTERS = "queue/iot-dlq-dev"
 FEED = "event-source-mapping/iot-ingestion-queue-dev-to-data-processor-dev"
 LAYER = "layer/iot-shared-dependencies-dev"
 FUNCTIONS = tuple(f"function/data-{each}-dev" for each in ("ingestion", "processor", "query"))
+PROCESSOR = "function/data-processor-dev"
 ROLES = tuple(f"role/iot-{each}-lambda-role-dev" for each in ("ingestion", "processor", "query"))
 LOG_GROUPS = tuple(f"log-group//aws/lambda/data-{each}-dev" for each in ("ingestion", "processor", "query"))
 STAGE = "stage/dev"
@@ -282,3 +283,18 @@ def test_a_changed_tag_changes_on_everything_that_bears_tags(
     assert all("tag" in call.lower() for call in world.writes)
     assert len(world.writes) == len(bearers)
     assert not world.planned(after).pending
+
+
+def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, declared: Declare) -> None:
+    running = declared(BASE)
+    stopped = declared(BASE | {"functions": {"processor": {"reserved_concurrency": 0}}})
+    world.bring_up(running)
+
+    plan = world.bring_up(stopped)
+    assert named(plan) == {PROCESSOR: ["ReservedConcurrentExecutions"], FEED: ["Enabled"]}
+    assert sorted(world.writes) == ["PutFunctionConcurrency", "UpdateEventSourceMapping"]
+    assert not world.planned(stopped).pending
+
+    world.bring_up(running)
+    assert world.writes == ["PutFunctionConcurrency", "UpdateEventSourceMapping"], "it is fed when it can be called"
+    assert not world.planned(running).pending

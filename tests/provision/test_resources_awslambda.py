@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from contract import QuickWorld, untouched
+from contract import QuickWorld, drifts, untouched
 from hands import ACCOUNT, REGION, client, mappings, sha256, zipped
 from moto.awslambda.models import LambdaBackend
 from samples import SAMPLES
 from samples_lambda import a_function, a_layer
 
 from iotpipe.errors import ApplyFailed
-from iotpipe.provision.resource import everything
-from iotpipe.provision.resources import Function
+from iotpipe.provision.resource import Resource, everything
+from iotpipe.provision.resources import EventSourceMapping, Function
 
 
 class Sent:
@@ -238,13 +238,52 @@ def test_a_mapping_goes_though_its_function_is_gone_already(world: QuickWorld) -
     assert not mappings()
 
 
-def test_a_mapping_that_is_on_its_way_is_as_good_as_on(world: QuickWorld) -> None:
-    wanted = everything(SAMPLES["event-source-mapping"].make())
-    world.up(wanted)
+def in_state(world: QuickWorld, state: str) -> None:
+    """From now on AWS says that the mappings are in this state."""
 
-    def coming(operation: str, answer: Any) -> None:
+    def told(operation: str, answer: Any) -> None:
         for each in answer.get("EventSourceMappings", []):
-            each["State"] = "Enabling"
+            each["State"] = state
 
-    world.after = coming
-    assert untouched(world.plan(wanted))
+    world.after = told
+
+
+def a_feed(enabled: bool) -> list[Resource]:
+    mapping = SAMPLES["event-source-mapping"].make()
+    assert isinstance(mapping, EventSourceMapping)
+    return everything(replace(mapping, enabled=enabled))
+
+
+@pytest.mark.parametrize(
+    ("enabled", "states"),
+    [
+        (True, ("Creating", "Enabling", "Enabled", "Updating")),
+        (False, ("Creating", "Disabling", "Disabled", "Updating")),
+    ],
+)
+def test_a_mapping_that_is_on_its_way_is_as_good_as_there(
+    enabled: bool, states: tuple[str, ...], world: QuickWorld
+) -> None:
+    wanted = a_feed(enabled)
+    world.up(wanted)
+    for state in states:
+        in_state(world, state)
+        assert untouched(world.plan(wanted)), state
+
+
+@pytest.mark.parametrize(
+    ("enabled", "state"), [(True, "Disabled"), (True, "Disabling"), (False, "Enabled"), (False, "Enabling")]
+)
+def test_a_mapping_that_somebody_switched_is_drift(enabled: bool, state: str, world: QuickWorld) -> None:
+    wanted = a_feed(enabled)
+    world.up(wanted)
+    in_state(world, state)
+    assert drifts(world.plan(wanted).of("event-source-mapping/sample-queue-to-sample-function")) == {"Enabled"}
+
+
+def test_a_mapping_is_made_disabled_where_it_is_to_be_and_enabled_later(world: QuickWorld) -> None:
+    world.up(a_feed(enabled=False))
+    assert [each["State"] for each in mappings()] == ["Disabled"]
+    world.up(a_feed(enabled=True))
+    assert world.writes == ["UpdateEventSourceMapping"]
+    assert [each["State"] for each in mappings()] == ["Enabled"]

@@ -124,6 +124,12 @@ def a_mapping_comes_again(play: Play) -> None:
     not_refused(play, "already exists")
 
 
+def a_mapping_is_made_disabled(play: Play) -> None:
+    stopped = parts.mapping(enabled=False)
+    play.up(stopped)
+    assert not play.world.plan(everything(stopped)).pending
+
+
 def a_dead_letter_queue_that_was_given_up_comes_again(play: Play) -> None:
     play.up(parts.DEAD_LETTERS)
     play.up(parts.TOPIC)

@@ -17,6 +17,7 @@ class KnownMapping:
     state: str
     settled: float
     uuid: str = ""
+    enabled: bool = True
 
 
 class Lambda(Functions):
@@ -65,21 +66,22 @@ class Lambda(Functions):
     def after_create_event_source_mapping(self, asked: Asked, answer: Any) -> None:
         kept = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
         settled = self.now + self.delays.mapping
-        self.mappings[answer["UUID"]] = KnownMapping(kept, self.now, "Creating", settled, answer["UUID"])
+        enabled = asked.get("Enabled", True)
+        self.mappings[answer["UUID"]] = KnownMapping(kept, self.now, "Creating", settled, answer["UUID"], enabled)
 
     def _settle(self) -> None:
         for uuid, mapping in list(self.mappings.items()):
             if self.now >= mapping.settled:
                 if mapping.state == "Deleting":
                     del self.mappings[uuid]
-                mapping.state = "Enabled"
+                mapping.state = "Enabled" if mapping.enabled else "Disabled"
 
     def _idle(self, asked: Asked, what: str) -> None:
         self._settle()
         mapping = self.mappings.get(asked["UUID"])
         if mapping is None:
             raise Refused("ResourceNotFoundException", "The resource you requested does not exist.", 404)
-        if mapping.state != "Enabled":
+        if mapping.state not in ("Enabled", "Disabled"):
             text = f"Cannot {what} the event source mapping because it is in use."
             raise Refused("ResourceInUseException", text)
 
@@ -88,7 +90,9 @@ class Lambda(Functions):
 
     def after_update_event_source_mapping(self, asked: Asked, answer: Any) -> None:
         mapping = self.mappings[asked["UUID"]]
-        mapping.state, mapping.settled = "Updating", self.now + self.delays.mapping
+        enabled = asked.get("Enabled", mapping.enabled)
+        turning = "Updating" if enabled == mapping.enabled else "Enabling" if enabled else "Disabling"
+        mapping.state, mapping.enabled, mapping.settled = turning, enabled, self.now + self.delays.mapping
 
     def before_delete_event_source_mapping(self, asked: Asked) -> None:
         self._idle(asked, "delete")

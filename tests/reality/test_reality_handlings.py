@@ -36,6 +36,7 @@ from iotpipe.provision.resources import (
     Stage,
     Table,
     apigateway,
+    awslambda,
     sns,
 )
 from iotpipe.provision.run import Run
@@ -170,6 +171,12 @@ HANDLINGS = (
         instead_of(EventSourceMapping, "finish", classmethod(nothing)),
         acts.a_mapping_comes_again,
         late(mapping_gone=90),
+    ),
+    Handling(
+        "a mapping that is being made is as it was made",
+        instead_of(awslambda, "_ENABLED", {"Creating": True}),
+        acts.a_mapping_is_made_disabled,
+        late(mapping=10),
     ),
     Handling(
         "a queue waits for its dead-letter queue",

@@ -51,8 +51,8 @@ class Layer(Resource):
             return None
         return {
             "Description": found["Description"],
-            "CompatibleRuntimes": found.get("CompatibleRuntimes", []),
-            "CompatibleArchitectures": found.get("CompatibleArchitectures", []),
+            "CompatibleRuntimes": sorted(found.get("CompatibleRuntimes", [])),
+            "CompatibleArchitectures": sorted(found.get("CompatibleArchitectures", [])),
             "LayerVersionArn": found["LayerVersionArn"],
         }
 
@@ -342,7 +342,10 @@ def _statements(run: Run, function: str) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True, eq=False)
 class EventSourceMapping(Resource):
-    """Feeds a queue's messages to a function, at most `batch_size` at once; the window is in seconds."""
+    """Feeds a queue's messages to a function, at most `batch_size` at once; the window is in seconds.
+
+    One that is not `enabled` leaves the messages in the queue.
+    """
 
     kind: ClassVar[str] = "event-source-mapping"
     assigned: ClassVar[tuple[str, ...]] = ("UUID",)
@@ -355,12 +358,13 @@ class EventSourceMapping(Resource):
     batch_size: int
     batching_window: int
     maximum_concurrency: int
+    enabled: bool = True
 
     def desired(self, run: Run) -> Properties:
         return {
             "EventSourceArn": self.queue.arn(run),
             "FunctionArn": self.function.arn(run),
-            "Enabled": True,
+            "Enabled": self.enabled,
             "BatchSize": self.batch_size,
             "MaximumBatchingWindowInSeconds": self.batching_window,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
@@ -375,10 +379,11 @@ class EventSourceMapping(Resource):
         return {
             "EventSourceArn": found["EventSourceArn"],
             "FunctionArn": found["FunctionArn"],
-            "Enabled": found["State"] not in ("Disabled", "Disabling"),
+            # While it is made or changed its state does not tell, and nobody else can change it then.
+            "Enabled": _ENABLED.get(found["State"], self.enabled),
             "BatchSize": found["BatchSize"],
             "MaximumBatchingWindowInSeconds": found.get("MaximumBatchingWindowInSeconds", 0),
-            "FunctionResponseTypes": found.get("FunctionResponseTypes", []),
+            "FunctionResponseTypes": sorted(found.get("FunctionResponseTypes", [])),
             "ScalingConfig": found.get("ScalingConfig", {}),
             "Tags": run.client("lambda").list_tags(Resource=_mapping_arn(run, found["UUID"]))["Tags"],
             "UUID": found["UUID"],
@@ -446,6 +451,9 @@ class EventSourceMapping(Resource):
                 found = _mapping(run, each.queue.arn(run), each.function.arn(run))
                 if found:
                     yield Recorded(f"{cls.kind}/{found['UUID']}", cls.kind, found["UUID"], {"UUID": found["UUID"]})
+
+
+_ENABLED = {"Enabled": True, "Enabling": True, "Disabled": False, "Disabling": False}
 
 
 def _mapping(run: Run, queue_arn: str, function_arn: str) -> dict[str, Any] | None:
