@@ -110,7 +110,8 @@ class Run:
         deleted = self.deleted.get(resource.address)
         if deleted is None or not self.aws.keeps_names_back:
             return 0
-        return seconds(deleted) + resource.cool_down - self.clock.now()
+        # A time in the future is another clock's: the name is not kept back for longer than from now on.
+        return min(resource.cool_down, seconds(deleted) + resource.cool_down - self.clock.now())
 
     def ask_anew(self) -> None:
         """Forget what was asked once: AWS has been changed since."""

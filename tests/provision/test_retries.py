@@ -186,6 +186,18 @@ def test_a_queue_that_was_just_deleted_is_waited_for_with_a_countdown(world: Qui
     assert not world.plan([queue, topic]).pending
 
 
+def test_a_name_given_up_in_the_future_is_kept_back_no_longer_than_one_given_up_now(world: QuickWorld) -> None:
+    queue, topic = Queue("q", retention=60), Topic("t", display_name="T")
+    world.clock.time += 86_400
+    world.up([queue, topic])
+    world.down()
+    world.clock.time -= 86_400
+    began = world.clock.now()
+    world.up([queue, topic])
+    assert world.clock.now() - began == 60
+    assert untouched(world.plan([queue, topic]))
+
+
 def test_nothing_else_waits_for_a_name_that_is_kept_back(world: QuickWorld) -> None:
     queue, topic = Queue("q", retention=60), Topic("t", display_name="T")
     world.up([queue, topic])
