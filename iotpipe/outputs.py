@@ -15,13 +15,15 @@ def outputs(account: str, region: str, rows: Mapping[str, Row], local: str = "")
 
     `local` is the address of the embedded AWS, where the environment is in one.
     """
-    names = {(row.kind, _base(row.name)): row for row in rows.values() if row.status != "creating"}
-    api, stage = (next((row for row in rows.values() if row.kind == kind), None) for kind in ("rest-api", "stage"))
+    made = {address: row for address, row in rows.items() if row.status != "creating"}
+    suffix = _suffix(made)
+    api = made.get(f"rest-api/{_API}{suffix}")
+    stage = next((row for row in made.values() if row.kind == "stage" and api and row.inside == api.address), None)
     found = {}
     if api and stage and "RestApiId" in api.properties:
         found["ApiEndpoint"] = _api(api.properties["RestApiId"], stage.name, region, local)
     for output, kind, base, form in _NAMED:
-        if row := names.get((kind, base)):
+        if row := made.get(f"{kind}/{base}-{suffix}"):
             arn = f"arn:{partition(region)}:sns:{region}:{account}:{row.name}"
             url = f"{local or 'https://' + host('sqs', region)}/{account}/{row.name}"
             found[output] = form.format(name=row.name, arn=arn, url=url)
@@ -51,6 +53,19 @@ _NAMED = (
 )
 
 
-def _base(name: str) -> str:
-    """The name without the environment's suffix, which may hold dashes itself."""
-    return next((base for _, _, base, _ in _NAMED if name.startswith(f"{base}-")), name)
+_API = "iot-api-"
+_TELLING = (
+    ("rest-api", _API),
+    *(("function", f"data-{each}-") for each in ("ingestion", "processor", "query")),
+    *((kind, f"{base}-") for _, kind, base, _ in _NAMED),
+)
+"""Whose names tell the suffix, the most telling first: tables of an earlier suffix are kept."""
+
+
+def _suffix(made: Mapping[str, Row]) -> str:
+    """The suffix that the environment has now, according to its newest API; empty where nothing tells it."""
+    for kind, prefix in _TELLING:
+        if named := [row for row in made.values() if row.kind == kind and row.name.startswith(prefix)]:
+            newest = max(named, key=lambda row: (row.status != "deleting", row.created_at))
+            return newest.name.removeprefix(prefix)
+    return ""
