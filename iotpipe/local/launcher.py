@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from iotpipe.errors import IotpipeError, LedgerCorrupt, LedgerTooNew, UsageError
+from iotpipe.errors import IotpipeError, LedgerError, UsageError
 from iotpipe.local.guard import ADMIN, SECRET
 from iotpipe.local.place import ACCOUNT, Place, Record
 from iotpipe.provision import ledger
@@ -33,8 +33,8 @@ _STOP = 30
 def start(place: Place, tell: Callable[[str], None] = lambda text: None) -> Record:
     """The running engine; starts it if need be, and tells what the user should know about that.
 
-    Raises UsageError where ministack is not installed, LedgerCorrupt, LedgerTooNew, or IotpipeError with what the
-    engine said when it cannot start.
+    Raises UsageError where ministack is not installed, LedgerError where what is recorded of it cannot be used, or
+    IotpipeError with what the engine said when it cannot start.
     """
     _require_ministack()
     place.make()
@@ -109,7 +109,7 @@ def _inhabitants(state_dir: Path) -> dict[str, ledger.Contents]:
     """The state files of environments in the embedded AWS, by their names."""
     found = {}
     for name in ledger.with_state(state_dir):
-        with suppress(LedgerCorrupt, LedgerTooNew):
+        with suppress(LedgerError):
             contents = ledger.read(ledger.path_of(state_dir, name))
             if contents and contents.account == ACCOUNT:
                 found[name] = contents

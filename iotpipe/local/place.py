@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from iotpipe.errors import LedgerCorrupt, LedgerError, LedgerTooNew
+from iotpipe.provision import trust
 from iotpipe.provision.ledger import write_atomically
 
 FORMAT = 1
@@ -93,7 +94,11 @@ class Place:
             raise LedgerError(f"cannot write {self.directory}: {error}", hint) from error
 
     def record(self) -> Record | None:
-        """What was recorded last; None where there never was an engine. Raises LedgerCorrupt and LedgerTooNew."""
+        """What was recorded last; None where there never was an engine.
+
+        Raises LedgerError where somebody else could have written it, LedgerCorrupt and LedgerTooNew.
+        """
+        trust.check(self._record)
         try:
             data = json.loads(self._record.read_text(encoding="utf-8"))
             if data["format"] > FORMAT:
@@ -110,7 +115,11 @@ class Place:
         write_atomically(self._record, json.dumps(asdict(record), indent=1) + "\n")
 
     def root_key(self) -> RootKey:
-        """The root credentials, made at the first call. Raises LedgerCorrupt."""
+        """The root credentials, made at the first call.
+
+        Raises LedgerError where somebody else could have written them, and LedgerCorrupt.
+        """
+        trust.check(self._credentials)
         try:
             return RootKey(**json.loads(self._credentials.read_text(encoding="utf-8")))
         except FileNotFoundError:

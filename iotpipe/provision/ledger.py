@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.errors import LedgerCorrupt, LedgerError, LedgerOfAnotherAccount, LedgerTooNew
+from iotpipe.provision import trust
 from iotpipe.provision.resource import Properties, Recorded, Resource
 from iotpipe.provision.run import seconds, timestamp
 
@@ -79,9 +80,13 @@ def with_state(directory: Path) -> list[str]:
 def read(path: Path) -> Contents | None:
     """The state file's contents; None where there is no file.
 
-    Raises LedgerCorrupt and LedgerTooNew; the file is left as it is.
+    Raises LedgerError where somebody else could have written it, LedgerCorrupt and LedgerTooNew; the file is left as
+    it is.
     """
+    trust.check(path)
     try:
+        if path.is_fifo():
+            raise OSError("it is a pipe, which would be waited for")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
@@ -206,10 +211,12 @@ class Ledger:
                 return
             with self._changes:
                 text, current = self._whole(), self._version
+            # Through a link: whoever keeps the file elsewhere wants it there.
+            file = Path(os.path.realpath(self.path))
             if text:
-                write_atomically(self.path, text)
+                write_atomically(file, text)
             else:
-                self.path.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
             self._written = current
 
     def _whole(self) -> str:

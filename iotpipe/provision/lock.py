@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +45,7 @@ def refusal(state_file: Path) -> LedgerLocked | None:
     """Why a command could not take the lock of a state file now; None where it could. It is left as it is."""
     path = state_file.with_suffix(".lock")
     try:
-        file = path.open(encoding="utf-8")
+        file = os.fdopen(_descriptor(path, os.O_RDONLY), encoding="utf-8")
     except OSError:  # what cannot be opened is said by whoever wants to write it
         return None
     with file:
@@ -84,10 +86,33 @@ def _open(path: Path) -> IO[str]:
 def _opened(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        return os.fdopen(_descriptor(path, os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8")
     except OSError as error:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise LedgerError(
+                f"{path} is no lock file that iotpipe made, but {_what_is(path)}",
+                "Nothing was changed. Look what it is for, and remove it",
+            ) from error
         hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
         raise LedgerError(f"cannot write {path}: {error}", hint) from error
+
+
+def _descriptor(path: Path, access: int) -> int:
+    """The file at the path, open. Raises OSError for anything but a plain file.
+
+    A link is not followed, since what it leads to would be overwritten, and a pipe is not waited for.
+    """
+    descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return descriptor
+
+
+def _what_is(path: Path) -> str:
+    if path.is_symlink():
+        return f"a link to {os.readlink(path)}"
+    return "a directory" if path.is_dir() else "a pipe" if path.is_fifo() else "no plain file"
 
 
 def _refusal(path: Path, holder: dict[str, str]) -> LedgerLocked:
@@ -99,7 +124,7 @@ def _refusal(path: Path, holder: dict[str, str]) -> LedgerLocked:
 
 def _is_still(path: Path, file: IO[str]) -> bool:
     try:
-        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+        return os.fstat(file.fileno()).st_ino == path.lstat().st_ino
     except FileNotFoundError:
         return False
 

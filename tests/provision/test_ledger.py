@@ -236,6 +236,23 @@ def test_the_text_is_flushed_to_the_disk_before_it_takes_the_old_ones_place(
     assert steps == ["fsync", "replace"]
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["there", "dangling"])
+def test_a_state_file_that_is_a_link_is_written_where_it_leads(there: bool, tmp_path: Path) -> None:
+    kept, link = tmp_path / "kept", tmp_path / "state" / "dev.json"
+    for directory in (kept, link.parent):
+        directory.mkdir()
+    if there:
+        opened(kept).record(row("before"))
+    link.symlink_to(Path("..", "kept", "dev.json"))
+    opened(link.parent).record(ROW)
+    assert link.is_symlink()
+    assert set(opened(kept).rows) == ({"queue/before", "queue/q"} if there else {"queue/q"})
+    assert [each.name for each in kept.iterdir()] == ["dev.json"], "and nothing is left beside it"
+    book = opened(link.parent)
+    book.forget(list(book.rows))
+    assert link.is_symlink() and not list(kept.iterdir())
+
+
 def test_a_full_disk_is_an_error_of_ours_and_nothing_is_created(
     world: QuickWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

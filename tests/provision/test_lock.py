@@ -240,3 +240,27 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(LedgerError) as refused, locked(tmp_path / "file" / "dev.json", "up", "now"):
         pass
     assert "--state-dir" in refused.value.hint and str(tmp_path / "file") in refused.value.message
+
+
+def put_there(what: str, path: Path) -> None:
+    if what == "link":
+        path.symlink_to(path.with_suffix(".precious"))
+    elif what == "directory":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+
+
+@pytest.mark.parametrize("what", ["link", "directory", "pipe"])
+def test_what_is_no_lock_file_is_neither_written_nor_waited_for(what: str, state: Path) -> None:
+    state.parent.mkdir()
+    path, precious = state.with_suffix(".lock"), state.with_suffix(".precious")
+    precious.write_text("precious")
+    put_there(what, path)
+    before = path.lstat()
+    with pytest.raises(LedgerError) as refused, locked(state, "up", "now"):
+        pass
+    assert str(path) in refused.value.message and what in refused.value.message
+    assert "remove it" in refused.value.hint
+    assert lock.refusal(state) is None
+    assert path.lstat() == before and precious.read_text() == "precious"
