@@ -63,12 +63,18 @@ def _cache_tag(python: str) -> str:
 def _candidates(python: str) -> Iterator[str]:
     if sys.version_info[:2] == tuple(int(part) for part in python.split(".")):
         yield sys.executable
-    if on_path := shutil.which(f"python{python}"):
+    if on_path := shutil.which(f"python{python}", path=_path()):
         yield on_path
-    if uv := shutil.which("uv"):
-        yield _answer([uv, "python", "find", python])
+    if uv := shutil.which("uv", path=_path()):
+        # Without these options it runs what is in the current directory's .venv, whoever put that there.
+        yield _answer([uv, "python", "find", "--system", "--no-project", python])
     pyenv = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
     yield from map(str, sorted(pyenv.glob(f"versions/{python}.*/bin/python{python}"), reverse=True))
+
+
+def _path() -> str:
+    """PATH without what depends on the current directory: empty and relative entries."""
+    return os.pathsep.join(filter(os.path.isabs, os.get_exec_path()))
 
 
 def _verified(candidate: str, python: str) -> str:
@@ -90,5 +96,5 @@ def _answer(command: list[str]) -> str:
 def _plainly() -> dict[str, Any]:
     """How to run a child that answers the same whatever the user has set for Python."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
+    environment |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PATH": _path()}
     return {"env": environment, "capture_output": True, "encoding": "utf-8"}

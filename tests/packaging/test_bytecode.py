@@ -74,8 +74,24 @@ def test_a_file_on_path_that_cannot_be_executed_is_passed_over(bare: Path) -> No
 
 def test_uv_is_asked_for_what_it_has(bare: Path, tmp_path: Path) -> None:
     managed = program(tmp_path / "managed/python", posing_as(OTHER))
-    program(bare / "uv", f'[ "$*" = "python find {OTHER}" ] && echo "{managed}"')
+    program(bare / "uv", f'[ "$*" = "python find --system --no-project {OTHER}" ] && echo "{managed}"')
     assert find_interpreter(OTHER) == str(managed)
+
+
+@pytest.mark.parametrize("entry", ["", ".", "tools"])
+def test_nothing_of_the_current_directory_is_run(
+    entry: str, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "project"
+    for directory in (here, here / "tools"):
+        for name in (f"python{OTHER}", "uv"):
+            program(directory / name, f": > {here}/ran; {posing_as(OTHER)}")
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", f"{entry}:{bare}:{entry}")
+    # uv looks along PATH too.
+    program(bare / "uv", f'IFS=:; for each in $PATH; do "$each/python{OTHER}"; done; exit 2')
+    assert find_interpreter(OTHER) is None
+    assert not (here / "ran").exists()
 
 
 def test_a_uv_that_has_none_is_no_error(bare: Path) -> None:
