@@ -44,7 +44,7 @@ def recorded(contents: Contents, path: Path) -> Finding:
 
 def kept_back(deleted: Mapping[str, str], now: float) -> list[Finding]:
     """The names of queues and parameters that were deleted a moment ago and cannot be used again yet."""
-    left = {each: seconds(when) + _cool_down(each) - now for each, when in deleted.items()}
+    left = {each: min(0, seconds(when) - now) + _cool_down(each) for each, when in deleted.items()}
     waiting = {each: rest for each, rest in left.items() if rest > 0}
     if not waiting:
         return []
