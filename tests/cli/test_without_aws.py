@@ -205,6 +205,17 @@ def test_a_state_file_that_cannot_be_used_is_left_as_it_is(cloud: Shell, text: s
     assert cloud.operations() in ([], ["GetCallerIdentity"] * 4)
 
 
+def test_a_state_directory_that_everybody_may_write_is_refused_with_what_to_do(cloud: Shell) -> None:
+    (cloud.directory / ".iotpipe").mkdir()
+    (cloud.directory / ".iotpipe").chmod(0o777)
+    for command in (["plan"], ["up", "--yes"], ["status"], ["outputs"]):
+        said = cloud.run(*command, "--env", "dev", code=1).stderr
+        assert "every user of this machine may write" in said and "chmod o-w" in said
+        assert "Traceback" not in said
+    assert not list((cloud.directory / ".iotpipe").iterdir())
+    assert cloud.operations() == []
+
+
 def test_with_several_state_files_the_environment_must_be_named(shell: Shell) -> None:
     row = {"kind": "topic", "name": "t", "status": "ready", "properties": {}, "needs": [], "inside": ""}
     row |= {"created_at": NOW, "updated_at": NOW}

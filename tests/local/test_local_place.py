@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from iotpipe.errors import LedgerError
 from iotpipe.local import launcher
 from iotpipe.local.place import Place, Record
 
@@ -54,3 +56,22 @@ def test_reset_waits_for_an_engine_that_is_going_down_and_kills_nobody_else(
     launcher.reset(place)
     assert killed == []
     assert not place.directory.exists()
+
+
+@pytest.mark.parametrize("read", [Place.record, Place.root_key])
+def test_what_everybody_could_have_written_of_an_engine_is_not_believed(
+    read: Callable[[Place], object], place: Place
+) -> None:
+    place.make()
+    place.write(Record(1, pid=os.getpid()))
+    assert read(place)
+    place.directory.chmod(0o777)
+    with pytest.raises(LedgerError, match="every user of this machine may write"):
+        read(place)
+
+
+def test_an_environment_whose_state_file_is_not_believed_keeps_no_engine_running(tmp_path: Path) -> None:
+    path = tmp_path / "stage.json"
+    path.write_text("{}")
+    path.chmod(0o666)
+    assert launcher.in_use(tmp_path) == []

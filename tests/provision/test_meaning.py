@@ -105,6 +105,13 @@ def test_the_order_of_an_alarms_dimensions_does_not_count(world: QuickWorld) -> 
     assert unmoved(world, wanted)
 
 
+def test_an_alarm_without_dimensions_is_the_same_whether_aws_says_so_or_nothing(world: QuickWorld) -> None:
+    wanted = everything(alarm([Metric("AWS/Lambda", "Errors", {})]))
+    world.up(wanted)
+    answering(world, "DescribeAlarms", lambda answer: [each.pop("Dimensions") for each in answer["MetricAlarms"]])
+    assert unmoved(world, wanted)
+
+
 def test_the_order_of_an_alarms_metrics_and_of_their_dimensions_does_not_count(world: QuickWorld) -> None:
     wanted = everything(alarm(two_dimensional("4XXError", "5XXError")))
     world.up(wanted)

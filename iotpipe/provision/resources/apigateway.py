@@ -54,7 +54,7 @@ class RestApi(Resource):
         return {
             "Name": found["name"],
             "Description": found.get("description", ""),
-            "EndpointConfiguration": {"types": sorted(found["endpointConfiguration"]["types"])},
+            "EndpointConfiguration": {"types": found["endpointConfiguration"]["types"]},
             "Tags": found.get("tags", {}),
             "RestApiId": found["id"],
             "RootResourceId": found.get("rootResourceId"),

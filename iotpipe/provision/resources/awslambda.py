@@ -51,8 +51,8 @@ class Layer(Resource):
             return None
         return {
             "Description": found["Description"],
-            "CompatibleRuntimes": sorted(found.get("CompatibleRuntimes", [])),
-            "CompatibleArchitectures": sorted(found.get("CompatibleArchitectures", [])),
+            "CompatibleRuntimes": found.get("CompatibleRuntimes", []),
+            "CompatibleArchitectures": found.get("CompatibleArchitectures", []),
             "LayerVersionArn": found["LayerVersionArn"],
         }
 
@@ -383,7 +383,7 @@ class EventSourceMapping(Resource):
             "Enabled": _ENABLED.get(found["State"], self.enabled),
             "BatchSize": found["BatchSize"],
             "MaximumBatchingWindowInSeconds": found.get("MaximumBatchingWindowInSeconds", 0),
-            "FunctionResponseTypes": sorted(found.get("FunctionResponseTypes", [])),
+            "FunctionResponseTypes": found.get("FunctionResponseTypes", []),
             "ScalingConfig": found.get("ScalingConfig", {}),
             "Tags": run.client("lambda").list_tags(Resource=_mapping_arn(run, found["UUID"]))["Tags"],
             "UUID": found["UUID"],

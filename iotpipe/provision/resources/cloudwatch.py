@@ -135,10 +135,12 @@ def _dimensions(metric: Metric) -> list[dict[str, str]]:
 
 def _ordered(alarm: Properties) -> Properties:
     """The alarm with everything in order whose order CloudWatch does not promise to keep."""
-    made = {"Dimensions": _by("Name", alarm["Dimensions"])} if "Dimensions" in alarm else {}
+    made: Properties = {"AlarmActions": sorted(set(alarm.get("AlarmActions", [])))}
+    if "MetricName" in alarm:
+        made["Dimensions"] = _by("Name", alarm.get("Dimensions", []))
     if "Metrics" in alarm:
         made["Metrics"] = [_ordered_query(each) for each in _by("Id", alarm["Metrics"])]
-    return alarm | made | {"AlarmActions": sorted(alarm.get("AlarmActions", []))}
+    return alarm | made
 
 
 def _ordered_query(query: dict[str, Any]) -> dict[str, Any]:
