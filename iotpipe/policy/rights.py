@@ -98,14 +98,19 @@ _PARAMETERS = Right(
     down="DeleteParameter",
 )
 
+# It tells types and names, never a value, and knows no single parameter.
+_FIND_PARAMETERS = Right("FindParameters", "ssm", (_arn("ssm", "*"),), plan="DescribeParameters")
+
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "table": (
         Right(
             "Tables",
             "dynamodb",
             _TABLE,
-            plan="DescribeTable DescribeContinuousBackups ListTagsOfResource",
-            up="CreateTable UpdateTable UpdateContinuousBackups TagResource UntagResource",
+            plan="DescribeTable DescribeContinuousBackups ListTagsOfResource"
+            " GetResourcePolicy DescribeTimeToLive DescribeKinesisStreamingDestination",
+            up="CreateTable UpdateTable UpdateContinuousBackups TagResource UntagResource"
+            " PutResourcePolicy DeleteResourcePolicy UpdateTimeToLive DisableKinesisStreamingDestination",
             down="DeleteTable",
         ),
     ),
@@ -141,20 +146,27 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             up="CreateTopic SetTopicAttributes TagResource UntagResource",
             down="DeleteTopic",
         ),
+        # The reference lists no resource for what is done to a subscription; AWS's refusals name the topic.
+        Right("Subscriptions", "sns", _TOPIC, up="Unsubscribe"),
     ),
     "subscription": (
-        # The reference lists no resource for Unsubscribe; AWS's refusals name the topic.
-        Right("Subscriptions", "sns", (_arn("sns", "{topic}"),), up="Subscribe Unsubscribe"),
+        Right(
+            "Subscriptions",
+            "sns",
+            (_arn("sns", "{topic}"),),
+            plan="GetSubscriptionAttributes",
+            up="Subscribe Unsubscribe SetSubscriptionAttributes",
+        ),
     ),
     "parameter": (
         _PARAMETERS,
+        _FIND_PARAMETERS,
         Right("ReadParameters", "ssm", _PARAMETER, plan="GetParameter"),
     ),
     "secret": (
         # The AWS managed key aws/ssm lets in whoever SSM lets in: no right of KMS is needed.
         _PARAMETERS,
-        # It tells types and names, never a value, and knows no single parameter.
-        Right("FindSecrets", "ssm", (_arn("ssm", "*"),), plan="DescribeParameters"),
+        _FIND_PARAMETERS,
     ),
     "layer": (
         Right(
@@ -204,8 +216,9 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             "LogGroups",
             "logs",
             _LOG_GROUP,
-            plan="ListTagsForResource",
-            up="CreateLogGroup PutRetentionPolicy TagResource UntagResource",
+            plan="ListTagsForResource DescribeSubscriptionFilters",
+            up="CreateLogGroup PutRetentionPolicy TagResource UntagResource DeleteSubscriptionFilter"
+            " DisassociateKmsKey DeleteDataProtectionPolicy PutLogGroupDeletionProtection",
             down="DeleteLogGroup",
             operate="FilterLogEvents",
         ),
@@ -273,7 +286,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     ),
     "api-gateway-account": (
         Right("Account", "apigateway", (f"{_GATEWAY}/account",), plan="GET", up="PATCH"),
-        Right("LoggingRole", "iam", _LOGGING_ROLE, up="TagRole"),
+        Right(
+            "LoggingRole",
+            "iam",
+            _LOGGING_ROLE,
+            plan="GetRole GetRolePolicy ListRolePolicies ListAttachedRolePolicies",
+            up="TagRole UpdateAssumeRolePolicy DeleteRolePolicy DetachRolePolicy",
+        ),
         Right("LoggingRole", "iam", _LOGGING_ROLE, up="CreateRole PutRolePolicy", bounded=False),
         Right(
             "MakeLoggingRole",

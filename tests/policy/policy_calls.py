@@ -161,6 +161,9 @@ _on(
     "dynamodb", _table, "DescribeTable", "DescribeContinuousBackups", "ListTagsOfResource", "CreateTable", "UpdateTable"
 )
 _on("dynamodb", _table, "UpdateContinuousBackups", "TagResource", "UntagResource", "DeleteTable")
+_on("dynamodb", _table, "GetResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy")
+_on("dynamodb", _table, "DescribeTimeToLive", "UpdateTimeToLive")
+_on("dynamodb", _table, "DescribeKinesisStreamingDestination", "DisableKinesisStreamingDestination")
 _tagging("dynamodb", "CreateTable", "TagResource")
 
 
@@ -186,7 +189,11 @@ _tagging("sqs", "CreateQueue", "TagQueue")
 _topic = _named("sns", "{}", "TopicArn", "ResourceArn", "Name")
 _on("sns", _topic, "GetTopicAttributes", "ListTagsForResource", "ListSubscriptionsByTopic", "CreateTopic", "Subscribe")
 _on("sns", _topic, "SetTopicAttributes", "TagResource", "UntagResource", "DeleteTopic")
-_on("sns", lambda p: [p["SubscriptionArn"].rpartition(":")[0]], "Unsubscribe")
+_on(
+    "sns",
+    lambda p: [p["SubscriptionArn"].rpartition(":")[0]],
+    *("Unsubscribe", "GetSubscriptionAttributes", "SetSubscriptionAttributes"),
+)
 _tagging("sns", "CreateTopic", "TagResource")
 
 _parameter = _named("ssm", "parameter{}", "Name", "ResourceId")
@@ -226,10 +233,15 @@ for each in ("CreateRole", "PutRolePolicy", "PutRolePermissionsBoundary", "Delet
     ]
 _tagging("iam", "CreateRole", "TagRole")
 
-_group = _named("logs", "log-group:{}", "logGroupName", "resourceArn")
+_group = _named("logs", "log-group:{}", "logGroupName", "resourceArn", "logGroupIdentifier")
 _on("logs", _group, "ListTagsForResource", "TagResource", "UntagResource")
 _on("logs", lambda p: [f"{_group(p)[0]}:log-stream:"], "CreateLogGroup", "PutRetentionPolicy", "DeleteLogGroup")
-_on("logs", lambda p: [f"{_group(p)[0]}:log-stream:"], "FilterLogEvents")
+_on(
+    "logs",
+    lambda p: [f"{_group(p)[0]}:log-stream:"],
+    *("FilterLogEvents", "DescribeSubscriptionFilters", "DeleteSubscriptionFilter", "DisassociateKmsKey"),
+    *("DeleteDataProtectionPolicy", "PutLogGroupDeletionProtection"),
+)
 _on("logs", lambda p: [_arn("logs", "log-group::log-stream:")], "DescribeLogGroups")
 _also("logs", "CreateLogGroup", lambda p: [Asked("logs:TagResource", _group(p)[0])] if p.get("tags") else [])
 

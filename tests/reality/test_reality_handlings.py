@@ -185,7 +185,7 @@ HANDLINGS = (
     ),
     Handling(
         "a table is waited for",
-        instead_of(Table, "_wait_until_active", nothing),
+        instead_of(Table, "wait_until_active", nothing),
         acts.a_table_is_made,
         late(table_creating=7),
     ),

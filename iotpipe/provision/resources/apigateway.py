@@ -534,28 +534,24 @@ class Account(Resource):
     def read(self, run: Run) -> Properties | None:
         arn = run.client("apigateway").get_account().get("cloudwatchRoleArn")
         if not arn:
-            run.once(f"role {self._role}", lambda: _role_tags(run, self._role))
+            run.once(f"role {self.role_name}", lambda: _role_tags(run, self.role_name))
         return {"cloudwatchRoleArn": arn} if arn else None
 
     def obstacle(self, run: Run) -> str:
-        tags = run.once(f"role {self._role}", lambda: _role_tags(run, self._role))
+        tags = run.once(f"role {self.role_name}", lambda: _role_tags(run, self.role_name))
         if tags is None or tags.get(MANAGED_TAG) == "iotpipe":
             return ""
         return (
-            f"{self.address} needs the role {self._role}, and a role of that name exists that iotpipe did not make. "
+            f"{self.address} needs the role {self.role_name}, and a role of that name exists that iotpipe did not make. "
             "Rename or delete it, or set a role for API Gateway's logs yourself (`aws apigateway update-account`), or "
             "set `api.logging: OFF`"
         )
 
-    @property
-    def _role(self) -> str:
-        return f"iotpipe-api-gateway-logging-{self.name}"
-
     def create(self, run: Run, desired: Properties) -> Properties:
-        name = self._role
         if refusal := self.obstacle(run):
             raise RefusedError(refusal)
-        if self._make_role(run, name) and run.aws.keeps_names_back:
+        name = self.role_name
+        if self.make_role(run) and run.aws.keeps_names_back:
             # Asked before IAM has told of the role, API Gateway refuses; and it may be asked once in 20 s only.
             told = "waiting for IAM to propagate the logging role: {:.0f} s left"
             run.count_down(self.address, run.clock.now() + _PROPAGATES, told)
@@ -563,19 +559,18 @@ class Account(Resource):
         run.client("apigateway").update_account(patchOperations=[_replace("/cloudwatchRoleArn", arn)])
         return {"cloudwatchRoleArn": arn}
 
-    def _make_role(self, run: Run, name: str) -> bool:
+    @property
+    def role_name(self) -> str:
+        """The role that iotpipe makes where the account has none."""
+        return f"iotpipe-api-gateway-logging-{self.name}"
+
+    def make_role(self, run: Run) -> bool:
         """Whether it had to be made."""
-        iam, made = run.client("iam"), True
-        trust = {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRole",
-            "Principal": {"Service": "apigateway.amazonaws.com"},
-        }
-        may_log = {"Effect": "Allow", "Action": [f"logs:{each}" for each in _LOGGING], "Resource": "*"}
+        iam, name, made = run.client("iam"), self.role_name, True
         try:
             iam.create_role(
                 RoleName=name,
-                AssumeRolePolicyDocument=_policy(trust),
+                AssumeRolePolicyDocument=json.dumps(LOGGING_TRUST),
                 Tags=[{"Key": MANAGED_TAG, "Value": "iotpipe"}],
                 **within(self.boundary),
             )
@@ -584,7 +579,7 @@ class Account(Resource):
             made = False
             if self.boundary:
                 iam.put_role_permissions_boundary(RoleName=name, **within(self.boundary))
-        iam.put_role_policy(RoleName=name, PolicyName="logging", PolicyDocument=_policy(may_log))
+        iam.put_role_policy(RoleName=name, PolicyName=LOGGING_POLICY, PolicyDocument=json.dumps(LOGGING_RIGHTS))
         return made
 
 
@@ -613,5 +608,13 @@ _LOGGING = (
 )
 
 
-def _policy(statement: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def _policy(statement: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+LOGGING_POLICY = "logging"
+"""The name of the role's one inline policy."""
+LOGGING_RIGHTS = _policy({"Effect": "Allow", "Action": [f"logs:{each}" for each in _LOGGING], "Resource": "*"})
+LOGGING_TRUST = _policy(
+    {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "apigateway.amazonaws.com"}}
+)

@@ -51,14 +51,16 @@ class Table(Resource):
         backups = dynamodb.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
         # HASH comes before RANGE, in AWS's answer as a rule and in the declaration.
         keys = sorted(table["KeySchema"], key=lambda each: str(each["KeyType"]))
-        recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+        recovery = backups.get("PointInTimeRecoveryDescription", {})
         return {
+            **table,
             "KeySchema": keys,
             "AttributeDefinitions": _definitions(table, {each["AttributeName"] for each in keys}),
             # AWS leaves the summary out for tables that never were on demand.
             "BillingMode": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
             "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
-            "PointInTimeRecoveryEnabled": recovery == "ENABLED",
+            "PointInTimeRecoveryEnabled": recovery.get("PointInTimeRecoveryStatus") == "ENABLED",
+            "PointInTimeRecoveryDescription": recovery,
             "Tags": _tags(run, table["TableArn"]),
             "TableId": table.get("TableId"),
         }
@@ -67,18 +69,18 @@ class Table(Resource):
         settings = {key: value for key, value in desired.items() if key != "PointInTimeRecoveryEnabled"}
         settings["Tags"] = tag_list(desired["Tags"])
         made = run.client("dynamodb").create_table(TableName=self.name, **settings)["TableDescription"]
-        self._wait_until_active(run)
+        self.wait_until_active(run)
         if desired["PointInTimeRecoveryEnabled"]:
             self._set_recovery(run, True)
         return {"TableId": made.get("TableId")}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
-        self._wait_until_active(run)
+        self.wait_until_active(run)
         # Protection must be the only change of its request.
         for name in ("BillingMode", "DeletionProtectionEnabled"):
             if desired[name] != observed[name]:
                 run.client("dynamodb").update_table(TableName=self.name, **{name: desired[name]})
-                self._wait_until_active(run)
+                self.wait_until_active(run)
         if desired["PointInTimeRecoveryEnabled"] != observed["PointInTimeRecoveryEnabled"]:
             self._set_recovery(run, desired["PointInTimeRecoveryEnabled"])
         changed, removed = tag_changes(desired, observed)
@@ -117,7 +119,9 @@ class Table(Resource):
         command = f"aws dynamodb update-table --table-name {recorded.name} --no-deletion-protection-enabled"
         return f"{recorded.address} has deletion protection on: turn it off with `{command} --region {run.aws.region}`"
 
-    def _wait_until_active(self, run: Run) -> None:
+    def wait_until_active(self, run: Run) -> None:
+        """Wait until the table can be changed: AWS makes one change after the other."""
+
         # boto3's own waiter asks every 20 s; a table is there after 5 to 10.
         def active() -> bool:
             return bool((_describe(run, self.name) or {}).get("TableStatus") == "ACTIVE")

@@ -32,11 +32,7 @@ class LogGroup(Resource):
         found = _describe(run, self.name)
         if found is None:
             return None
-        return {
-            "retentionInDays": found.get("retentionInDays"),
-            "Tags": _tags(run, self.name),
-            "creationTime": found.get("creationTime"),
-        }
+        return {**found, "retentionInDays": found.get("retentionInDays"), "Tags": _tags(run, self.name)}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("logs").create_log_group(logGroupName=self.name, tags=desired["Tags"])

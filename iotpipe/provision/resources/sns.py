@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
 from iotpipe.provision.run import Run
@@ -30,7 +30,7 @@ class Topic(Resource):
             found = sns.get_topic_attributes(TopicArn=self.arn(run))["Attributes"]
         except sns.exceptions.NotFoundException:
             return None
-        return {"DisplayName": found.get("DisplayName", ""), "Tags": _tags(run, self.name) or {}}
+        return {**found, "DisplayName": found.get("DisplayName", ""), "Tags": _tags(run, self.name) or {}}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         attributes = {"DisplayName": desired["DisplayName"]}
@@ -81,9 +81,7 @@ class Subscription(Resource):
         if run.look(self.topic) is None:
             return None
         # A pending one counts: subscribing again would send the owner another mail.
-        arn = self.topic.arn(run)
-        known = run.once(f"subscriptions of {arn}", lambda: _subscriptions(run, arn))
-        return self.desired(run) if self.name in known else None
+        return self.desired(run) if self.name in _emails(subscriptions(run, self.topic.arn(run))) else None
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("sns").subscribe(**desired)
@@ -93,7 +91,7 @@ class Subscription(Resource):
     def delete(cls, run: Run, recorded: Recorded) -> None:
         sns = run.client("sns")
         try:
-            arn = _subscriptions(run, recorded.properties["TopicArn"]).get(recorded.name, "")
+            arn = _emails(_listed(run, recorded.properties["TopicArn"])).get(recorded.name, "")
             # A pending one has no ARN yet and cannot be unsubscribed: it lapses by itself.
             if arn.startswith("arn:"):
                 sns.unsubscribe(SubscriptionArn=arn)
@@ -105,7 +103,9 @@ class Subscription(Resource):
         """The topic's tags; None where nobody subscribes with this address."""
         topic = recorded.properties["TopicArn"].rpartition(":")[2]
         tags = _tags(run, topic)
-        return tags if tags is not None and recorded.name in _subscriptions(run, run.aws.arn("sns", topic)) else None
+        if tags is None or recorded.name not in _emails(_listed(run, recorded.properties["TopicArn"])):
+            return None
+        return tags
 
 
 def _tags(run: Run, name: str) -> dict[str, str] | None:
@@ -116,9 +116,18 @@ def _tags(run: Run, name: str) -> dict[str, str] | None:
         return None
 
 
-def _subscriptions(run: Run, topic_arn: str) -> dict[str, Any]:
-    """The ARNs of the topic's e-mail subscriptions, by their address in lower case."""
+def subscriptions(run: Run, topic_arn: str) -> list[dict[str, str]]:
+    """Everything that is subscribed to the topic, listed once per command."""
+    return run.once(f"subscriptions of {topic_arn}", lambda: _listed(run, topic_arn))
+
+
+def _listed(run: Run, topic_arn: str) -> list[dict[str, str]]:
     pages = run.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
-    found = (each for page in pages for each in page["Subscriptions"] if each["Protocol"] == "email")
+    return [each for page in pages for each in page["Subscriptions"]]
+
+
+def _emails(listed: list[dict[str, str]]) -> dict[str, str]:
+    """The ARN of each address's subscription, by the address in lower case."""
+    found = (each for each in listed if each["Protocol"] == "email")
     # SNS lists one that has ended for a while more, beside a new one of the same address: that one gets no messages.
     return {each["Endpoint"].lower(): each["SubscriptionArn"] for each in found if each["SubscriptionArn"] != "Deleted"}

@@ -47,9 +47,8 @@ class Queue(Resource):
 
     def read(self, run: Run) -> Properties | None:
         sqs = run.client("sqs")
-        wanted = ["VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy", "CreatedTimestamp"]
         try:
-            found = sqs.get_queue_attributes(QueueUrl=self.url(run), AttributeNames=wanted)["Attributes"]
+            found = sqs.get_queue_attributes(QueueUrl=self.url(run), AttributeNames=["All"])["Attributes"]
         except sqs.exceptions.QueueDoesNotExist:
             return None
         policy = json.loads(found.get("RedrivePolicy") or "{}")

@@ -93,12 +93,9 @@ class Secret(_Named):
         return {"Type": "SecureString", "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
-        # DescribeParameters knows the type without touching the value. It may answer with empty pages before it
-        # comes to the one parameter that fits.
-        filters = [{"Key": "Name", "Option": "Equals", "Values": [self.name]}]
-        pages = run.client("ssm").get_paginator("describe_parameters").paginate(ParameterFilters=filters)
-        found = [each for page in pages for each in page["Parameters"]]
-        return {"Type": found[0]["Type"], "Tags": _tags(run, self.name) or {}} if found else None
+        # It knows the type without touching the value.
+        found = described(run, self.name)
+        return {"Type": found["Type"], "Tags": _tags(run, self.name) or {}} if found else None
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("ssm").put_parameter(
@@ -113,6 +110,22 @@ class Secret(_Named):
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         self._retag(run, desired, observed)
         return {}
+
+
+def described(run: Run, name: str) -> dict[str, Any]:
+    """What DescribeParameters tells of the parameter; nothing where it is not there.
+
+    It is slow, because it looks through all parameters of the account: one call serves all of the environment.
+    """
+    names = sorted({name, *(each.name for each in run.resources if isinstance(each, _Named))})
+    return run.once(f"parameters {names}", lambda: _describe(run, names)).get(name, {})
+
+
+def _describe(run: Run, names: list[str]) -> dict[str, dict[str, Any]]:
+    filters = [{"Key": "Name", "Option": "Equals", "Values": names}]
+    # It may answer with empty pages before it comes to those that fit.
+    pages = run.client("ssm").get_paginator("describe_parameters").paginate(ParameterFilters=filters)
+    return {each["Name"]: each for page in pages for each in page["Parameters"]}
 
 
 def _decoded(value: str) -> Any:

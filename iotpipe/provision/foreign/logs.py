@@ -1,0 +1,73 @@
+"""What others added to log groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NoReturn
+
+from iotpipe.errors import RefusedError
+from iotpipe.provision.foreign.finding import ALTERS, HIDES, OPENS, Check, Foreign, Seen
+from iotpipe.provision.resources.logs import LogGroup
+from iotpipe.provision.run import Run
+
+
+def _filters(run: Run, group: LogGroup) -> list[dict[str, Any]]:
+    """Whoever gets the group's lines as they come."""
+    logs = run.client("logs")
+    try:
+        pages = list(logs.get_paginator("describe_subscription_filters").paginate(logGroupName=group.name))
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+    return [each for page in pages for each in page["subscriptionFilters"]]
+
+
+def _judge(seen: Seen) -> Iterator[Foreign]:
+    found, name, logs = seen.observed, seen.resource.name, seen.run.client("logs")
+    for each in seen.read(_filters):
+        which, pattern = each["filterName"], each.get("filterPattern")
+        lines = f"every line in {name} that matches {pattern}" if pattern else f"every line in {name}"
+        told = f"{lines} goes to {each['destinationArn']}"
+        remove = partial(_tolerant, seen, logs.delete_subscription_filter, logGroupName=name, filterName=which)
+        yield seen.foreign(f"subscription filter {which}", OPENS, told, remove)
+    if key := found.get("kmsKeyId"):
+        told = f"{name} is encrypted with the KMS key {key}: without a right to use that key nobody can read the logs"
+        yield seen.foreign(
+            "kmsKeyId", HIDES, told, partial(_tolerant, seen, logs.disassociate_kms_key, logGroupName=name)
+        )
+    if found.get("dataProtectionStatus") == "ACTIVATED":
+        told = f"a data protection policy masks what it takes for sensitive in {name}"
+        remove = partial(_tolerant, seen, logs.delete_data_protection_policy, logGroupIdentifier=name)
+        yield seen.foreign("data protection policy", HIDES, told, remove)
+    if (group_class := found.get("logGroupClass", "STANDARD")) != "STANDARD":
+        told = f"{name} is of the class {group_class}, whose lines `iotpipe logs` cannot read"
+        yield seen.foreign("logGroupClass", HIDES, told, partial(_refuse, seen))
+    if found.get("deletionProtectionEnabled"):
+        told = f"{name} is protected from deletion, and `down` cannot delete it"
+        remove = partial(
+            _tolerant,
+            seen,
+            logs.put_log_group_deletion_protection,
+            logGroupIdentifier=name,
+            deletionProtectionEnabled=False,
+        )
+        yield seen.foreign("deletionProtectionEnabled", ALTERS, told, remove)
+
+
+def _tolerant(seen: Seen, call: Callable[..., Any], **parameters: Any) -> None:
+    try:
+        call(**parameters)
+    except seen.run.client("logs").exceptions.ResourceNotFoundException:
+        return
+
+
+def _refuse(seen: Seen) -> NoReturn:
+    name = seen.resource.name
+    raise RefusedError(
+        f"AWS cannot change the class of the log group {name}",
+        f"Delete it, with the lines in it, with `aws logs delete-log-group --log-group-name {name}`, and run "
+        f"`iotpipe up --env {seen.run.environment}`",
+    )
+
+
+LOG_GROUP = Check(_judge, (_filters,))
