@@ -26,6 +26,9 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core import responses
 from moto.core.responses import ActionResult
 from moto.core.routing import ServiceOperationRouter
+from moto.dynamodb.exceptions import ResourceNotFoundException
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.responses import DynamoHandler
 from moto.iam.responses import IamResponse
 
 _create = LambdaFunction.__init__
@@ -158,6 +161,41 @@ def tag_dashboard(self: Any, arn: str, tags: dict[str, str]) -> None:
         _tag_alarm(self, arn, tags)
 
 
+_expiry = DynamoDBBackend.describe_time_to_live
+
+
+def describe_time_to_live(self: Any, table_name: str) -> dict[str, Any]:
+    """For a table that is not there DescribeTimeToLive has a code that AWS has not: ResourceNotFound."""
+    self.get_table(table_name)
+    return _expiry(self, table_name)
+
+
+def _destinations(self: Any) -> dict[str, str]:
+    """The status of each Kinesis stream of the table that the request names."""
+    found: dict[str, str] = self.dynamodb_backend.get_table(self.body["TableName"]).__dict__.setdefault("kinesis", {})
+    return found
+
+
+def enable_kinesis_streaming_destination(self: Any) -> ActionResult:
+    """EnableKinesisStreamingDestination is not there."""
+    _destinations(self)[self.body["StreamArn"]] = "ACTIVE"
+    return ActionResult({"TableName": self.body["TableName"], "DestinationStatus": "ENABLING"})
+
+
+def disable_kinesis_streaming_destination(self: Any) -> ActionResult:
+    """DisableKinesisStreamingDestination is not there."""
+    if _destinations(self).get(self.body["StreamArn"]) != "ACTIVE":
+        raise ResourceNotFoundException(table_name=self.body["TableName"])
+    _destinations(self)[self.body["StreamArn"]] = "DISABLED"
+    return ActionResult({"TableName": self.body["TableName"], "DestinationStatus": "DISABLING"})
+
+
+def describe_kinesis_streaming_destination(self: Any) -> ActionResult:
+    """DescribeKinesisStreamingDestination is not there."""
+    streams = [{"StreamArn": arn, "DestinationStatus": status} for arn, status in _destinations(self).items()]
+    return ActionResult({"TableName": self.body["TableName"], "KinesisDataStreamDestinations": streams})
+
+
 PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (LambdaFunction, "__init__", create_function),
     (LambdaFunction, "get_configuration", function_configuration),
@@ -173,6 +211,10 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (APIGatewayResponse, "untag_resource", untag_resource),
     (CloudWatchResponse, "put_dashboard", put_dashboard),
     (CloudWatchBackend, "tag_resource", tag_dashboard),
+    (DynamoDBBackend, "describe_time_to_live", describe_time_to_live),
+    (DynamoHandler, "enable_kinesis_streaming_destination", enable_kinesis_streaming_destination),
+    (DynamoHandler, "disable_kinesis_streaming_destination", disable_kinesis_streaming_destination),
+    (DynamoHandler, "describe_kinesis_streaming_destination", describe_kinesis_streaming_destination),
 )
 
 

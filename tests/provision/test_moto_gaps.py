@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from hands import ACCOUNT, REGION, as_tags, client, make_role, pairs, zipped
 
 DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/d"
+STREAM = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/s"
 TARGET = {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:dlq"}
 
 
@@ -134,6 +135,32 @@ def dashboards_can_be_tagged() -> bool:
     return dashboard_tags() == {"a": "1"}
 
 
+def a_table() -> None:
+    client("dynamodb").create_table(
+        TableName="t",
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def the_expiry_of_a_table_that_is_gone_is_not_found() -> bool:
+    try:
+        client("dynamodb").describe_time_to_live(TableName="gone")
+    except ClientError as error:
+        return error.response["Error"]["Code"] == "ResourceNotFoundException"
+    return False
+
+
+def the_streams_of_a_table_come_and_go() -> bool:
+    a_table()
+    which = {"TableName": "t", "StreamArn": STREAM}
+    client("dynamodb").enable_kinesis_streaming_destination(**which)
+    client("dynamodb").disable_kinesis_streaming_destination(**which)
+    found = client("dynamodb").describe_kinesis_streaming_destination(TableName="t")
+    return [each["DestinationStatus"] for each in found["KinesisDataStreamDestinations"]] == ["DISABLED"]
+
+
 BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "create_function": dead_letters_are_kept,
     "function_configuration": dead_letters_are_kept,
@@ -149,6 +176,10 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "untag_resource": tags_of_apis_are_removed,
     "put_dashboard": a_new_dashboard_has_its_tags_and_an_old_one_keeps_them,
     "tag_dashboard": dashboards_can_be_tagged,
+    "describe_time_to_live": the_expiry_of_a_table_that_is_gone_is_not_found,
+    "enable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
+    "disable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
+    "describe_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
 }
 GAPS = [pytest.param(number, id=each.__name__) for number, (_, _, each) in enumerate(moto_gaps.PATCHES)]
 

@@ -70,8 +70,8 @@ def nothing(*ignored: Any) -> None:
     return
 
 
-def _listed_as_if_confirmed(run: Run, topic: str) -> dict[str, str]:
-    return {"on-call@example.com": f"{topic}:5be8f5b4-6aa8-4a34-9f1c-3b1c5c5d7f7e"}
+def _listed_as_if_confirmed(listed: list[dict[str, str]]) -> dict[str, str]:
+    return {each["Endpoint"]: f"{each['TopicArn']}:5be8f5b4-6aa8-4a34-9f1c-3b1c5c5d7f7e" for each in listed}
 
 
 def _role_that_may_make_groups() -> AbstractContextManager[Any]:
@@ -117,7 +117,7 @@ HANDLINGS = (
     ),
     Handling(
         "a pending subscription lapses by itself",
-        lambda: patch.object(sns, "_subscriptions", _listed_as_if_confirmed),
+        lambda: patch.object(sns, "_emails", _listed_as_if_confirmed),
         acts.a_pending_subscription_is_given_up,
     ),
     Handling(
@@ -185,7 +185,7 @@ HANDLINGS = (
     ),
     Handling(
         "a table is waited for",
-        instead_of(Table, "wait_until_active", nothing),
+        instead_of(Table, "_wait_until_active", nothing),
         acts.a_table_is_made,
         late(table_creating=7),
     ),

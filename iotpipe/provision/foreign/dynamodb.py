@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, OPENS, STOPS, Check, Foreign, Seen
 from iotpipe.provision.foreign.statements import Document, Policy, parsed, statements
+from iotpipe.provision.resource import Properties
 from iotpipe.provision.resources.dynamodb import Table
 from iotpipe.provision.run import Run
 
@@ -99,9 +100,9 @@ def _copies(seen: Seen) -> Iterator[Foreign]:
         told = f"all rows of {table.name} are copied to {region}, and what is written there comes into this table"
         yield seen.foreign(f"replica in {region}", OPENS, told, partial(_keep_replica, table, region))
     # Replicas need the stream: it is theirs as long as there is one.
-    if found.get("StreamSpecification", {}).get("StreamEnabled") and not replicas:
+    if _has_stream(found) and not replicas:
         told = f"every change of {table.name} can be read from its stream for 24 hours, by whoever IAM lets read that"
-        remove = partial(_change, seen, StreamSpecification={"StreamEnabled": False})
+        remove = partial(_change, seen, _has_stream, StreamSpecification={"StreamEnabled": False})
         yield seen.foreign("StreamSpecification", OPENS, told, remove)
 
 
@@ -114,38 +115,31 @@ def _expiry(seen: Seen) -> Iterator[Foreign]:
 
 
 def _limits(seen: Seen) -> Iterator[Foreign]:
-    table, limits = seen.resource, seen.observed.get("OnDemandThroughput", {})
-    limited = {
-        told: limits[name]
-        for name, told in (("MaxReadRequestUnits", "reads"), ("MaxWriteRequestUnits", "writes"))
-        if limits.get(name, -1) > -1
-    }
-    if limited:
+    table = seen.resource
+    if limited := _limited(seen.observed):
         told = " and ".join(f"more than {units} units of {kind}" for kind, units in limited.items())
         unlimited = {"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": -1}
-        remove = partial(_change, seen, OnDemandThroughput=unlimited)
+        remove = partial(_change, seen, _limited, OnDemandThroughput=unlimited)
         yield seen.foreign("OnDemandThroughput", STOPS, f"{table.name} refuses {told} per second", remove)
-    encryption = seen.observed.get("SSEDescription", {})
-    if encryption.get("Status") in ("ENABLED", "ENABLING", "UPDATING"):
-        key = encryption.get("KMSMasterKeyArn", "aws/dynamodb")
+    if _encrypted(seen.observed):
+        key = seen.observed["SSEDescription"].get("KMSMasterKeyArn", "aws/dynamodb")
         told = (
             f"{table.name} is encrypted with the KMS key {key}: "
             "rows can only be stored and read as long as that key lets the functions use it"
         )
-        yield seen.foreign("SSEDescription", STOPS, told, partial(_change, seen, SSESpecification={"Enabled": False}))
+        remove = partial(_change, seen, _encrypted, SSESpecification={"Enabled": False})
+        yield seen.foreign("SSEDescription", STOPS, told, remove)
 
 
 def _indexes(seen: Seen) -> Iterator[Foreign]:
-    for each in seen.observed.get("GlobalSecondaryIndexes", []):
-        if each.get("IndexStatus") != "DELETING":
-            name = each["IndexName"]
-            told = (
-                f"each row of {seen.resource.name} is written to the index {name} too: "
-                "that costs another write, and an index that cannot keep up holds up the table"
-            )
-            drop = [{"Delete": {"IndexName": name}}]
-            remove = partial(_change, seen, GlobalSecondaryIndexUpdates=drop)
-            yield seen.foreign(f"index {name}", ALTERS, told, remove)
+    for name in _index_names(seen.observed):
+        told = (
+            f"each row of {seen.resource.name} is written to the index {name} too: "
+            "that costs another write, and an index that cannot keep up holds up the table"
+        )
+        drop = [{"Delete": {"IndexName": name}}]
+        remove = partial(_change, seen, partial(_has_index, name), GlobalSecondaryIndexUpdates=drop)
+        yield seen.foreign(f"index {name}", ALTERS, told, remove)
 
 
 def _others(seen: Seen) -> Iterator[Foreign]:
@@ -154,26 +148,71 @@ def _others(seen: Seen) -> Iterator[Foreign]:
     if found["PointInTimeRecoveryEnabled"] and kept < RECOVERABLE:
         told = f"{table.name} can only be restored to the last {kept} days, not to the last {RECOVERABLE}"
         yield seen.foreign("RecoveryPeriodInDays", ALTERS, told, partial(_keep_long, seen))
-    storage = found.get("TableClassSummary", {}).get("TableClass", "STANDARD")
-    if storage != "STANDARD":
-        told = f"{table.name} is of the class {storage}: each read and write costs more, storage less"
-        yield seen.foreign("TableClass", ALTERS, told, partial(_change, seen, TableClass="STANDARD"))
+    if _of_another_class(found):
+        told = (
+            f"{table.name} is of the class {found['TableClassSummary']['TableClass']}, where reads and writes cost more"
+        )
+        remove = partial(_change, seen, _of_another_class, TableClass="STANDARD")
+        yield seen.foreign("TableClass", ALTERS, told, remove)
+
+
+# What DescribeTable tells
+
+
+def _has_stream(table: Properties) -> bool:
+    return bool(table.get("StreamSpecification", {}).get("StreamEnabled"))
+
+
+def _limited(table: Properties) -> dict[str, int]:
+    """What is limited, and to how many units a second; -1 is AWS's word for no limit."""
+    limits = table.get("OnDemandThroughput", {})
+    units = {"reads": limits.get("MaxReadRequestUnits", -1), "writes": limits.get("MaxWriteRequestUnits", -1)}
+    return {kind: most for kind, most in units.items() if most > -1}
+
+
+def _encrypted(table: Properties) -> bool:
+    """Whether with a key of KMS; what AWS always encrypts with is not told."""
+    return table.get("SSEDescription", {}).get("Status") in ("ENABLED", "ENABLING", "UPDATING")
+
+
+def _index_names(table: Properties) -> list[str]:
+    return [each["IndexName"] for each in table.get("GlobalSecondaryIndexes", []) if not _going(each)]
+
+
+def _has_index(name: str, table: Properties) -> bool:
+    return name in _index_names(table)
+
+
+def _going(index: Properties) -> bool:
+    return bool(index.get("IndexStatus") == "DELETING")
+
+
+def _of_another_class(table: Properties) -> bool:
+    return bool(table.get("TableClassSummary", {}).get("TableClass", "STANDARD") != "STANDARD")
 
 
 # Removals
 
 
-def _change(seen: Seen, **settings: Any) -> None:
+def _change(seen: Seen, there: Callable[[Properties], Any], **settings: Any) -> None:
+    """Change the table as long as it is `there`: AWS refuses to set what is set already."""
     # AWS makes one change of a table after the other, and each must be the only one of its request.
     with seen.run.exclusive(f"changes of {seen.resource.address}"):
-        seen.resource.wait_until_active(seen.run)
-        dynamodb = seen.run.client("dynamodb")
-        try:
-            dynamodb.update_table(TableName=seen.resource.name, **settings)
-        except dynamodb.exceptions.ResourceNotFoundException:
-            # The index is gone already.
-            return
-        seen.resource.wait_until_active(seen.run)
+        if there(_settled(seen)):
+            seen.run.client("dynamodb").update_table(TableName=seen.resource.name, **settings)
+            _settled(seen)
+
+
+def _settled(seen: Seen) -> Properties:
+    """The table, once it can be changed."""
+    dynamodb, read = seen.run.client("dynamodb"), list[Properties]()
+
+    def settled() -> bool:
+        read.append(dynamodb.describe_table(TableName=seen.resource.name)["Table"])
+        return read[-1]["TableStatus"] == "ACTIVE" and not any(map(_going, read[-1].get("GlobalSecondaryIndexes", [])))
+
+    seen.run.until(seen.resource.address, "waiting until the table can be changed", settled)
+    return read[-1]
 
 
 def _disconnect(seen: Seen, stream: str) -> None:

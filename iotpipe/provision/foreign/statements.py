@@ -85,12 +85,12 @@ def listed(value: Any) -> list[Any]:
 
 def same(one: Any, other: Any) -> bool:
     """Whether both mean the same: AWS reorders lists, and writes a list of one as its element or not."""
-    return _canonical(one) == _canonical(other)
+    return str(_canonical(one)) == str(_canonical(other))
 
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _canonical(each) for key, each in value.items()}
+        return {key: _canonical(value[key]) for key in sorted(value)}
     if isinstance(value, list):
         return sorted((_canonical(each) for each in value), key=str) if len(value) != 1 else _canonical(value[0])
     return value
@@ -104,7 +104,7 @@ def covers(statement: Statement, action: str) -> bool:
     """Whether the statement is about this action."""
     excepted = "NotAction" in statement
     named = [str(each).lower() for each in listed(statement.get("NotAction" if excepted else "Action", []))]
-    return any(fnmatchcase(action.lower(), each) for each in named) != excepted
+    return excepted is not any(fnmatchcase(action.lower(), each) for each in named)
 
 
 def _actions(statement: Statement) -> str:

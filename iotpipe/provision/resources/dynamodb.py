@@ -69,18 +69,18 @@ class Table(Resource):
         settings = {key: value for key, value in desired.items() if key != "PointInTimeRecoveryEnabled"}
         settings["Tags"] = tag_list(desired["Tags"])
         made = run.client("dynamodb").create_table(TableName=self.name, **settings)["TableDescription"]
-        self.wait_until_active(run)
+        self._wait_until_active(run)
         if desired["PointInTimeRecoveryEnabled"]:
             self._set_recovery(run, True)
         return {"TableId": made.get("TableId")}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
-        self.wait_until_active(run)
+        self._wait_until_active(run)
         # Protection must be the only change of its request.
         for name in ("BillingMode", "DeletionProtectionEnabled"):
             if desired[name] != observed[name]:
                 run.client("dynamodb").update_table(TableName=self.name, **{name: desired[name]})
-                self.wait_until_active(run)
+                self._wait_until_active(run)
         if desired["PointInTimeRecoveryEnabled"] != observed["PointInTimeRecoveryEnabled"]:
             self._set_recovery(run, desired["PointInTimeRecoveryEnabled"])
         changed, removed = tag_changes(desired, observed)
@@ -119,9 +119,7 @@ class Table(Resource):
         command = f"aws dynamodb update-table --table-name {recorded.name} --no-deletion-protection-enabled"
         return f"{recorded.address} has deletion protection on: turn it off with `{command} --region {run.aws.region}`"
 
-    def wait_until_active(self, run: Run) -> None:
-        """Wait until the table can be changed: AWS makes one change after the other."""
-
+    def _wait_until_active(self, run: Run) -> None:
         # boto3's own waiter asks every 20 s; a table is there after 5 to 10.
         def active() -> bool:
             return bool((_describe(run, self.name) or {}).get("TableStatus") == "ACTIVE")

@@ -1,0 +1,178 @@
+"""What others added is found, told with its consequence, and taken away again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract import QuickWorld
+from foreign_additions import ADDED, STREAM, TABLE, TOPIC, Added, statement, topic_policy
+from foreign_world import Forgotten, a_pipeline, looked_at, remembered
+from hands import ACCOUNT, client, make_role, role_arn
+from harness import declared, refusal
+
+from iotpipe.configuration import load
+from iotpipe.errors import RefusedError
+from iotpipe.provision.resource import Resource
+from iotpipe.provision.resources import Subscription
+
+NEW_CALLS = 14
+"""What looking for additions may add to a plan."""
+
+
+@pytest.mark.parametrize("added", ADDED, ids=lambda added: added.what)
+def test_what_was_added_is_found_and_taken_away(added: Added, world: QuickWorld) -> None:
+    resources = a_pipeline()
+    world.up(resources)
+    added.act()
+    with remembered(added.gap):
+        [found] = looked_at(world, resources)
+        assert (found.risk, added.found in found.found) == (added.risk, True), found.found
+        if added.refused:
+            with pytest.raises(RefusedError) as refused:
+                found.remove()
+            assert added.refused in str(refused.value)
+            return
+        found.remove()
+        found.remove()
+        assert looked_at(world, resources) == []
+    assert not world.plan(resources).pending
+
+
+def with_an_email(config_dir: Path) -> tuple[list[Resource], dict[str, str]]:
+    alerts = load("dev", config_dir).alerts.model_copy(update={"emails": ["Ops@example.com"]})
+    return declared(config_dir, alerts=alerts)
+
+
+def test_a_fresh_pipeline_has_nothing_of_others(config_dir: Path, world: QuickWorld) -> None:
+    resources, tags = with_an_email(config_dir)
+    assert looked_at(world, resources) == []
+    world.up(resources, tags=tags)
+    assert looked_at(world, resources) == []
+
+
+def test_looking_adds_few_calls(config_dir: Path, world: QuickWorld) -> None:
+    resources, tags = declared(config_dir)
+    world.up(resources, tags=tags)
+    world.plan(resources, tags=tags)
+    planned = Counter(world.calls)
+    looked_at(world, resources)
+    assert (Counter(world.calls) - planned).total() <= NEW_CALLS
+
+
+QUEUE_DEFAULTS = {"MaximumMessageSize": "1048576", "DelaySeconds": "0", "SqsManagedSseEnabled": "true"}
+LIVE = [
+    pytest.param("GetQueueAttributes", lambda found: found["Attributes"].update(QUEUE_DEFAULTS), id="a large default"),
+    pytest.param(
+        "GetTopicAttributes",
+        lambda found: found["Attributes"].update(
+            {f"{each}SuccessFeedbackSampleRate": "0" for each in ("HTTP", "SQS", "Lambda", "Firehose", "Application")}
+        ),
+        id="rates of 0",
+    ),
+    pytest.param(
+        "DescribeTable",
+        lambda found: found["Table"].update(
+            TableClassSummary={"TableClass": "STANDARD"},
+            OnDemandThroughput={"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": -1},
+            WarmThroughput={"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"},
+        ),
+        id="warm throughput",
+    ),
+    pytest.param(
+        "DescribeTimeToLive",
+        lambda found: found.update(TimeToLiveDescription={"TimeToLiveStatus": "DISABLED", "AttributeName": "then"}),
+        id="expiry that was switched off",
+    ),
+    pytest.param(
+        "DescribeKinesisStreamingDestination",
+        lambda found: found.update(
+            KinesisDataStreamDestinations=[{"StreamArn": STREAM, "DestinationStatus": "DISABLED"}]
+        ),
+        id="a stream that was disconnected",
+    ),
+    pytest.param(
+        "DescribeParameters",
+        lambda found: [each.update(Tier="Standard", Policies=[], DataType="text") for each in found["Parameters"]],
+        id="no policies",
+    ),
+    pytest.param(
+        "DescribeLogGroups",
+        lambda found: [
+            each.update(logGroupClass="STANDARD", deletionProtectionEnabled=False, dataProtectionStatus="DELETED")
+            for each in found["logGroups"]
+        ],
+        id="a standard group",
+    ),
+    pytest.param(
+        "ListSubscriptionsByTopic",
+        lambda found: found["Subscriptions"].append(
+            {"Protocol": "sms", "Endpoint": "+15550100", "SubscriptionArn": "Deleted"}
+        ),
+        id="a subscription that has ended",
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "amend"), LIVE)
+def test_what_aws_itself_answers_is_not_of_others(
+    operation: str, amend: Callable[[Any], Any], world: QuickWorld
+) -> None:
+    resources = a_pipeline()
+    world.up(resources)
+    with remembered(Forgotten(operation, amend)):
+        assert looked_at(world, resources) == []
+
+
+def test_the_default_policy_of_a_topic_is_known_by_what_it_means(world: QuickWorld) -> None:
+    resources = a_pipeline()
+    world.up(resources)
+    limit = {"StringEquals": {"aws:sourceowner": [ACCOUNT]}}
+    own = statement("sns:*", "*", Resource=TOPIC, Condition=limit)
+    topic_policy(own, default=False)
+    assert looked_at(world, resources) == []
+
+
+def test_only_the_statement_that_was_found_is_taken_out(world: QuickWorld) -> None:
+    resources = a_pipeline()
+    world.up(resources)
+    for number in (1, 2):
+        topic_policy(statement("SNS:Publish", Resource=TOPIC) | {"Sid": f"added{number}"})
+    first, second = looked_at(world, resources)
+    first.remove()
+    [left] = looked_at(world, resources)
+    assert (first.subject, left.subject) == ("statement added1", "statement added2") == (first.subject, second.subject)
+
+
+def test_a_subscription_that_is_declared_no_longer_is_the_plans_business(world: QuickWorld) -> None:
+    resources = a_pipeline()
+    world.up(resources)
+    without = [each for each in resources if not isinstance(each, Subscription)]
+    assert looked_at(world, without) == []
+
+
+def test_a_role_that_the_account_had_before_is_left_alone(world: QuickWorld) -> None:
+    make_role("somebody")
+    patch = {"op": "replace", "path": "/cloudwatchRoleArn", "value": role_arn("somebody")}
+    client("apigateway").update_account(patchOperations=[patch])
+    resources = a_pipeline()
+    world.up(resources)
+    assert looked_at(world, resources) == []
+
+
+def test_expiry_that_was_changed_a_moment_ago_is_switched_off_later(world: QuickWorld) -> None:
+    resources = a_pipeline()
+    world.up(resources)
+    client("dynamodb").update_time_to_live(
+        TableName=TABLE, TimeToLiveSpecification={"Enabled": True, "AttributeName": "then"}
+    )
+    [found] = looked_at(world, resources)
+    said = "Time to live has been modified multiple times within a fixed interval"
+    world.before = lambda operation, _: (
+        refusal(operation, "ValidationException", said) if operation == "UpdateTimeToLive" else None
+    )
+    with pytest.raises(RefusedError, match="once an hour"):
+        found.remove()
