@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import boto3
 import pipeline_world
 from contract import QuickWorld
 from dead_letters import MoveTasks, Queues, body
+from foreign_additions import ADDED, Added, let_two_in
+from foreign_world import a_pipeline, looked_at, remembered
 from harness import FakeClock, StandInLayer
 from harness import World as PlainWorld
 from moto.core.base_backend import BackendDict
@@ -25,13 +27,15 @@ from samples_lambda import BOUNDARY
 
 from iotpipe.configuration import load
 from iotpipe.doctor import checkup, permissions, preflight
+from iotpipe.errors import RefusedError
 from iotpipe.packaging import handler_zip
 from iotpipe.pipeline import Artifacts
 from iotpipe.policy import GROUPS, Environment
 from iotpipe.proving import proof, rows, spoiled
 from iotpipe.proving.api import Api
 from iotpipe.proving.deployment import Deployment, api_key
-from iotpipe.provision import apply, ledger, teardown
+from iotpipe.provision import ledger, plan, teardown, apply
+from iotpipe.provision.foreign.finding import OPENS
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.watching.deadletters import look
 from iotpipe.watching.logs import LogReader
@@ -78,7 +82,7 @@ class Heard:
 def everything_heard(directory: Path) -> Heard:
     """Each scene in an account that holds nothing."""
     heard = Heard()
-    for number, scene in enumerate((*_of_kinds(), _life, _death, _operating)):
+    for number, scene in enumerate((*_of_kinds(), _additions, _life, _death, _operating)):
         BackendDict.reset()
         reset_model_data()
         (place := directory / str(number)).mkdir()
@@ -111,6 +115,25 @@ def _of_kinds() -> Iterator[Callable[[Heard, Path], None]]:
                 world.up(declared)
 
         yield scene
+
+
+# What others add, found and taken away again
+
+
+def _additions(heard: Heard, directory: Path) -> None:
+    world, resources = QuickWorld(directory), a_pipeline()
+    world.up(resources)
+    twice = Added("two statements", OPENS, "", lambda: let_two_in("table"), kinds=("table",))
+    for added in (*ADDED, twice):
+        of_kinds = [each for each in resources if each.kind in added.kinds]
+        added.act()
+        with remembered(added.gap):
+            with heard.of("plan", *of_kinds):
+                found = looked_at(world, of_kinds)
+            with heard.of("up"):
+                for each in found:
+                    with suppress(RefusedError):
+                        each.remove()
 
 
 # The whole pipeline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from foreign_world import ROLE, Forgotten
@@ -34,6 +34,8 @@ class Added:
     gap: Forgotten | None = None
     refused: str = ""
     """Why it cannot be set back, where that is so."""
+    kinds: tuple[str, ...] = ()
+    """The kinds of resource that must be there."""
 
 
 def statement(action: Any, principal: Any = "*", **more: Any) -> dict[str, Any]:
@@ -268,6 +270,19 @@ def add_index() -> None:
 def table_policy(action: Any, principal: Any, **more: Any) -> Callable[[], Any]:
     text = document(statement(action, principal, Resource=TABLE_ARN, **more))
     return lambda: client("dynamodb").put_resource_policy(ResourceArn=TABLE_ARN, Policy=text)
+
+
+def let_two_in(kind: str) -> None:
+    """Two statements in one policy."""
+    readers = {"table": "dynamodb:GetItem", "queue": "sqs:ReceiveMessage", "topic": "SNS:Subscribe"}
+    on = {"table": TABLE_ARN, "queue": arn("sqs", QUEUE), "topic": TOPIC}[kind]
+    both = [statement(readers[kind], {"AWS": STRANGER}, Resource=on) | {"Sid": f"added{n}"} for n in (1, 2)]
+    if kind == "table":
+        client("dynamodb").put_resource_policy(ResourceArn=TABLE_ARN, Policy=document(*both))
+    elif kind == "queue":
+        set_queue(QUEUE, Policy=document(*both))
+    else:
+        topic_policy(*both)
 
 
 def recover(days: int) -> None:
@@ -571,4 +586,16 @@ ROLES = [
     Added("a logging role that is gone", HIDES, "cannot write the logs of any API", delete_role),
 ]
 
-ADDED = [*QUEUES, *TOPICS, *TABLES, *PARAMETERS, *GROUPS, *ALARMS, *ROLES]
+ADDED = [
+    replace(each, kinds=kinds)
+    for kinds, added in (
+        (("queue",), QUEUES),
+        (("topic", "subscription"), TOPICS),
+        (("table",), TABLES),
+        (("parameter", "secret"), PARAMETERS),
+        (("log-group",), GROUPS),
+        (("alarm",), ALARMS),
+        (("api-gateway-account",), ROLES),
+    )
+    for each in added
+]

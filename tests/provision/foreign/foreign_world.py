@@ -32,11 +32,12 @@ from iotpipe.provision.resources import (
 ROLE = f"iotpipe-api-gateway-logging-{REGION}"
 
 
-def a_pipeline() -> list[Resource]:
+def a_pipeline(*kinds: str) -> list[Resource]:
+    """Its resources of these kinds, by default all."""
     dead_letters = Queue("iot-dlq-dev", 1_209_600)
     readings = Queue("iot-ingestion-queue-dev", 345_600, 60, dead_letter=dead_letters, max_receives=3)
     topic = Topic("iot-alerts-dev", display_name="IoT Processing Alerts")
-    return [
+    made: list[Resource] = [
         Table("raw-sensor-data-dev", ("device_id", "S"), ("timestamp", "N"), True, False),
         dead_letters,
         readings,
@@ -50,6 +51,7 @@ def a_pipeline() -> list[Resource]:
         ),
         Account(REGION, BOUNDARY),
     ]
+    return [each for each in made if not kinds or each.kind in kinds]
 
 
 def looked_at(world: World, declared: Sequence[Resource]) -> list[Foreign]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from contract import QuickWorld
-from foreign_additions import ADDED, STREAM, TABLE, TOPIC, Added, statement, topic_policy
+from foreign_additions import ADDED, STREAM, TABLE, TOPIC, Added, let_two_in, statement, topic_policy
 from foreign_world import Forgotten, a_pipeline, looked_at, remembered
 from hands import ACCOUNT, client, make_role, role_arn
 from harness import declared, refusal
@@ -25,7 +25,7 @@ NEW_CALLS = 14
 
 @pytest.mark.parametrize("added", ADDED, ids=lambda added: added.what)
 def test_what_was_added_is_found_and_taken_away(added: Added, world: QuickWorld) -> None:
-    resources = a_pipeline()
+    resources = a_pipeline(*added.kinds)
     world.up(resources)
     added.act()
     with remembered(added.gap):
@@ -64,7 +64,7 @@ def test_looking_adds_few_calls(config_dir: Path, world: QuickWorld) -> None:
 
 
 QUEUE_DEFAULTS = {"MaximumMessageSize": "1048576", "DelaySeconds": "0", "SqsManagedSseEnabled": "true"}
-LIVE = [
+AS_AWS_ANSWERS = [
     pytest.param("GetQueueAttributes", lambda found: found["Attributes"].update(QUEUE_DEFAULTS), id="a large default"),
     pytest.param(
         "GetTopicAttributes",
@@ -117,7 +117,7 @@ LIVE = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "amend"), LIVE)
+@pytest.mark.parametrize(("operation", "amend"), AS_AWS_ANSWERS)
 def test_what_aws_itself_answers_is_not_of_others(
     operation: str, amend: Callable[[Any], Any], world: QuickWorld
 ) -> None:
@@ -128,7 +128,7 @@ def test_what_aws_itself_answers_is_not_of_others(
 
 
 def test_the_default_policy_of_a_topic_is_known_by_what_it_means(world: QuickWorld) -> None:
-    resources = a_pipeline()
+    resources = a_pipeline("topic")
     world.up(resources)
     limit = {"StringEquals": {"aws:sourceowner": [ACCOUNT]}}
     own = statement("sns:*", "*", Resource=TOPIC, Condition=limit)
@@ -136,19 +136,21 @@ def test_the_default_policy_of_a_topic_is_known_by_what_it_means(world: QuickWor
     assert looked_at(world, resources) == []
 
 
-def test_only_the_statement_that_was_found_is_taken_out(world: QuickWorld) -> None:
-    resources = a_pipeline()
+@pytest.mark.parametrize("kind", ["queue", "topic", "table"])
+def test_only_the_statement_that_was_found_is_taken_out(kind: str, world: QuickWorld) -> None:
+    resources = a_pipeline(kind)
     world.up(resources)
-    for number in (1, 2):
-        topic_policy(statement("SNS:Publish", Resource=TOPIC) | {"Sid": f"added{number}"})
+    let_two_in(kind)
     first, second = looked_at(world, resources)
     first.remove()
     [left] = looked_at(world, resources)
-    assert (first.subject, left.subject) == ("statement added1", "statement added2") == (first.subject, second.subject)
+    assert (first.subject, second.subject, left.subject) == ("statement added1", "statement added2", "statement added2")
+    left.remove()
+    assert looked_at(world, resources) == []
 
 
 def test_a_subscription_that_is_declared_no_longer_is_the_plans_business(world: QuickWorld) -> None:
-    resources = a_pipeline()
+    resources = a_pipeline("topic", "subscription")
     world.up(resources)
     without = [each for each in resources if not isinstance(each, Subscription)]
     assert looked_at(world, without) == []
@@ -158,13 +160,13 @@ def test_a_role_that_the_account_had_before_is_left_alone(world: QuickWorld) -> 
     make_role("somebody")
     patch = {"op": "replace", "path": "/cloudwatchRoleArn", "value": role_arn("somebody")}
     client("apigateway").update_account(patchOperations=[patch])
-    resources = a_pipeline()
+    resources = a_pipeline("api-gateway-account")
     world.up(resources)
     assert looked_at(world, resources) == []
 
 
 def test_expiry_that_was_changed_a_moment_ago_is_switched_off_later(world: QuickWorld) -> None:
-    resources = a_pipeline()
+    resources = a_pipeline("table")
     world.up(resources)
     client("dynamodb").update_time_to_live(
         TableName=TABLE, TimeToLiveSpecification={"Enabled": True, "AttributeName": "then"}
