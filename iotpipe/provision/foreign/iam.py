@@ -105,18 +105,23 @@ def _allowed(seen: Seen) -> Iterator[Foreign]:
         told = f"the role {name} may do whatever its inline policy {policy} allows, where it is to log only"
         remove = partial(_tolerant, seen, iam.delete_role_policy, RoleName=name, PolicyName=policy)
         yield seen.foreign(f"inline policy {policy}", OPENS, told, remove)
-    rights = seen.read(_rights)
-    if same(statements(rights), statements(LOGGING_RIGHTS)):
+    yield from _logging(seen)
+
+
+def _logging(seen: Seen) -> Iterator[Foreign]:
+    name, found = seen.resource.role_name, statements(seen.read(_rights))
+    if same(found, statements(LOGGING_RIGHTS)):
         return
     [wanted] = LOGGING_RIGHTS["Statement"]
-    kept = [each for each in statements(rights) if not denies(each) and each.get("Resource") in ("*", ["*"])]
-    missing = [each for each in wanted["Action"] if not any(covers(one, each) for one in kept)]
-    if missing or any(denies(each) for each in statements(rights)):
-        told = f"the role {name} may not do {', '.join(missing) or 'all'} that API Gateway needs to write logs"
-        yield seen.foreign(f"inline policy {LOGGING_POLICY}", HIDES, told, partial(_set_rights, seen))
+    on_everything = [each for each in found if same(each.get("Resource"), "*") and "Condition" not in each]
+    allowed = [action for action in wanted["Action"] if any(covers(each, action) for each in on_everything)]
+    policy, said = f"inline policy {LOGGING_POLICY}", json.dumps(found)
+    if allowed != wanted["Action"] or any(denies(each) for each in found):
+        told = f"the {policy} of the role {name} does not let API Gateway write the logs of any API any more: {said}"
+        yield seen.foreign(policy, HIDES, told, partial(_set_rights, seen))
     else:
-        told = f"the role {name} may do more than API Gateway needs to write logs: {json.dumps(rights['Statement'])}"
-        yield seen.foreign(f"inline policy {LOGGING_POLICY}", OPENS, told, partial(_set_rights, seen))
+        told = f"the {policy} of the role {name} allows more than API Gateway needs to write logs: {said}"
+        yield seen.foreign(policy, OPENS, told, partial(_set_rights, seen))
 
 
 # Removals

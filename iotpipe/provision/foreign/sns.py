@@ -13,7 +13,7 @@ from iotpipe.provision.foreign.statements import (
     Document,
     Policy,
     Statement,
-    conditions,
+    compared,
     covers,
     denies,
     parsed,
@@ -99,7 +99,7 @@ def _judge_topic(seen: Seen) -> Iterator[Foreign]:
 
 def _for_this_account(statement: Statement, account: str) -> bool:
     """Whether it is what AWS puts into the policy of a new topic: this account alone, by a condition."""
-    limits = conditions(statement)
+    limits = compared(statement, "StringEquals")
     alone = any(limits.get(key) == [account] for key in _OURS_BY)
     return not denies(statement) and alone and principals(statement) == [("AWS", "*")]
 
@@ -116,7 +116,7 @@ def _lets_alarms_publish(statement: Statement, account: str) -> bool:
     if denies(statement) or not covers(statement, _PUBLISH):
         return False
     named = {value for _, value in principals(statement)}
-    to_all = "*" in named and (not conditions(statement) or _for_this_account(statement, account))
+    to_all = "*" in named and (not statement.get("Condition") or _for_this_account(statement, account))
     return to_all or "cloudwatch.amazonaws.com" in named
 
 

@@ -155,15 +155,16 @@ def condition(statement: Statement) -> str:
     return f", if {' and '.join(tests)}" if tests else ""
 
 
-def conditions(statement: Statement) -> dict[str, list[str]]:
-    """The values that the statement compares with, by key in small letters, whatever the comparison."""
+def compared(statement: Statement, operator: str) -> dict[str, list[str]]:
+    """The values that the statement compares with by this operator, by key in small letters."""
     return {
         key.lower(): [str(each) for each in listed(values)]
-        for keys in statement.get("Condition", {}).values()
+        for name, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
+        if name.lower() == operator.lower()
     }
 
 
 def only_without_tls(statement: Statement) -> bool:
     """Whether it holds only for calls that are not encrypted; the pipeline makes none."""
-    return conditions(statement).get("aws:securetransport") == ["false"]
+    return compared(statement, "Bool").get("aws:securetransport") == ["false"]

@@ -11,6 +11,9 @@ from typing import Any, ClassVar
 from iotpipe.provision.resource import KEY, Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
 from iotpipe.provision.run import Run
 
+_TIER = "Standard"
+"""Of a new one: the account may have another default, and an advanced one never becomes standard again."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Named(Resource):
@@ -66,7 +69,7 @@ class Parameter(_Named):
     def create(self, run: Run, desired: Properties) -> Properties:
         text = json.dumps(desired["Value"], sort_keys=True)
         run.client("ssm").put_parameter(
-            Name=self.name, Type="String", Value=text, Overwrite=False, Tags=tag_list(desired["Tags"])
+            Name=self.name, Type="String", Tier=_TIER, Value=text, Overwrite=False, Tags=tag_list(desired["Tags"])
         )
         return {}
 
@@ -101,6 +104,7 @@ class Secret(_Named):
         run.client("ssm").put_parameter(
             Name=self.name,
             Type="SecureString",
+            Tier=_TIER,
             Value=secrets.token_urlsafe(32),
             Overwrite=False,
             Tags=tag_list(desired["Tags"]),

@@ -186,6 +186,14 @@ TOPICS = [
         lambda: topic_policy(statement("SNS:Subscribe", Resource=TOPIC)),
     ),
     Added(
+        "a topic on which all other accounts may publish",
+        OPENS,
+        "anybody can publish alerts to",
+        lambda: topic_policy(
+            statement("SNS:Publish", Resource=TOPIC, Condition={"StringNotEquals": {"AWS:SourceOwner": ACCOUNT}})
+        ),
+    ),
+    Added(
         "a topic on which alarms may not publish",
         HIDES,
         "no alarm can tell anybody",
@@ -537,6 +545,10 @@ def delete_role() -> None:
 
 ALL = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
 NOTHING = document({"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "arn:aws:logs:*:*:*"})
+DENIED = document(
+    {"Effect": "Allow", "Action": "logs:*", "Resource": "*"},
+    {"Effect": "Deny", "Action": "logs:PutLogEvents", "Resource": "*"},
+)
 GATEWAY = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "apigateway.amazonaws.com"}}
 WIDE = document(GATEWAY, GATEWAY | {"Principal": {"AWS": STRANGER}})
 ROLES = [
@@ -550,19 +562,25 @@ ROLES = [
     Added(
         "a logging role whose policy allows more",
         OPENS,
-        "may do more than API Gateway needs",
+        "allows more than API Gateway needs",
         iam("put_role_policy", PolicyName="logging", PolicyDocument=ALL),
     ),
     Added(
         "a logging role whose policy is emptied",
         HIDES,
-        "may not do logs:CreateLogGroup",
+        "does not let API Gateway write the logs",
         iam("put_role_policy", PolicyName="logging", PolicyDocument=NOTHING),
+    ),
+    Added(
+        "a logging role that is denied what it needs",
+        HIDES,
+        "does not let API Gateway write the logs",
+        iam("put_role_policy", PolicyName="logging", PolicyDocument=DENIED),
     ),
     Added(
         "a logging role without its policy",
         HIDES,
-        "may not do logs:CreateLogGroup",
+        "does not let API Gateway write the logs",
         iam("delete_role_policy", PolicyName="logging"),
     ),
     Added(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import QuickWorld
+from contract import QuickWorld, untouched
 from foreign_additions import ADDED, STREAM, TABLE, TOPIC, Added, let_two_in, statement, topic_policy
 from foreign_world import Forgotten, a_pipeline, looked_at, remembered
-from hands import ACCOUNT, client, make_role, role_arn
+from hands import ACCOUNT, REGION, client, make_role, role_arn
 from harness import declared, refusal
+from moto.ssm.models import ssm_backends
 
 from iotpipe.configuration import load
 from iotpipe.errors import RefusedError
@@ -31,6 +32,7 @@ def test_what_was_added_is_found_and_taken_away(added: Added, world: QuickWorld)
     with remembered(added.gap):
         [found] = looked_at(world, resources)
         assert (found.risk, added.found in found.found) == (added.risk, True), found.found
+        assert untouched(world.plan(resources)), "it is none of the plan's business"
         if added.refused:
             with pytest.raises(RefusedError) as refused:
                 found.remove()
@@ -39,27 +41,23 @@ def test_what_was_added_is_found_and_taken_away(added: Added, world: QuickWorld)
         found.remove()
         found.remove()
         assert looked_at(world, resources) == []
-    assert not world.plan(resources).pending
+    assert untouched(world.plan(resources))
 
 
-def with_an_email(config_dir: Path) -> tuple[list[Resource], dict[str, str]]:
-    alerts = load("dev", config_dir).alerts.model_copy(update={"emails": ["Ops@example.com"]})
-    return declared(config_dir, alerts=alerts)
+def a_whole_pipeline(config_dir: Path) -> tuple[list[Resource], dict[str, str]]:
+    """With one subscription, and logs of its API."""
+    env = load("dev", config_dir)
+    alerts = env.alerts.model_copy(update={"emails": ["Ops@example.com"]})
+    return declared(config_dir, alerts=alerts, api=env.api.model_copy(update={"logging": "INFO"}))
 
 
-def test_a_fresh_pipeline_has_nothing_of_others(config_dir: Path, world: QuickWorld) -> None:
-    resources, tags = with_an_email(config_dir)
+def test_a_fresh_pipeline_has_nothing_of_others_and_looking_adds_few_calls(config_dir: Path, world: QuickWorld) -> None:
+    resources, tags = a_whole_pipeline(config_dir)
     assert looked_at(world, resources) == []
-    world.up(resources, tags=tags)
-    assert looked_at(world, resources) == []
-
-
-def test_looking_adds_few_calls(config_dir: Path, world: QuickWorld) -> None:
-    resources, tags = declared(config_dir)
     world.up(resources, tags=tags)
     world.plan(resources, tags=tags)
     planned = Counter(world.calls)
-    looked_at(world, resources)
+    assert looked_at(world, resources) == []
     assert (Counter(world.calls) - planned).total() <= NEW_CALLS
 
 
@@ -154,6 +152,14 @@ def test_a_subscription_that_is_declared_no_longer_is_the_plans_business(world: 
     world.up(resources)
     without = [each for each in resources if not isinstance(each, Subscription)]
     assert looked_at(world, without) == []
+
+
+def test_parameters_are_standard_ones_whatever_the_account_makes_by_default(world: QuickWorld) -> None:
+    # What UpdateServiceSetting would change, which moto lacks.
+    ssm_backends[ACCOUNT][REGION].default_parameter_tier = "Advanced"
+    resources = a_pipeline("parameter", "secret")
+    world.up(resources)
+    assert looked_at(world, resources) == []
 
 
 def test_a_role_that_the_account_had_before_is_left_alone(world: QuickWorld) -> None:
