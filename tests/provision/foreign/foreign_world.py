@@ -63,8 +63,10 @@ def looked_at(world: World, declared: Sequence[Resource]) -> list[Foreign]:
     for each in checked:
         for ask in CHECKS[each.kind].reads:
             answer(run, each, ask)
-    there = [(each, observed) for each in checked if (observed := run.look(each)) is not None]
-    return [found for each, seen in there for found in CHECKS[each.kind].judge(Seen(run, each, seen))]
+    there = [(each, observed) for each in declared if (observed := run.look(each)) is not None]
+    return [
+        found for each, seen in there if each in checked for found in CHECKS[each.kind].judge(Seen(run, each, seen))
+    ]
 
 
 @dataclass
