@@ -81,6 +81,8 @@ NAMELESS = (
     *("cloudwatch:UntagResource", "cloudwatch:ListTagsForResource", "cloudwatch:GetDashboard"),
     *("cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards", "lambda:CreateFunction"),
     *("dynamodb:ListTagsOfResource", "dynamodb:TagResource", "dynamodb:UntagResource"),
+    *("dynamodb:GetResourcePolicy", "dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy"),
+    *("sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes"),
 )
 """Actions of which it does not see what they are about; AWS does."""
 
