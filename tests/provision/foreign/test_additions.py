@@ -61,9 +61,13 @@ def test_a_fresh_pipeline_has_nothing_of_others_and_looking_adds_few_calls(confi
     assert (Counter(world.calls) - planned).total() <= NEW_CALLS
 
 
-QUEUE_DEFAULTS = {"MaximumMessageSize": "1048576", "DelaySeconds": "0", "SqsManagedSseEnabled": "true"}
+QUEUE_DEFAULTS = {"MaximumMessageSize": "262144", "DelaySeconds": "0", "SqsManagedSseEnabled": "true"}
 AS_AWS_ANSWERS = [
-    pytest.param("GetQueueAttributes", lambda found: found["Attributes"].update(QUEUE_DEFAULTS), id="a large default"),
+    pytest.param(
+        "GetQueueAttributes",
+        lambda found: found["Attributes"].update(QUEUE_DEFAULTS),
+        id="a queue from before the limit was raised",
+    ),
     pytest.param(
         "GetTopicAttributes",
         lambda found: found["Attributes"].update(
