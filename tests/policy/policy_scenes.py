@@ -34,7 +34,7 @@ from iotpipe.policy import GROUPS, Environment
 from iotpipe.proving import proof, rows, spoiled
 from iotpipe.proving.api import Api
 from iotpipe.proving.deployment import Deployment, api_key
-from iotpipe.provision import ledger, plan, teardown, apply
+from iotpipe.provision import apply, ledger, teardown
 from iotpipe.provision.foreign.finding import OPENS
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.watching.deadletters import look

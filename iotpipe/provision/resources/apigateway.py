@@ -542,7 +542,7 @@ class Account(Resource):
         if tags is None or tags.get(MANAGED_TAG) == "iotpipe":
             return ""
         return (
-            f"{self.address} needs the role {self.role_name}, and a role of that name exists that iotpipe did not make. "
+            f"{self.address} needs the role {self.role_name}, and one of that name exists that iotpipe did not make. "
             "Rename or delete it, or set a role for API Gateway's logs yourself (`aws apigateway update-account`), or "
             "set `api.logging: OFF`"
         )
