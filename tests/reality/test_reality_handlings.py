@@ -122,13 +122,13 @@ HANDLINGS = (
     ),
     Handling(
         "updates of a function are waited for",
-        instead_of(Function, "_wait_until_updated", nothing),
+        instead_of(Function, "wait_until_updated", nothing),
         acts.code_and_settings_change_together,
         late(updating=4),
     ),
     Handling(
         "updates of a function are looked after",
-        instead_of(Function, "_wait_until_updated", nothing),
+        instead_of(Function, "wait_until_updated", nothing),
         acts.an_update_fails_after_it_was_accepted,
         late(updating=4),
     ),

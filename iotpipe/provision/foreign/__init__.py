@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from iotpipe.provision.foreign import apigateway, awslambda
 from iotpipe.provision.foreign.cloudwatch import ALARM
 from iotpipe.provision.foreign.dynamodb import TABLE
 from iotpipe.provision.foreign.finding import RISKS, Check, Foreign, Seen, answer
@@ -16,6 +17,8 @@ from iotpipe.provision.foreign.ssm import PARAMETER
 __all__ = ["CHECKS", "RISKS", "Check", "Foreign", "Seen", "answer"]
 
 CHECKS: Mapping[str, Check] = {
+    **awslambda.CHECKS,
+    **apigateway.CHECKS,
     "table": TABLE,
     "queue": QUEUE,
     "topic": TOPIC,

@@ -50,7 +50,7 @@ class Policy:
 
     def _done(self, statement: Statement) -> str:
         said = [told for action, told in self.says.items() if covers(statement, action)]
-        return " and ".join(dict.fromkeys(said)) or f"do {_actions(statement)} on"
+        return " and ".join(dict.fromkeys(said)) or f"do {actions(statement)} on"
 
     def _risk(self, statement: Statement, seen: Seen) -> str:
         if not denies(statement):
@@ -107,7 +107,8 @@ def covers(statement: Statement, action: str) -> bool:
     return excepted is not any(fnmatchcase(action.lower(), each) for each in named)
 
 
-def _actions(statement: Statement) -> str:
+def actions(statement: Mapping[str, Any]) -> str:
+    """The actions that the statement is about."""
     if "NotAction" in statement:
         return f"everything but {', '.join(map(str, listed(statement['NotAction'])))}"
     return ", ".join(map(str, listed(statement.get("Action", []))))
@@ -119,6 +120,16 @@ def principals(statement: Statement) -> list[tuple[str, str]]:
     if not isinstance(found, Mapping):
         return [("AWS", str(found))]
     return [(kind, str(each)) for kind, values in found.items() for each in listed(values)]
+
+
+def is_public(statement: Statement) -> bool:
+    """Whether it is about everybody."""
+    return any(value == "*" for _, value in principals(statement))
+
+
+def who(statement: Statement) -> str:
+    """Anybody, or the principals as AWS names them."""
+    return "anybody" if is_public(statement) else ", ".join(value for _, value in principals(statement))
 
 
 def concerns(statement: Statement, account: str) -> bool:

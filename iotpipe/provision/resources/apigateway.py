@@ -52,6 +52,7 @@ class RestApi(Resource):
         if found is None:
             return None
         return {
+            **found,
             "Name": found["name"],
             "Description": found.get("description", ""),
             "EndpointConfiguration": {"types": found["endpointConfiguration"]["types"]},
@@ -199,19 +200,26 @@ class Route(Resource):
         api = run.look(self.api)
         if api is None:
             return None
-        resource = run.once("paths of the API", lambda: _paths(run, api["RestApiId"])).get(self.path)
+        resource = known_paths(run, api["RestApiId"]).get(self.path)
         if resource is None:
             return None
+        return {
+            **resource.get("resourceMethods", {}).get(self.method, {}),
+            "RestApiId": api["RestApiId"],
+            **self.found_in(resource),
+            "ResourceId": resource["id"],
+        }
+
+    def found_in(self, resource: Mapping[str, Any]) -> Properties:
+        """What AWS has at the route's path, in the shape of `definition`."""
         # A path without its method or integration is one that was left half made.
         method = resource.get("resourceMethods", {}).get(self.method, {})
-        integration = method.get("methodIntegration", {})
+        integration = method.get("methodIntegration") or {}
         return {
-            "RestApiId": api["RestApiId"],
             "path": self.path,
             "httpMethod": method.get("httpMethod"),
             "authorizationType": method.get("authorizationType"),
             "integration": {key: integration.get(key) for key in ("type", "httpMethod", "uri")},
-            "ResourceId": resource["id"],
         }
 
     def create(self, run: Run, desired: Properties) -> Properties:
@@ -225,24 +233,28 @@ class Route(Resource):
         return {"ResourceId": made["id"]}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
-        resource = observed["ResourceId"]
-        with run.exclusive(self.api.address):
-            if any(desired[key] != observed[key] for key in ("httpMethod", "authorizationType")):
-                # Callers notice nothing: a stage serves its deployment, not the API as it stands.
-                if observed["httpMethod"]:
-                    run.client("apigateway").delete_method(**self._where(desired, resource))
-                self._put_method(run, desired, resource)
-                observed = observed | {"integration": None}
-            if desired["integration"] != observed["integration"]:
-                self._put_integration(run, desired, resource)
+        whole = any(desired[key] != observed[key] for key in ("httpMethod", "authorizationType"))
+        if whole or desired["integration"] != observed["integration"]:
+            with run.exclusive(self.api.address):
+                self.make_anew(run, desired, observed, whole)
         return {}
+
+    def make_anew(self, run: Run, desired: Properties, observed: Properties, whole: bool) -> None:
+        """Make the integration anew, and the method as well if `whole`, with nothing but what is declared."""
+        resource = observed["ResourceId"]
+        if whole:
+            # Callers notice nothing: a stage serves its deployment, not the API as it stands.
+            if observed["httpMethod"]:
+                run.client("apigateway").delete_method(**self._where(desired, resource))
+            self._put_method(run, desired, resource)
+        self._put_integration(run, desired, resource)
 
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
         api = run.client("apigateway")
         identifier = recorded.properties["RestApiId"]
         try:
-            resource = _paths(run, identifier).get(recorded.properties["path"])
+            resource = paths(run, identifier).get(recorded.properties["path"])
             if resource:
                 api.delete_resource(restApiId=identifier, resourceId=resource["id"])
         except api.exceptions.NotFoundException:
@@ -253,7 +265,7 @@ class Route(Resource):
         """The API's tags; None where it has no such path."""
         api, identifier = run.client("apigateway"), recorded.properties["RestApiId"]
         try:
-            there = recorded.properties["path"] in _paths(run, identifier)
+            there = recorded.properties["path"] in paths(run, identifier)
         except api.exceptions.NotFoundException:
             return None
         return (_get(run, identifier) or {}).get("tags", {}) if there else None
@@ -276,7 +288,13 @@ class Route(Resource):
         )
 
 
-def _paths(run: Run, api: str) -> dict[str, dict[str, Any]]:
+def known_paths(run: Run, api: str) -> dict[str, dict[str, Any]]:
+    """The paths of the API with their methods and integrations, asked for once per command."""
+    return run.once("paths of the API", lambda: paths(run, api))
+
+
+def paths(run: Run, api: str) -> dict[str, dict[str, Any]]:
+    """The paths of the API with their methods and integrations, as they are now."""
     pages = (
         run.client("apigateway")
         .get_paginator("get_resources")
@@ -329,17 +347,18 @@ class Stage(Resource):
         parent = run.look(self.api)
         if parent is None:
             return None
-        stages = _stages_as_read(run, parent["RestApiId"])
-        found = stages.get(self.name)
+        there = known_stages(run, parent["RestApiId"])
+        found = there.get(self.name)
         if found is None:
             return None
         settings = found.get("methodSettings", {}).get("*/*", {})
         ours = run.once(_DEPLOYMENTS, lambda: _deployments(run, parent["RestApiId"]))
         return {
+            **found,
             "RestApiId": parent["RestApiId"],
             # One that somebody made by hand is not among ours, and is no definition of ours.
             "Deployment": ours.get(found["deploymentId"], ""),
-            "OutdatedDeployments": _outdated(stages, ours, self._definition_hash(run)),
+            "OutdatedDeployments": _outdated(there, ours, self._definition_hash(run)),
             "tracingEnabled": found.get("tracingEnabled", False),
             "methodSettings": {
                 "throttlingRateLimit": settings.get("throttlingRateLimit"),
@@ -413,9 +432,40 @@ class Stage(Resource):
         # Those of this environment's APIs: another stage than the declared one may have been left there.
         for each in _apis(run):
             if _is_ours(run, each):
-                for name, stage in _stages_as_read(run, each["id"]).items():
+                for name, stage in known_stages(run, each["id"]).items():
                     if _is_ours(run, stage):
                         yield Recorded(f"{cls.kind}/{name}", cls.kind, name, {"RestApiId": each["id"]})
+
+    def withdraw(self, run: Run, api: str) -> None:
+        """Let no deployment count as that of the declared routes any more: it may hold more than these.
+
+        From then on until `serve_anew` has succeeded a plan shows that a deployment is due.
+        """
+        wanted = self._definition_hash(run)
+        for deployment, definition in _deployments(run, api).items():
+            if definition == wanted:
+                operations = [_replace("/description", f"{_DEPLOYMENT}withdrawn")]
+                run.client("apigateway").update_deployment(
+                    restApiId=api, deploymentId=deployment, patchOperations=operations
+                )
+
+    def serve_anew(self, run: Run, api: str) -> None:
+        """Serve a new deployment of the routes.
+
+        Where a route is not as declared, the stage is left as it is: `up` first corrects the route.
+        """
+        there = paths(run, api)
+        declared = all(each.found_in(there.get(each.path, {})) == each.definition(run) for each in self.routes)
+        if declared and self.name in stages(run, api):
+            desired = {"RestApiId": api, "Deployment": self._definition_hash(run)}
+            description = _DEPLOYMENT + desired["Deployment"]
+            made = run.client("apigateway").create_deployment(restApiId=api, description=description)["id"]
+            self._patch(run, desired, [_replace("/deploymentId", made)])
+            self.delete_outdated(run, api)
+
+    def delete_outdated(self, run: Run, api: str) -> None:
+        """Delete iotpipe's deployments of other definitions that no stage serves any more."""
+        _delete_outdated(run, api, self._definition_hash(run))
 
     def _definition_hash(self, run: Run) -> str:
         definition = [route.definition(run) for route in self.routes]
@@ -461,18 +511,25 @@ def _deployment(run: Run, desired: Properties) -> str:
     return str(made)
 
 
-def _outdated(stages: Mapping[str, Any], ours: Mapping[str, str], wanted: str) -> list[str]:
+def _outdated(there: Mapping[str, Any], ours: Mapping[str, str], wanted: str) -> list[str]:
     """Our deployments of other definitions, but for those that a stage serves, be it one that somebody else made."""
-    served = {stage["deploymentId"] for stage in stages.values()}
+    served = {stage["deploymentId"] for stage in there.values()}
+    served |= {(stage.get("canarySettings") or {}).get("deploymentId") for stage in there.values()}
     return sorted(each for each, definition in ours.items() if each not in served and definition != wanted)
 
 
 def _delete_outdated(run: Run, api: str, wanted: str) -> None:
-    for each in _outdated(_stages(run, api), _deployments(run, api), wanted):
+    for each in _outdated(stages(run, api), _deployments(run, api), wanted):
         run.client("apigateway").delete_deployment(restApiId=api, deploymentId=each)
 
 
-def _stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
+def known_stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
+    """The stages of the API by name, asked for once per command."""
+    return run.once(f"stages of {api}", lambda: stages(run, api))
+
+
+def stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
+    """The stages of the API by name, as they are now."""
     return {each["stageName"]: each for each in run.client("apigateway").get_stages(restApiId=api).get("item", [])}
 
 
@@ -483,10 +540,6 @@ def _get_stage(run: Run, recorded: Recorded) -> dict[str, Any] | None:
     except api.exceptions.NotFoundException:
         return None
     return found
-
-
-def _stages_as_read(run: Run, api: str) -> dict[str, dict[str, Any]]:
-    return run.once(f"stages of {api}", lambda: _stages(run, api))
 
 
 def _deployments(run: Run, api: str) -> dict[str, str]:

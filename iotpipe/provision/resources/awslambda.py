@@ -44,7 +44,7 @@ class Layer(Resource):
         }
 
     def read(self, run: Run) -> Properties | None:
-        ours = _versions(run, self.name)
+        ours = _ours(run, layer_versions(run, self))
         wanted = self._description(run)
         found = next((each for each in ours if each["Description"] == wanted), ours[0] if ours else None)
         if found is None:
@@ -74,7 +74,7 @@ class Layer(Resource):
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
         """The tags that the versions would bear if layers could."""
-        return run.owner_tags if _versions(run, recorded.name) else None
+        return run.owner_tags if _ours(run, _versions(run, recorded.name)) else None
 
     @classmethod
     def search(cls, run: Run) -> Iterator[Recorded]:
@@ -94,24 +94,38 @@ class Layer(Resource):
 
 
 def _delete_versions(run: Run, name: str) -> None:
-    for each in _versions(run, name):
+    for each in _ours(run, _versions(run, name)):
         run.client("lambda").delete_layer_version(LayerName=name, VersionNumber=each["Version"])
 
 
-def _versions(run: Run, name: str) -> list[dict[str, Any]]:
-    """The versions that this environment published, the newest first."""
-    client = run.client("lambda")
-    pages = client.get_paginator("list_layer_versions").paginate(LayerName=name)
-    try:
-        versions = [each for page in pages for each in page["LayerVersions"]]
-    except client.exceptions.ResourceNotFoundException:
-        return []
+def layer_versions(run: Run, layer: Layer) -> list[dict[str, Any]]:
+    """All versions in the layer's name, asked for once per command."""
+    return run.once(f"versions of {layer.address}", lambda: _versions(run, layer.name))
+
+
+def published_by_iotpipe(version: Mapping[str, Any]) -> bool:
+    """Whether iotpipe published the version, for any environment. Layers cannot bear tags: the description tells."""
+    description: str = version.get("Description", "")
+    return description.startswith(_MARK)
+
+
+def _ours(run: Run, versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for each in versions if _is_of(run, each)]
 
 
 def _is_of(run: Run, version: Mapping[str, Any]) -> bool:
     description: str = version.get("Description", "")
-    return description.startswith(_MARK) and description.endswith(f" {run.environment}")
+    return published_by_iotpipe(version) and description.endswith(f" {run.environment}")
+
+
+def _versions(run: Run, name: str) -> list[dict[str, Any]]:
+    """All versions in the name, the newest first."""
+    client = run.client("lambda")
+    pages = client.get_paginator("list_layer_versions").paginate(LayerName=name)
+    try:
+        return [each for page in pages for each in page["LayerVersions"]]
+    except client.exceptions.ResourceNotFoundException:
+        return []
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +181,7 @@ class Function(Resource):
             return None
         configuration = found["Configuration"]
         return {
+            **configuration,
             "PackageType": configuration.get("PackageType", "Zip"),
             "Runtime": configuration.get("Runtime"),
             "Architectures": configuration.get("Architectures", ["x86_64"]),
@@ -201,11 +216,11 @@ class Function(Resource):
             client.update_function_code(
                 FunctionName=self.name, ZipFile=self.code, Architectures=desired["Architectures"]
             )
-            self._wait_until_updated(run)
+            self.wait_until_updated(run)
         # Each value is sent, also an empty one: Lambda keeps what a request leaves out.
         if settings := {key: desired[key] for key in _CONFIGURATION if key in changed}:
             client.update_function_configuration(FunctionName=self.name, **settings)
-            self._wait_until_updated(run)
+            self.wait_until_updated(run)
         if "ReservedConcurrentExecutions" in changed:
             self._set_concurrency(run, desired)
         tags, removed = tag_changes(desired, observed)
@@ -248,7 +263,9 @@ class Function(Resource):
         else:
             run.client("lambda").put_function_concurrency(FunctionName=self.name, ReservedConcurrentExecutions=reserved)
 
-    def _wait_until_updated(self, run: Run) -> None:
+    def wait_until_updated(self, run: Run) -> None:
+        """Lambda refuses further changes until it has taken over the last one."""
+
         def updated() -> bool:
             found = run.client("lambda").get_function_configuration(FunctionName=self.name)
             if found.get("LastUpdateStatus") == "Failed":
@@ -295,7 +312,7 @@ class Permission(Resource):
         }
 
     def read(self, run: Run) -> Properties | None:
-        statement = _statements(run, self.function.name).get(self.name)
+        statement = statements(run, self.function).get(self.name)
         if statement is None:
             return None
         principal = statement["Principal"]
@@ -329,6 +346,11 @@ class Permission(Resource):
         if recorded.name not in _statements(run, function):
             return None
         return Function.tags(run, Recorded(f"function/{function}", "function", function, {}))
+
+
+def statements(run: Run, function: Function) -> dict[str, dict[str, Any]]:
+    """The function's resource policy by the ids of its statements, asked for once per command."""
+    return run.once(f"policy of {function.address}", lambda: _statements(run, function.name))
 
 
 def _statements(run: Run, function: str) -> dict[str, dict[str, Any]]:
@@ -377,6 +399,7 @@ class EventSourceMapping(Resource):
         if found is None:
             return None
         return {
+            **found,
             "EventSourceArn": found["EventSourceArn"],
             "FunctionArn": found["FunctionArn"],
             # While it is made or changed its state does not tell, and nobody else can change it then.

@@ -1,0 +1,291 @@
+"""What others added to the functions and to the layer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from iotpipe.provision.foreign import eventsources
+from iotpipe.provision.foreign.eventsources import mappings, sources
+from iotpipe.provision.foreign.finding import ALTERS, HIDES, OPENS, STOPS, Check, Foreign, Seen
+from iotpipe.provision.foreign.lambdacalls import Answer, pages, removing, unless_gone
+from iotpipe.provision.foreign.statements import actions, condition, is_public, who
+from iotpipe.provision.resource import Properties
+from iotpipe.provision.resources.awslambda import (
+    Function,
+    Layer,
+    Permission,
+    layer_versions,
+    published_by_iotpipe,
+    statements,
+)
+from iotpipe.provision.run import Run
+
+# The questions
+
+
+def urls(run: Run, function: Function) -> list[Answer]:
+    """The function's URLs, also those of its aliases."""
+    return pages(run, "list_function_url_configs", "FunctionUrlConfigs", FunctionName=function.name)
+
+
+def policy(run: Run, function: Function) -> dict[str, Properties]:
+    """The statements of the function's resource policy, which the permissions are read from as well."""
+    return statements(run, function)
+
+
+def policy_around(run: Run, permission: Permission) -> dict[str, Properties]:
+    """The policy that the permission is a statement of."""
+    return statements(run, permission.function)
+
+
+def versions(run: Run, function: Function) -> list[Answer]:
+    """Everything of the function that can be called, beginning with what is declared."""
+    return pages(run, "list_versions_by_function", "Versions", FunctionName=function.name)
+
+
+def layer_policy(run: Run, layer: Layer) -> Properties:
+    """The policy of the version that iotpipe published, with its number."""
+    arn = (run.look(layer) or {}).get("LayerVersionArn")
+    if arn is None:
+        return {}
+    client, number = run.client("lambda"), int(arn.rpartition(":")[2])
+    try:
+        policy = client.get_layer_version_policy(LayerName=layer.name, VersionNumber=number)["Policy"]
+    except client.exceptions.ResourceNotFoundException:
+        return {}
+    return {"Version": number, "Statement": json.loads(policy)["Statement"]}
+
+
+# Functions
+
+
+def _of_function(seen: Seen) -> Iterator[Foreign]:
+    yield from _callers(seen)
+    yield from _url_findings(seen)
+    yield from _settings(seen)
+    yield from _version_findings(seen)
+    yield from sources(seen)
+
+
+def _callers(seen: Seen) -> Iterator[Foreign]:
+    """Who may call the function without having been declared; what `up` will delete is not foreign."""
+    function: Function = seen.resource
+    declared = {each.name for each in seen.run.resources if isinstance(each, Permission) and each.function is function}
+    for sid, statement in seen.read(policy).items():
+        if sid in declared or f"{Permission.kind}/{sid}" in seen.run.ledger:
+            continue
+        found = (
+            f"{who(statement)} can call {function.name}: the statement {sid} of its policy allows "
+            f"{actions(statement)}{condition(statement)}"
+        )
+        yield seen.foreign(
+            f"statement {sid}",
+            OPENS,
+            found,
+            removing(seen.run, "remove_permission", FunctionName=function.name, StatementId=sid),
+        )
+
+
+def _url_findings(seen: Seen) -> Iterator[Foreign]:
+    run, name = seen.run, seen.resource.name
+    admitted = any(is_public(each) for each in seen.read(policy).values())
+    for each in seen.read(urls):
+        url, qualifier = each["FunctionUrl"], each["FunctionArn"].partition(f":function:{name}")[2].lstrip(":")
+        if each["AuthType"] == "NONE":
+            # A URL of an alias has a policy of its own, that nobody has asked for.
+            sure = admitted or qualifier
+            risk, found = OPENS, f"anybody on the internet can call {name} through its function URL {url}"
+            found += "" if sure else ", as soon as its policy admits them"
+        else:
+            risk = ALTERS
+            found = f"whom IAM lets can call {name} past the API, through its function URL {url}"
+        which = {"FunctionName": name} | ({"Qualifier": qualifier} if qualifier else {})
+        subject = "function URL" + (f" of {qualifier}" if qualifier else "")
+        yield seen.foreign(subject, risk, found, removing(run, "delete_function_url_config", **which))
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One setting of a function: `tell` says what it does to the function, or nothing where it is as `up` makes it;
+    `undo` is what UpdateFunctionConfiguration takes to put it back."""
+
+    subject: str
+    risk: str
+    tell: Callable[[Function, Answer], str]
+    undo: Callable[[Function], Properties]
+
+
+def _vpc(function: Function, found: Answer) -> str:
+    vpc = (found.get("VpcConfig") or {}).get("VpcId") or ""
+    return (
+        f"{function.name} runs in {vpc}: it reaches tables, queues, parameters and the topic only as far as that "
+        "network leads to AWS"
+        if vpc or (found.get("VpcConfig") or {}).get("SubnetIds")
+        else ""
+    )
+
+
+def _file_systems(function: Function, found: Answer) -> str:
+    places = [f"{each['Arn']} at {each['LocalMountPath']}" for each in found.get("FileSystemConfigs") or []]
+    return f"{function.name} does not start where it cannot mount {', '.join(places)}" if places else ""
+
+
+def _key(function: Function, found: Answer) -> str:
+    key = found.get("KMSKeyArn")
+    return f"{function.name} does not start where it may not decrypt its environment with {key}" if key else ""
+
+
+def _log_group(function: Function, found: Answer) -> str:
+    group = (found.get("LoggingConfig") or {}).get("LogGroup", function.log_group.name)
+    told = f"{function.name} logs into {group}: `iotpipe logs` shows nothing of it"
+    return told if group != function.log_group.name else ""
+
+
+def _log_level(function: Function, found: Answer) -> str:
+    logging = found.get("LoggingConfig") or {}
+    levels = {logging.get(each, "INFO") for each in ("ApplicationLogLevel", "SystemLogLevel")}
+    high = ", ".join(sorted(levels - {"TRACE", "DEBUG", "INFO"}))
+    return f"{function.name} logs nothing below {high}" if high else ""
+
+
+def _log_format(function: Function, found: Answer) -> str:
+    if _log_level(function, found) or (found.get("LoggingConfig") or {}).get("LogFormat", "Text") == "Text":
+        return ""
+    return f"{function.name} logs in the format JSON instead of Text"
+
+
+def _storage(function: Function, found: Answer) -> str:
+    size = (found.get("EphemeralStorage") or {}).get("Size", _STORAGE)
+    return f"{function.name} has {size} MB in /tmp instead of {_STORAGE}" if size != _STORAGE else ""
+
+
+def _snapshots(function: Function, found: Answer) -> str:
+    apply = (found.get("SnapStart") or {}).get("ApplyOn", "None")
+    return f"versions of {function.name} start from snapshots (SnapStart on {apply})" if apply != "None" else ""
+
+
+_STORAGE = 512
+"""MB in /tmp, unless somebody asks for more."""
+
+
+def _as_made(function: Function) -> Properties:
+    return {"LoggingConfig": {"LogFormat": "Text", "LogGroup": function.log_group.name}}
+
+
+_SETTINGS = (
+    # A file system can only be mounted in a VPC: Lambda lets go of both together.
+    _Setting(
+        "VPC",
+        STOPS,
+        _vpc,
+        lambda function: {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}, "FileSystemConfigs": []},
+    ),
+    _Setting("file system", STOPS, _file_systems, lambda function: {"FileSystemConfigs": []}),
+    _Setting("key of the environment", STOPS, _key, lambda function: {"KMSKeyArn": ""}),
+    _Setting("log group", HIDES, _log_group, _as_made),
+    _Setting("log level", HIDES, _log_level, _as_made),
+    _Setting("log format", ALTERS, _log_format, _as_made),
+    _Setting("storage", ALTERS, _storage, lambda function: {"EphemeralStorage": {"Size": _STORAGE}}),
+    _Setting("SnapStart", ALTERS, _snapshots, lambda function: {"SnapStart": {"ApplyOn": "None"}}),
+)
+
+
+def _settings(seen: Seen) -> Iterator[Foreign]:
+    for setting in _SETTINGS:
+        if found := setting.tell(seen.resource, seen.observed):
+            yield seen.foreign(setting.subject, setting.risk, found, _configuring(seen, setting))
+
+
+def _configuring(seen: Seen, setting: _Setting) -> Callable[[], None]:
+    run, function = seen.run, seen.resource
+
+    def remove() -> None:
+        with run.exclusive(function.address):
+            settings = setting.undo(function)
+            if unless_gone(run, "update_function_configuration", FunctionName=function.name, **settings):
+                function.wait_until_updated(run)
+
+    return remove
+
+
+def _version_findings(seen: Seen) -> Iterator[Foreign]:
+    for each in seen.read(versions):
+        number, name = each["Version"], seen.resource.name
+        if number != "$LATEST":
+            found = f"version {number} of {name} can still be called, with the code and settings it was published with"
+            yield seen.foreign(f"version {number}", ALTERS, found, _dropping_version(seen.run, name, number))
+
+
+def _dropping_version(run: Run, name: str, number: str) -> Callable[[], None]:
+    def remove() -> None:
+        # Lambda keeps a version that an alias leads to, be it with a part of the calls.
+        for alias in pages(run, "list_aliases", "Aliases", FunctionName=name):
+            parts = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+            if number in (alias["FunctionVersion"], *parts):
+                run.client("lambda").delete_alias(FunctionName=name, Name=alias["Name"])
+        unless_gone(run, "delete_function", FunctionName=name, Qualifier=number)
+
+    return remove
+
+
+# Permissions
+
+
+def _of_permission(seen: Seen) -> Iterator[Foreign]:
+    """A condition more than declared: AWS adds it to the one on the route."""
+    permission: Permission = seen.resource
+    condition = seen.read(policy_around).get(permission.name, {}).get("Condition", {})
+    more = {
+        f"{operator} {key}": value
+        for operator, tests in condition.items()
+        for key, value in tests.items()
+        if (operator, key) != ("ArnLike", "AWS:SourceArn")
+    }
+    if more:
+        found = (
+            f"{permission.method} {permission.path} reaches {permission.function.name} only where {json.dumps(more)}"
+        )
+        yield seen.foreign("condition", STOPS, found, _permitting_anew(seen))
+
+
+def _permitting_anew(seen: Seen) -> Callable[[], None]:
+    run, permission = seen.run, seen.resource
+
+    def remove() -> None:
+        unless_gone(run, "remove_permission", FunctionName=permission.function.name, StatementId=permission.name)
+        permission.create(run, permission.desired(run))
+
+    return remove
+
+
+# Layers
+
+
+def _of_layer(seen: Seen) -> Iterable[Foreign]:
+    run, layer = seen.run, seen.resource
+    for each in layer_versions(run, layer):
+        if not published_by_iotpipe(each):
+            number = each["Version"]
+            which = {"LayerName": layer.name, "VersionNumber": number}
+            found = f"version {number} of {layer.name} is not iotpipe's: {each.get('Description') or 'no description'}"
+            yield seen.foreign(f"version {number}", ALTERS, found, removing(run, "delete_layer_version", **which))
+    shared = seen.read(layer_policy)
+    for statement in shared.get("Statement", ()):
+        which = {"LayerName": layer.name, "VersionNumber": shared["Version"], "StatementId": statement["Sid"]}
+        found = (
+            f"{who(statement)} can read version {shared['Version']} of {layer.name}: the statement {statement['Sid']} "
+            f"of its policy allows {actions(statement)}{condition(statement)}"
+        )
+        remove = removing(run, "remove_layer_version_permission", **which)
+        yield seen.foreign(f"statement {statement['Sid']}", OPENS, found, remove)
+
+
+CHECKS: Mapping[str, Check] = {
+    Function.kind: Check(_of_function, (policy, urls, versions, mappings)),
+    Permission.kind: Check(_of_permission, (policy_around,)),
+    Layer.kind: Check(_of_layer, (layer_policy,)),
+    **eventsources.CHECKS,
+}
+"""By kind of resource."""
