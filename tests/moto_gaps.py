@@ -16,7 +16,7 @@ from unittest.mock import patch
 from urllib.parse import unquote
 
 from moto.apigateway.exceptions import ResourceIdNotFoundException
-from moto.apigateway.models import APIGatewayBackend
+from moto.apigateway.models import APIGatewayBackend, RestAPI, Stage
 from moto.apigateway.responses import APIGatewayResponse
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.responses import LambdaResponse
@@ -39,22 +39,26 @@ _code = LambdaFunction.get_code
 _delete_api, _delete_path = APIGatewayBackend.delete_rest_api, APIGatewayBackend.delete_resource
 _stage_tags = {name: getattr(APIGatewayResponse, name) for name in ("get_tags", "tag_resource", "untag_resource")}
 _put_dashboard = CloudWatchResponse.put_dashboard
+_patch_api, _patch_stage, _stage = RestAPI.apply_patch_operations, Stage.apply_operations, Stage.to_json
 
 
 def create_function(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
     """DeadLetterConfig is never stored."""
     self.dead_letter_config = spec.get("DeadLetterConfig") or {}
+    self.kept_settings = {}
     _create(self, account_id, spec, *args, **kwargs)
 
 
 def function_configuration(self: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """DeadLetterConfig is never answered."""
-    found = _configuration(self, *args, **kwargs)
+    found = _configuration(self, *args, **kwargs) | self.kept_settings
     return found | ({"DeadLetterConfig": self.dead_letter_config} if self.dead_letter_config.get("TargetArn") else {})
 
 
 def update_function(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
-    """UpdateFunctionConfiguration ignores TracingConfig and DeadLetterConfig."""
+    """UpdateFunctionConfiguration ignores TracingConfig, DeadLetterConfig and all that somebody may add by hand."""
+    by_hand = ("KMSKeyArn", "EphemeralStorage", "FileSystemConfigs", "LoggingConfig", "SnapStart")
+    self.kept_settings |= {key: config_updates[key] for key in by_hand if key in config_updates}
     self.tracing_config = config_updates.get("TracingConfig", self.tracing_config)
     self.dead_letter_config = config_updates.get("DeadLetterConfig", self.dead_letter_config)
     return _update(self, config_updates)
@@ -89,6 +93,70 @@ def simulate(self: Any) -> ActionResult:
     actions, resources = self._get_param("ActionNames"), self._get_param("ResourceArns")
     asked = [{"EvalActionName": action, "EvalResourceName": on} for action in actions for on in resources]
     return ActionResult({"EvaluationResults": [each | {"EvalDecision": "allowed"} for each in asked]})
+
+
+def function_urls(self: Any) -> str:
+    """ListFunctionUrlConfigs is 404."""
+    found = self.backend.get_function(unquote(self.path.split("/")[-2]))
+    return json.dumps({"FunctionUrlConfigs": [found.url_config.to_dict()] if found.url_config else []})
+
+
+def patch_api(self: Any, patch_operations: list[dict[str, Any]]) -> None:
+    """UpdateRestApi takes "false" for true, and knows neither sizes, VPC endpoints nor media types in the path."""
+    for each in patch_operations:
+        part, _, rest = each["path"][1:].partition("/")
+        endpoints = self.endpoint_configuration.setdefault("vpcEndpointIds", [])
+        if part == "disableExecuteApiEndpoint":
+            self.disableExecuteApiEndpoint = each["value"] == "true"
+        elif part == "minimumCompressionSize":
+            self.minimum_compression_size = int(each["value"]) if "value" in each else None
+        elif part == "binaryMediaTypes":
+            (self.binaryMediaTypes.append if each["op"] == "add" else self.binaryMediaTypes.remove)(_plain(rest))
+        elif rest == "vpcEndpointIds":
+            (endpoints.append if each["op"] == "add" else endpoints.remove)(each["value"])
+        else:
+            _patch_api(self, [each])
+
+
+def _plain(text: str) -> str:
+    """Part of a patch's path without its escapes."""
+    return text.replace("~1", "/").replace("~0", "~")
+
+
+def update_deployment(self: Any) -> str:
+    """UpdateDeployment is 404."""
+    _, _, api, _, deployment = self.path.split("/")
+    found = self.backend.get_deployment(api, deployment)
+    for each in self._get_param("patchOperations"):
+        found.description = each["value"]
+    return json.dumps(found.to_json())
+
+
+def patch_stage(self: Any, patch_operations: list[dict[str, Any]]) -> Any:
+    """UpdateStage forgets canaries and certificates, and a method's settings can never be removed."""
+    self.kept_settings = getattr(self, "kept_settings", {})
+    for each in patch_operations:
+        part, _, rest = each["path"][1:].partition("/")
+        if part == "clientCertificateId":
+            self.kept_settings[part] = each["value"]
+        elif part == "canarySettings":
+            if each["op"] == "remove":
+                del self.kept_settings[part]
+            else:
+                canary = self.kept_settings.setdefault(part, {"percentTraffic": 0.0, "useStageCache": False})
+                canary[rest] = float(each["value"]) if rest == "percentTraffic" else each["value"]
+        elif each["op"] == "remove" and part not in ("variables", "accessLogSettings"):
+            del self.method_settings[f"{part}/{rest}"]
+        else:
+            _patch_stage(self, [each])
+    return self
+
+
+def stage_settings(self: Any) -> dict[str, Any]:
+    """Canaries and certificates are never answered; AWS answers with a path's settings without its first slash."""
+    found = _stage(self) | {key: value for key, value in getattr(self, "kept_settings", {}).items() if value}
+    settings = {key.removeprefix("~1"): value for key, value in found["methodSettings"].items()}
+    return found | {"methodSettings": settings}
 
 
 def delete_api(self: Any, function_id: str) -> Any:
@@ -203,7 +271,12 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (LambdaFunction, "update_function_code", update_code),
     (LambdaFunction, "get_code", function_with_code),
     (LambdaResponse, "get_account_settings", account_settings),
+    (LambdaResponse, "list_function_url_configs", function_urls),
     (IamResponse, "simulate_principal_policy", simulate),
+    (RestAPI, "apply_patch_operations", patch_api),
+    (APIGatewayResponse, "update_deployment", update_deployment),
+    (Stage, "apply_operations", patch_stage),
+    (Stage, "to_json", stage_settings),
     (APIGatewayBackend, "delete_rest_api", delete_api),
     (APIGatewayBackend, "delete_resource", delete_path),
     (APIGatewayResponse, "get_tags", get_tags),
@@ -227,7 +300,8 @@ _ORIGINALS = tuple(getattr(owner, name, _absent) for owner, name, _ in PATCHES)
 
 def close_gaps() -> None:
     """Make this process's moto remember what it would forget."""
-    lambda_paths["{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
+    for path in ("account-settings/?$", r"functions/(?P<function_name>[\w_:%-]+)/urls/?$"):
+        lambda_paths["{0}/(?P<api_version>[^/]+)/" + path] = LambdaResponse.dispatch
     for owner, name, replacement in PATCHES:
         patch.object(owner, name, replacement, create=not hasattr(owner, name)).start()
     patch.object(ServiceOperationRouter, "_get_router", _one_router_at_a_time).start()

@@ -50,6 +50,74 @@ def settings_are_updated() -> bool:
     return bool(found["TracingConfig"]["Mode"] == "Active" and not found.get("DeadLetterConfig"))
 
 
+def what_is_added_by_hand_is_kept() -> bool:
+    updated = settings_are_updated()
+    by_hand = {"KMSKeyArn": "arn:key", "EphemeralStorage": {"Size": 1024}, "LoggingConfig": {"LogFormat": "JSON"}}
+    client("lambda").update_function_configuration(FunctionName="f", **by_hand)
+    return updated and all(configuration()[key] == value for key, value in by_hand.items())
+
+
+def urls_are_listed() -> bool:
+    a_function()
+    client("lambda").create_function_url_config(FunctionName="f", AuthType="NONE")
+    [found] = client("lambda").list_function_url_configs(FunctionName="f")["FunctionUrlConfigs"]
+    return bool(found["AuthType"] == "NONE")
+
+
+def patched_api(*operations: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = client("apigateway").update_rest_api(restApiId=an_api(), patchOperations=operations)
+    return found
+
+
+def a_patch_of_an_api_is_understood() -> bool:
+    found = patched_api(
+        {"op": "replace", "path": "/disableExecuteApiEndpoint", "value": "false"},
+        {"op": "replace", "path": "/minimumCompressionSize", "value": "10"},
+        {"op": "add", "path": "/binaryMediaTypes/image~1png"},
+    )
+    return found["disableExecuteApiEndpoint"] is False and found["binaryMediaTypes"] == ["image/png"]
+
+
+def a_deployed_stage() -> dict[str, str]:
+    """The ids of an API with one method, of its deployment, and the name of its stage."""
+    api, gateway = an_api(), client("apigateway")
+    [root] = gateway.get_resources(restApiId=api)["items"]
+    where = {"restApiId": api, "resourceId": root["id"], "httpMethod": "GET"}
+    gateway.put_method(**where, authorizationType="NONE")
+    gateway.put_integration(**where, type="MOCK")
+    deployment = gateway.create_deployment(restApiId=api, stageName="s")["id"]
+    return {"restApiId": api, "stageName": "s", "deploymentId": deployment}
+
+
+def a_deployment_is_described_anew() -> bool:
+    made = a_deployed_stage()
+    del made["stageName"]
+    operation = {"op": "replace", "path": "/description", "value": "another"}
+    client("apigateway").update_deployment(**made, patchOperations=[operation])
+    return bool(client("apigateway").get_deployment(**made)["description"] == "another")
+
+
+def patched_stage(*operations: dict[str, str]) -> dict[str, Any]:
+    made = a_deployed_stage()
+    del made["deploymentId"]
+    client("apigateway").update_stage(**made, patchOperations=operations)
+    found: dict[str, Any] = client("apigateway").get_stage(**made)
+    return found
+
+
+def the_settings_of_a_method_are_removed() -> bool:
+    override = {"op": "replace", "path": "/~1a/GET/caching/enabled", "value": "true"}
+    return not patched_stage(override, {"op": "remove", "path": "/~1a/GET"})["methodSettings"]
+
+
+def stages_keep_canaries_and_name_methods_without_a_slash() -> bool:
+    found = patched_stage(
+        {"op": "replace", "path": "/canarySettings/percentTraffic", "value": "5"},
+        {"op": "replace", "path": "/~1a/GET/caching/enabled", "value": "true"},
+    )
+    return found["canarySettings"]["percentTraffic"] == 5 and list(found["methodSettings"]) == ["a/GET"]
+
+
 def the_cpu_is_updated() -> bool:
     a_function(Architectures=["arm64"])
     client("lambda").update_function_code(FunctionName="f", ZipFile=zipped(), Architectures=["x86_64"])
@@ -164,7 +232,12 @@ def the_streams_of_a_table_come_and_go() -> bool:
 BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "create_function": dead_letters_are_kept,
     "function_configuration": dead_letters_are_kept,
-    "update_function": settings_are_updated,
+    "update_function": what_is_added_by_hand_is_kept,
+    "function_urls": urls_are_listed,
+    "patch_api": a_patch_of_an_api_is_understood,
+    "update_deployment": a_deployment_is_described_anew,
+    "patch_stage": the_settings_of_a_method_are_removed,
+    "stage_settings": stages_keep_canaries_and_name_methods_without_a_slash,
     "update_code": the_cpu_is_updated,
     "function_with_code": a_stopped_function_says_so,
     "simulate": the_simulator_answers_for_each_action_and_resource,

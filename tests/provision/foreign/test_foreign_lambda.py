@@ -1,0 +1,249 @@
+"""What others add to functions, layer and event sources is found, and removed without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign_lambda_world import ByHand, Pipeline
+from hands import arn, client, queue_url, role_arn, zipped
+
+FUNCTION = "function/data-ingestion-dev"
+MAPPING = "event-source-mapping/iot-ingestion-queue-dev-to-data-processor-dev"
+LAYER = "layer/iot-shared-dependencies-dev"
+KEY = arn("kms", "key/0")
+
+
+def on_function(call: str, **settings: Any) -> Callable[[], Any]:
+    return lambda: getattr(client("lambda"), call)(FunctionName="data-ingestion-dev", **settings)
+
+
+def configured(**settings: Any) -> Callable[[], Any]:
+    return on_function("update_function_configuration", **settings)
+
+
+def permitted(**statement: str) -> Callable[[], Any]:
+    return on_function("add_permission", **({"StatementId": "added", "Action": "lambda:InvokeFunction"} | statement))
+
+
+def on_mapping(**settings: Any) -> Callable[[], Any]:
+    def act() -> None:
+        queue = arn("sqs", "iot-ingestion-queue-dev")
+        [found] = client("lambda").list_event_source_mappings(EventSourceArn=queue)["EventSourceMappings"]
+        client("lambda").update_event_source_mapping(UUID=found["UUID"], **settings)
+
+    return act
+
+
+def publish_version() -> None:
+    client("lambda").publish_version(FunctionName="data-ingestion-dev")
+    client("lambda").create_alias(FunctionName="data-ingestion-dev", Name="old", FunctionVersion="1")
+
+
+def fed(queue: str, function: str) -> Callable[[], Any]:
+    """Another mapping; the queue and the function are made where the pipeline has none of the name."""
+
+    def act() -> None:
+        if queue.startswith("other"):
+            client("sqs").create_queue(QueueName=queue)
+        if function == "other" and function not in {
+            each["FunctionName"] for each in client("lambda").list_functions()["Functions"]
+        }:
+            client("lambda").create_function(
+                FunctionName="other",
+                Role=role_arn("iot-query-lambda-role-dev"),
+                Runtime="python3.13",
+                Handler="handler.lambda_handler",
+                Code={"ZipFile": zipped()},
+            )
+        assert queue_url(queue)
+        client("lambda").create_event_source_mapping(EventSourceArn=arn("sqs", queue), FunctionName=function)
+
+    return act
+
+
+def publish_layer() -> None:
+    client("lambda").publish_layer_version(
+        LayerName="iot-shared-dependencies-dev", Description="a try", Content={"ZipFile": zipped()}
+    )
+
+
+def share_layer() -> None:
+    [found] = client("lambda").list_layer_versions(LayerName="iot-shared-dependencies-dev")["LayerVersions"]
+    client("lambda").add_layer_version_permission(
+        LayerName="iot-shared-dependencies-dev",
+        VersionNumber=found["Version"],
+        StatementId="shared",
+        Action="lambda:GetLayerVersion",
+        Principal="*",
+    )
+
+
+def narrow_permission() -> None:
+    which = {"FunctionName": "data-ingestion-dev", "StatementId": "iotpipe-ingest"}
+    [api] = client("apigateway").get_rest_apis()["items"]
+    client("lambda").remove_permission(**which)
+    client("lambda").add_permission(
+        **which,
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=arn("execute-api", f"{api['id']}/*/POST/ingest"),
+        SourceAccount="999999999999",
+    )
+
+
+VPC = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+MOUNT = [{"Arn": arn("elasticfilesystem", "access-point/fsap-0"), "LocalMountPath": "/mnt/x"}]
+FILTER = {"Filters": [{"Pattern": '{"body": {"humidity": [{"exists": true}]}}'}]}
+
+CHANGES = (
+    ByHand(
+        "a function URL for anybody",
+        on_function("create_function_url_config", AuthType="NONE"),
+        FUNCTION,
+        "opens",
+        "anybody on the internet can call data-ingestion-dev through its function URL https://",
+    ),
+    ByHand(
+        "a function URL for whom IAM lets",
+        on_function("create_function_url_config", AuthType="AWS_IAM"),
+        FUNCTION,
+        "alters",
+        "whom IAM lets can call data-ingestion-dev past the API",
+    ),
+    ByHand("a permission for anybody", permitted(Principal="*"), FUNCTION, "opens", "anybody can call data-ingestion"),
+    ByHand(
+        "a permission for another account",
+        permitted(Principal="999999999999"),
+        FUNCTION,
+        "opens",
+        "999999999999 can call data-ingestion-dev: the statement added of its policy allows lambda:InvokeFunction",
+    ),
+    ByHand(
+        "a permission for a service",
+        permitted(Principal="s3.amazonaws.com", SourceArn="arn:aws:s3:::bucket"),
+        FUNCTION,
+        "opens",
+        'allows lambda:InvokeFunction where {"ArnLike": {"AWS:SourceArn": "arn:aws:s3:::bucket"}}',
+    ),
+    ByHand("a VPC", configured(VpcConfig=VPC), FUNCTION, "stops", "data-ingestion-dev runs in vpc-"),
+    ByHand("a file system", configured(FileSystemConfigs=MOUNT), FUNCTION, "stops", "fsap-0 at /mnt/x"),
+    ByHand("a key", configured(KMSKeyArn=KEY), FUNCTION, "stops", f"decrypt its environment with {KEY}"),
+    ByHand(
+        "another log group",
+        configured(LoggingConfig={"LogFormat": "Text", "LogGroup": "/other"}),
+        FUNCTION,
+        "hides",
+        "data-ingestion-dev logs into /other: `iotpipe logs` shows nothing of it",
+    ),
+    ByHand(
+        "a log level",
+        configured(LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "ERROR", "SystemLogLevel": "INFO"}),
+        FUNCTION,
+        "hides",
+        "data-ingestion-dev logs nothing below ERROR",
+    ),
+    ByHand(
+        "a log in JSON",
+        configured(LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}),
+        FUNCTION,
+        "alters",
+        "logs in the format JSON",
+    ),
+    ByHand("more storage", configured(EphemeralStorage={"Size": 1024}), FUNCTION, "alters", "1024 MB in /tmp"),
+    ByHand("SnapStart", configured(SnapStart={"ApplyOn": "PublishedVersions"}), FUNCTION, "alters", "SnapStart"),
+    ByHand("a version with an alias", publish_version, FUNCTION, "alters", "version 1 of data-ingestion-dev can still"),
+    ByHand(
+        "another source",
+        fed("other-queue", "data-ingestion-dev"),
+        FUNCTION,
+        "opens",
+        f"whoever can write to {arn('sqs', 'other-queue')} has it processed by data-ingestion-dev",
+    ),
+    ByHand(
+        "a condition",
+        narrow_permission,
+        "permission/iotpipe-ingest",
+        "stops",
+        'POST /ingest reaches data-ingestion-dev only where {"StringEquals AWS:SourceAccount": "999999999999"}',
+    ),
+    ByHand("a filter", on_mapping(FilterCriteria=FILTER), MAPPING, "drains", "humidity"),
+    ByHand(
+        "an encrypted filter",
+        on_mapping(FilterCriteria=FILTER, KMSKeyArn=KEY),
+        MAPPING,
+        "drains",
+        f"not show, by {KEY}",
+    ),
+    ByHand(
+        "a destination",
+        on_mapping(DestinationConfig={"OnFailure": {"Destination": arn("sqs", "other")}}),
+        MAPPING,
+        "drains",
+        f"what data-processor-dev fails at goes to {arn('sqs', 'other')}",
+    ),
+    ByHand("metrics", on_mapping(MetricsConfig={"Metrics": ["EventCount"]}), MAPPING, "alters", "EventCount"),
+    ByHand(
+        "pollers",
+        on_mapping(ProvisionedPollerConfig={"MinimumPollers": 2, "MaximumPollers": 5}),
+        MAPPING,
+        "alters",
+        "provisioned pollers",
+    ),
+    ByHand(
+        "another consumer",
+        fed("iot-ingestion-queue-dev", "other"),
+        MAPPING,
+        "drains",
+        "other takes readings from iot-ingestion-queue-dev, which data-processor-dev then never sees",
+    ),
+    ByHand(
+        "a consumer of dead letters",
+        fed("iot-dlq-dev", "data-processor-dev"),
+        MAPPING,
+        "drains",
+        "data-processor-dev takes the messages from iot-dlq-dev that somebody should look at",
+    ),
+    ByHand("another layer version", publish_layer, LAYER, "alters", "is not iotpipe's: a try"),
+    ByHand("a layer for anybody", share_layer, LAYER, "opens", "anybody can read version 1 of iot-shared-dependencies"),
+)
+
+
+@pytest.fixture(scope="module")
+def kept() -> list[Pipeline]:
+    """The pipeline as long as each test leaves it as it was: bringing one up is most of what these tests cost."""
+    return []
+
+
+@pytest.fixture
+def empty_account() -> None:
+    """What is up stays up."""
+
+
+@pytest.fixture
+def pipeline(kept: list[Pipeline], moto: None, tmp_path_factory: pytest.TempPathFactory, config_dir: Path) -> Pipeline:
+    return kept.pop() if kept else Pipeline.brought_up(tmp_path_factory.mktemp("state"), config_dir)
+
+
+def test_a_pipeline_as_it_was_made_has_nothing_foreign(pipeline: Pipeline, kept: list[Pipeline]) -> None:
+    plan, found, _ = pipeline.looked_at()
+    assert not plan.pending
+    assert found == []
+    kept.append(pipeline)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.what)
+def test_what_was_added_is_found_and_removed(change: ByHand, pipeline: Pipeline, kept: list[Pipeline]) -> None:
+    change.act()
+    _, [found], _ = pipeline.looked_at()
+    assert (found.address, found.risk) == (change.address, change.risk)
+    assert change.found in found.found
+
+    found.remove()
+    found.remove()
+    plan, left, _ = pipeline.looked_at()
+    assert left == []
+    assert not plan.pending
+    kept.append(pipeline)
