@@ -39,6 +39,7 @@ _code = LambdaFunction.get_code
 _delete_api, _delete_path = APIGatewayBackend.delete_rest_api, APIGatewayBackend.delete_resource
 _stage_tags = {name: getattr(APIGatewayResponse, name) for name in ("get_tags", "tag_resource", "untag_resource")}
 _put_dashboard = CloudWatchResponse.put_dashboard
+_put_integration = APIGatewayResponse.put_integration
 _patch_api, _patch_stage, _stage = RestAPI.apply_patch_operations, Stage.apply_operations, Stage.to_json
 
 
@@ -123,6 +124,15 @@ def _plain(text: str) -> str:
     return text.replace("~1", "/").replace("~0", "~")
 
 
+def put_integration(self: Any) -> Any:
+    """PutIntegration drops the cache keys."""
+    status, headers, _ = _put_integration(self)
+    _, _, api, _, resource, _, method, _ = self.path.split("/")
+    found = self.backend.get_integration(api, resource, method)
+    found.cache_key_parameters = self._get_param("cacheKeyParameters") or []
+    return status, headers, json.dumps(found.to_json())
+
+
 def update_deployment(self: Any) -> str:
     """UpdateDeployment is 404."""
     _, _, api, _, deployment = self.path.split("/")
@@ -146,7 +156,9 @@ def patch_stage(self: Any, patch_operations: list[dict[str, Any]]) -> Any:
                 canary = self.kept_settings.setdefault(part, {"percentTraffic": 0.0, "useStageCache": False})
                 canary[rest] = float(each["value"]) if rest == "percentTraffic" else each["value"]
         elif each["op"] == "remove" and part not in ("variables", "accessLogSettings"):
-            del self.method_settings[f"{part}/{rest}"]
+            # Moto keeps the slash of the path, and AWS does not ask for it.
+            for key in (f"{part}/{rest}", f"~1{part}/{rest}"):
+                self.method_settings.pop(key, None)
         else:
             _patch_stage(self, [each])
     return self
@@ -274,6 +286,7 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (LambdaResponse, "list_function_url_configs", function_urls),
     (IamResponse, "simulate_principal_policy", simulate),
     (RestAPI, "apply_patch_operations", patch_api),
+    (APIGatewayResponse, "put_integration", put_integration),
     (APIGatewayResponse, "update_deployment", update_deployment),
     (Stage, "apply_operations", patch_stage),
     (Stage, "to_json", stage_settings),

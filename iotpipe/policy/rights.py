@@ -55,6 +55,7 @@ _TO_BE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{_TAG}": "{environme
 _BOUND: Condition = {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}}
 _ITS_ARN = {"lambda:FunctionArn": _arn("lambda", "function:{function}")}
 _OF_FUNCTION: Condition = {"ArnEquals": _ITS_ARN}
+_OF_THIS_FUNCTION: Condition = {"ArnEqualsIfExists": {"lambda:FunctionArn": _arn("lambda", "function:{name}")}}
 # Of a mapping that is gone IAM knows no function: without `IfExists` AWS would deny what it should say is not there.
 _OF_FUNCTION_OR_GONE: Condition = {"ArnEqualsIfExists": _ITS_ARN}
 
@@ -178,7 +179,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             "LayerVersions",
             "lambda",
             (_arn("lambda", "layer:{name}:*"),),
-            up="GetLayerVersion",
+            plan="GetLayerVersionPolicy",
+            up="GetLayerVersion RemoveLayerVersionPermission",
             down="DeleteLayerVersion",
         ),
     ),
@@ -231,11 +233,17 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             "lambda",
             _FUNCTION,
             # GetFunction answers with tags only to who may list them.
-            plan="GetFunction ListTags",
+            plan="GetFunction ListTags GetPolicy ListFunctionUrlConfigs ListVersionsByFunction",
             up="CreateFunction UpdateFunctionCode UpdateFunctionConfiguration GetFunctionConfiguration"
-            " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource",
+            " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource"
+            " RemovePermission DeleteFunctionUrlConfig ListAliases DeleteAlias",
             down="DeleteFunction",
         ),
+        # Versions that others published; AWS asks about them by their number.
+        Right("FunctionVersions", "lambda", (_arn("lambda", "function:{name}:*"),), up="DeleteFunction"),
+        # Of what else feeds a function. Nobody is given the right to delete mappings of functions that are not the
+        # pipeline's: a queue that is emptied into one of those is for whoever may delete any mapping.
+        Right("Feeds", "lambda", _MAPPING, up="DeleteEventSourceMapping", when=_OF_THIS_FUNCTION),
         # Asked for where a reservation is to be made or raised.
         Right("Anywhere", "lambda", ("*",), plan="GetAccountSettings"),
     ),
@@ -270,6 +278,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         _READ_APIS,
         Right("MakeApis", "apigateway", (_APIS,), up="POST", when=_TO_BE_OURS),
         Right("Apis", "apigateway", (_IN_APIS,), up="PATCH", down="DELETE", when=_OURS),
+        # AWS asks for it besides PATCH where the resource policy is taken off.
+        Right("ApiPolicy", "apigateway", (_IN_APIS,), up="UpdateRestApiPolicy", when=_OURS),
         Right("ApiTags", "apigateway", (_API_TAGS,), up="PUT DELETE"),
         # API Gateway makes these groups itself: they bear the API's id and no tag.
         Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),

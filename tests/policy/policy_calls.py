@@ -96,6 +96,8 @@ def _gateway(model: Any, parameters: Parameters) -> list[Asked]:
         context |= _owned(api.tags if api else {})
     # Of what is tagged, nothing is known where its tags are the resource.
     found = [Asked(f"apigateway:{verb}", f"arn:aws:apigateway:{REGION}::{uri}", {} if "/tags/" in uri else context)]
+    if model.name == "UpdateRestApi" and any(each["path"] == "/policy" for each in parameters["patchOperations"]):
+        found.append(Asked("apigateway:UpdateRestApiPolicy", found[0].resource, context))
     if model.name in ("CreateRestApi", "CreateStage") and parameters.get("tags"):
         tagged = quote(f"arn:aws:apigateway:{REGION}::/restapis/", safe="")
         found.append(Asked("apigateway:PUT", f"arn:aws:apigateway:{REGION}::/tags/{tagged}*"))
@@ -249,10 +251,20 @@ _function = _named("lambda", "function:{}", "FunctionName", "Resource")
 _layer = _named("lambda", "layer:{}", "LayerName")
 _on("lambda", _function, "GetFunction", "GetFunctionConfiguration", "GetPolicy", "CreateFunction", "UpdateFunctionCode")
 _on("lambda", _function, "UpdateFunctionConfiguration", "PutFunctionConcurrency", "DeleteFunctionConcurrency")
-_on("lambda", _function, "RemovePermission", "DeleteFunction")
+_on("lambda", _function, "RemovePermission", "ListFunctionUrlConfigs", "DeleteFunctionUrlConfig")
+_on("lambda", _function, "ListVersionsByFunction", "ListAliases", "DeleteAlias")
+_on(
+    "lambda",
+    lambda p: [f"{on}:{p['Qualifier']}" if "Qualifier" in p else on for on in _function(p)],
+    "DeleteFunction",
+)
 _on("lambda", _layer, "ListLayerVersions", "PublishLayerVersion")
 _on("lambda", _nowhere, "ListLayers")
-_on("lambda", lambda p: [f"{_layer(p)[0]}:{p['VersionNumber']}"], "DeleteLayerVersion")
+_on(
+    "lambda",
+    lambda p: [f"{_layer(p)[0]}:{p['VersionNumber']}"],
+    *("DeleteLayerVersion", "GetLayerVersionPolicy", "RemoveLayerVersionPermission"),
+)
 _on("lambda", _nowhere, "ListEventSourceMappings", "GetAccountSettings")
 _also("lambda", "GetFunction", lambda p: [Asked("lambda:ListTags", on) for on in _function(p)])
 _tagging("lambda", "CreateFunction", "TagResource")

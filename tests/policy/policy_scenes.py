@@ -12,10 +12,16 @@ from typing import Any
 
 import boto3
 import pipeline_world
+import test_foreign_apigateway
+import test_foreign_lambda
 from contract import QuickWorld
 from dead_letters import MoveTasks, Queues, body
+<<<<<<< HEAD
 from foreign_additions import ADDED, Added, let_two_in
 from foreign_world import a_pipeline, looked_at, remembered
+=======
+from foreign_lambda_world import Pipeline
+>>>>>>> e1fd17e (Give plan and up the rights to find and remove what others added)
 from harness import FakeClock, StandInLayer
 from harness import World as PlainWorld
 from moto.core.base_backend import BackendDict
@@ -82,7 +88,11 @@ class Heard:
 def everything_heard(directory: Path) -> Heard:
     """Each scene in an account that holds nothing."""
     heard = Heard()
+<<<<<<< HEAD
     for number, scene in enumerate((*_of_kinds(), _additions, _life, _death, _operating)):
+=======
+    for number, scene in enumerate((*_of_kinds(), _life, _death, _operating, _meddled_with)):
+>>>>>>> e1fd17e (Give plan and up the rights to find and remove what others added)
         BackendDict.reset()
         reset_model_data()
         (place := directory / str(number)).mkdir()
@@ -226,6 +236,28 @@ def _death(heard: Heard, directory: Path) -> None:
         run = world.run("down", declared.tags)
         book = world.ledger(run)
         teardown.down(run, book, teardown.examine(run, book.rows, declared.resources, True), apply.PARALLEL)
+
+
+ONE_OF_EACH_REMOVAL = (
+    *("a function URL for anybody", "a permission for anybody", "a VPC", "a version with an alias", "another source"),
+    *("a condition", "a filter", "a consumer of dead letters", "a layer for anybody", "another layer version"),
+    *("a policy for all", "a method on a path of its own", "an API key", "a canary", "variables", "another stage"),
+)
+
+
+def _meddled_with(heard: Heard, directory: Path) -> None:
+    """What somebody else added to functions, layer, API and stage is looked at and removed."""
+    pipeline = Pipeline.brought_up(directory, Path(__file__).parents[2] / "config")
+    changes = {each.what: each for each in (*test_foreign_lambda.CHANGES, *test_foreign_apigateway.CHANGES)}
+    for name in ONE_OF_EACH_REMOVAL:
+        changes[name].act()
+    with heard.of("plan", *everything(*pipeline.resources)):
+        _, found, _ = pipeline.looked_at()
+    assert len(found) == len(ONE_OF_EACH_REMOVAL)
+    with heard.of("up"):
+        for each in found:
+            each.remove()
+    assert not pipeline.looked_at()[1]
 
 
 # What is up, in use

@@ -89,6 +89,14 @@ def a_deployed_stage() -> dict[str, str]:
     return {"restApiId": api, "stageName": "s", "deploymentId": deployment}
 
 
+def cache_keys_are_kept() -> bool:
+    api, gateway = an_api(), client("apigateway")
+    [root] = gateway.get_resources(restApiId=api)["items"]
+    where = {"restApiId": api, "resourceId": root["id"], "httpMethod": "GET"}
+    gateway.put_method(**where, authorizationType="NONE")
+    return bool(gateway.put_integration(**where, type="MOCK", cacheKeyParameters=["a"])["cacheKeyParameters"] == ["a"])
+
+
 def a_deployment_is_described_anew() -> bool:
     made = a_deployed_stage()
     del made["stageName"]
@@ -235,6 +243,7 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "update_function": what_is_added_by_hand_is_kept,
     "function_urls": urls_are_listed,
     "patch_api": a_patch_of_an_api_is_understood,
+    "put_integration": cache_keys_are_kept,
     "update_deployment": a_deployment_is_described_anew,
     "patch_stage": the_settings_of_a_method_are_removed,
     "stage_settings": stages_keep_canaries_and_name_methods_without_a_slash,

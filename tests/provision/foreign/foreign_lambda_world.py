@@ -112,3 +112,13 @@ def api_id() -> str:
     [found] = client("apigateway").get_rest_apis()["items"]
     identifier: str = found["id"]
     return identifier
+
+
+def at(operation: str, act: Callable[[], Any]) -> Callable[[str, Any], None]:
+    """For `World.before`: does this ahead of the call."""
+
+    def before(called: str, parameters: Any) -> None:
+        if called == operation:
+            act()
+
+    return before

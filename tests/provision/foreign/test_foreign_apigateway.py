@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign_lambda_world import ByHand, Pipeline, api_id
+from botocore.exceptions import ConnectionClosedError
+from contract import lose
+from foreign_lambda_world import ByHand, Pipeline, api_id, at, findings
 from hands import REGION, arn, client, paths, role_arn
 
+from iotpipe.errors import RefusedError
+from iotpipe.provision.resource import everything
+from iotpipe.provision.resources import Stage
+
 API, STAGE, ROUTE = "rest-api/iot-api-dev", "stage/dev", "route/POST /ingest"
-DEPLOYED = {"restApiId", "stageName"}
 
 
 def on_api(*operations: dict[str, str]) -> Callable[[], Any]:
@@ -271,4 +278,79 @@ def test_what_was_added_is_found_and_removed(change: ByHand, pipeline: Pipeline,
     if change.address != STAGE:
         # It may have been deployed: what was served with it is gone.
         assert before not in deployments()
+    kept.append(pipeline)
+
+
+def test_what_was_removed_and_not_deployed_yet_is_for_up_to_deploy(pipeline: Pipeline) -> None:
+    """The method is gone from the API then, and nothing but the stage's drift tells that it is still served."""
+    add_method("/open", **OUTSIDE)()
+    _, [found], _ = pipeline.looked_at()
+    pipeline.before = at("CreateDeployment", lose)
+    with pytest.raises(ConnectionClosedError):
+        found.remove()
+    pipeline.before = None
+    assert "/open" not in paths(api_id())
+
+    plan, left, _ = pipeline.looked_at()
+    assert left == []
+    assert [(each.address, each.drifted) for each in plan.pending] == [(STAGE, True)]
+    before = served()
+    pipeline.up(everything(*pipeline.resources), tags=pipeline.tags)
+    assert before not in deployments()
+
+
+def test_a_route_that_is_not_as_declared_is_not_deployed_under_the_declared_hash(pipeline: Pipeline) -> None:
+    add_method("/open", **OUTSIDE)()
+    where = {"restApiId": api_id(), "resourceId": make_path("/query"), "httpMethod": "GET"}
+    client("apigateway").delete_method(**where)
+    client("apigateway").put_method(**where, authorizationType="NONE")
+    before = served()
+    _, [found], _ = pipeline.looked_at()
+
+    found.remove()
+    assert served() == before
+    plan, _, _ = pipeline.looked_at()
+    assert {each.address for each in plan.pending} == {"route/GET /query", STAGE}
+    pipeline.up(everything(*pipeline.resources), tags=pipeline.tags)
+    assert before not in deployments()
+    assert pipeline.looked_at()[1] == []
+
+
+def test_what_up_will_delete_is_not_foreign(pipeline: Pipeline) -> None:
+    without = [each for each in pipeline.resources if each.name != "GET /query"]
+    [stage] = [each for each in without if isinstance(each, Stage)]
+    routes = [each for each in stage.routes if each.name != "GET /query"]
+    pipeline.resources = [replace(stage, name="v2", routes=routes) if each is stage else each for each in without]
+    pipeline.resources = [each for each in pipeline.resources if each.name != "iotpipe-query"]
+    plan, found, _ = pipeline.looked_at()
+    assert {each.address for each in plan.deletions} == {"route/GET /query", STAGE, "permission/iotpipe-query"}
+    assert found == []
+
+
+def test_a_firewall_is_told_and_left_to_the_user(pipeline: Pipeline, kept: list[Pipeline]) -> None:
+    waf, stage = client("wafv2"), f"arn:aws:apigateway:{REGION}::/restapis/{api_id()}/stages/dev"
+    visible = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "m"}
+    made = waf.create_web_acl(Name="a", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visible)
+    waf.associate_web_acl(WebACLArn=made["Summary"]["ARN"], ResourceArn=stage)
+    _, [found], _ = pipeline.looked_at()
+    assert (found.address, found.risk) == (STAGE, "alters")
+    with pytest.raises(RefusedError, match=f"disassociate-web-acl --resource-arn {stage}"):
+        found.remove()
+    waf.disassociate_web_acl(ResourceArn=stage)
+    assert pipeline.looked_at()[1] == []
+    kept.append(pipeline)
+
+
+def test_a_declared_environment_costs_few_calls_more(pipeline: Pipeline, kept: list[Pipeline]) -> None:
+    run = pipeline.run("plan", pipeline.tags)
+    pipeline.planned(run)
+    planned = len(pipeline.calls)
+    assert findings(run) == []
+    asked = Counter(pipeline.calls[planned:])
+    assert asked == {
+        "ListFunctionUrlConfigs": 3,
+        "ListVersionsByFunction": 3,
+        "GetLayerVersionPolicy": 1,
+        "ListEventSourceMappings": 1,
+    }
     kept.append(pipeline)
