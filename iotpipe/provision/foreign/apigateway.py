@@ -94,10 +94,6 @@ def _replace(path: str, value: str) -> Patch:
     return {"op": "replace", "path": path, "value": value}
 
 
-def _escaped(text: str) -> str:
-    return text.replace("~", "~0").replace("/", "~1")
-
-
 _SETTINGS = (
     _Setting("resource policy", _policy_risk, _policy, lambda found: [_replace("/policy", "")]),
     _Setting(
@@ -125,7 +121,8 @@ _SETTINGS = (
         _always(ALTERS),
         _binary,
         lambda found: [
-            {"op": "remove", "path": f"/binaryMediaTypes/{_escaped(each)}"} for each in found["binaryMediaTypes"]
+            {"op": "remove", "path": f"/binaryMediaTypes/{each.replace('/', '~1')}"}
+            for each in found["binaryMediaTypes"]
         ],
     ),
 )
