@@ -70,6 +70,7 @@ class Operated:
 
 OTHER_NAMES = {
     "lambda:ListLayerVersions": "lambda:ListLayers",
+    "lambda:GetLayerVersionPolicy": "lambda:ListLayers",
     "lambda:GetEventSourceMapping": "lambda:ListEventSourceMappings",
     "lambda:DeleteFunctionConcurrency": "lambda:PutFunctionConcurrency",
 }
