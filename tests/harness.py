@@ -89,17 +89,32 @@ class World:
     def ledger(self, run: Run) -> ledger.Ledger:
         return ledger.Ledger(self.path, self.environment, run.aws.account, run.aws.region, self.clock.now)
 
-    def plan(self, resources: Sequence[Resource], adopt: bool = False, tags: dict[str, str] | None = None) -> plan.Plan:
+    def plan(
+        self,
+        resources: Sequence[Resource],
+        adopt: bool = False,
+        tags: dict[str, str] | None = None,
+        foreign: bool = False,
+        protect: bool = False,
+    ) -> plan.Plan:
         contents, run = ledger.read(self.path), self.run("plan", tags)
         run.deleted = contents.deleted if contents else {}
-        return plan.plan(resources, run, contents.rows if contents else {}, adopt)
+        rows = contents.rows if contents else {}
+        return plan.plan(resources, run, rows, adopt, foreign=foreign, protect=protect)
 
-    def up(self, resources: Sequence[Resource], adopt: bool = False, tags: dict[str, str] | None = None) -> plan.Plan:
+    def up(
+        self,
+        resources: Sequence[Resource],
+        adopt: bool = False,
+        tags: dict[str, str] | None = None,
+        strict: bool = False,
+        protect: bool = False,
+    ) -> plan.Plan:
         run = self.run("up", tags)
         book = self.ledger(run)
         run.deleted = book.deleted
-        steps = plan.plan(resources, run, book.rows, adopt)
-        apply.up(resources, steps, run, book, parallel=self.parallel, adopt=adopt)
+        steps = plan.plan(resources, run, book.rows, adopt, foreign=strict, protect=protect)
+        apply.up(resources, steps, run, book, parallel=self.parallel, adopt=adopt, strict=strict)
         return steps
 
     def down(self, delete_data: bool = False) -> list[str]:

@@ -16,12 +16,9 @@ import test_foreign_apigateway
 import test_foreign_lambda
 from contract import QuickWorld
 from dead_letters import MoveTasks, Queues, body
-<<<<<<< HEAD
 from foreign_additions import ADDED, Added, let_two_in
-from foreign_world import a_pipeline, looked_at, remembered
-=======
 from foreign_lambda_world import Pipeline
->>>>>>> e1fd17e (Give plan and up the rights to find and remove what others added)
+from foreign_world import a_pipeline, looked_at, remembered
 from harness import FakeClock, StandInLayer
 from harness import World as PlainWorld
 from moto.core.base_backend import BackendDict
@@ -88,11 +85,7 @@ class Heard:
 def everything_heard(directory: Path) -> Heard:
     """Each scene in an account that holds nothing."""
     heard = Heard()
-<<<<<<< HEAD
-    for number, scene in enumerate((*_of_kinds(), _additions, _life, _death, _operating)):
-=======
-    for number, scene in enumerate((*_of_kinds(), _life, _death, _operating, _meddled_with)):
->>>>>>> e1fd17e (Give plan and up the rights to find and remove what others added)
+    for number, scene in enumerate((*_of_kinds(), _additions, _life, _death, _operating, _meddled_with)):
         BackendDict.reset()
         reset_model_data()
         (place := directory / str(number)).mkdir()

@@ -19,7 +19,7 @@ MAXIMUM_MESSAGE_SIZE = 262_144
 def _policy(run: Run, queue: Queue) -> Document:
     sqs = run.client("sqs")
     try:
-        found = sqs.get_queue_attributes(QueueUrl=queue.url(run), AttributeNames=["Policy"])
+        found = sqs.get_queue_attributes(QueueUrl=queue.url(run), AttributeNames=["All"])
     except sqs.exceptions.QueueDoesNotExist:
         return {}
     return parsed(found.get("Attributes", {}).get("Policy"))

@@ -15,7 +15,7 @@ from moto.core.model_instances import reset_model_data
 
 from iotpipe.provision import ledger
 from iotpipe.provision import plan as planning
-from iotpipe.provision.foreign import CHECKS, Foreign, Seen, answer
+from iotpipe.provision.foreign import Foreign
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.run import Run
 
@@ -46,8 +46,8 @@ class Pipeline(QuickWorld):
         reset_model_data()
         made = cls(directory)
         every, made.tags = declared(config_dir)
-        made.resources = [each for each in every if each.kind in KINDS]
-        made.up(everything(*made.resources), tags=made.tags)
+        made.resources = everything(*(each for each in every if each.kind in KINDS))
+        made.up(made.resources, tags=made.tags)
         made.after = as_on_aws
         return made
 
@@ -55,22 +55,11 @@ class Pipeline(QuickWorld):
         """What `plan` reads and what the checks find, as in one command."""
         run = self.run("plan", self.tags)
         plan = self.planned(run)
-        return plan, findings(run), run
+        return plan, list(plan.foreign), run
 
     def planned(self, run: Run) -> planning.Plan:
         contents = ledger.read(self.path)
-        rows = contents.rows if contents else {}
-        return planning.plan(self.resources, run, {each: row for each, row in rows.items() if row.kind in KINDS})
-
-
-def findings(run: Run) -> list[Foreign]:
-    """As the engine does it: all questions, then the judgement on each resource that is there."""
-    checked = [(each, CHECKS[each.kind]) for each in run.resources if each.kind in CHECKS]
-    for resource, check in checked:
-        for ask in check.reads:
-            answer(run, resource, ask)
-    seen = [(Seen(run, resource, run.look(resource) or {}), check) for resource, check in checked]
-    return [found for each, check in seen if each.observed for found in check.judge(each)]
+        return planning.plan(self.resources, run, contents.rows if contents else {}, foreign=True)
 
 
 def as_on_aws(operation: str, answered: dict[str, Any]) -> None:

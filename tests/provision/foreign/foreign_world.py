@@ -13,8 +13,7 @@ from hands import REGION
 from harness import World
 from samples_lambda import BOUNDARY
 
-from iotpipe.provision import ledger
-from iotpipe.provision.foreign import CHECKS, Foreign, Seen, answer
+from iotpipe.provision.foreign import Foreign
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import (
     Account,
@@ -55,18 +54,8 @@ def a_pipeline(*kinds: str) -> list[Resource]:
 
 
 def looked_at(world: World, declared: Sequence[Resource]) -> list[Foreign]:
-    """Every question asked and every resource judged, as the engine does it."""
-    run, contents = world.run("plan"), ledger.read(world.path)
-    run.resources = declared
-    run.ledger = {address: row.properties for address, row in (contents.rows if contents else {}).items()}
-    checked = [each for each in declared if each.kind in CHECKS]
-    for each in checked:
-        for ask in CHECKS[each.kind].reads:
-            answer(run, each, ask)
-    there = [(each, observed) for each in declared if (observed := run.look(each)) is not None]
-    return [
-        found for each, seen in there if each in checked for found in CHECKS[each.kind].judge(Seen(run, each, seen))
-    ]
+    """What a plan finds that others added."""
+    return list(world.plan(declared, foreign=True).foreign)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 from contract import lose
-from foreign_lambda_world import ByHand, Pipeline, api_id, at, findings
+from foreign_lambda_world import ByHand, Pipeline, api_id, at
 from hands import REGION, arn, client, paths, role_arn
 
 from iotpipe.errors import RefusedError
-from iotpipe.provision.resource import everything
 from iotpipe.provision.resources import Stage
 
 API, STAGE, ROUTE = "rest-api/iot-api-dev", "stage/dev", "route/POST /ingest"
@@ -295,7 +293,7 @@ def test_what_was_removed_and_not_deployed_yet_is_for_up_to_deploy(pipeline: Pip
     assert left == []
     assert [(each.address, each.drifted) for each in plan.pending] == [(STAGE, True)]
     before = served()
-    pipeline.up(everything(*pipeline.resources), tags=pipeline.tags)
+    pipeline.up(pipeline.resources, tags=pipeline.tags)
     assert before not in deployments()
 
 
@@ -311,7 +309,7 @@ def test_a_route_that_is_not_as_declared_is_not_deployed_under_the_declared_hash
     assert served() == before
     plan, _, _ = pipeline.looked_at()
     assert {each.address for each in plan.pending} == {"route/GET /query", STAGE}
-    pipeline.up(everything(*pipeline.resources), tags=pipeline.tags)
+    pipeline.up(pipeline.resources, tags=pipeline.tags)
     assert before not in deployments()
     assert pipeline.looked_at()[1] == []
 
@@ -338,19 +336,4 @@ def test_a_firewall_is_told_and_left_to_the_user(pipeline: Pipeline, kept: list[
         found.remove()
     waf.disassociate_web_acl(ResourceArn=stage)
     assert pipeline.looked_at()[1] == []
-    kept.append(pipeline)
-
-
-def test_a_declared_environment_costs_few_calls_more(pipeline: Pipeline, kept: list[Pipeline]) -> None:
-    run = pipeline.run("plan", pipeline.tags)
-    pipeline.planned(run)
-    planned = len(pipeline.calls)
-    assert findings(run) == []
-    asked = Counter(pipeline.calls[planned:])
-    assert asked == {
-        "ListFunctionUrlConfigs": 3,
-        "ListVersionsByFunction": 3,
-        "GetLayerVersionPolicy": 1,
-        "ListEventSourceMappings": 1,
-    }
     kept.append(pipeline)

@@ -126,7 +126,7 @@ CHANGES = (
         permitted(Principal="s3.amazonaws.com", SourceArn="arn:aws:s3:::bucket"),
         FUNCTION,
         "opens",
-        'allows lambda:InvokeFunction where {"ArnLike": {"AWS:SourceArn": "arn:aws:s3:::bucket"}}',
+        "allows lambda:InvokeFunction, if AWS:SourceArn ArnLike arn:aws:s3:::bucket",
     ),
     ByHand("a VPC", configured(VpcConfig=VPC), FUNCTION, "stops", "data-ingestion-dev runs in vpc-"),
     ByHand("a file system", configured(FileSystemConfigs=MOUNT), FUNCTION, "stops", "fsap-0 at /mnt/x"),
