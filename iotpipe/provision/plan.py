@@ -116,7 +116,7 @@ def plan(
             reads.must(resource.address, _look(run, resource))
         searches = leftovers.begin(reads)
         verdicts = {
-            address: reads.must(address, _judge(run, rows, row))
+            address: reads.may(address, _judge(run, rows, row))
             for address, row in undeclared.items()
             if not Resource.kinds[row.kind].shared
         }
@@ -126,11 +126,16 @@ def plan(
         left = leftovers.found(reads, searches, known, {*declared, *undeclared})
     steps = [step_for(resource, run, rows.get(resource.address), adopt, protect) for resource in resources]
     orphans = [
-        _orphan(run, row, verdicts[address]() if address in verdicts else ownership.OURS, protect)
+        # What may not be looked at is looked at once more before it is deleted.
+        _orphan(run, row, verdicts.get(address, _unread)() or ownership.OURS, protect)
         for address, row in undeclared.items()
     ]
     extra = [*orphans, *(_leftover(run, row, protect) for row in left.values())]
     return Plan(tuple(steps + extra[::-1]), left, tuple(judged(run, checked)), tuple(reads.unread))
+
+
+def _unread() -> None:
+    """The answer where nothing was asked."""
 
 
 def _look(run: Run, resource: Resource) -> Callable[[], Properties | None]:

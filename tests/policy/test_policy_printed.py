@@ -54,7 +54,7 @@ def test_with_account_and_region_configured_it_needs_no_credentials(directory: P
     said = re.search(r"([0-9,]+) characters of 6,144", done.stderr)
     assert said
     assert int(said[1].replace(",", "")) == len(json.dumps(policy, separators=(",", ":")))
-    assert "aws iam create-policy --policy-name iotpipe-dev-operate --policy-document file://policy.json" in done.stderr
+    assert "aws iam create-policy --policy-name iotpipe-dev-operate-$n --policy-document file://" in done.stderr
 
 
 def test_the_state_file_says_it_as_well_and_what_is_still_to_be_deleted(directory: Path) -> None:
@@ -85,14 +85,14 @@ def test_the_local_environment_is_known_without_its_aws(directory: Path) -> None
 
 def test_what_is_too_large_is_shown_to_come_in_parts_that_are_all_of_it(directory: Path) -> None:
     whole = typed(directory, NAMED)
-    assert "so that it takes 2" in whole.stderr
-    assert "for n in 1 2; do" in whole.stderr
+    assert "so that it takes 3" in whole.stderr
+    assert "for n in 1 2 3; do" in whole.stderr
     assert "iotpipe policy --env dev --part $n" in whole.stderr
-    printed = [typed(directory, NAMED, "--part", part) for part in ("1", "2")]
-    assert [each.stderr for each in printed] == ["", ""]
+    printed = [typed(directory, NAMED, "--part", part) for part in ("1", "2", "3")]
+    assert [each.stderr for each in printed] == ["", "", ""]
     statements = [statement for each in printed for statement in json.loads(each.stdout)["Statement"]]
     assert statements == json.loads(whole.stdout)["Statement"]
-    assert isinstance(typed(directory, NAMED, "--part", "3").exception, UsageError)
+    assert isinstance(typed(directory, NAMED, "--part", "4").exception, UsageError)
 
 
 def test_a_configured_boundary_is_demanded(directory: Path) -> None:
