@@ -250,7 +250,9 @@ class Environment(Section):
         description="Tags for everything that can bear them, besides iotpipe's own.",
         json_schema_extra={"maxProperties": MOST_TAGS, "default": {}},
     )
-    protect: bool = _plain(False, "Whether `iotpipe down` refuses.")
+    protect: bool = _plain(
+        False, "Whether `down` refuses, and `up` to delete or make anew what holds data, messages, a key or the URL."
+    )
     tables: Tables = _section(Tables)
     queue: Queue = _section(Queue)
     functions: Functions = _section(Functions)

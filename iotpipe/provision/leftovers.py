@@ -37,8 +37,8 @@ def found(reads: Reads, searches: Searches, known: Iterable[Recorded], addresses
     tags = [(each, reads.may(each.address, _tags(reads, each))) for each in unknown if each.address not in taken]
     reads.wait()
     ours = [each for each, answer in tags if _is_ours(reads, each, answer())]
-    apis = {each.properties["RestApiId"]: each.address for each in [*known, *ours] if _is_api(each)}
-    return {each.address: _row(reads, each, ours, apis) for each in ours}
+    containers = {name: each.address for each in [*known, *ours] for name in _as_container(reads, each)}
+    return {each.address: _row(reads, each, ours, containers) for each in ours}
 
 
 def _tags(reads: Reads, recorded: Recorded) -> Callable[[], dict[str, str] | None]:
@@ -53,12 +53,16 @@ def _is_ours(reads: Reads, recorded: Recorded, tags: Mapping[str, str] | None) -
     return ownership.judge(reads.run, kind, tags, dict, None).whose is Whose.OURS
 
 
-def _is_api(recorded: Recorded) -> bool:
-    return recorded.kind == "rest-api" and "RestApiId" in recorded.properties
+def _as_container(reads: Reads, recorded: Recorded) -> list[str]:
+    """What its parts call it in their properties."""
+    if recorded.kind == "rest-api" and "RestApiId" in recorded.properties:
+        return [recorded.properties["RestApiId"]]
+    return [reads.run.aws.arn("sns", recorded.name)] if recorded.kind == "topic" else []
 
 
-def _row(reads: Reads, recorded: Recorded, others: Iterable[Recorded], apis: Mapping[str, str]) -> Row:
+def _row(reads: Reads, recorded: Recorded, others: Iterable[Recorded], containers: Mapping[str, str]) -> Row:
     now = timestamp(reads.run.clock.now())
-    inside = apis.get(recorded.properties.get("RestApiId", ""), "") if Resource.kinds[recorded.kind].inside else ""
+    named = recorded.properties.get("RestApiId") or recorded.properties.get("TopicArn", "")
+    inside = containers.get(named, "") if Resource.kinds[recorded.kind].inside else ""
     needs = search.needs_of(recorded, others)
     return Row(recorded.kind, recorded.name, "ready", recorded.properties, needs, inside, now, now)

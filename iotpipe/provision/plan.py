@@ -114,6 +114,8 @@ def plan(
         # Parents come before their children.
         for resource in resources:
             reads.must(resource.address, _look(run, resource))
+            for ask in resource.questions if resource.address in rows else ():
+                reads.ahead(resource.address, _asked(run, resource, ask))
         searches = leftovers.begin(reads)
         verdicts = {
             address: reads.may(address, _judge(run, rows, row))
@@ -140,6 +142,10 @@ def _unread() -> None:
 
 def _look(run: Run, resource: Resource) -> Callable[[], Properties | None]:
     return lambda: run.look(resource)
+
+
+def _asked(run: Run, resource: Resource, ask: Callable[[Run, Any], Any]) -> Callable[[], Any]:
+    return lambda: run.answer(resource, ask)
 
 
 def _judge(run: Run, rows: Mapping[str, Row], row: Row) -> Callable[[], Verdict]:

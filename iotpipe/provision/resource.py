@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,6 +66,9 @@ class Resource:
     """AWS leaves something of a deleted one behind, under its ids: `finish` deletes that."""
     cool_down: ClassVar[int] = 0
     """Seconds for which AWS keeps the name of a deleted one back."""
+    questions: ClassVar[tuple[Callable[[Run, Any], Any], ...]] = ()
+    """What `read` asks besides, each by `Run.answer` and none needing another's answer: a plan asks all of them at
+    once of what was made here."""
     inside: ClassVar[str] = ""
     """The field with the resource that this one is part of: AWS deletes both together."""
 

@@ -147,6 +147,10 @@ class Run:
         answer: T = self._memoized(self._once, key, read)
         return answer
 
+    def answer(self, resource: Resource, ask: Callable[[Run, Any], T]) -> T:
+        """What AWS answers to a question about the resource, asked once per command."""
+        return self.once(question(resource, ask), lambda: ask(self, resource))
+
     def _memoized(self, memory: dict[str, Future[T]], key: str, read: Callable[[], T]) -> T:
         with self._guard:
             future, ours = memory.get(key), False
@@ -238,6 +242,11 @@ class Run:
             address=address,
             code=advice.code_of(error),
         )
+
+
+def question(resource: Resource, ask: Callable[[Run, Any], Any]) -> str:
+    """How a question about a resource is remembered."""
+    return f"{ask.__module__}.{ask.__qualname__} of {resource.address}"
 
 
 def timestamp(time: float) -> str:

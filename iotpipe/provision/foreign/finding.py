@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iotpipe.provision.resource import Properties, Resource
-from iotpipe.provision.run import Run
+from iotpipe.provision.run import Run, question
 
 OPENS, DRAINS, STOPS, HIDES, ALTERS = "opens", "drains", "stops", "hides", "alters"
 RISKS = (OPENS, DRAINS, STOPS, HIDES, ALTERS)
@@ -46,7 +46,7 @@ class Seen:
 
     def read(self, ask: Read) -> Any:
         """The answer to one of the check's own questions, which was asked once per command."""
-        return answer(self.run, self.resource, ask)
+        return self.run.answer(self.resource, ask)
 
     def foreign(self, subject: str, risk: str, found: str, remove: Callable[[], None]) -> Foreign:
         return Foreign(self.resource.address, subject, risk, found, remove)
@@ -60,15 +60,6 @@ class Check:
     reads: tuple[Read, ...] = ()
 
 
-def answer(run: Run, resource: Resource, ask: Read) -> Any:
-    """What AWS answers to the question about the resource, asked once per command."""
-    return run.once(_key(resource, ask), lambda: ask(run, resource))
-
-
 def nothing_if_unread(run: Run, resource: Resource, ask: Read) -> None:
     """Take the answer as empty where the credentials may not ask the question."""
-    run.once(_key(resource, ask), dict)
-
-
-def _key(resource: Resource, ask: Read) -> str:
-    return f"{ask.__module__}.{ask.__name__} of {resource.address}"
+    run.once(question(resource, ask), dict)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from iotpipe.provision.foreign import CHECKS
-from iotpipe.provision.foreign.finding import RISKS, Foreign, Read, Seen, answer, nothing_if_unread
+from iotpipe.provision.foreign.finding import RISKS, Foreign, Read, Seen, nothing_if_unread
 from iotpipe.provision.reads import Reads
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.run import Run
@@ -20,7 +20,7 @@ def begin_checks(reads: Reads, resources: Sequence[Resource]) -> None:
 
 
 def _asked(run: Run, resource: Resource, ask: Read) -> Callable[[], Any]:
-    return lambda: answer(run, resource, ask)
+    return lambda: run.answer(resource, ask)
 
 
 def judged(run: Run, resources: Sequence[Resource]) -> list[Foreign]:

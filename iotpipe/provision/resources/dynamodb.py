@@ -9,6 +9,16 @@ from iotpipe.provision.resource import DATA, Properties, Recorded, Resource, tag
 from iotpipe.provision.run import Run
 
 
+def _backups(run: Run, table: Table) -> dict[str, Any]:
+    found: dict[str, Any] = run.client("dynamodb").describe_continuous_backups(TableName=table.name)
+    backups: dict[str, Any] = found["ContinuousBackupsDescription"]
+    return backups
+
+
+def _its_tags(run: Run, table: Table) -> dict[str, str]:
+    return _tags(run, table.arn(run))
+
+
 @dataclass(frozen=True, eq=False)
 class Table(Resource):
     """An on-demand table with one hash and one range key, each as (attribute, type)."""
@@ -19,6 +29,7 @@ class Table(Resource):
     identity: ClassVar[tuple[str, ...]] = ("TableId",)
     arn_form: ClassVar[str] = r"dynamodb:table/(?P<name>[^/]+)"
     holds: ClassVar[str] = DATA
+    questions: ClassVar = (_backups, _its_tags)
 
     hash_key: tuple[str, str]
     range_key: tuple[str, str]
@@ -43,15 +54,13 @@ class Table(Resource):
         }
 
     def read(self, run: Run) -> Properties | None:
-        dynamodb = run.client("dynamodb")
         table = _describe(run, self.name)
         # A table that is being deleted is as good as gone; creating it again waits until it is.
         if table is None or table["TableStatus"] == "DELETING":
             return None
-        backups = dynamodb.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
         # HASH comes before RANGE, in AWS's answer as a rule and in the declaration.
         keys = sorted(table["KeySchema"], key=lambda each: str(each["KeyType"]))
-        recovery = backups.get("PointInTimeRecoveryDescription", {})
+        recovery = run.answer(self, _backups).get("PointInTimeRecoveryDescription", {})
         return {
             **table,
             "KeySchema": keys,
@@ -61,7 +70,7 @@ class Table(Resource):
             "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
             "PointInTimeRecoveryEnabled": recovery.get("PointInTimeRecoveryStatus") == "ENABLED",
             "PointInTimeRecoveryDescription": recovery,
-            "Tags": _tags(run, table["TableArn"]),
+            "Tags": run.answer(self, _its_tags),
             "TableId": table.get("TableId"),
         }
 

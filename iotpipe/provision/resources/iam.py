@@ -35,6 +35,25 @@ class Allow:
         return sorted(each if isinstance(each, str) else each.arn(run) for each in self.on)
 
 
+def _policy_names(run: Run, role: Role) -> list[str]:
+    names: list[str] = run.client("iam").list_role_policies(RoleName=role.name)["PolicyNames"]
+    return names
+
+
+def _attached(run: Run, role: Role) -> list[dict[str, str]]:
+    found = run.client("iam").list_attached_role_policies(RoleName=role.name)
+    policies: list[dict[str, str]] = found["AttachedPolicies"]
+    return policies
+
+
+def _own_policy(run: Run, role: Role) -> Any:
+    return _policy(run, role.name, POLICY)
+
+
+def _policy(run: Run, role: str, name: str) -> Any:
+    return run.client("iam").get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+
+
 @dataclass(frozen=True, eq=False)
 class Role(Resource):
     """A role that one AWS service assumes, with exactly these permissions and no others.
@@ -46,6 +65,7 @@ class Role(Resource):
     assigned: ClassVar[tuple[str, ...]] = ("RoleId",)
     identity: ClassVar[tuple[str, ...]] = ("RoleId",)
     global_name: ClassVar[bool] = True
+    questions: ClassVar = (_policy_names, _attached, _own_policy)
     # Its ARN holds the path: one with another path is there under the name, and cannot be used by it.
     immutable: ClassVar[frozenset[str]] = frozenset({"Path"})
 
@@ -72,10 +92,9 @@ class Role(Resource):
         iam, permissions = run.client("iam"), canonical(self._permissions(run))
         try:
             role = iam.get_role(RoleName=self.name)["Role"]
-            names = iam.list_role_policies(RoleName=self.name)["PolicyNames"]
-            managed = iam.list_attached_role_policies(RoleName=self.name)["AttachedPolicies"]
-            policies = {
-                name: canonical(iam.get_role_policy(RoleName=self.name, PolicyName=name)["PolicyDocument"], permissions)
+            names, managed = run.answer(self, _policy_names), run.answer(self, _attached)
+            documents = {
+                name: run.answer(self, _own_policy) if name == POLICY else _policy(run, self.name, name)
                 for name in names
             }
         except iam.exceptions.NoSuchEntityException:
@@ -83,7 +102,7 @@ class Role(Resource):
         return {
             "Path": role["Path"],
             "AssumeRolePolicyDocument": canonical(role["AssumeRolePolicyDocument"], canonical(self._trust())),
-            "Policies": policies,
+            "Policies": {name: canonical(each, permissions) for name, each in documents.items()},
             "ManagedPolicies": sorted(each["PolicyArn"] for each in managed),
             "PermissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
             "Description": role.get("Description", ""),

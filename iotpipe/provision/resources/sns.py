@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
 from iotpipe.provision.run import Run
+
+
+def _its_tags(run: Run, topic: Topic) -> dict[str, str]:
+    return _tags(run, topic.name) or {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,6 +20,7 @@ class Topic(Resource):
 
     kind: ClassVar[str] = "topic"
     arn_form: ClassVar[str] = r"sns:(?P<name>[^:]+)"
+    questions: ClassVar = (_its_tags,)
 
     display_name: str
 
@@ -30,7 +36,7 @@ class Topic(Resource):
             found = sns.get_topic_attributes(TopicArn=self.arn(run))["Attributes"]
         except sns.exceptions.NotFoundException:
             return None
-        return {**found, "DisplayName": found.get("DisplayName", ""), "Tags": _tags(run, self.name) or {}}
+        return {**found, "DisplayName": found.get("DisplayName", ""), "Tags": run.answer(self, _its_tags)}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         attributes = {"DisplayName": desired["DisplayName"]}
@@ -60,6 +66,10 @@ class Topic(Resource):
         return _tags(run, recorded.name)
 
 
+def _its_subscriptions(run: Run, subscription: Subscription) -> list[dict[str, str]]:
+    return subscriptions(run, subscription.topic.arn(run))
+
+
 @dataclass(frozen=True, eq=False)
 class Subscription(Resource):
     """One e-mail address that gets the topic's messages once its owner has confirmed.
@@ -70,6 +80,7 @@ class Subscription(Resource):
 
     kind: ClassVar[str] = "subscription"
     inside: ClassVar[str] = "topic"
+    questions: ClassVar = (_its_subscriptions,)
 
     topic: Topic
     endpoint: str = ""
@@ -97,6 +108,15 @@ class Subscription(Resource):
                 sns.unsubscribe(SubscriptionArn=arn)
         except sns.exceptions.NotFoundException:
             return
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        # A subscription tells nothing of who made it. Where the state file knows nothing of the topic, it is lost,
+        # and what it may have known is looked for.
+        for each in run.resources:
+            if isinstance(each, Topic) and not run.recorded(each) and run.look(each) is not None:
+                for name in _emails(subscriptions(run, each.arn(run))):
+                    yield Recorded(f"{cls.kind}/{name}", cls.kind, name, {"TopicArn": each.arn(run)})
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
