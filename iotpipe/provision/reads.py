@@ -1,4 +1,4 @@
-"""Asks AWS many questions at once, before anything is changed."""
+"""Asks AWS many questions at once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ T = TypeVar("T")
 class Reads:
     """Questions that are asked in parallel, in the order in which they come. `unread` says what AWS refused to tell.
 
-    A question that waits for another's answer has to come after it, so that it never waits in vain.
+    A question that waits for another's answer has to come after it, so that it never waits in vain. `changed` says
+    that the command has changed something before.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, changed: bool = False) -> None:
         self.run = run
+        self.changed = changed
         self.unread: list[str] = []
         self._pool = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="iotpipe-read")
         self._asked: list[tuple[Future[Any], bool]] = []
@@ -67,4 +69,4 @@ class Reads:
             if ending := next((error for error in failed if isinstance(error, kind)), None):
                 raise ending
         if failed:
-            raise ApplyFailed(self.run.typed, failed, [], changed=False)
+            raise ApplyFailed(self.run.typed, failed, [], changed=self.changed)

@@ -141,7 +141,7 @@ def down(run: Run, ledger: Ledger, teardown: Teardown, parallel: int) -> TakenDo
 def _check_nothing_lives_on(run: Run, known: Sequence[Recorded]) -> None:
     """Raise ResourceError where somebody has meanwhile made more that bears the environment's tags."""
     run.ask_anew()
-    with Reads(run) as reads:
+    with Reads(run, changed=True) as reads:
         searches = leftovers.begin(reads)
         reads.wait()
         alive = leftovers.found(reads, searches, known, ())

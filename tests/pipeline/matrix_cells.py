@@ -53,7 +53,7 @@ def whole(directory: Path) -> list[Cell]:
 
 def _each(command: Command) -> Iterator[Cell]:
     for call in command.clean.calls:
-        for fault in (*PASSING, DENIED, EXPIRED):
+        for fault in (*PASSING, *(() if command.may_be_denied(call) else (DENIED,)), EXPIRED):
             yield Cell(command.name, fault, frozenset({call}))
     for after in command.clean.stands:
         yield Cell(command.name, KILLED, after=after)
@@ -63,7 +63,7 @@ def _each(command: Command) -> Iterator[Cell]:
 def _lasting(command: Command) -> Iterator[Cell]:
     """What stays: each operation denied for good, and each service broken or out of reach from its first call on."""
     backwards = command.clean.calls[::-1]
-    denied = {(call.service, call.operation): call for call in backwards}
+    denied = {(call.service, call.operation): call for call in backwards if not command.may_be_denied(call)}
     broken = {call.service: call for call in backwards}
     for fault, calls in ((DENIED, denied), (BROKEN, broken), (DROPPED, broken)):
         for call in calls.values():
@@ -82,7 +82,7 @@ def _handfuls(command: Command) -> Iterator[Cell]:
             yield Cell(command.name, fault, calls)
     # Where something is denied, what depends on it is not even tried; and nothing is where a plan cannot be made.
     for those in (command.reading, set(command.clean.calls) - command.reading):
-        calls = [call for call in command.clean.calls if call in those]
+        calls = [call for call in command.clean.calls if call in those and not command.may_be_denied(call)]
         concerned = {call: _concerned(command, call) for call in calls}
         for hand in _dealt(calls, concerned):
             yield Cell(command.name, DENIED, hand)

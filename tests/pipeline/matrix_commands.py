@@ -16,7 +16,7 @@ from matrix_faults import Call, Wire, attributed
 from pipeline_inventory import Things, inventory_and
 from pipeline_world import Declared, World
 
-from iotpipe.provision import ledger, reads
+from iotpipe.provision import ledger, reads, teardown
 from iotpipe.provision.resource import Properties, Resource
 
 Rows = dict[str, Any]
@@ -127,12 +127,18 @@ class Command:
     @cached_property
     def reading(self) -> frozenset[Call]:
         """The calls that are made before anything is changed."""
-        if self.verb == "down":
-            return frozenset()
         with in_sequence(), attributed():
             subject = self.subject()
-            subject.planned(self.declared)
+            if self.verb == "down":
+                run = subject.run("down")
+                teardown.examine(run, subject.ledger(run).rows, subject.declared, delete_data=True)
+            else:
+                subject.planned(self.declared)
             return frozenset(subject.wire.calls)
+
+    def may_be_denied(self, call: Call) -> bool:
+        """Whether the command goes on without the answer where it may not ask: it searches for what was left behind."""
+        return call.address not in {*self.resources, *self.rows}
 
 
 @dataclass(frozen=True)

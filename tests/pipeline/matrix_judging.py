@@ -158,9 +158,9 @@ def _left_standing(command: Command, calls: Iterable[Call]) -> set[str]:
     needs: dict[str, set[str]] = {root: set() for root in whole.values()}
     for address, row in rows.items():
         needs[whole[address]] |= {whole[need] for need in row.needs if need in rows} - {whole[address]}
-    failed = {whole[call.address] for call in calls if call not in command.clean.finishing}
+    failed = {whole.get(call.address, call.address) for call in calls if call not in command.clean.finishing}
     found = set(failed)
-    while more := {need for each in found for need in needs[each]} - found:
+    while more := {need for each in found for need in needs.get(each, ())} - found:
         found |= more
     return {each for each in found - failed if teardown.goes(rows[each], delete_data=True)}
 

@@ -10,7 +10,12 @@ import pytest
 from pipeline_inventory import client, pages
 from pipeline_world import ACCOUNT, REGION, Declared, World
 
-TAGS = {"iotpipe:environment": "dev", "iotpipe:managed-by": "iotpipe", "team": "sensors"}
+TAGS = {
+    "iotpipe:environment": "dev",
+    "iotpipe:region": "us-east-1",
+    "iotpipe:managed-by": "iotpipe",
+    "team": "sensors",
+}
 FUNCTIONS = {"ingestion": ("data-ingestion-dev", 256, 60), "processor": ("data-processor-dev", 512, 60)} | {
     "query": ("data-query-dev", 256, 30)
 }

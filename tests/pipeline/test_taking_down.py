@@ -8,8 +8,6 @@ import pytest
 from pipeline_inventory import client, inventory, left_over
 from pipeline_world import Declared, World
 
-from iotpipe.errors import ApplyFailed
-
 Declare = Callable[..., Declared]
 TABLES = ["table/processed-data-dev", "table/raw-sensor-data-dev"]
 ACCOUNT_ROLE = "api-gateway-account/us-east-1"
@@ -93,11 +91,12 @@ def test_what_somebody_else_deleted_is_no_obstacle(world: World, declared: Decla
     assert left_over() == []
 
 
-def test_protected_tables_stay_until_the_configuration_lets_them_go(world: World, declared: Declare) -> None:
+def test_protected_tables_are_found_before_anything_is_deleted(world: World, declared: Declare) -> None:
     world.bring_up(declared({"tables": {"deletion_protection": True}}))
-    with pytest.raises(ApplyFailed, match=r"Set tables\.deletion_protection to false and run `iotpipe up` first"):
-        world.down(delete_data=True)
-    assert sorted(left_over()) == ["tables: processed-data-dev", "tables: raw-sensor-data-dev"]
+    for each in ("raw-sensor-data-dev", "processed-data-dev"):
+        with pytest.raises(RefusedError, match=f"table/{each} has deletion protection on"):
+            world.down(delete_data=True)
+    assert world.writes == []
     world.bring_up(declared())
     world.down(delete_data=True)
     assert left_over() == []
