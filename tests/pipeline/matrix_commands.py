@@ -137,7 +137,9 @@ class Command:
             return frozenset(subject.wire.calls)
 
     def may_be_denied(self, call: Call) -> bool:
-        """Whether the command goes on without the answer where it may not ask: it searches for what was left behind."""
+        """Whether the command goes on without the answer where it may not ask: about what was left behind."""
+        if call in self.reading and self.verb == "up":
+            return call.address not in {each.address for each in self.declared.resources}
         return call.address not in {*self.resources, *self.rows}
 
 

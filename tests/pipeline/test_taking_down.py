@@ -8,6 +8,8 @@ import pytest
 from pipeline_inventory import client, inventory, left_over
 from pipeline_world import Declared, World
 
+from iotpipe.errors import RefusedError
+
 Declare = Callable[..., Declared]
 TABLES = ["table/processed-data-dev", "table/raw-sensor-data-dev"]
 ACCOUNT_ROLE = "api-gateway-account/us-east-1"
