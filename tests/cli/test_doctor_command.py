@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 from cli_shell import Shell, settings, writes
 
@@ -18,7 +22,21 @@ def reserve(shell: Shell, executions: int) -> None:
     shell.operations()
 
 
-def test_an_account_that_is_too_small_is_refused_before_the_first_write_and_the_advice_helps(cloud: Shell) -> None:
+def stand_in_for_python(version: str, directory: Path) -> str:
+    """A PATH on which an interpreter of this version comes first: it says that it is one, and compiles as ours."""
+    directory.mkdir()
+    program = directory / f"python{version}"
+    answer = f'echo final cpython-{version.replace(".", "")} "$0"'
+    program.write_text(f'#!/bin/sh\ncase " $* " in *" -c "*) {answer};; *) exec "{sys.executable}" "$@";; esac\n')
+    program.chmod(0o755)
+    return f"{directory}:{os.environ['PATH']}"
+
+
+def test_an_account_that_is_too_small_is_refused_before_the_first_write_and_the_advice_helps(
+    cloud: Shell, tmp_path: Path
+) -> None:
+    cloud.cache = tmp_path / "cache"  # what is compiled here is for nobody else
+    cloud.extra = {"PATH": stand_in_for_python("3.13", tmp_path / "bin")}
     reserve(cloud, 860)
     said = cloud.run("doctor", "--env", "dev", code=1).stdout
     (line,) = [each for each in said.splitlines() if "  problem " in each]
