@@ -23,8 +23,15 @@ os.environ.update(
 )
 
 from moto_gaps import close_gaps  # noqa: E402 - moto reads the environment when it is imported
+from quick_aws import be_quick, collect_seldom  # noqa: E402 - moto reads the environment when it is imported
 
 close_gaps()
+be_quick()
+
+
+def pytest_collection_finish() -> None:
+    """Everything is imported by now."""
+    collect_seldom()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto_gaps import close_gaps
+from quick_aws import be_quick, collect_seldom
 from werkzeug.serving import make_server
 
 Environ = dict[str, Any]
@@ -67,8 +68,10 @@ def _operation(environ: Environ, body: bytes) -> str:
 
 def main() -> None:
     close_gaps()
+    be_quick()
     application = Noting(DomainDispatcherApplication(create_backend_app), Path(sys.argv[1]))
     server = make_server("127.0.0.1", 0, application, threaded=True)
+    collect_seldom()
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,9 +41,17 @@ def declared(tmp_path: Path) -> Callable[..., Declared]:
     return from_settings
 
 
+@pytest.fixture(scope="session")
+def _memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory that is on no disk, where there is such a thing: the state file is written some ten thousand times."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path_factory.mktemp("matrix")
+        return
+    with tempfile.TemporaryDirectory(prefix="iotpipe-matrix-", dir="/dev/shm") as directory:
+        yield Path(directory)
+
+
 @pytest.fixture
-def matrix(account: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def matrix(account: None, _memory: Path) -> Path:
     """Where the environment of the fault matrix has its configuration and its state file."""
-    directory = tmp_path_factory.getbasetemp() / "matrix"
-    directory.mkdir(exist_ok=True)
-    return directory
+    return _memory
