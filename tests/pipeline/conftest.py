@@ -43,7 +43,7 @@ def declared(tmp_path: Path) -> Callable[..., Declared]:
 
 @pytest.fixture(scope="session")
 def _memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory that is on no disk, where there is such a thing: the state file is written some ten thousand times."""
+    """A directory on no disk, where there is one: the state file is written some ten thousand times."""
     if not os.access("/dev/shm", os.W_OK):
         yield tmp_path_factory.mktemp("matrix")
         return
