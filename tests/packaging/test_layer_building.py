@@ -178,7 +178,8 @@ def test_a_file_that_another_user_put_there_is_not_deployed(
     start = file.name.rpartition("-")[0]
     (tmp_path / "cache" / f"{start}-{hashlib.sha256(forged).hexdigest()}.zip").write_bytes(forged)
     file.unlink()
-    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
     give_back_the_wheel(tmp_path)
     assert built.content() != forged
 
