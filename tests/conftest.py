@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -27,6 +28,10 @@ from quick_aws import be_quick, collect_seldom  # noqa: E402 - moto reads the en
 
 close_gaps()
 be_quick()
+
+# The same examples everywhere, and as much time for each as it needs: Hypothesis does that by itself where CI is set.
+settings.register_profile("everywhere", derandomize=True, database=None, deadline=None)
+settings.load_profile("everywhere")
 
 
 def pytest_collection_finish() -> None:

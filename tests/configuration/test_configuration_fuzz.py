@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+import jsonschema
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,12 +16,10 @@ from hypothesis import strategies as st
 from iotpipe.configuration import Environment, json_schema, load, starter_files
 from iotpipe.errors import ConfigurationError
 
-jsonschema = pytest.importorskip("jsonschema")
-
 FOREIGN_WORDS = ("pydantic", "Input should", "Traceback", "yaml.", "<unicode string>", "object at 0x")
 
-anything = settings(max_examples=150, deadline=None)
-anything_quick = settings(max_examples=1500, deadline=None)
+anything = settings(max_examples=150)
+anything_quick = settings(max_examples=1500)
 
 
 def outcome(data: bytes) -> Environment | ConfigurationError:

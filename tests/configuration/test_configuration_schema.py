@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from iotpipe.configuration import Environment, json_schema, starter_files
-
-jsonschema = pytest.importorskip("jsonschema")
 
 SHIPPED = Path(__file__).parents[2] / "config"
 LIKE_NAME = {"suffix", "api.stage"}
