@@ -13,6 +13,7 @@ from iotpipe.provision.foreign.statements import (
     condition,
     covers,
     denies,
+    listed,
     principals,
     principals_told,
     same,
@@ -113,7 +114,7 @@ def _logging(seen: Seen) -> Iterator[Foreign]:
     if same(found, statements(LOGGING_RIGHTS)):
         return
     [wanted] = LOGGING_RIGHTS["Statement"]
-    on_everything = [each for each in found if same(each.get("Resource"), "*") and "Condition" not in each]
+    on_everything = [each for each in found if listed(each.get("Resource")) == ["*"] and "Condition" not in each]
     allowed = [action for action in wanted["Action"] if any(covers(each, action) for each in on_everything)]
     policy, said = f"inline policy {LOGGING_POLICY}", json.dumps(found)
     if allowed != wanted["Action"] or any(denies(each) for each in found):

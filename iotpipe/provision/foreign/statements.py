@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from iotpipe.provision.foreign.finding import ALTERS, OPENS, STOPS, Foreign, Seen
+from iotpipe.provision.policies import canonical
 from iotpipe.provision.run import Run
 
 Statement = dict[str, Any]
@@ -62,7 +63,7 @@ class Policy:
         # Each removal changes what the others have left.
         with seen.run.exclusive(f"policy of {seen.resource.address}"):
             document = self.read(seen.run, seen.resource)
-            left = [each for each in statements(document) if not same(each, statement)]
+            left = [each for each in statements(document) if not same([each], [statement])]
             if len(left) < len(statements(document)):
                 self.write(seen.run, seen.resource, {**document, "Statement": left})
 
@@ -83,17 +84,9 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether both mean the same: AWS reorders lists, and writes a list of one as its element or not."""
-    return str(_canonical(one)) == str(_canonical(other))
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _canonical(value[key]) for key in sorted(value)}
-    if isinstance(value, list):
-        return sorted((_canonical(each) for each in value), key=str) if len(value) != 1 else _canonical(value[0])
-    return value
+def same(one: list[Statement], other: list[Statement]) -> bool:
+    """Whether both lists of statements mean the same, whatever words AWS answers in."""
+    return canonical({"Statement": one}) == canonical({"Statement": other})
 
 
 def denies(statement: Statement) -> bool:
