@@ -65,6 +65,10 @@ class RealityWorld(harness.World):
     def bring_up(self, declared: Declared) -> Plan:
         return self.up(declared.resources, tags=declared.tags)
 
+    def look_around(self, declared: Declared) -> Plan:
+        """A plan that also looks for what others added, as `plan` and `status` do."""
+        return self.plan(declared.resources, tags=declared.tags, foreign=True)
+
     def rows(self) -> dict[str, ledger.Row]:
         """What the state file records."""
         contents = ledger.read(self.path)

@@ -56,7 +56,7 @@ class Estimate:
 
 
 def estimates(directory: Path, delays: Delays) -> list[Estimate]:
-    """`up` from nothing, `up` with nothing to do, `down`, and `up` directly after it, one after the other."""
+    """`up` from nothing, `up` and `plan` with nothing to do, `down`, and `up` directly after it, in turn."""
     declared = declare(directory, SETTINGS)
     found = []
     with account(delays) as reality:
@@ -77,6 +77,7 @@ def _commands(world: Any, declared: Any) -> list[tuple[str, float, Callable[[], 
     return [
         ("up from nothing", 0, lambda: world.bring_up(declared)),
         ("up with nothing to do", 60, lambda: world.bring_up(declared)),
+        ("plan, and what others added", 60, lambda: world.look_around(declared)),
         ("down, tables kept", 60, world.down),
         ("up at once after it", 0, lambda: world.bring_up(declared)),
         ("down --delete-data", 60, lambda: world.down(delete_data=True)),

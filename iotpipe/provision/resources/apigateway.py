@@ -303,6 +303,16 @@ def paths(run: Run, api: str) -> dict[str, dict[str, Any]]:
     return {each["path"]: each for page in pages for each in page["items"]}
 
 
+def _its_stages(run: Run, stage: Stage) -> dict[str, dict[str, Any]]:
+    api = run.look(stage.api)
+    return known_stages(run, api["RestApiId"]) if api else {}
+
+
+def _its_deployments(run: Run, stage: Stage) -> dict[str, str]:
+    api = run.look(stage.api)
+    return run.once(_DEPLOYMENTS, lambda: _deployments(run, api["RestApiId"])) if api else {}
+
+
 @dataclass(frozen=True, eq=False)
 class Stage(Resource):
     """Serves a deployment of the API. Rate in requests/s; `logging` is INFO, ERROR or OFF.
@@ -316,6 +326,7 @@ class Stage(Resource):
     holds: ClassVar[str] = URL
     assigned: ClassVar[tuple[str, ...]] = ("DeploymentId", "createdDate")
     identity: ClassVar[tuple[str, ...]] = ("RestApiId", "createdDate")
+    questions: ClassVar = (_its_stages, _its_deployments)
     inside: ClassVar[str] = "api"
     finishes: ClassVar[bool] = True
 
@@ -347,12 +358,12 @@ class Stage(Resource):
         parent = run.look(self.api)
         if parent is None:
             return None
-        there = known_stages(run, parent["RestApiId"])
+        there = run.answer(self, _its_stages)
         found = there.get(self.name)
         if found is None:
             return None
         settings = found.get("methodSettings", {}).get("*/*", {})
-        ours = run.once(_DEPLOYMENTS, lambda: _deployments(run, parent["RestApiId"]))
+        ours = run.answer(self, _its_deployments)
         return {
             **found,
             "RestApiId": parent["RestApiId"],
