@@ -261,8 +261,8 @@ def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool) -> N
         out.print(Text.assemble(("  - delete ", "red"), address, ("  (not recorded; it bears its tags)", "dim")))
     for address in looked.kept:
         out.print(Text.assemble(("  = keep   ", "cyan"), address))
-    for address, why in looked.others.items():
-        out.print(Text.assemble(("  = leave  ", "cyan"), address, (f"  (it {why})", "dim")))
+    for line in _left_alone(looked.others):
+        out.print(Text.assemble(("  = leave  ", "cyan"), line))
     for reason in looked.unread:
         out.print(Text.assemble(("  ? not read ", "cyan"), reason))
 
@@ -307,5 +307,13 @@ def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
         out.print(f"Kept with their data: {', '.join(tables)}. {more}")
     if shared := [address for address in done.kept if address not in tables]:
         out.print(f"Left in place for the whole account: {', '.join(shared)}.")
-    for address, why in done.others.items():
-        out.print(f"Left alone: {address}, which {why}.")
+    for line in _left_alone(done.others):
+        out.print(f"Left alone: {line}.")
+
+
+def _left_alone(others: Mapping[str, str]) -> list[str]:
+    """One line for each reason why something is not deleted, with all that it is about."""
+    by_reason: dict[str, list[str]] = {}
+    for address, why in others.items():
+        by_reason.setdefault(why, []).append(address)
+    return [f"{', '.join(found)} (each {why})" for why, found in by_reason.items()]

@@ -17,8 +17,8 @@ _PROOF_HOLDS = 30
 """Seconds for which a look at the tags counts before a deletion."""
 
 
-def delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -> list[str]:
-    """Delete the doomed rows' resources and forget them; answers with those that turned out to be another's.
+def delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -> dict[str, str]:
+    """Delete the doomed rows' resources and forget them; answers with those that turned out to be another's, and why.
 
     Raises ApplyFailed, CredentialsError and Interrupted.
     """
@@ -33,14 +33,14 @@ def delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -
     users = {roots[address] for address, row in doomed.items() if {address, *row.needs} & set(ends.values())}
 
     deleted: dict[str, Row] = {}
-    left_alone: list[str] = []
+    left_alone: dict[str, str] = {}
 
     def visit(node: str) -> None:
         if node not in ends:
             if delete_whole(run, ledger, doomed[node], parts[node]):
                 deleted.update({row.address: row for row in parts[node]})
             else:
-                left_alone.extend(row.address for row in parts[node])
+                left_alone.update(dict.fromkeys((row.address for row in parts[node]), run.verdicts[node][1].why))
         elif row := deleted.pop(ends[node], None):
             _finish(run, ledger, row)
 

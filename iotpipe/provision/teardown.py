@@ -134,8 +134,7 @@ def down(run: Run, ledger: Ledger, teardown: Teardown, parallel: int) -> TakenDo
         ledger.forget(shared)
     _check_nothing_lives_on(run, [row.recorded() for row in {**ledger.rows, **teardown.doomed}.values()])
     deleted = [address for address in teardown.doomed if address not in (*teardown.gone, *left_alone)]
-    others = {**teardown.others, **dict.fromkeys(left_alone, "became another's meanwhile")}
-    return TakenDown(deleted, teardown.gone, teardown.kept, others)
+    return TakenDown(deleted, teardown.gone, teardown.kept, {**teardown.others, **left_alone})
 
 
 def _check_nothing_lives_on(run: Run, known: Sequence[Recorded]) -> None:
