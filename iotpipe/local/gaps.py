@@ -7,6 +7,7 @@ import hmac
 import tempfile
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,8 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     _know_queues_at_another_port()
     _allow_batches_what_is_allowed_singly()
     _let_dashboards_bear_tags()
+    _keep_one_set_of_tags_per_api()
+    _list_all_that_bears_tags()
     _keep_the_metrics_of_alarms()
     _unpack_layers_once()
     _say_as_aws_what_is_not_there()
@@ -148,6 +151,60 @@ def _let_dashboards_bear_tags() -> None:
 
     cloudwatch._put_dashboard = put_dashboard
     cloudwatch._validate_alarm_tag_arn = validate_tag_arn
+
+
+def _keep_one_set_of_tags_per_api() -> None:
+    """ministack keeps the tags of an API or stage twice: GetStage does not show what TagResource has changed."""
+    from ministack.services import apigateway_v1
+
+    resolve = apigateway_v1._resolve_v1_tag_resource_arn
+
+    def resolve_tag_resource_arn(arn: str) -> Any:
+        key, error = resolve(arn)
+        # .../restapis/API or .../restapis/API/stages/STAGE
+        _, collection, api, *stage = (key or "//").rpartition(":")[2].split("/")
+        if collection == "restapis":
+            bearer = apigateway_v1._stages_v1[api][stage[1]] if stage else apigateway_v1._rest_apis[api]
+            apigateway_v1._v1_tags[key] = bearer.setdefault("tags", {})
+        return key, error
+
+    apigateway_v1._resolve_v1_tag_resource_arn = resolve_tag_resource_arn
+
+
+def _list_all_that_bears_tags() -> None:
+    """The tagging service of ministack leaves out the kinds of resources that are listed here."""
+    from ministack.services import apigateway_v1, cloudwatch, cloudwatch_logs, lambda_svc, tagging
+
+    Found = Iterator[tuple[str, list[dict[str, str]]]]
+    listed = tagging._normalise_flat
+
+    def of_apis() -> Found:
+        for api, described in apigateway_v1._rest_apis.items():
+            arn = apigateway_v1._rest_api_arn(api)
+            yield arn, listed(described.get("tags"))
+            for name, stage in apigateway_v1._stages_v1.get(api, {}).items():
+                yield f"{arn}/stages/{name}", listed(stage.get("tags"))
+
+    def of_alarms() -> Found:
+        for alarm in cloudwatch._alarms.values():
+            yield alarm["AlarmArn"], listed(cloudwatch._resource_tags.get(alarm["AlarmArn"]))
+
+    def of_log_groups() -> Found:
+        for group in cloudwatch_logs._log_groups.values():
+            yield group["arn"].removesuffix(":*"), listed(group.get("tags"))
+
+    def of_functions_and_mappings() -> Found:
+        yield from tagging._collect_lambda()
+        for uuid, mapping in lambda_svc._esms.items():
+            yield lambda_svc._esm_arn(uuid), listed(mapping.get("Tags"))
+
+    tagging._COLLECTORS |= {
+        "apigateway": of_apis,
+        "cloudwatch": of_alarms,
+        "logs": of_log_groups,
+        "lambda": of_functions_and_mappings,
+        "ssm": tagging._collect_ssm,
+    }
 
 
 def _keep_the_metrics_of_alarms() -> None:
