@@ -65,11 +65,11 @@ def _put(seen: Seen, **settings: str) -> None:
 
 def _refuse(seen: Seen, reason: str) -> NoReturn:
     name = seen.resource.name
-    lost = " Its value is lost with it: `up` makes a new one" if isinstance(seen.resource, Secret) else ""
+    lost = ". Its value is lost with it: `up` makes a new one" if isinstance(seen.resource, Secret) else ""
     raise RefusedError(
         f"{name}: {reason}",
         f"Delete it with `aws ssm delete-parameter --name {name}`, and run "
-        f"`iotpipe up --env {seen.run.environment}` after 30 s.{lost}",
+        f"`iotpipe up --env {seen.run.environment}` after 30 s{lost}",
     )
 
 
