@@ -67,8 +67,15 @@ def up(
         walked.skipped += last
     raise_if_incomplete(run, walked)
     delete(run, ledger, last, parallel)
-    for finding in plan.foreign if strict else ():
-        _remove(finding, run)
+    if strict:
+        _restore(plan.foreign, run)
+
+
+def _restore(found: Sequence[Foreign], run: Run) -> None:
+    """Take away, one after the other, what others added; what has to stay keeps none of the rest from going."""
+    every = {f"{each.address}: {each.subject}": each for each in found}
+    walked = walk(dict.fromkeys(every, ()), lambda name: _remove(every[name], run), 1, run.stop.is_set)
+    raise_if_incomplete(run, walked)
 
 
 def _remove(finding: Foreign, run: Run) -> None:

@@ -9,14 +9,27 @@ from typing import Any
 
 import pytest
 from contract import QuickWorld, untouched
-from foreign_additions import ADDED, STREAM, TABLE, TOPIC, Added, let_two_in, statement, topic_policy
+from foreign_additions import (
+    ADDED,
+    KEY,
+    QUEUE,
+    STREAM,
+    TABLE,
+    TOPIC,
+    Added,
+    let_two_in,
+    parameter_shows,
+    set_queue,
+    statement,
+    topic_policy,
+)
 from foreign_world import Forgotten, a_pipeline, looked_at, remembered
 from hands import ACCOUNT, REGION, client, make_role, role_arn
 from harness import declared, refusal
 from moto.ssm.models import ssm_backends
 
 from iotpipe.configuration import load
-from iotpipe.errors import RefusedError
+from iotpipe.errors import ApplyFailed, RefusedError
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import Subscription
 
@@ -137,6 +150,18 @@ def test_the_default_policy_of_a_topic_is_known_by_what_it_means(world: QuickWor
     own = statement("sns:*", "*", Resource=TOPIC, Condition=limit)
     topic_policy(own, default=False)
     assert looked_at(world, resources) == []
+
+
+def test_what_cannot_be_taken_away_keeps_nothing_else_from_going(world: QuickWorld) -> None:
+    resources = a_pipeline("queue", "secret")
+    world.up(resources)
+    set_queue(QUEUE, DelaySeconds="10")
+    with remembered(parameter_shows(KEY, {}, KeyId="alias/spy")):
+        assert [each.subject for each in looked_at(world, resources)] == ["KeyId", "DelaySeconds"]
+        with pytest.raises(ApplyFailed, match="only by writing its value anew"):
+            world.up(resources, strict=True)
+        [left] = looked_at(world, resources)
+    assert left.subject == "KeyId"
 
 
 @pytest.mark.parametrize("kind", ["queue", "topic", "table"])
