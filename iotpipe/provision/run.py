@@ -114,9 +114,10 @@ class Run:
         return min(resource.cool_down, seconds(deleted) + resource.cool_down - self.clock.now())
 
     def ask_anew(self) -> None:
-        """Forget what was asked once: AWS has been changed since."""
+        """Forget everything that was read: AWS has been changed since."""
         with self._guard:
             self._once.clear()
+            self._looks.clear()
 
     def look_again(self, resource: Resource) -> Properties | None:
         """Read the resource anew, past everything that was remembered."""

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from contract import QuickWorld, untouched
 from faults import FOREVER, Fault
 from hands import arn, client, queue_url
+from harness import refusal
 from samples import SAMPLES
 from samples_data import a_queue, a_table
 
@@ -184,6 +186,24 @@ def test_who_has_not_confirmed_yet_gets_no_second_mail_and_stops_nothing(world: 
     world.up([topic])
     assert "Unsubscribe" not in world.calls, "AWS refuses to unsubscribe who is pending"
     world.down()
+
+
+def test_down_without_the_state_file_asks_for_no_subscriptions_of_the_topic_that_it_has_deleted(
+    world: QuickWorld,
+) -> None:
+    world.declared = everything(Subscription("ops@example.com", Topic("t", display_name="T")))
+    world.up(world.declared)
+    world.path.unlink()
+
+    def as_aws(operation: str, parameters: dict[str, Any]) -> ClientError | None:
+        # Moto lists none for a topic that is not there.
+        if operation == "ListSubscriptionsByTopic" and "DeleteTopic" in world.calls:
+            return refusal(operation, "NotFound", "Topic does not exist")
+        return None
+
+    world.before = as_aws
+    world.down()
+    assert not client("sns").list_topics()["Topics"]
 
 
 def test_who_has_unsubscribed_is_not_taken_for_a_subscriber_while_sns_still_lists_it(world: QuickWorld) -> None:
