@@ -59,6 +59,15 @@ class Operated:
             *(each["RoleName"] for each in self.iam.list_roles()["Roles"]),
         ]
 
+    def open_to_everybody(self) -> None:
+        """What somebody else may do in the account: a function URL, and a queue that everybody may send to."""
+        functions, sqs = self.machine.client("lambda", self.root), self.machine.client("sqs", self.root)
+        functions.create_function_url_config(FunctionName="data-ingestion-local", AuthType="NONE")
+        anybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "added", **anybody}]})
+        url = sqs.get_queue_url(QueueName="iot-ingestion-queue-local")["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+
     def denied(self, *command: str) -> None:
         """The command fails, says what to do about it, and nothing has changed."""
         before = self.there()
@@ -73,6 +82,7 @@ OTHER_NAMES = {
     "lambda:GetLayerVersionPolicy": "lambda:ListLayers",
     "lambda:GetEventSourceMapping": "lambda:ListEventSourceMappings",
     "lambda:DeleteFunctionConcurrency": "lambda:PutFunctionConcurrency",
+    "lambda:DeleteFunctionUrlConfig": "lambda:CreateFunctionUrlConfig",
 }
 """What ministack 1.5.33 takes these actions for."""
 
@@ -121,11 +131,15 @@ def test_the_policies_suffice_for_every_command_and_each_groups_alone_for_no_mor
     machine = operated.machine
     operated.may("plan")
     assert "39 to create" in machine.run("plan", *LOCAL).stdout
+    assert machine.json("plan", *LOCAL)["unread"] == []
     operated.denied("up", *LOCAL)
 
     operated.may("plan", "up", "down", "operate")
     machine.run("up", *LOCAL)
     operated.denied("plan", "--env", "other")
+    operated.open_to_everybody()
+    machine.run("up", *LOCAL, "--strict", "--yes")
+    assert machine.json("plan", *LOCAL, "--strict")["unread"] == []
 
     operated.may("operate")
     assert "each exactly once" in machine.run("send-test-data", *LOCAL, "--count", "5", "--verify").stdout
@@ -140,5 +154,7 @@ def test_the_policies_suffice_for_every_command_and_each_groups_alone_for_no_mor
     operated.denied("down", *LOCAL, "--yes")
 
     operated.may("down")
+    # What is not recorded has to be found, which takes rights of its own.
+    (machine.place.directory.parent / "local.json").unlink()
     machine.run("down", *LOCAL, "--yes", "--delete-data")
     assert machine.json("local", "status")["running"] is False
