@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -136,6 +137,25 @@ def test_a_stage_that_was_left_half_made_is_completed_not_made_again(world: Quic
     world.up(everything(stage()))
     assert world.writes == ["UpdateStage"]
     assert untouched(world.plan(everything(stage())))
+
+
+def test_a_stage_that_lost_its_tags_is_known_by_when_it_was_made_in_every_time_zone(world: QuickWorld) -> None:
+    zone = UTC
+
+    def answered(operation: str, answer: Any) -> None:
+        # Moto does not tell, and botocore tells it in the machine's time zone.
+        for each in {"CreateStage": [answer], "GetStages": answer.get("item", [])}.get(operation, []):
+            each["createdDate"] = datetime(2027, 1, 15, 8, tzinfo=UTC).astimezone(zone)
+
+    world.after = answered
+    wanted = everything(stage())
+    world.up(wanted)
+    (api,) = apis("sample-api")
+    arn = f"arn:aws:apigateway:{REGION}::/restapis/{api['id']}/stages/prod"
+    client("apigateway").untag_resource(resourceArn=arn, tagKeys=["iotpipe:environment"])
+    zone = timezone(timedelta(hours=9))
+    step = world.plan(wanted).of("stage/prod")
+    assert (step.action, step.refusal) == ("update", "")
 
 
 # The account's role

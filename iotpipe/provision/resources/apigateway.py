@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
@@ -16,7 +17,7 @@ from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_n
 from iotpipe.provision.resources.iam import within
 from iotpipe.provision.resources.logs import delete_log_group, log_groups
 from iotpipe.provision.retries import code_and_message
-from iotpipe.provision.run import MANAGED_TAG, Run
+from iotpipe.provision.run import MANAGED_TAG, Run, timestamp
 
 if TYPE_CHECKING:
     from iotpipe.provision.resources.awslambda import Function
@@ -379,7 +380,7 @@ class Stage(Resource):
             },
             "Tags": found.get("tags", {}),
             "DeploymentId": found["deploymentId"],
-            "createdDate": str(found.get("createdDate")),
+            "createdDate": _created(found),
         }
 
     def create(self, run: Run, desired: Properties) -> Properties:
@@ -394,7 +395,7 @@ class Stage(Resource):
                 tags=desired["Tags"],
             )
             self._patch(run, desired, _settings(desired["methodSettings"]))
-        return {"DeploymentId": deployment, "createdDate": str(made.get("createdDate"))}
+        return {"DeploymentId": deployment, "createdDate": _created(made)}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         changes, before, after = [], observed["methodSettings"], desired["methodSettings"]
@@ -436,7 +437,7 @@ class Stage(Resource):
     @classmethod
     def identify(cls, run: Run, recorded: Recorded) -> Properties:
         found = _get_stage(run, recorded) or {}
-        return {"RestApiId": recorded.properties["RestApiId"], "createdDate": str(found.get("createdDate"))}
+        return {"RestApiId": recorded.properties["RestApiId"], "createdDate": _created(found)}
 
     @classmethod
     def search(cls, run: Run) -> Iterator[Recorded]:
@@ -542,6 +543,12 @@ def known_stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
 def stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
     """The stages of the API by name, as they are now."""
     return {each["stageName"]: each for each in run.client("apigateway").get_stages(restApiId=api).get("item", [])}
+
+
+def _created(stage: Mapping[str, Any]) -> str | None:
+    """When the stage was made, in UTC: botocore tells times in the time zone of the machine."""
+    made: datetime | None = stage.get("createdDate")
+    return timestamp(made.timestamp()) if made else None
 
 
 def _get_stage(run: Run, recorded: Recorded) -> dict[str, Any] | None:
