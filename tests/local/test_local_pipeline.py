@@ -9,8 +9,10 @@ import json
 import socket
 import time
 import zipfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,12 +44,28 @@ def saved_at(machine: Machine) -> float:
     return datetime.fromisoformat(text).timestamp() if text else 0
 
 
-def test_a_second_up_has_nothing_to_do_and_writes_nothing(up: Machine) -> None:
-    state = up.directory / ".iotpipe" / "local.json"
-    before = state.read_bytes(), state.stat().st_mtime_ns
+def state_file(machine: Machine) -> Path:
+    return machine.directory / ".iotpipe" / "local.json"
+
+
+def test_a_second_up_only_learns_when_things_were_made_and_a_third_writes_nothing(up: Machine) -> None:
+    state, told_later = state_file(up), ("CreatedTimestamp", "creationTime")
+
+    def recorded() -> dict[str, Any]:
+        rows = json.loads(state.read_text())["resources"].items()
+        return {
+            address: {key: value for key, value in row["properties"].items() if key not in told_later}
+            for address, row in rows
+        }
+
+    made = recorded()
     assert "Nothing to do: 39 resources are as declared" in up.run("up", "--env", "local").stderr
+    assert recorded() == made
+    before = state.read_bytes(), state.stat().st_mtime_ns
+    assert before[0].count(b'"CreatedTimestamp"') == 2 and before[0].count(b'"creationTime"') == 3
+    up.run("up", "--env", "local")
     assert (state.read_bytes(), state.stat().st_mtime_ns) == before
-    up.run("plan", "--env", "local", "--exit-code")
+    up.run("plan", "--env", "local", "--strict")
 
 
 def test_a_signed_reading_travels_to_the_querys_answer(up: Machine) -> None:
@@ -127,15 +145,33 @@ def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobod
     assert ":assumed-role/r/" in machine.client("sts", worker).get_caller_identity()["Arn"]
 
 
+def identities(machine: Machine) -> dict[str, Any]:
+    """By what the engine knows a resource again, whatever its tags say."""
+    lambdas, gateway, dynamodb = (machine.client(each) for each in ("lambda", "apigateway", "dynamodb"))
+    (api,) = gateway.get_rest_apis()["items"]
+    queue = {"QueueUrl": machine.json("outputs", "--env", "local")["IngestionQueueUrl"]}
+    tables = dynamodb.list_tables()["TableNames"]
+    return {
+        "tables": [dynamodb.describe_table(TableName=each)["Table"]["TableId"] for each in tables],
+        "roles": [each["RoleId"] for each in machine.client("iam").list_roles()["Roles"]],
+        "queue": machine.client("sqs").get_queue_attributes(**queue, AttributeNames=["CreatedTimestamp"])["Attributes"],
+        "groups": [each["creationTime"] for each in machine.client("logs").describe_log_groups()["logGroups"]],
+        "mappings": [each["UUID"] for each in lambdas.list_event_source_mappings()["EventSourceMappings"]],
+        "api": api["id"],
+        "stages": [each["createdDate"] for each in gateway.get_stages(restApiId=api["id"])["item"]],
+    }
+
+
 def test_everything_survives_a_restart_at_the_same_address(up: Machine) -> None:
     assert post(up, "survivor", temperature=1)[0] == 200
     rows = eventually(lambda: stored(up, "survivor"))
-    outputs = up.json("outputs", "--env", "local")
+    outputs, known_by = up.json("outputs", "--env", "local"), identities(up)
     up.run("local", "stop")
     assert up.json("outputs", "--env", "local") == outputs
     assert "iotpipe local start" in up.run("plan", "--env", "local", code=1).stderr
     up.run("up", "--env", "local")
     assert stored(up, "survivor") == rows
+    assert identities(up) == known_by
     up.run("plan", "--env", "local", "--exit-code")
     assert post(up, "survivor", temperature=2)[0] == 200
     eventually(lambda: len(stored(up, "survivor")) == 2)
@@ -243,6 +279,58 @@ def test_what_an_up_that_failed_has_not_made_is_said_to_be_missing_as_aws_says_i
     assert refused.value.response["Error"]["Code"] == code
 
 
+def test_the_tagging_service_lists_all_that_can_bear_tags(up: Machine) -> None:
+    tagging = up.client("resourcegroupstaggingapi")
+    ours = {"TagFilters": [{"Key": "iotpipe:environment", "Values": ["local"]}]}
+    found = tagging.get_resources(**ours)["ResourceTagMappingList"]
+    assert Counter(each["ResourceARN"].split(":")[2] for each in found) == {
+        **{"dynamodb": 2, "sqs": 2, "sns": 1, "ssm": 2, "logs": 3},
+        # The functions and the mapping, the API and its stage; not the dashboard, which belongs to no region.
+        **{"lambda": 4, "apigateway": 2, "cloudwatch": 11},
+    }
+    (mapping,) = tagging.get_resources(**ours, ResourceTypeFilters=["lambda:event-source-mapping"])[
+        "ResourceTagMappingList"
+    ]
+    described = up.client("lambda").get_event_source_mapping(UUID=mapping["ResourceARN"].rpartition(":")[2])
+    assert described["EventSourceMappingArn"] == mapping["ResourceARN"]
+
+
+def test_tags_of_an_api_and_its_stage_that_somebody_changed_are_seen_and_set_right(up: Machine) -> None:
+    gateway = up.client("apigateway")
+    (api,) = gateway.get_rest_apis()["items"]
+    arn, where = f"arn:aws:apigateway:us-east-1::/restapis/{api['id']}", {"restApiId": api["id"]}
+    for each in (arn, f"{arn}/stages/local"):
+        tags = gateway.get_tags(resourceArn=each)["tags"]
+        assert tags["iotpipe:environment"] == "local"
+        gateway.tag_resource(resourceArn=each, tags={"team": "sensors"})
+        gateway.untag_resource(resourceArn=each, tagKeys=["iotpipe:managed-by"])
+        shown = gateway.get_rest_api(**where) if each == arn else gateway.get_stage(**where, stageName="local")
+        assert shown["tags"] == gateway.get_tags(resourceArn=each)["tags"]
+        assert shown["tags"].keys() - tags.keys() == {"team"}
+        assert tags.keys() - shown["tags"].keys() == {"iotpipe:managed-by"}
+    assert "2 updated" in up.run("up", "--env", "local").stderr
+    up.run("plan", "--env", "local", "--exit-code")
+
+
+def test_what_is_made_again_under_the_same_name_is_known_to_be_another(running: Machine) -> None:
+    dynamodb, iam = running.client("dynamodb"), running.client("iam")
+    attribute = {"AttributeName": "k", "AttributeType": "S"}
+    key = {"AttributeName": "k", "KeyType": "HASH"}
+
+    def made() -> tuple[str, str]:
+        table = dynamodb.create_table(
+            TableName="again", AttributeDefinitions=[attribute], KeySchema=[key], BillingMode="PAY_PER_REQUEST"
+        )
+        role = iam.create_role(RoleName="again", AssumeRolePolicyDocument="{}")
+        dynamodb.delete_table(TableName="again")
+        iam.delete_role(RoleName="again")
+        return table["TableDescription"]["TableId"], role["Role"]["RoleId"]
+
+    (table, role), (other_table, other_role) = made(), made()
+    assert table != other_table
+    assert role != other_role
+
+
 def test_two_ups_at_once_make_one_pipeline(machine: Machine) -> None:
     for process in [machine.begin("up", "--env", "local") for _ in range(2)]:
         with process:
@@ -263,6 +351,32 @@ def test_down_ends_the_engine_only_when_no_other_environment_lives_in_it(machine
     (machine.directory / "config" / "spare.yaml").unlink()
     machine.run("down", "--env", "spare", "--yes")
     assert machine.place.running() is None
+
+
+def test_down_without_the_state_file_leaves_nothing_also_of_another_suffix(machine: Machine) -> None:
+    machine.run("up", "--env", "local")
+    state_file(machine).unlink()
+    (machine.directory / "config").mkdir()
+    (machine.directory / "config" / "local.yaml").write_text("target: local\nsuffix: other\n")
+    gone = machine.json("down", "--env", "local", "--yes", "--delete-data")
+    assert (len(gone["deleted"]), gone["kept"], gone["left"]) == (32, [], {})
+    machine.run("local", "start")
+    (shared,) = (each["RoleName"] for each in machine.client("iam").list_roles()["Roles"])
+    assert shared.startswith("iotpipe-api-gateway-logging-")
+    for service, listing, key in (
+        ("dynamodb", "list_tables", "TableNames"),
+        ("sqs", "list_queues", "QueueUrls"),
+        ("sns", "list_topics", "Topics"),
+        ("ssm", "describe_parameters", "Parameters"),
+        ("logs", "describe_log_groups", "logGroups"),
+        ("lambda", "list_functions", "Functions"),
+        ("lambda", "list_layers", "Layers"),
+        ("lambda", "list_event_source_mappings", "EventSourceMappings"),
+        ("apigateway", "get_rest_apis", "items"),
+        ("cloudwatch", "describe_alarms", "MetricAlarms"),
+        ("cloudwatch", "list_dashboards", "DashboardEntries"),
+    ):
+        assert not getattr(machine.client(service), listing)().get(key), listing
 
 
 def test_down_leaves_no_process_no_port_and_no_temporary_directory(machine: Machine) -> None:
