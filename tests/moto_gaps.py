@@ -13,23 +13,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from moto.apigateway.exceptions import ResourceIdNotFoundException
-from moto.apigateway.models import APIGatewayBackend, RestAPI, Stage
+from moto.apigateway.models import APIGatewayBackend, RestAPI, Stage, apigateway_backends
 from moto.apigateway.responses import APIGatewayResponse
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.responses import LambdaResponse
 from moto.awslambda.urls import url_paths as lambda_paths
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core import responses
+from moto.core.resource_tagging import TaggedResource, make_tag_matcher
 from moto.core.responses import ActionResult
 from moto.core.routing import ServiceOperationRouter
 from moto.dynamodb.exceptions import ResourceNotFoundException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.responses import DynamoHandler
 from moto.iam.responses import IamResponse
+from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
 _create = LambdaFunction.__init__
 _configuration = LambdaFunction.get_configuration
@@ -241,6 +243,37 @@ def tag_dashboard(self: Any, arn: str, tags: dict[str, str]) -> None:
         _tag_alarm(self, arn, tags)
 
 
+_set_up = CloudWatchResponse.setup_class
+
+
+def set_up_for_dashboards(self: Any, request: Any, *args: Any, **kwargs: Any) -> None:
+    """Each region has dashboards of its own; on AWS they are the whole account's."""
+    _set_up(self, request, *args, **kwargs)
+    if "Dashboard" in self._get_action() or b":dashboard/" in unquote_to_bytes(request.data):
+        self.region = "us-east-1"
+
+
+_tagged_resources = ResourceGroupsTaggingAPIBackend._get_resources_generator
+
+
+def tagged_resources(self: Any, tag_filters: Any = None, **filters: Any) -> Iterator[TaggedResource]:
+    """GetResources knows neither REST APIs, nor their stages, nor event source mappings."""
+    yield from _tagged_resources(self, tag_filters, **filters)
+    matches = make_tag_matcher(tag_filters)
+    if not any(filters.values()):
+        yield from (each for each in _unlisted(self.account_id, self.region_name) if matches(each.tags))
+
+
+def _unlisted(account: str, region: str) -> Iterator[TaggedResource]:
+    for api in apigateway_backends[account][region].apis.values():
+        arn = f"arn:aws:apigateway:{region}::/restapis/{api.id}"
+        yield TaggedResource(arn, api.tags or {}, "apigateway:restapis")
+        for stage in api.stages.values():
+            yield TaggedResource(f"{arn}/stages/{stage.name}", stage.tags or {}, "apigateway:restapis")
+    for mapping in lambda_backends[account][region]._event_source_mappings.values():
+        yield TaggedResource(mapping.arn, mapping.tags, "lambda:event-source-mapping")
+
+
 _expiry = DynamoDBBackend.describe_time_to_live
 
 
@@ -297,6 +330,8 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (APIGatewayResponse, "untag_resource", untag_resource),
     (CloudWatchResponse, "put_dashboard", put_dashboard),
     (CloudWatchBackend, "tag_resource", tag_dashboard),
+    (CloudWatchResponse, "setup_class", set_up_for_dashboards),
+    (ResourceGroupsTaggingAPIBackend, "_get_resources_generator", tagged_resources),
     (DynamoDBBackend, "describe_time_to_live", describe_time_to_live),
     (DynamoHandler, "enable_kinesis_streaming_destination", enable_kinesis_streaming_destination),
     (DynamoHandler, "disable_kinesis_streaming_destination", disable_kinesis_streaming_destination),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import boto3
@@ -13,10 +15,27 @@ REGION = "us-east-1"
 Things = dict[str, Any]
 
 
-@functools.cache
+_region = ContextVar("region", default=REGION)
+
+
+@contextmanager
+def looking_at(region: str) -> Iterator[None]:
+    """What is asked inside is asked in this region."""
+    before = _region.set(region)
+    try:
+        yield
+    finally:
+        _region.reset(before)
+
+
 def client(service: str) -> Any:
     """A client of our own: nothing that iotpipe made, hooked or cached."""
-    return boto3.session.Session(region_name=REGION).client(service)
+    return _client(service, _region.get())
+
+
+@functools.cache
+def _client(service: str, region: str) -> Any:
+    return boto3.session.Session(region_name=region).client(service)
 
 
 def pages(service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
@@ -163,7 +182,7 @@ def _mappings(names: dict[str, str]) -> Things:
     for each in pages("lambda", "list_event_source_mappings", "EventSourceMappings"):
         label = f"{each['EventSourceArn']} to {each['FunctionArn']}"
         names[each["UUID"]] = f"the mapping of {label}"
-        arn = f"arn:aws:lambda:{REGION}:123456789012:event-source-mapping:{each['UUID']}"
+        arn = f"arn:aws:lambda:{_region.get()}:123456789012:event-source-mapping:{each['UUID']}"
         found.append((label, {**each, "Tags": client("lambda").list_tags(Resource=arn)["Tags"]}))
     return _numbered(iter(found))
 

@@ -56,14 +56,16 @@ class Declared:
         return next(each for each in self.resources if isinstance(each, Route) and each.name == name)
 
 
-def declare(directory: Path, settings: Settings, environment: str = "dev", **handlers: Archive) -> Declared:
+def declare(
+    directory: Path, settings: Settings, environment: str = "dev", region: str = REGION, **handlers: Archive
+) -> Declared:
     """What `config/<environment>.yaml` with these settings declares; `handlers` replaces zips."""
     (directory / f"{environment}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     env = load(environment, directory)
     # Like the real one, the layer is known by what it is built for.
     layer = StandInLayer(f"{env.functions.runtime}-{env.functions.architecture}")
     built = Artifacts(_HANDLERS | handlers, layer)
-    return Declared(pipeline(env, built, REGION), dict(env.tags))
+    return Declared(pipeline(env, built, region), dict(env.tags))
 
 
 def with_a_changed_route(declared: Declared) -> Declared:
@@ -89,6 +91,7 @@ def _with_routes(declared: Declared, changes: Mapping[Route, Route | None]) -> D
 class World(harness.World):
     """One environment. All tests share its clients, since making them takes longer than using them."""
 
+    region: str = REGION
     death: Death | None = None
     current: Run | None = None
     after: Callable[[str], None] | None = None
@@ -99,15 +102,15 @@ class World(harness.World):
         return self.current
 
     def connect(self) -> Aws:
-        _current[self.environment] = self
-        if self.environment not in _clients:
-            aws = connect(None, REGION, None)
-            name = self.environment
-            aws.session.events.register("before-call", lambda **call: _current[name]._before(**call))
-            aws.session.events.register("after-call", lambda **call: _current[name]._after(**call))
-            aws.session.events.register_first("before-send", lambda **call: _current[name]._sending(**call))
-            _clients[name] = aws
-        return _clients[self.environment]
+        place = (self.environment, self.region)
+        _current[place] = self
+        if place not in _clients:
+            aws = connect(None, self.region, None)
+            aws.session.events.register("before-call", lambda **call: _current[place]._before(**call))
+            aws.session.events.register("after-call", lambda **call: _current[place]._after(**call))
+            aws.session.events.register_first("before-send", lambda **call: _current[place]._sending(**call))
+            _clients[place] = aws
+        return _clients[place]
 
     def bring_up(self, declared: Declared, adopt: bool = False) -> Plan:
         """`up` of what is declared; answers with the plan that was carried out."""
@@ -136,8 +139,8 @@ class World(harness.World):
             self.after(model.name)
 
 
-_clients: dict[str, Aws] = {}
-_current: dict[str, World] = {}
+_clients: dict[tuple[str, str], Aws] = {}
+_current: dict[tuple[str, str], World] = {}
 
 
 MOMENTS = ("before", "after")

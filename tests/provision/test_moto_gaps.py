@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import boto3
 import moto_gaps
 import pytest
 from botocore.exceptions import ClientError
@@ -211,6 +212,29 @@ def dashboards_can_be_tagged() -> bool:
     return dashboard_tags() == {"a": "1"}
 
 
+def dashboards_belong_to_no_region() -> bool:
+    client("cloudwatch").put_dashboard(DashboardName="d", DashboardBody='{"widgets": []}', Tags=pairs({"a": "1"}))
+    elsewhere = boto3.client("cloudwatch", region_name="eu-west-1")
+    found = elsewhere.list_dashboards()["DashboardEntries"]
+    tags = elsewhere.list_tags_for_resource(ResourceARN=DASHBOARD)["Tags"]
+    return [each["DashboardName"] for each in found] == ["d"] and as_tags(tags) == {"a": "1"}
+
+
+def apis_stages_and_mappings_are_found_by_their_tags() -> bool:
+    made = a_deployed_stage()
+    stage = f"arn:aws:apigateway:{REGION}::/restapis/{made['restApiId']}/stages/{made['stageName']}"
+    client("apigateway").tag_resource(resourceArn=stage, tags={"a": "1"})
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:q"
+    client("sqs").create_queue(QueueName="q")
+    a_function()
+    mapping = client("lambda").create_event_source_mapping(FunctionName="f", EventSourceArn=queue, Tags={"a": "1"})[
+        "EventSourceMappingArn"
+    ]
+    found = client("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "a", "Values": ["1"]}])
+    arns = {each["ResourceARN"] for each in found["ResourceTagMappingList"]}
+    return arns == {stage.partition("/stages")[0], stage, mapping}
+
+
 def a_table() -> None:
     client("dynamodb").create_table(
         TableName="t",
@@ -258,6 +282,8 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "untag_resource": tags_of_apis_are_removed,
     "put_dashboard": a_new_dashboard_has_its_tags_and_an_old_one_keeps_them,
     "tag_dashboard": dashboards_can_be_tagged,
+    "set_up_for_dashboards": dashboards_belong_to_no_region,
+    "tagged_resources": apis_stages_and_mappings_are_found_by_their_tags,
     "describe_time_to_live": the_expiry_of_a_table_that_is_gone_is_not_found,
     "enable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
     "disable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
