@@ -82,10 +82,16 @@ def _by_identity(
             return OURS
         why = "is another resource of that name: the one that the state file records is gone"
         return Verdict(Whose.OTHERS, why, _ADOPT, adoptable=True)
-    if row and ENVIRONMENT_TAG not in tags and run.clock.now() < seconds(row.updated_at) + TAGS_COME_LATE:
+    if row and ENVIRONMENT_TAG not in tags and tags_may_come(run, row):
         return Verdict(Whose.UNCLEAR)
     why = "exists already and does not bear the tags of this environment"
     return Verdict(Whose.OTHERS, why, _ADOPT, adoptable=True)
+
+
+def tags_may_come(run: Run, row: Row) -> bool:
+    """Whether the row was written so lately that AWS may not show the tags of what it records yet."""
+    # A time far in the future is not another clock's that is a little fast: nobody waits until then.
+    return abs(run.clock.now() - seconds(row.updated_at)) < TAGS_COME_LATE
 
 
 def of_observed(run: Run, resource: Resource, observed: Properties, row: Row | None) -> Verdict:
@@ -113,13 +119,13 @@ def _of_row(run: Run, rows: Mapping[str, Row], row: Row) -> Verdict:
     if not kind.inside or kind.arn_form:
         return judge(run, kind, tags, lambda: kind.identify(run, row.recorded()), row)
     container = rows.get(row.inside)
-    if container is None or not _is_part_of(row, container):
+    if container is None or not is_part_of(row, container):
         return judge(run, kind, tags, dict, None)
     owner = Resource.kinds[container.kind]
     return judge(run, owner, tags, lambda: owner.identify(run, container.recorded()), container)
 
 
-def _is_part_of(row: Row, container: Row) -> bool:
+def is_part_of(row: Row, container: Row) -> bool:
     """Whether both rows mean the same container, as far as its ids tell."""
     ids = Resource.kinds[container.kind].identity
     return all(row.properties[key] == container.properties.get(key) for key in ids if key in row.properties)

@@ -11,10 +11,10 @@ from iotpipe.provision import leftovers, ownership
 from iotpipe.provision.foreign import CHECKS, Foreign
 from iotpipe.provision.foreign.looking import begin_checks, judged
 from iotpipe.provision.ledger import Row
-from iotpipe.provision.ownership import TAGS_COME_LATE, Verdict, Whose
+from iotpipe.provision.ownership import Verdict, Whose
 from iotpipe.provision.reads import Reads
 from iotpipe.provision.resource import DATA, KEY, Properties, Recorded, Resource
-from iotpipe.provision.run import Run, seconds
+from iotpipe.provision.run import Run
 
 _ABSENT = "(absent)"
 
@@ -281,7 +281,7 @@ def with_late_tags(resource: Resource, observed: Properties | None, run: Run, ro
     if observed is None or row is None or row.status != "ready" or "Tags" not in row.properties:
         return observed
     ours = row.properties["Tags"]
-    if ours.keys() & observed["Tags"].keys() or run.clock.now() > seconds(row.updated_at) + TAGS_COME_LATE:
+    if ours.keys() & observed["Tags"].keys() or not ownership.tags_may_come(run, row):
         return observed
     if ownership.of_observed(run, resource, observed, row).whose is Whose.OTHERS:
         return observed
