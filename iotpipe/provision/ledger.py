@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,7 @@ def _parsed(path: Path, data: Any) -> Contents:
     if unknown := data.keys() ^ _KEYS:
         raise ValueError(f"unexpected or missing: {', '.join(sorted(unknown))}")
     rows = {address: _row(address, row) for address, row in data["resources"].items()}
+    _check_order(rows)
     texts = [data["environment"], data["account"], data["region"], *data["deleted"].values()]
     if not all(isinstance(text, str) for text in texts) or not isinstance(data["protected"], bool):
         raise ValueError("a value of the wrong type")
@@ -116,6 +118,20 @@ def _parsed(path: Path, data: Any) -> Contents:
         seconds(when)
     deleted = _perhaps_deleted(rows) | data["deleted"]
     return Contents(data["environment"], data["account"], data["region"], data["protected"], rows, deleted)
+
+
+def _check_order(rows: Mapping[str, Row]) -> None:
+    """Raise ValueError or RecursionError where nothing could be deleted first: all need, or hold, one another."""
+    roots = {address: _root(address, rows) for address in rows}
+    needs: dict[str, set[str]] = {root: set() for root in roots.values()}
+    for address, row in rows.items():
+        needs[roots[address]].update(roots[need] for need in row.needs if need in rows)
+    TopologicalSorter({root: needed - {root} for root, needed in needs.items()}).prepare()
+
+
+def _root(address: str, rows: Mapping[str, Row]) -> str:
+    inside = rows[address].inside
+    return _root(inside, rows) if inside in rows else address
 
 
 def _perhaps_deleted(rows: Mapping[str, Row]) -> dict[str, str]:
