@@ -29,7 +29,7 @@ def delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -
         parts[roots[address]].append(row)
         needs[roots[address]].update(roots[need] for need in row.needs if need in doomed)
     order: dict[str, Iterable[str]] = {root: set(users) - {root} for root, users in reverse(needs).items()}
-    ends = {f"finish {address}": address for address, row in doomed.items() if Resource.kinds[row.kind].finishes}
+    ends = {f"finish {address}": address for address, row in doomed.items() if _finishes(row, doomed)}
     users = {roots[address] for address, row in doomed.items() if {address, *row.needs} & set(ends.values())}
 
     deleted: dict[str, Row] = {}
@@ -62,7 +62,8 @@ def delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bo
     ledger.record(*(replace(each, status="deleting") for each in whole if each.status != "creating"))
     rows = ledger.rows | {row.address: row}
     gone = run.trying("delete", row.address, lambda attempt: _delete_if_ours(run, rows, row))
-    over = [each.address for each in whole if not (gone and Resource.kinds[each.kind].finishes)]
+    together = {each.address: each for each in whole}
+    over = [address for address, each in together.items() if not (gone and _finishes(each, together))]
     ledger.forget(over, [row.address] if gone and Resource.kinds[row.kind].cool_down else [])
     for part in whole:
         run.tell(Event(part.address, "done" if gone else "kept", "deleted" if gone else "left alone"))
@@ -72,6 +73,16 @@ def delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bo
 def _root(address: str, doomed: Mapping[str, Row]) -> str:
     inside = doomed[address].inside
     return _root(inside, doomed) if inside in doomed else address
+
+
+def _finishes(row: Row, rows: Mapping[str, Row]) -> bool:
+    """Whether its deletion has to be finished.
+
+    What goes with another resource is not looked at by itself: where its ids are not that one's, they may be those of
+    another environment.
+    """
+    container = rows.get(row.inside)
+    return Resource.kinds[row.kind].finishes and (container is None or ownership.is_part_of(row, container))
 
 
 def _delete_if_ours(run: Run, rows: Mapping[str, Row], row: Row) -> bool:
