@@ -17,7 +17,7 @@ from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_n
 from iotpipe.provision.resources.iam import within
 from iotpipe.provision.resources.logs import delete_log_group, log_groups
 from iotpipe.provision.retries import code_and_message
-from iotpipe.provision.run import MANAGED_TAG, Run, timestamp
+from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run, timestamp
 
 if TYPE_CHECKING:
     from iotpipe.provision.resources.awslambda import Function
@@ -148,9 +148,12 @@ def _find(run: Run, name: str, recorded: str | None = None) -> dict[str, Any] | 
     """The API that the ledger names, or one that bears our tags; another of the same name is nobody's business."""
     every = _apis(run)
     there = next((each for each in every if each["id"] == recorded), None)
-    ours = (each for each in every if each["name"] == name and _is_ours(run, each))
+    ours = [each for each in every if each["name"] == name and _is_ours(run, each)]
+    # A state file that was copied or edited may have the id of another environment's.
+    if there and (not ours or there.get("tags", {}).get(ENVIRONMENT_TAG) in (None, run.environment)):
+        return there
     # The oldest: where two machines each made one at the same time, both go on with the same.
-    return there or min(ours, key=lambda each: (str(each.get("createdDate", "")), each["id"]), default=None)
+    return min(ours, key=lambda each: (str(each.get("createdDate", "")), each["id"]), default=there)
 
 
 def _apis(run: Run) -> list[dict[str, Any]]:
