@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import unquote, unquote_to_bytes
+from uuid import uuid4
 
 from moto.apigateway.exceptions import ResourceIdNotFoundException
 from moto.apigateway.models import APIGatewayBackend, RestAPI, Stage, apigateway_backends
@@ -29,6 +30,7 @@ from moto.core.responses import ActionResult
 from moto.core.routing import ServiceOperationRouter
 from moto.dynamodb.exceptions import ResourceNotFoundException
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.iam.responses import IamResponse
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
@@ -274,6 +276,16 @@ def _unlisted(account: str, region: str) -> Iterator[TaggedResource]:
         yield TaggedResource(mapping.arn, mapping.tags, "lambda:event-source-mapping")
 
 
+_table = Table.describe
+
+
+def table_with_id(self: Any, base_key: str = "TableDescription") -> dict[str, Any]:
+    """Tables have no TableId, by which one can be told from another of its name."""
+    found: dict[str, Any] = _table(self, base_key)
+    found[base_key]["TableId"] = self.__dict__.setdefault("table_id", str(uuid4()))
+    return found
+
+
 _expiry = DynamoDBBackend.describe_time_to_live
 
 
@@ -332,6 +344,7 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (CloudWatchBackend, "tag_resource", tag_dashboard),
     (CloudWatchResponse, "setup_class", set_up_for_dashboards),
     (ResourceGroupsTaggingAPIBackend, "_get_resources_generator", tagged_resources),
+    (Table, "describe", table_with_id),
     (DynamoDBBackend, "describe_time_to_live", describe_time_to_live),
     (DynamoHandler, "enable_kinesis_streaming_destination", enable_kinesis_streaming_destination),
     (DynamoHandler, "disable_kinesis_streaming_destination", disable_kinesis_streaming_destination),

@@ -244,6 +244,17 @@ def a_table() -> None:
     )
 
 
+def a_table_made_anew_is_another_one() -> bool:
+    def identifier() -> Any:
+        return client("dynamodb").describe_table(TableName="t")["Table"].get("TableId")
+
+    a_table()
+    first, again = identifier(), identifier()
+    client("dynamodb").delete_table(TableName="t")
+    a_table()
+    return first is not None and first == again != identifier()
+
+
 def the_expiry_of_a_table_that_is_gone_is_not_found() -> bool:
     try:
         client("dynamodb").describe_time_to_live(TableName="gone")
@@ -284,6 +295,7 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "tag_dashboard": dashboards_can_be_tagged,
     "set_up_for_dashboards": dashboards_belong_to_no_region,
     "tagged_resources": apis_stages_and_mappings_are_found_by_their_tags,
+    "table_with_id": a_table_made_anew_is_another_one,
     "describe_time_to_live": the_expiry_of_a_table_that_is_gone_is_not_found,
     "enable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
     "disable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
