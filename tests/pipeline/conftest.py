@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from moto import mock_aws
 from pipeline_world import Declared, Settings, World, declare
+
+# With the changes by hand that the engine is tested with.
+for folder in ("provision", "provision/foreign"):
+    sys.path.append(str(Path(__file__).parents[1] / folder))
 
 
 @pytest.fixture(autouse=True)

@@ -258,7 +258,9 @@ TOPICS = [
 
 def table_shows(clears: dict[str, Any], **shown: Any) -> Forgotten:
     """Moto ignores most of what UpdateTable is told."""
-    return Forgotten("DescribeTable", lambda answer: answer["Table"].update(shown), "UpdateTable", clears)
+    return Forgotten(
+        "DescribeTable", lambda answer: answer["Table"].update(shown), "UpdateTable", clears, {"TableName": TABLE}
+    )
 
 
 def add_index() -> None:
@@ -372,8 +374,8 @@ TABLES = [
 
 
 def put_parameter(**settings: Any) -> None:
-    given = {"Value": '{"batch_size": 100}', "Type": "String", "Overwrite": True} | settings
-    client("ssm").put_parameter(Name=CONFIG, **given)
+    value = client("ssm").get_parameter(Name=CONFIG)["Parameter"]["Value"]
+    client("ssm").put_parameter(Name=CONFIG, **{"Value": value, "Type": "String", "Overwrite": True} | settings)
 
 
 EXPIRY = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2027-01-01T00:00:00.000Z"}}'
@@ -440,7 +442,13 @@ PARAMETERS = [
 
 def group_shows(write: str, clears: dict[str, Any], **shown: Any) -> Forgotten:
     """Moto knows nothing of protected groups, and forgets their class."""
-    return Forgotten("DescribeLogGroups", lambda answer: answer["logGroups"][0].update(shown), write, clears)
+    return Forgotten(
+        "DescribeLogGroups",
+        lambda answer: answer["logGroups"][0].update(shown),
+        write,
+        clears,
+        {"logGroupNamePrefix": GROUP},
+    )
 
 
 GROUPS = [
@@ -455,6 +463,7 @@ GROUPS = [
             ),
             "DeleteSubscriptionFilter",
             {"logGroupName": GROUP, "filterName": "spy"},
+            {"logGroupName": GROUP},
         ),
     ),
     Added(
@@ -521,7 +530,9 @@ ALARMS = [
         "compares with the band ad1",
         gap=Forgotten(
             "DescribeAlarms",
-            lambda answer: answer["MetricAlarms"][0].update(ThresholdMetricId="ad1"),
+            lambda answer: [
+                each.update(ThresholdMetricId="ad1") for each in answer["MetricAlarms"] if each["AlarmName"] == ALARM
+            ],
             "PutMetricAlarm",
             {"AlarmName": ALARM, "Threshold": 0.0},
         ),

@@ -60,12 +60,16 @@ def looked_at(world: World, declared: Sequence[Resource]) -> list[Foreign]:
 
 @dataclass
 class Forgotten:
-    """What moto does not keep: `show` puts it into the answers to `read`, until `write` is called with `clears`."""
+    """What moto does not keep: `show` puts it into the answers to `read`, until `write` is called with `clears`.
+
+    `asks` are parameters of the reads that are about it, where there are others.
+    """
 
     read: str
     show: Callable[[Any], Any]
     write: str = ""
     clears: dict[str, Any] = field(default_factory=dict)
+    asks: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -78,7 +82,7 @@ def remembered(gap: Forgotten | None) -> Iterator[None]:
             cleared.append(operation)
             return {}
         answered = call(self, operation, parameters)
-        if gap and operation == gap.read and not cleared:
+        if gap and operation == gap.read and not cleared and gap.asks.items() <= parameters.items():
             gap.show(answered)
         return answered
 
