@@ -1,4 +1,4 @@
-"""What others added to the REST API: settings, methods and paths."""
+"""What others added to the REST API: settings, answers, methods and paths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from iotpipe.provision.foreign import routes, stages
 from iotpipe.provision.foreign.deployments import then_deploy
-from iotpipe.provision.foreign.finding import ALTERS, OPENS, STOPS, Check, Foreign, Seen
+from iotpipe.provision.foreign.finding import ALTERS, DRAINS, OPENS, STOPS, Check, Foreign, Seen
 from iotpipe.provision.foreign.statements import actions, condition, who
 from iotpipe.provision.resource import Properties
 from iotpipe.provision.resources.apigateway import RestApi, Route, known_paths, paths
@@ -25,6 +25,19 @@ def its_paths(run: Run, api: RestApi) -> dict[str, dict[str, Any]]:
     """The API's paths with their methods, which the routes are read from as well."""
     identifier = (run.look(api) or {}).get("RestApiId")
     return known_paths(run, identifier) if identifier else {}
+
+
+def own_answers(run: Run, api: RestApi) -> list[Answer]:
+    """How the API answers what it refuses itself, as far as others have set that."""
+    identifier = (run.look(api) or {}).get("RestApiId")
+    client = run.client("apigateway")
+    if not identifier:
+        return []
+    try:
+        found = client.get_gateway_responses(restApiId=identifier)["items"]
+    except client.exceptions.NotFoundException:
+        return []
+    return [each for each in found if not each.get("defaultResponse")]
 
 
 # The API
@@ -132,6 +145,7 @@ def _of_api(seen: Seen) -> Iterator[Foreign]:
     for setting in _SETTINGS:
         if found := setting.tell(seen.resource.name, seen.observed):
             yield seen.foreign(setting.subject, setting.risk(seen.observed), found, _resetting(seen, setting))
+    yield from _answered(seen)
     yield from _added(seen)
 
 
@@ -149,6 +163,32 @@ def _resetting(seen: Seen, setting: _Setting) -> Callable[[], None]:
             return
 
     return then_deploy(run, api, identifier, act)
+
+
+# Answers to what the API refuses itself
+
+
+def _answered(seen: Seen) -> Iterator[Foreign]:
+    run, api, identifier = seen.run, seen.resource, seen.observed["RestApiId"]
+    for each in seen.read(own_answers):
+        kind, code = each["responseType"], each.get("statusCode") or ""
+        found = f"{api.name} answers {kind} in a way of its own" + (f", with the code {code}" if code else "")
+        if accepts := code[:1] in ("2", "3"):
+            found += ": a device takes that for a reading that was accepted"
+        remove = then_deploy(run, api, identifier, _dropping_answer(run, identifier, kind))
+        yield seen.foreign(f"answer {kind}", DRAINS if accepts else ALTERS, found, remove)
+
+
+def _dropping_answer(run: Run, identifier: str, kind: str) -> Callable[[], None]:
+    client = run.client("apigateway")
+
+    def act() -> None:
+        try:
+            client.delete_gateway_response(restApiId=identifier, responseType=kind)
+        except client.exceptions.NotFoundException:
+            return
+
+    return act
 
 
 # Methods and paths that nobody declared
@@ -228,7 +268,7 @@ def _dropping(run: Run, api: str, path: str, method: str, declared: Mapping[str,
 
 
 CHECKS: Mapping[str, Check] = {
-    RestApi.kind: Check(_of_api, (its_paths,)),
+    RestApi.kind: Check(_of_api, (its_paths, own_answers)),
     **routes.CHECKS,
     **stages.CHECKS,
 }

@@ -85,6 +85,14 @@ def as_on_aws(operation: str, answered: dict[str, Any]) -> None:
         for each in answered["items"]:
             for method in (each.get("resourceMethods") or {}).values():
                 _as_a_fresh_integration(method.get("methodIntegration") or {}, each["id"])
+    elif operation == "GetGatewayResponses":
+        own = {each["responseType"] for each in answered["items"]}
+        usual = {"UNAUTHORIZED": "401", "THROTTLED": "429", "DEFAULT_4XX": ""}
+        answered["items"] += [
+            {"responseType": kind, "defaultResponse": True} | ({"statusCode": code} if code else {})
+            for kind, code in usual.items()
+            if kind not in own
+        ]
     elif operation == "GetStages":
         for each in answered["item"]:
             each.setdefault("cacheClusterStatus", "NOT_AVAILABLE")

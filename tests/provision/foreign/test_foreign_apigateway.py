@@ -103,6 +103,11 @@ def add_canary() -> None:
     on_stage(put("/canarySettings/deploymentId", made), put("/canarySettings/percentTraffic", "12.5"))()
 
 
+def answered(kind: str, **answer: Any) -> Callable[[], Any]:
+    return lambda: client("apigateway").put_gateway_response(restApiId=api_id(), responseType=kind, **answer)
+
+
+LOCATION = "gatewayresponse.header.Location"
 OUTSIDE = {"type": "HTTP_PROXY", "integrationHttpMethod": "GET", "uri": "https://example.com/"}
 MOCK = {"type": "MOCK"}
 
@@ -148,6 +153,27 @@ CHANGES = (
         API,
         "alters",
         "whom IAM lets can call PUT /ingest",
+    ),
+    ByHand(
+        "a refusal that looks like success",
+        answered("THROTTLED", statusCode="200"),
+        API,
+        "drains",
+        "answers THROTTLED in a way of its own, with the code 200: a device takes that for a reading that was accepted",
+    ),
+    ByHand(
+        "a refusal that leads elsewhere",
+        answered("DEFAULT_4XX", statusCode="307", responseParameters={LOCATION: "'https://example.com'"}),
+        API,
+        "drains",
+        "with the code 307",
+    ),
+    ByHand(
+        "a refusal in other words",
+        answered("DEFAULT_5XX", responseTemplates={"application/json": "{}"}),
+        API,
+        "alters",
+        "answers DEFAULT_5XX in a way of its own",
     ),
     ByHand("a path", lambda: make_path("/x/y"), API, "alters", "a path that nobody declared: /x/y"),
     method("an API key", "stops", "is refused without an API key", apiKeyRequired=True),
