@@ -302,7 +302,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             plan="GetRole GetRolePolicy ListRolePolicies ListAttachedRolePolicies",
             up="TagRole UpdateAssumeRolePolicy DeleteRolePolicy DetachRolePolicy",
         ),
-        Right("LoggingRole", "iam", _LOGGING_ROLE, up="CreateRole PutRolePolicy", bounded=False),
+        Right(
+            "LoggingRole",
+            "iam",
+            _LOGGING_ROLE,
+            up="CreateRole PutRolePolicy DeleteRolePermissionsBoundary",
+            bounded=False,
+        ),
         Right(
             "MakeLoggingRole",
             "iam",

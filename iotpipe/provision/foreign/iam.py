@@ -79,9 +79,20 @@ def _judge(seen: Seen) -> Iterator[Foreign]:
         return
     yield from _trust(seen, role)
     yield from _allowed(seen)
-    if account.boundary and "PermissionsBoundary" not in role:
-        told = f"the role {account.role_name} is not held within {account.boundary} any more"
-        yield seen.foreign("permissions boundary", OPENS, told, partial(_bind, seen))
+    yield from _bounds(seen, role)
+
+
+def _bounds(seen: Seen, role: dict[str, Any]) -> Iterator[Foreign]:
+    account: Account = seen.resource
+    bound = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+    if bound == account.boundary:
+        return
+    if bound is None:
+        risk, told = OPENS, f"the role {account.role_name} is not held within {account.boundary} any more"
+    else:
+        risk = HIDES
+        told = f"the role {account.role_name} can write logs only as far as the permissions boundary {bound} lets it"
+    yield seen.foreign("permissions boundary", risk, told, partial(_bind, seen))
 
 
 def _trust(seen: Seen, role: dict[str, Any]) -> Iterator[Foreign]:
@@ -140,9 +151,11 @@ def _make(seen: Seen) -> None:
 
 
 def _bind(seen: Seen) -> None:
-    seen.run.client("iam").put_role_permissions_boundary(
-        RoleName=seen.resource.role_name, PermissionsBoundary=seen.resource.boundary
-    )
+    iam, name, boundary = seen.run.client("iam"), seen.resource.role_name, seen.resource.boundary
+    if boundary:
+        iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
+    else:
+        _tolerant(seen, iam.delete_role_permissions_boundary, RoleName=name)
 
 
 def _set_trust(seen: Seen) -> None:

@@ -560,6 +560,7 @@ DENIED = document(
     {"Effect": "Allow", "Action": "logs:*", "Resource": "*"},
     {"Effect": "Deny", "Action": "logs:PutLogEvents", "Resource": "*"},
 )
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 GATEWAY = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "apigateway.amazonaws.com"}}
 WIDE = document(GATEWAY, GATEWAY | {"Principal": {"AWS": STRANGER}})
 ROLES = [
@@ -611,6 +612,12 @@ ROLES = [
         OPENS,
         f"not held within {BOUNDARY} any more",
         iam("delete_role_permissions_boundary"),
+    ),
+    Added(
+        "a logging role within another boundary",
+        HIDES,
+        f"only as far as the permissions boundary {READ_ONLY} lets it",
+        iam("put_role_permissions_boundary", PermissionsBoundary=READ_ONLY),
     ),
     Added("a logging role that is gone", HIDES, "cannot write the logs of any API", delete_role),
 ]
