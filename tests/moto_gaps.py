@@ -70,16 +70,18 @@ def update_function(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]
 
 
 def update_code(self: Any, updated_spec: dict[str, Any]) -> dict[str, Any]:
-    """UpdateFunctionCode ignores Architectures."""
+    """UpdateFunctionCode ignores Architectures, and the key of the code."""
+    self.source_key = updated_spec.get("SourceKMSKeyArn")
     self.architectures = updated_spec.get("Architectures", self.architectures)
     return _update_code(self, updated_spec)
 
 
 def function_with_code(self: Any) -> dict[str, Any]:
-    """A reserved concurrency of 0, which stops a function, is not answered by GetFunction."""
-    reserved = self.reserved_concurrency
+    """GetFunction answers neither a reserved concurrency of 0, which stops a function, nor the key of the code."""
+    found, reserved = _code(self), self.reserved_concurrency
     stopped = {} if reserved is None else {"Concurrency": {"ReservedConcurrentExecutions": reserved}}
-    return _code(self) | stopped
+    key = getattr(self, "source_key", None)
+    return found | stopped | ({"Code": found["Code"] | {"SourceKMSKeyArn": key}} if key else {})
 
 
 def account_settings(self: Any) -> str:

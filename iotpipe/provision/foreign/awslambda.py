@@ -65,6 +65,7 @@ def _of_function(seen: Seen) -> Iterator[Foreign]:
     yield from _callers(seen)
     yield from _url_findings(seen)
     yield from _settings(seen)
+    yield from _code_key(seen)
     yield from _version_findings(seen)
     yield from sources(seen)
 
@@ -206,6 +207,24 @@ def _configuring(seen: Seen, setting: _Setting) -> Callable[[], None]:
             settings = setting.undo(function)
             if unless_gone(run, "update_function_configuration", FunctionName=function.name, **settings):
                 function.wait_until_updated(run)
+
+    return remove
+
+
+def _code_key(seen: Seen) -> Iterator[Foreign]:
+    run, function = seen.run, seen.resource
+    if key := seen.observed.get("SourceKMSKeyArn"):
+        found = f"{function.name} does not start where Lambda may not decrypt its code with {key}"
+        yield seen.foreign("key of the code", STOPS, found, _uploading(run, function))
+
+
+def _uploading(run: Run, function: Function) -> Callable[[], None]:
+    def remove() -> None:
+        with run.exclusive(function.address):
+            try:
+                function.upload(run)
+            except run.client("lambda").exceptions.ResourceNotFoundException:
+                return
 
     return remove
 

@@ -195,6 +195,7 @@ class Function(Resource):
             "TracingConfig": {"Mode": configuration.get("TracingConfig", {}).get("Mode", "PassThrough")},
             "DeadLetterConfig": {"TargetArn": configuration.get("DeadLetterConfig", {}).get("TargetArn", "")},
             "CodeSha256": configuration["CodeSha256"],
+            "SourceKMSKeyArn": found.get("Code", {}).get("SourceKMSKeyArn"),
             "ReservedConcurrentExecutions": found.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
             "Tags": found.get("Tags", {}),
         }
@@ -213,10 +214,7 @@ class Function(Resource):
         if "RoleId" in changed:
             changed |= {"Role", "Environment"}
         if changed & {"CodeSha256", "Architectures"}:
-            client.update_function_code(
-                FunctionName=self.name, ZipFile=self.code, Architectures=desired["Architectures"]
-            )
-            self.wait_until_updated(run)
+            self.upload(run)
         # Each value is sent, also an empty one: Lambda keeps what a request leaves out.
         if settings := {key: desired[key] for key in _CONFIGURATION if key in changed}:
             client.update_function_configuration(FunctionName=self.name, **settings)
@@ -262,6 +260,13 @@ class Function(Resource):
             run.client("lambda").delete_function_concurrency(FunctionName=self.name)
         else:
             run.client("lambda").put_function_concurrency(FunctionName=self.name, ReservedConcurrentExecutions=reserved)
+
+    def upload(self, run: Run) -> None:
+        """Give Lambda the declared code, encrypted with its own key as long as the request names none."""
+        run.client("lambda").update_function_code(
+            FunctionName=self.name, ZipFile=self.code, Architectures=[self.architecture]
+        )
+        self.wait_until_updated(run)
 
     def wait_until_updated(self, run: Run) -> None:
         """Lambda refuses further changes until it has taken over the last one."""

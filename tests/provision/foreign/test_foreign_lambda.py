@@ -10,6 +10,8 @@ import pytest
 from foreign_lambda_world import ByHand, Pipeline
 from hands import arn, client, queue_url, role_arn, zipped
 
+from iotpipe.packaging import handler_zip
+
 FUNCTION = "function/data-ingestion-dev"
 MAPPING = "event-source-mapping/iot-ingestion-queue-dev-to-data-processor-dev"
 LAYER = "layer/iot-shared-dependencies-dev"
@@ -131,6 +133,18 @@ CHANGES = (
     ByHand("a VPC", configured(VpcConfig=VPC), FUNCTION, "stops", "data-ingestion-dev runs in vpc-"),
     ByHand("a file system", configured(FileSystemConfigs=MOUNT), FUNCTION, "stops", "fsap-0 at /mnt/x"),
     ByHand("a key", configured(KMSKeyArn=KEY), FUNCTION, "stops", f"decrypt its environment with {KEY}"),
+    ByHand(
+        "a key of the code",
+        on_function(
+            "update_function_code",
+            ZipFile=handler_zip("ingestion").content,
+            Architectures=["arm64"],
+            SourceKMSKeyArn=KEY,
+        ),
+        FUNCTION,
+        "stops",
+        f"does not start where Lambda may not decrypt its code with {KEY}",
+    ),
     ByHand(
         "another log group",
         configured(LoggingConfig={"LogFormat": "Text", "LogGroup": "/other"}),
