@@ -508,6 +508,17 @@ def change_alarm(**settings: Any) -> Callable[[], None]:
     return act
 
 
+def alarm_shows(**shown: Any) -> Forgotten:
+    """Moto knows nothing of these."""
+
+    def show(answer: Any) -> None:
+        for each in answer["MetricAlarms"]:
+            if each["AlarmName"] == ALARM:
+                each.update(shown)
+
+    return Forgotten("DescribeAlarms", show, "PutMetricAlarm", {"AlarmName": ALARM, "Threshold": 0.0})
+
+
 ALARMS = [
     Added(
         "an alarm that calls when it is over",
@@ -524,18 +535,18 @@ ALARMS = [
         "of its own: ignore",
         change_alarm(EvaluateLowSampleCountPercentile="ignore"),
     ),
+    Added("an alarm on a band", HIDES, "compares with the band ad1", gap=alarm_shows(ThresholdMetricId="ad1")),
     Added(
-        "an alarm on a band",
+        "an alarm that warms up",
         HIDES,
-        "compares with the band ad1",
-        gap=Forgotten(
-            "DescribeAlarms",
-            lambda answer: [
-                each.update(ThresholdMetricId="ad1") for each in answer["MetricAlarms"] if each["AlarmName"] == ALARM
-            ],
-            "PutMetricAlarm",
-            {"AlarmName": ALARM, "Threshold": 0.0},
-        ),
+        "says nothing for a while after each change of it",
+        gap=alarm_shows(WarmUpConfiguration={"WarmUpPeriodDurationInMinutes": 1440}),
+    ),
+    Added(
+        "an alarm by the clock",
+        ALTERS,
+        "looks at other stretches of time",
+        gap=alarm_shows(EvaluationWindow={"WallClockWindow": {"Timezone": "UTC"}}),
     ),
 ]
 
