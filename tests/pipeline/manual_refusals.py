@@ -79,9 +79,17 @@ def api_arn(suffix: str = "") -> str:
 
 BOARD = f"arn:aws:cloudwatch::123456789012:dashboard/{DASHBOARD}"
 
+REFUSED_TABLE, OTHER_TABLE = f"refused table/{RAW}", f"drains table/{RAW}"
+
 REFUSALS = (
-    refused("a table with other keys", table_anew("sensor"), f"table/{RAW}", FIXED),
-    refused("another table of the name", table_anew("device_id", {}), f"table/{RAW}", ADOPT),
+    Change("a table with other keys", table_anew("sensor"), (REFUSED_TABLE, OTHER_TABLE), remedy=FIXED),
+    Change(
+        "a table made anew with our tags",
+        table_anew("device_id"),
+        (f"drift table/{RAW} PointInTimeRecoveryEnabled", OTHER_TABLE),
+        remedy="aws dynamodb list-backups",
+    ),
+    Change("another table of the name", table_anew("device_id", {}), (REFUSED_TABLE, OTHER_TABLE), remedy=ADOPT),
     refused("settings that are a secret", parameter_anew(CONFIG, "SecureString"), f"parameter/{CONFIG}", FIXED),
     refused("a key that is no secret", parameter_anew(KEY, "String"), f"secret/{KEY}", FIXED),
     Change(

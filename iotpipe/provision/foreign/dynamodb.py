@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from botocore.exceptions import ClientError
 
 from iotpipe.errors import RefusedError
-from iotpipe.provision.foreign.finding import ALTERS, DRAINS, OPENS, STOPS, Check, Foreign, Seen
+from iotpipe.provision.foreign.finding import ALTERS, DRAINS, OPENS, STOPS, Check, Foreign, Seen, made_anew
 from iotpipe.provision.foreign.statements import Document, Policy, parsed, statements
 from iotpipe.provision.resource import Properties
 from iotpipe.provision.resources.dynamodb import Table
@@ -79,12 +79,29 @@ POLICY = Policy(
 
 
 def _judge(seen: Seen) -> Iterator[Foreign]:
+    yield from _replaced(seen)
     yield from POLICY.judge(seen, seen.read(_policy))
     yield from _copies(seen)
     yield from _expiry(seen)
     yield from _limits(seen)
     yield from _indexes(seen)
     yield from _others(seen)
+
+
+def _replaced(seen: Seen) -> Iterator[Foreign]:
+    table = seen.resource
+    if made_anew(seen.run, table, seen.observed):
+        told = f"{table.name} is another table than `up` made: the rows of that one are gone from here"
+        yield seen.foreign("TableId", DRAINS, told, partial(_refuse_rows, seen))
+
+
+def _refuse_rows(seen: Seen) -> NoReturn:
+    table, region = seen.resource, seen.run.aws.region
+    raise RefusedError(
+        f"{table.address} is another table than `up` made, and iotpipe cannot bring back the rows of that one",
+        f"If they are wanted, look for a backup with `aws dynamodb list-backups --backup-type SYSTEM --table-name "
+        f"{table.name} --region {region}`. The state file records the new table from now on",
+    )
 
 
 def _copies(seen: Seen) -> Iterator[Foreign]:

@@ -31,6 +31,13 @@ class Foreign:
     remove: Callable[[], None]
 
 
+def made_anew(run: Run, resource: Resource, observed: Properties) -> bool:
+    """Whether it is another one than the state file records: somebody deleted that, and made one of its name."""
+    recorded = run.recorded(resource)
+    ids = {key: recorded.get(key) for key in resource.identity}
+    return None not in ids.values() and any(observed.get(key) != value for key, value in ids.items())
+
+
 Read = Callable[[Run, Any], Any]
 """Asks AWS for something about one resource that `Resource.read` does not tell; for an absent resource its answer
 is empty. It needs no other answer, so that all are asked at once."""

@@ -23,6 +23,7 @@ from foreign_additions import (
     statement,
     topic_policy,
 )
+from foreign_additions import ADDED, STREAM, TABLE, TABLE_ARN, TOPIC, Added, let_two_in, statement, topic_policy
 from foreign_world import Forgotten, a_pipeline, looked_at, remembered
 from hands import ACCOUNT, REGION, client, make_role, role_arn
 from harness import declared, refusal
@@ -30,6 +31,8 @@ from moto.ssm.models import ssm_backends
 
 from iotpipe.configuration import load
 from iotpipe.errors import ApplyFailed, RefusedError
+from iotpipe.errors import RefusedError
+from iotpipe.provision.foreign.finding import DRAINS
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import Subscription
 
@@ -188,6 +191,27 @@ def test_parameters_are_standard_ones_whatever_the_account_makes_by_default(worl
     # What UpdateServiceSetting would change, which moto lacks.
     ssm_backends[ACCOUNT][REGION].default_parameter_tier = "Advanced"
     resources = a_pipeline("parameter", "secret")
+    world.up(resources)
+    assert looked_at(world, resources) == []
+
+
+def test_a_table_that_was_made_anew_is_told_until_the_state_file_knows_it(world: QuickWorld) -> None:
+    resources = a_pipeline("table")
+    world.up(resources)
+    tags = client("dynamodb").list_tags_of_resource(ResourceArn=TABLE_ARN)["Tags"]
+    found = client("dynamodb").describe_table(TableName=TABLE)["Table"]
+    client("dynamodb").delete_table(TableName=TABLE)
+    client("dynamodb").create_table(
+        TableName=TABLE,
+        KeySchema=found["KeySchema"],
+        AttributeDefinitions=found["AttributeDefinitions"],
+        BillingMode="PAY_PER_REQUEST",
+        Tags=tags,
+    )
+    [told] = looked_at(world, resources)
+    assert told.risk == DRAINS
+    with pytest.raises(RefusedError, match=f"list-backups .* --table-name {TABLE}"):
+        told.remove()
     world.up(resources)
     assert looked_at(world, resources) == []
 
