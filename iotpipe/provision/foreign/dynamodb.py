@@ -162,7 +162,8 @@ def _indexes(seen: Seen) -> Iterator[Foreign]:
 def _others(seen: Seen) -> Iterator[Foreign]:
     table, found = seen.resource, seen.observed
     kept = found["PointInTimeRecoveryDescription"].get("RecoveryPeriodInDays", RECOVERABLE)
-    if found["PointInTimeRecoveryEnabled"] and kept < RECOVERABLE:
+    # Where recovery is declared off, `up` switches it off, and there is nothing to be kept for longer.
+    if table.point_in_time_recovery and found["PointInTimeRecoveryEnabled"] and kept < RECOVERABLE:
         told = f"{table.name} can only be restored to the last {kept} days, not to the last {RECOVERABLE}"
         yield seen.foreign("RecoveryPeriodInDays", ALTERS, told, partial(_keep_long, seen))
     if _of_another_class(found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ from foreign_additions import (
     topic_policy,
 )
 from foreign_additions import ADDED, STREAM, TABLE, TABLE_ARN, TOPIC, Added, let_two_in, statement, topic_policy
+    STREAM,
+    TABLE,
+    TABLE_ARN,
+    TOPIC,
+    Added,
+    let_two_in,
+    recover,
+    statement,
+    topic_policy,
+)
 from foreign_world import Forgotten, a_pipeline, looked_at, remembered
 from hands import ACCOUNT, REGION, client, make_role, role_arn
 from harness import declared, refusal
@@ -193,6 +204,16 @@ def test_parameters_are_standard_ones_whatever_the_account_makes_by_default(worl
     resources = a_pipeline("parameter", "secret")
     world.up(resources)
     assert looked_at(world, resources) == []
+
+
+def test_recovery_that_is_declared_off_is_not_made_to_last_longer(world: QuickWorld) -> None:
+    [table] = a_pipeline("table")
+    resources = [replace(table, point_in_time_recovery=False)]
+    world.up(resources)
+    recover(1)
+    assert looked_at(world, resources) == []
+    world.up(resources, strict=True)
+    assert untouched(world.plan(resources))
 
 
 def test_a_table_that_was_made_anew_is_told_until_the_state_file_knows_it(world: QuickWorld) -> None:
