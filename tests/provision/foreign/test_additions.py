@@ -16,22 +16,13 @@ from foreign_additions import (
     QUEUE,
     STREAM,
     TABLE,
-    TOPIC,
-    Added,
-    let_two_in,
-    parameter_shows,
-    set_queue,
-    statement,
-    topic_policy,
-)
-from foreign_additions import ADDED, STREAM, TABLE, TABLE_ARN, TOPIC, Added, let_two_in, statement, topic_policy
-    STREAM,
-    TABLE,
     TABLE_ARN,
     TOPIC,
     Added,
     let_two_in,
+    parameter_shows,
     recover,
+    set_queue,
     statement,
     topic_policy,
 )
@@ -42,7 +33,6 @@ from moto.ssm.models import ssm_backends
 
 from iotpipe.configuration import load
 from iotpipe.errors import ApplyFailed, RefusedError
-from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import DRAINS
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import Subscription
