@@ -131,6 +131,7 @@ def up(settings: Settings, strict: bool, adopt: bool, yes: bool, parallel: int, 
     with rendering.progress() as tell:
         session = open_session(settings, "up", tell)
         assert session.env is not None
+        session.run.command += " --strict" * strict + " --adopt" * adopt
         with session.writing() as ledger, stoppable(session.stop):
             resources, built = session.declared()
             steps, findings = preflight.planned(
@@ -173,6 +174,7 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
 
     with rendering.progress() as tell:
         session = open_session(settings, "down", tell, declared=False)
+        session.run.command += " --delete-data" * delete_data
         with session.writing() as ledger, stoppable(session.stop):
             if ledger.protected or (session.env and session.env.protect):
                 hint = f"Set `protect: false` in its configuration and run `iotpipe up --env {session.name}` first"
