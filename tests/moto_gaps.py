@@ -26,7 +26,7 @@ from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core import responses
 from moto.core.resource_tagging import TaggedResource, make_tag_matcher
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.core.routing import ServiceOperationRouter
 from moto.dynamodb.exceptions import ResourceNotFoundException
 from moto.dynamodb.models import DynamoDBBackend
@@ -278,6 +278,40 @@ def _unlisted(account: str, region: str) -> Iterator[TaggedResource]:
         yield TaggedResource(mapping.arn, mapping.tags, "lambda:event-source-mapping")
 
 
+def _rules(self: Any) -> dict[str, dict[str, Any]]:
+    """The account's mute rules by name."""
+    found: dict[str, dict[str, Any]] = self.cloudwatch_backend.__dict__.setdefault("mute_rules", {})
+    return found
+
+
+def put_alarm_mute_rule(self: Any) -> ActionResult:
+    """PutAlarmMuteRule is not there."""
+    name = self._get_param("Name")
+    arn = f"arn:aws:cloudwatch:{self.region}:{self.current_account}:alarm-mute-rule:{name}"
+    kept = {key: self._get_param(key) for key in ("Rule", "MuteTargets")}
+    _rules(self)[name] = {"Name": name, "AlarmMuteRuleArn": arn, "Status": "SCHEDULED", **kept}
+    return EmptyResult()
+
+
+def list_alarm_mute_rules(self: Any) -> ActionResult:
+    """ListAlarmMuteRules is not there."""
+    shown = ("AlarmMuteRuleArn", "Status")
+    return ActionResult(
+        {"AlarmMuteRuleSummaries": [{key: each[key] for key in shown} for each in _rules(self).values()]}
+    )
+
+
+def get_alarm_mute_rule(self: Any) -> ActionResult:
+    """GetAlarmMuteRule is not there."""
+    return ActionResult(_rules(self)[self._get_param("AlarmMuteRuleName")])
+
+
+def delete_alarm_mute_rule(self: Any) -> ActionResult:
+    """DeleteAlarmMuteRule is not there; AWS answers the same where there is no such rule."""
+    _rules(self).pop(self._get_param("AlarmMuteRuleName"), None)
+    return EmptyResult()
+
+
 _table = Table.describe
 
 
@@ -346,6 +380,10 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (CloudWatchBackend, "tag_resource", tag_dashboard),
     (CloudWatchResponse, "setup_class", set_up_for_dashboards),
     (ResourceGroupsTaggingAPIBackend, "_get_resources_generator", tagged_resources),
+    (CloudWatchResponse, "put_alarm_mute_rule", put_alarm_mute_rule),
+    (CloudWatchResponse, "list_alarm_mute_rules", list_alarm_mute_rules),
+    (CloudWatchResponse, "get_alarm_mute_rule", get_alarm_mute_rule),
+    (CloudWatchResponse, "delete_alarm_mute_rule", delete_alarm_mute_rule),
     (Table, "describe", table_with_id),
     (DynamoDBBackend, "describe_time_to_live", describe_time_to_live),
     (DynamoHandler, "enable_kinesis_streaming_destination", enable_kinesis_streaming_destination),

@@ -75,6 +75,7 @@ _ITS_FUNCTION = (_arn("lambda", "function:{function}"),)
 # The id is only known once AWS has assigned it.
 _MAPPING = (_arn("lambda", "event-source-mapping:*"),)
 _ALARM = (_arn("cloudwatch", "alarm:{name}"),)
+_MUTE_RULES = (_arn("cloudwatch", "alarm-mute-rule:*"),)
 # Dashboards belong to no region.
 _DASHBOARD = ("arn:{partition}:cloudwatch::{account}:dashboard/{name}",)
 # AWS asks about a group's tags without, about all else with the `:*` of its streams.
@@ -331,7 +332,9 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # AWS asks about all alarms, whichever are named.
         Right("FindAlarms", "cloudwatch", (_arn("cloudwatch", "alarm:*"),), plan="DescribeAlarms"),
         Right("Anywhere", "tag", ("*",), plan="GetResources"),
-        Right("Anywhere", "cloudwatch", ("*",), plan="ListMetrics"),
+        Right("Anywhere", "cloudwatch", ("*",), plan="ListMetrics ListAlarmMuteRules"),
+        # Which alarms a rule mutes only the rule itself tells.
+        Right("MuteRules", "cloudwatch", _MUTE_RULES, plan="GetAlarmMuteRule", up="DeleteAlarmMuteRule"),
     ),
     "dashboard": (
         Right(

@@ -317,7 +317,9 @@ _on(
     lambda p: [on.replace(f":{REGION}:", "::") for on in _dashboard(p)],
     *("GetDashboard", "PutDashboard", "DeleteDashboards"),
 )
-_on("cloudwatch", _nowhere, "GetMetricData", "ListMetrics", "ListDashboards")
+_on("cloudwatch", _nowhere, "GetMetricData", "ListMetrics", "ListDashboards", "ListAlarmMuteRules")
+_mute_rule = _named("cloudwatch", "alarm-mute-rule:{}", "AlarmMuteRuleName")
+_on("cloudwatch", _mute_rule, "GetAlarmMuteRule", "DeleteAlarmMuteRule")
 _on("resourcegroupstaggingapi", _nowhere, "GetResources")
 _tagging("cloudwatch", "PutMetricAlarm", "TagResource")
 _tagging("cloudwatch", "PutDashboard", "TagResource")

@@ -31,6 +31,7 @@ WIDER = {
     "arn:aws:logs:us-east-1:123456789012:log-group:*": "DescribeLogGroups knows no single group",
     "arn:aws:logs:us-east-1:123456789012:log-group:API-Gateway-Execution-Logs_*": "bears the API's id",
     "arn:aws:cloudwatch:us-east-1:123456789012:alarm:*": "DescribeAlarms knows no single alarm",
+    "arn:aws:cloudwatch:us-east-1:123456789012:alarm-mute-rule:*": "others name them; the rule tells what it mutes",
     "arn:aws:cloudwatch::123456789012:dashboard/*": "only its tags tell whose a dashboard is that was left behind",
     "arn:aws:lambda:us-east-1:123456789012:event-source-mapping:*": "AWS assigns the id; its function narrows it",
     "arn:aws:apigateway:us-east-1::/account": "one per account and region",

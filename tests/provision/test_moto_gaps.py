@@ -244,6 +244,18 @@ def a_table() -> None:
     )
 
 
+def mute_rules_come_and_go() -> bool:
+    cloudwatch, rule = client("cloudwatch"), {"Schedule": {"Expression": "cron(0 2 * * *)", "Duration": "PT4H"}}
+    cloudwatch.put_alarm_mute_rule(Name="r", Rule=rule, MuteTargets={"AlarmNames": ["a"]})
+    [listed] = cloudwatch.list_alarm_mute_rules()["AlarmMuteRuleSummaries"]
+    found = cloudwatch.get_alarm_mute_rule(AlarmMuteRuleName="r")
+    cloudwatch.delete_alarm_mute_rule(AlarmMuteRuleName="r")
+    cloudwatch.delete_alarm_mute_rule(AlarmMuteRuleName="r")
+    same = found["AlarmMuteRuleArn"] == listed["AlarmMuteRuleArn"]
+    gone = cloudwatch.list_alarm_mute_rules()["AlarmMuteRuleSummaries"] == []
+    return bool(same and gone and found["Rule"] == rule and found["MuteTargets"] == {"AlarmNames": ["a"]})
+
+
 def a_table_made_anew_is_another_one() -> bool:
     def identifier() -> Any:
         return client("dynamodb").describe_table(TableName="t")["Table"].get("TableId")
@@ -295,6 +307,10 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "tag_dashboard": dashboards_can_be_tagged,
     "set_up_for_dashboards": dashboards_belong_to_no_region,
     "tagged_resources": apis_stages_and_mappings_are_found_by_their_tags,
+    "put_alarm_mute_rule": mute_rules_come_and_go,
+    "list_alarm_mute_rules": mute_rules_come_and_go,
+    "get_alarm_mute_rule": mute_rules_come_and_go,
+    "delete_alarm_mute_rule": mute_rules_come_and_go,
     "table_with_id": a_table_made_anew_is_another_one,
     "describe_time_to_live": the_expiry_of_a_table_that_is_gone_is_not_found,
     "enable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,

@@ -508,6 +508,13 @@ def change_alarm(**settings: Any) -> Callable[[], None]:
     return act
 
 
+def mute(*alarms: str) -> None:
+    schedule = {"Expression": "cron(0 2 * * *)", "Duration": "PT4H"}
+    client("cloudwatch").put_alarm_mute_rule(
+        Name="quiet", Rule={"Schedule": schedule}, MuteTargets={"AlarmNames": list(alarms)}
+    )
+
+
 def alarm_shows(**shown: Any) -> Forgotten:
     """Moto knows nothing of these."""
 
@@ -534,6 +541,19 @@ ALARMS = [
         ALTERS,
         "of its own: ignore",
         change_alarm(EvaluateLowSampleCountPercentile="ignore"),
+    ),
+    Added(
+        "a muted alarm",
+        HIDES,
+        f"{ALARM} tells nobody while the rule quiet mutes it: cron(0 2 * * *) for PT4H",
+        lambda: mute(ALARM),
+    ),
+    Added(
+        "an alarm muted with others",
+        HIDES,
+        "tells nobody while the rule quiet mutes it",
+        lambda: mute(ALARM, "somebody-elses"),
+        refused="also about alarms that are not the environment's: somebody-elses",
     ),
     Added("an alarm on a band", HIDES, "compares with the band ad1", gap=alarm_shows(ThresholdMetricId="ad1")),
     Added(

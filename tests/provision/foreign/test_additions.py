@@ -196,6 +196,15 @@ def test_parameters_are_standard_ones_whatever_the_account_makes_by_default(worl
     assert looked_at(world, resources) == []
 
 
+def test_where_there_are_no_mute_rules_nothing_is_muted(world: QuickWorld) -> None:
+    resources = a_pipeline("alarm", "topic")
+    world.up(resources)
+    world.before = lambda operation, _: (
+        refusal(operation, "InvalidAction", "Unknown action") if operation == "ListAlarmMuteRules" else None
+    )
+    assert looked_at(world, resources) == []
+
+
 def test_recovery_that_is_declared_off_is_not_made_to_last_longer(world: QuickWorld) -> None:
     [table] = a_pipeline("table")
     resources = [replace(table, point_in_time_recovery=False)]
