@@ -3,7 +3,8 @@
     python tests/moto_server.py OPERATIONS_FILE
 
 prints its address once it listens and appends a line per request to the file: the operation's name. As long as there
-is a file of that name with `.held` after it, the operation that it names is not answered.
+is a file of that name with `.held` after it, the operation that it names is not answered. POST /photograph keeps what
+the account holds, POST /put-back brings it back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "pipeline"))
 
+from matrix_account import Photograph, photograph, put_back
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto_gaps import close_gaps
 from quick_aws import be_quick, collect_seldom
@@ -36,8 +39,13 @@ class Noting:
         self.notes = notes
         self.held = notes.with_suffix(".held")
         self.lock = threading.Lock()
+        self.taken: Photograph = {}
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] in ("/photograph", "/put-back"):
+            self._picture(environ["PATH_INFO"])
+            start_response("204 No Content", [])
+            return []
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         if not environ["PATH_INFO"].startswith("/moto-api"):
@@ -47,6 +55,12 @@ class Noting:
             while self._holds(operation):
                 time.sleep(0.01)
         return self.application(environ, start_response)
+
+    def _picture(self, path: str) -> None:
+        if path == "/photograph":
+            self.taken = photograph()
+        else:
+            put_back(self.taken)
 
     def _holds(self, operation: str) -> bool:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,9 +36,45 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
 def cloud(shell: Shell, _server: tuple[str, Path], config_dir: Path) -> Shell:
     """A directory with the shipped configurations, and an empty AWS account."""
     shell.aws, shell.notes = _server
-    urllib.request.urlopen(urllib.request.Request(f"{shell.aws}/moto-api/reset", method="POST")).close()
+    _post(f"{shell.aws}/moto-api/reset")
     shell.operations()
     (shell.directory / "config").mkdir()
     for path in config_dir.glob("*.yaml"):
         (shell.directory / "config" / path.name).write_text(path.read_text())
     return shell
+
+
+@pytest.fixture(scope="session")
+def _state() -> dict[str, str]:
+    """The state file of dev, once it was brought up."""
+    return {}
+
+
+@pytest.fixture
+def bring_up(cloud: Shell, _state: dict[str, str]) -> Callable[[], None]:
+    """Brings the environment dev up: by the command for the first test, from a photograph for all others."""
+
+    def act() -> None:
+        file = cloud.directory / ".iotpipe" / "dev.json"
+        if not _state:
+            cloud.run("up", "--env", "dev")
+            _post(f"{cloud.aws}/photograph")
+            _state["dev"] = file.read_text()
+        else:
+            _post(f"{cloud.aws}/put-back")
+            file.parent.mkdir()
+            file.write_text(_state["dev"])
+        cloud.operations()
+
+    return act
+
+
+@pytest.fixture
+def deployed(cloud: Shell, bring_up: Callable[[], None]) -> Shell:
+    """A directory and an AWS account in which the environment dev is up."""
+    bring_up()
+    return cloud
+
+
+def _post(address: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(address, method="POST")).close()

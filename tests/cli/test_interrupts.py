@@ -142,9 +142,6 @@ def recorded(cloud: Shell) -> dict[str, str]:
 @contextmanager
 def interrupted(cloud: Shell, command: str, start: Start, interrupt: Interrupt) -> Iterator[Running]:
     """The command, told to stop while AWS is asked for what it does not answer as long as this lasts."""
-    if command == "down":
-        cloud.run("up", "--env", "dev")
-        cloud.operations()
     with cloud.held(WHILE[command]) as asked, start(cloud, command) as running:
         asked()
         interrupt(running)
@@ -154,8 +151,10 @@ def interrupted(cloud: Shell, command: str, start: Start, interrupt: Interrupt) 
 
 @pytest.mark.parametrize(("command", "start", "interrupt"), ONCE.values(), ids=ONCE)
 def test_what_runs_is_let_finish_and_the_next_command_goes_on(
-    cloud: Shell, command: str, start: Start, interrupt: Interrupt
+    cloud: Shell, bring_up: Callable[[], None], command: str, start: Start, interrupt: Interrupt
 ) -> None:
+    if command == "down":
+        bring_up()
     with interrupted(cloud, command, start, interrupt) as running:
         cloud.let_go()
         said = running.wait(130)
@@ -170,8 +169,10 @@ def test_what_runs_is_let_finish_and_the_next_command_goes_on(
 
 @pytest.mark.parametrize(("command", "start", "interrupt"), TWICE.values(), ids=TWICE)
 def test_a_second_one_quits_at_once_and_the_next_command_goes_on(
-    cloud: Shell, command: str, start: Start, interrupt: Interrupt
+    cloud: Shell, bring_up: Callable[[], None], command: str, start: Start, interrupt: Interrupt
 ) -> None:
+    if command == "down":
+        bring_up()
     with interrupted(cloud, command, start, interrupt) as running:
         interrupt(running)
         # AWS has still not answered.

@@ -38,14 +38,6 @@ LINE = {
 }
 
 
-@pytest.fixture
-def deployed(cloud: Shell) -> Shell:
-    """The environment dev, up."""
-    cloud.run("up", "--env", "dev")
-    cloud.operations()
-    return cloud
-
-
 def log(shell: Shell, function: str, *messages: Any, ago: int = 5) -> None:
     """Entries of one function instance, the first of them `ago` seconds old."""
     group, stream = f"/aws/lambda/data-{function}-dev", f"stream-{time.monotonic_ns()}"

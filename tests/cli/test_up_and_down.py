@@ -46,36 +46,37 @@ def test_a_plan_writes_nothing_anywhere_and_counts_as_pending(cloud: Shell) -> N
     assert not (cloud.directory / ".iotpipe").exists()
 
 
-def test_drift_is_named_and_repaired(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
-    sqs = cloud.client("sqs")
+def test_drift_is_named_and_repaired(deployed: Shell) -> None:
+    sqs = deployed.client("sqs")
     url = sqs.get_queue_url(QueueName="iot-ingestion-queue-dev")["QueueUrl"]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "77"})
-    plan = cloud.json("plan", "--env", "dev")
+    plan = deployed.json("plan", "--env", "dev")
     changed = [(each["address"], each["changes"]) for each in plan["steps"] if each["action"] != "none"]
     drift = {"property": "VisibilityTimeout", "before": "77", "after": "360", "drift": True}
     assert changed == [("queue/iot-ingestion-queue-dev", [drift])]
-    assert cloud.json("status")["resources"]["queue/iot-ingestion-queue-dev"] == "drifted"
-    cloud.operations()
-    cloud.run("up")
-    assert writes(cloud.operations()) == ["SetQueueAttributes"]
-    assert cloud.run("plan", "--exit-code").returncode == 0
+    assert deployed.json("status")["resources"]["queue/iot-ingestion-queue-dev"] == "drifted"
+    deployed.operations()
+    deployed.run("up")
+    assert writes(deployed.operations()) == ["SetQueueAttributes"]
+    assert deployed.run("plan", "--exit-code").returncode == 0
 
 
-def test_down_keeps_the_tables_and_says_so_and_then_leaves_only_the_account_role(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
-    kept = cloud.run("down", "--yes")
+def test_down_keeps_the_tables_and_says_so_and_then_leaves_only_the_account_role(deployed: Shell) -> None:
+    kept = deployed.run("down", "--yes")
     assert "Kept with their data: table/processed-data-dev, table/raw-sensor-data-dev" in kept.stdout
-    assert sorted(cloud.client("dynamodb").list_tables()["TableNames"]) == ["processed-data-dev", "raw-sensor-data-dev"]
-    gone = cloud.json("down", "--yes", "--delete-data")
+    assert sorted(deployed.client("dynamodb").list_tables()["TableNames"]) == [
+        "processed-data-dev",
+        "raw-sensor-data-dev",
+    ]
+    gone = deployed.json("down", "--yes", "--delete-data")
     assert gone["deleted"] == ["table/processed-data-dev", "table/raw-sensor-data-dev"]
     assert gone["kept"] == ["api-gateway-account/us-east-1"]
-    assert cloud.client("dynamodb").list_tables()["TableNames"] == []
-    assert cloud.client("lambda").list_functions()["Functions"] == []
-    assert cloud.client("logs").describe_log_groups()["logGroups"] == []
-    roles = [each["RoleName"] for each in cloud.client("iam").list_roles()["Roles"]]
+    assert deployed.client("dynamodb").list_tables()["TableNames"] == []
+    assert deployed.client("lambda").list_functions()["Functions"] == []
+    assert deployed.client("logs").describe_log_groups()["logGroups"] == []
+    roles = [each["RoleName"] for each in deployed.client("iam").list_roles()["Roles"]]
     assert roles == ["iotpipe-api-gateway-logging-us-east-1"]
-    assert "nothing to take down" in cloud.run("down", "--env", "dev", "--yes").stdout
+    assert "nothing to take down" in deployed.run("down", "--env", "dev", "--yes").stdout
 
 
 def test_down_works_without_a_configuration_and_without_a_state_file(cloud: Shell) -> None:
@@ -107,31 +108,33 @@ def _there(cloud: Shell) -> set[str]:
         *(each["AlarmName"] for each in client("cloudwatch").describe_alarms()["MetricAlarms"]),
         *(each["DashboardName"] for each in client("cloudwatch").list_dashboards()["DashboardEntries"]),
     }
+def test_down_works_without_a_configuration_and_without_a_state_file(deployed: Shell) -> None:
+    (deployed.directory / ".iotpipe" / "dev.json").rename(deployed.directory / "lost.json")
+    assert len(deployed.json("down", "--env", "dev", "--yes")["deleted"]) == 36
+    deployed.run("up", "--env", "dev")
+    (deployed.directory / "config" / "dev.yaml").unlink()
+    assert len(deployed.json("down", "--env", "dev", "--yes", "--delete-data")["deleted"]) == 38
 
 
-def test_what_needs_an_answer_does_not_ask_without_a_terminal(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
-    cloud.operations()
-    refused = cloud.run("down", code=2)
+def test_what_needs_an_answer_does_not_ask_without_a_terminal(deployed: Shell) -> None:
+    refused = deployed.run("down", code=2)
     assert "--yes" in refused.stderr
-    settings(cloud, "dev", "tags: {purpose: development}\napi: {stage: other}")
-    refused = cloud.run("up", code=2)
+    settings(deployed, "dev", "tags: {purpose: development}\napi: {stage: other}")
+    refused = deployed.run("up", code=2)
     assert "- delete  stage/dev" in refused.stderr
     assert "--yes" in refused.stderr
-    assert writes(cloud.operations()) == []
-    cloud.run("up", "--yes")
-    api = cloud.client("apigateway").get_rest_apis()["items"][0]["id"]
-    assert [each["stageName"] for each in cloud.client("apigateway").get_stages(restApiId=api)["item"]] == ["other"]
+    assert writes(deployed.operations()) == []
+    deployed.run("up", "--yes")
+    api = deployed.client("apigateway").get_rest_apis()["items"][0]["id"]
+    assert [each["stageName"] for each in deployed.client("apigateway").get_stages(restApiId=api)["item"]] == ["other"]
 
 
-def test_on_a_terminal_down_asks_and_a_no_changes_nothing(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
-    cloud.operations()
+def test_on_a_terminal_down_asks_and_a_no_changes_nothing(deployed: Shell) -> None:
     mine, theirs = pty.openpty()
     with subprocess.Popen(
-        cloud.command("down"),
-        cwd=cloud.directory,
-        env=cloud.environment | {"TERM": "xterm"},
+        deployed.command("down"),
+        cwd=deployed.directory,
+        env=deployed.environment | {"TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -144,6 +147,8 @@ def test_on_a_terminal_down_asks_and_a_no_changes_nothing(cloud: Shell) -> None:
     assert "36 resources will be deleted" in shown
     assert "lost   secret//iot-pipeline/dev/api-key: the API key" in re.sub(r"\x1b\[\d*m", "", shown)
     assert writes(cloud.operations()) == []
+    assert "36 resources go" in shown
+    assert writes(deployed.operations()) == []
 
 
 def test_what_waits_in_a_queue_is_named_before_it_goes(cloud: Shell) -> None:
@@ -234,20 +239,19 @@ def test_ctrl_c_lets_what_runs_finish_and_the_next_up_goes_on(cloud: Shell) -> N
     assert "Nothing to do" in cloud.run("plan").stdout
 
 
-def test_a_second_command_says_who_holds_the_state_file(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
+def test_a_second_command_says_who_holds_the_state_file(deployed: Shell) -> None:
     mine, theirs = pty.openpty()
     with subprocess.Popen(
-        cloud.command("down"), cwd=cloud.directory, env=cloud.environment, stdin=theirs, stderr=theirs
+        deployed.command("down"), cwd=deployed.directory, env=deployed.environment, stdin=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         _read_until(mine, "[y/N]")
-        refused = cloud.run("up", "--env", "dev", code=1)
+        refused = deployed.run("up", "--env", "dev", code=1)
         process.kill()
         process.wait(30)
     os.close(mine)
     assert f"`iotpipe down --env dev`, process {process.pid} on" in refused.stderr
-    assert "Nothing to do" in cloud.run("up", "--env", "dev").stderr  # the dead holder's lock is no obstacle
+    assert "Nothing to do" in deployed.run("up", "--env", "dev").stderr  # the dead holder's lock is no obstacle
 
 
 def _read_until(terminal: int, text: str) -> str:

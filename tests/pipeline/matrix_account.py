@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
 
+from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 from moto.ssm.models import ParameterDict
-from pipeline_inventory import inventory
 
 Place = tuple[str, str, str]
 Photograph = dict[Place, Any]
@@ -25,8 +25,8 @@ def photograph() -> Photograph:
 
 def put_back(taken: Photograph) -> None:
     """The account is again as it was when the photograph was taken; the photograph stays good."""
-    if not BackendDict._instances:
-        inventory()  # asks every service, and so makes each of them be there to hold something
+    for service, account, region in taken:
+        _ = get_backend(service)[account][region]  # from now on it is there to hold something
     copied = _copy(taken)
     for place, regions, there in list(_held()):
         if place in copied:
@@ -48,6 +48,7 @@ def _copy(held: Photograph) -> Photograph:
     # In one go: the services hold on to things of one another.
     with (
         patch.dict(copyreg.dispatch_table, {type(threading.RLock()): lambda lock: (threading.RLock, ())}),
+        patch.dict(copyreg.dispatch_table, {threading.Condition: lambda condition: (threading.Condition, ())}),
         patch.object(weakref.WeakValueDictionary, "__deepcopy__", _copy_of_weak),
         patch.object(ParameterDict, "__deepcopy__", _copy_of_parameters, create=True),
     ):
