@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iotpipe.errors import RefusedError
-from iotpipe.provision import leftovers, ownership
+from iotpipe.provision import leftovers, ownership, search
 from iotpipe.provision.foreign import CHECKS, Foreign
 from iotpipe.provision.foreign.looking import begin_checks, judged
 from iotpipe.provision.ledger import Row
@@ -124,12 +124,13 @@ def plan(
         }
         begin_checks(reads, checked)
         reads.wait()
-        known = [*(_as_read(run, each) for each in resources), *(row.recorded() for row in undeclared.values())]
+        live = [_as_read(run, each) for each in resources]
+        known = [*live, *(row.recorded() for row in undeclared.values())]
         left = leftovers.found(reads, searches, known, {*declared, *undeclared})
     steps = [step_for(resource, run, rows.get(resource.address), adopt, protect) for resource in resources]
     orphans = [
         # What may not be looked at is looked at once more before it is deleted.
-        _orphan(run, row, verdicts.get(address, _unread)() or ownership.OURS, protect)
+        _orphan(run, row, verdicts.get(address, _unread)() or ownership.OURS, protect, live)
         for address, row in undeclared.items()
     ]
     extra = [*orphans, *(_leftover(run, row, protect) for row in left.values())]
@@ -199,8 +200,11 @@ def recovery(run: Run, kind: str, name: str) -> str:
     )
 
 
-def _orphan(run: Run, row: Row, verdict: Verdict, protect: bool) -> Step:
-    """What to do about a row of the state file that nothing declares."""
+def _orphan(run: Run, row: Row, verdict: Verdict, protect: bool, declared: Sequence[Recorded]) -> Step:
+    """What to do about a row of the state file that nothing declares, unless it is what is declared under a name of
+    its own: an edited row, or a second API that has taken the place of the first since it was recorded."""
+    if any(search.same(row.recorded(), each) for each in declared):
+        return Step(row.address, "forget", note="declared under another name")
     if verdict.whose is Whose.GONE:
         return Step(row.address, "forget", note="gone already")
     if verdict.whose is Whose.OTHERS:
