@@ -10,8 +10,8 @@ from cli_shell import Shell, settings, writes
 pytestmark = pytest.mark.slow
 
 
-def test_what_cannot_be_made_again_is_asked_about_or_refused(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
+def test_what_cannot_be_made_again_is_asked_about_or_refused(deployed: Shell) -> None:
+    cloud = deployed
     dynamodb = cloud.client("dynamodb")
     dynamodb.delete_table(TableName="raw-sensor-data-dev")
     cloud.client("ssm").delete_parameter(Name="/iot-pipeline/dev/api-key")
@@ -47,8 +47,8 @@ def test_what_cannot_be_made_again_is_asked_about_or_refused(cloud: Shell) -> No
     assert writes(cloud.operations()) == []
 
 
-def test_what_others_added_is_shown_counted_and_removed_when_asked_to(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
+def test_what_others_added_is_shown_counted_and_removed_when_asked_to(deployed: Shell) -> None:
+    cloud = deployed
     functions, sqs = cloud.client("lambda"), cloud.client("sqs")
     functions.add_permission(
         FunctionName="data-query-dev", StatementId="all", Action="lambda:InvokeFunction", Principal="*"
@@ -78,8 +78,8 @@ def test_what_others_added_is_shown_counted_and_removed_when_asked_to(cloud: She
     cloud.run("plan", "--strict")
 
 
-def test_what_a_lost_state_file_knew_is_found_by_its_tags(cloud: Shell) -> None:
-    cloud.run("up", "--env", "dev")
+def test_what_a_lost_state_file_knew_is_found_by_its_tags(deployed: Shell) -> None:
+    cloud = deployed
     state = cloud.directory / ".iotpipe" / "dev.json"
     state.unlink()
     settings(cloud, "dev", "suffix: other")
