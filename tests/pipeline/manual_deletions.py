@@ -23,6 +23,7 @@ from manual_drifts import (
     RAW,
     ROLE,
     STAGE,
+    fed,
 )
 from manual_world import Change
 from test_foreign_apigateway import api_id
@@ -97,6 +98,12 @@ DELETIONS = (
         "permission/iotpipe-process",
     ),
     deleted("no mapping", lambda: client("lambda").delete_event_source_mapping(UUID=mappings()[0]["UUID"]), MAPPING),
+    deleted(
+        "a mapping given to another function",
+        fed(FunctionName="data-query-dev"),
+        MAPPING,
+        f"drains {MAPPING}",
+    ),
     deleted(
         "no path",
         lambda: client("apigateway").delete_resource(restApiId=api_id(), resourceId=paths(api_id())["/ingest"]["id"]),

@@ -107,7 +107,8 @@ def _consumers(seen: Seen) -> Iterator[Foreign]:
     readings, *dead_letters = _queues(run, mapping)
     for each in seen.read(mappings):
         source = each.get("EventSourceArn")
-        if each["UUID"] == seen.observed["UUID"] or source not in (readings, *dead_letters):
+        # A mapping that was given to another function is not found as the declared one any more.
+        if each["UUID"] == seen.observed.get("UUID") or source not in (readings, *dead_letters):
             continue
         taker = each["FunctionArn"].partition(":function:")[2]
         if source != readings:
@@ -135,5 +136,5 @@ def _function_of(mapping: Answer) -> str:
     return ":".join(mapping["FunctionArn"].split(":")[:7])
 
 
-CHECKS: Mapping[str, Check] = {EventSourceMapping.kind: Check(_of_mapping, (mappings,))}
+CHECKS: Mapping[str, Check] = {EventSourceMapping.kind: Check(_of_mapping, (mappings,), absent=True)}
 """By kind of resource."""

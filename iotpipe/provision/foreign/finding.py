@@ -61,10 +61,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Check:
-    """How a kind is looked at: `judge` goes through what was read, `reads` are the questions it needs besides."""
+    """How a kind is looked at: `judge` goes through what was read, `reads` are the questions it needs besides.
+
+    With `absent` also a resource that is not there is judged, by empty properties: others may have taken its place.
+    """
 
     judge: Callable[[Seen], Iterable[Foreign]]
     reads: tuple[Read, ...] = ()
+    absent: bool = False
 
 
 def nothing_if_unread(run: Run, resource: Resource, ask: Read) -> None:

@@ -24,15 +24,15 @@ def _asked(run: Run, resource: Resource, ask: Read) -> Callable[[], Any]:
 
 
 def judged(run: Run, resources: Sequence[Resource]) -> list[Foreign]:
-    """What others added to those of the resources that are there."""
+    """What others added to the resources."""
     found = [each for resource in resources for each in _judged(run, resource)]
     return sorted(found, key=lambda each: RISKS.index(each.risk))
 
 
 def _judged(run: Run, resource: Resource) -> list[Foreign]:
-    observed = run.look(resource)
-    if observed is None:
+    observed, check = run.look(resource), CHECKS[resource.kind]
+    if observed is None and not check.absent:
         return []
-    for ask in CHECKS[resource.kind].reads:
+    for ask in check.reads:
         nothing_if_unread(run, resource, ask)
-    return list(CHECKS[resource.kind].judge(Seen(run, resource, observed)))
+    return list(check.judge(Seen(run, resource, observed or {})))
