@@ -57,6 +57,14 @@ def arranged(directory: Path, name: str) -> tuple[Cast, Start]:
 
 
 @cache
+def seen(directory: Path, name: str, regions: tuple[str, ...]) -> Account:
+    """What there is in these regions before the command."""
+    cast, start = arranged(directory, name)
+    cast.return_to(start)
+    return look_around(*regions)
+
+
+@cache
 def made_from_nothing(directory: Path, actor: str, settings: str) -> Things:
     """What an `up` with these settings makes in an empty account."""
     cast, empty = nobody_up(directory)
@@ -84,10 +92,10 @@ def test_nothing_of_others_is_touched_and_nothing_of_ours_is_left(
     cast.return_to(start)
     machine = cast.machines[actor]
     wanted = made_from_nothing(directory, actor, json.dumps(machine.settings)) if command == UP else {}
-    cast.return_to(start)
     # Roles and dashboards are seen from every region, and nobody has a client of another one.
     regions = (EAST, WEST) if "west" in (*situation.actors, *name.split("_")) else (EAST,)
-    before = {region: start.seen[region] for region in regions}
+    before = seen(directory, name, regions)
+    cast.return_to(start)
     if actor == "mine" and (message := situation.refused.get(command)):
         with pytest.raises(IotpipeError, match=re.escape(message)):
             machine.act(command)

@@ -109,7 +109,6 @@ class Start:
     account: Photograph
     files: dict[Path, bytes]
     time: float
-    seen: Account
     settings: dict[str, Settings]
 
 
@@ -145,7 +144,7 @@ class Cast:
     def keep(self) -> Start:
         files = {path: path.read_bytes() for path in self.directory.glob("*/*.json")}
         settings = {place: machine.settings for place, machine in self.machines.items()}
-        return Start(photograph(), files, self.clock.time, look_around(EAST, WEST), settings)
+        return Start(photograph(), files, self.clock.time, settings)
 
     def return_to(self, start: Start) -> None:
         put_back(start.account)
