@@ -23,8 +23,8 @@ from manual_drifts import (
     RAW,
     ROLE,
     STAGE,
-    fed,
 )
+from manual_drifts_of_code import fed
 from manual_world import Change
 from test_foreign_apigateway import api_id
 

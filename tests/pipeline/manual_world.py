@@ -73,7 +73,7 @@ class Pipeline:
     def put_back(self, directory: Path) -> ManualWorld:
         """The pipeline as it was, long after it was brought up."""
         put_back(self.account)
-        world = ManualWorld(directory, clock=FakeClock(LATER))
+        world = ManualWorld(directory, clock=FakeClock(LATER), parallel=1)
         world.path.write_bytes(self.state)
         world.after = as_on_aws
         return world
