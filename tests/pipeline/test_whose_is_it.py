@@ -96,7 +96,7 @@ def test_nothing_of_others_is_touched_and_nothing_of_ours_is_left(
     regions = (EAST, WEST) if "west" in (*situation.actors, *name.split("_")) else (EAST,)
     before = seen(directory, name, regions)
     cast.return_to(start)
-    if actor == "mine" and (message := situation.refused.get(command)):
+    if actor == situation.actors[0] and (message := situation.refused.get(command)):
         with pytest.raises(IotpipeError, match=re.escape(message)):
             machine.act(command)
         assert machine.writes == []

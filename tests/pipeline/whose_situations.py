@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline_inventory import client
 from pipeline_world import ACCOUNT
-from whose_world import DOWN, DOWN_WITH_DATA, EAST, UP, WEST, Cast, Machine, Rows
+from whose_world import DOWN, DOWN_WITH_DATA, EAST, SHARED_ROLE, UP, WEST, Cast, Machine, Rows
 
 ANOTHERS = "belongs to the environment 'green'"
 NOT_OURS = "exists already and does not bear the tags"
@@ -17,8 +17,9 @@ NOT_OURS = "exists already and does not bear the tags"
 
 @dataclass(frozen=True)
 class Situation:
-    """`refused` says with what message which command is refused before it has changed anything; `kept` are tables of
-    the environment that nobody declares any more. `actors` are the machines on which each command is tried."""
+    """`actors` are the machines on which the commands are tried. `refused` says with what message which command of
+    the first one is refused before it has changed anything; `kept` are tables of the environment that nobody declares
+    any more."""
 
     arrange: Callable[[Cast], object]
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -304,6 +305,18 @@ def retagged(cast: Cast) -> None:
     client("sns").tag_resource(ResourceArn=f"arn:aws:sns:{EAST}:{ACCOUNT}:iot-alerts-blue", Tags=theirs)
 
 
+def the_same_suffix_in_the_west(cast: Cast) -> None:
+    """Roles and dashboards would have the same names in both regions."""
+    cast.configure(cast.west, {"suffix": "blue"})
+
+
+def a_logging_role_of_somebody(cast: Cast) -> None:
+    """The account has no role for API Gateway's logs, and a role of ours' name was made by hand."""
+    unset = {"op": "replace", "path": "/cloudwatchRoleArn", "value": ""}
+    client("apigateway").update_account(patchOperations=[unset])
+    client("iam").untag_role(RoleName=f"{SHARED_ROLE}{EAST}", TagKeys=["iotpipe:managed-by"])
+
+
 def protected_tables(cast: Cast) -> None:
     client("dynamodb").update_table(TableName="raw-sensor-data-blue", DeletionProtectionEnabled=True)
 
@@ -357,6 +370,8 @@ SITUATIONS: Mapping[str, Situation] = {
         Situation(a_second_api, actors=("mine", "other", "west")),
         Situation(a_second_api_and_no_file),
         Situation(retagged, {UP: ANOTHERS}),
+        Situation(the_same_suffix_in_the_west, {UP: "its name is the same in every region"}, actors=("west", "mine")),
+        Situation(a_logging_role_of_somebody, {UP: "one of that name exists that iotpipe did not make"}),
         Situation(protected_tables, {DOWN_WITH_DATA: "deletion protection"}),
     )
 }
