@@ -268,6 +268,14 @@ def tagged_resources(self: Any, tag_filters: Any = None, **filters: Any) -> Iter
         yield from (each for each in _unlisted(self.account_id, self.region_name) if matches(each.tags))
 
 
+_tagged_pages = ResourceGroupsTaggingAPIBackend.get_resources
+
+
+def tagged_pages(self: Any, tags_per_page: int, **asked: Any) -> Any:
+    """GetResources ends a page after 100 tags, also where only the number of resources is limited."""
+    return _tagged_pages(self, tags_per_page=10_000 if tags_per_page == 100 else tags_per_page, **asked)
+
+
 def _unlisted(account: str, region: str) -> Iterator[TaggedResource]:
     for api in apigateway_backends[account][region].apis.values():
         arn = f"arn:aws:apigateway:{region}::/restapis/{api.id}"
@@ -380,6 +388,7 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (CloudWatchBackend, "tag_resource", tag_dashboard),
     (CloudWatchResponse, "setup_class", set_up_for_dashboards),
     (ResourceGroupsTaggingAPIBackend, "_get_resources_generator", tagged_resources),
+    (ResourceGroupsTaggingAPIBackend, "get_resources", tagged_pages),
     (CloudWatchResponse, "put_alarm_mute_rule", put_alarm_mute_rule),
     (CloudWatchResponse, "list_alarm_mute_rules", list_alarm_mute_rules),
     (CloudWatchResponse, "get_alarm_mute_rule", get_alarm_mute_rule),

@@ -163,11 +163,11 @@ def outcome(subject: Subject) -> Outcome:
 
 def _timeless(row: ledger.Row) -> Rows:
     found = {each.name: getattr(row, each.name) for each in fields(row) if not each.name.endswith("_at")}
-    return found | {"properties": {key: value for key, value in row.properties.items() if key not in _RECORDED_LATER}}
+    return found | {"properties": {key: value for key, value in row.properties.items() if key not in _AT_RANDOM}}
 
 
-_RECORDED_LATER = ("CreatedTimestamp", "creationTime")
-"""What the answer to a creation does not tell: the next `up` records it."""
+_AT_RANDOM = ("CreatedTimestamp", "creationTime", "TableId", "createdDate")
+"""What AWS gives to each made anew, and what only the next `up` records."""
 
 
 def looked_at(command: Command, subject: Subject) -> dict[str, Properties | None]:

@@ -235,6 +235,14 @@ def apis_stages_and_mappings_are_found_by_their_tags() -> bool:
     return arns == {stage.partition("/stages")[0], stage, mapping}
 
 
+def a_page_holds_as_many_resources_as_are_asked_for() -> bool:
+    tags = {f"tag-{number}": "1" for number in range(10)}
+    for number in range(12):
+        client("sqs").create_queue(QueueName=f"q{number}", tags=tags)
+    found = client("resourcegroupstaggingapi").get_resources(ResourcesPerPage=100)
+    return len(found["ResourceTagMappingList"]) == 12
+
+
 def a_table() -> None:
     client("dynamodb").create_table(
         TableName="t",
@@ -306,6 +314,7 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "put_dashboard": a_new_dashboard_has_its_tags_and_an_old_one_keeps_them,
     "tag_dashboard": dashboards_can_be_tagged,
     "set_up_for_dashboards": dashboards_belong_to_no_region,
+    "tagged_pages": a_page_holds_as_many_resources_as_are_asked_for,
     "tagged_resources": apis_stages_and_mappings_are_found_by_their_tags,
     "put_alarm_mute_rule": mute_rules_come_and_go,
     "list_alarm_mute_rules": mute_rules_come_and_go,

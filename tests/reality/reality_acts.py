@@ -49,6 +49,7 @@ def a_new_queue_is_changed(play: Play) -> None:
 
 def an_answer_is_lost_and_the_tags_come_late(play: Play) -> None:
     play.up_losing_the_answer_of("CreateQueue", parts.DEAD_LETTERS)
+    assert "TagQueue" not in play.world.writes, "whose it is was not clear yet"
 
 
 def a_pending_subscription_is_given_up(play: Play) -> None:

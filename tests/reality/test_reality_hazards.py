@@ -81,7 +81,7 @@ def _value_of(secret: Secret) -> str:
 @lately(queue_tags=45)
 def test_what_we_made_is_ours_though_the_answer_was_lost_and_its_tags_come_late(play: Play) -> None:
     play.up_losing_the_answer_of("CreateQueue", parts.DEAD_LETTERS)
-    assert "waiting whether it turns out to bear our tags" in play.world.told()
+    assert "waiting for its tags to become visible" in play.world.told()
     assert play.world.rows()["queue/dead-letters"].status == "ready"
 
 
@@ -100,7 +100,7 @@ def test_what_somebody_made_right_before_us_stays_theirs_after_a_minute(play: Pl
         play.up(parts.DEAD_LETTERS)
     play.world.hand("sqs").create_queue(QueueName="dead-letters", Attributes={})
     began = play.reality.time.now()
-    with pytest.raises(ApplyFailed, match="was not made by iotpipe"):
+    with pytest.raises(ApplyFailed, match="does not bear the tags of this environment"):
         play.up(parts.DEAD_LETTERS)
     assert play.reality.time.now() - began > 55
     assert play.world.writes.count("TagQueue") == 0
