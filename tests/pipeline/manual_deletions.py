@@ -103,6 +103,7 @@ DELETIONS = (
         fed(FunctionName="data-query-dev"),
         MAPPING,
         f"drains {MAPPING}",
+        "delete what bears the tags: event-source-mapping",
     ),
     deleted(
         "no path",

@@ -120,6 +120,8 @@ def told(plan: Plan) -> list[str]:
             lines.add(f"{'lost' if step in plan.vanished else 'missing'} {step.address}")
         elif step.changes:
             lines |= {_told(step, each) for each in step.changes}
+        elif step.address in plan.leftovers:
+            lines.add(f"{step.action} what bears the tags: {step.kind.kind}")
         elif step.action != "none":
             lines.add(f"{step.action} {step.address}")
     return sorted(lines)

@@ -29,8 +29,16 @@ def pipeline(directory: Path) -> Pipeline:
     return Pipeline.brought_up(directory)
 
 
-def test_nothing_is_said_of_a_pipeline_that_nobody_has_changed(matrix: Path, tmp_path: Path) -> None:
-    there = pipeline(matrix)
+@pytest.fixture
+def room(account: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the pipeline has its configuration and its state file."""
+    directory = tmp_path_factory.getbasetemp() / "manual-changes"
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+def test_nothing_is_said_of_a_pipeline_that_nobody_has_changed(room: Path, tmp_path: Path) -> None:
+    there = pipeline(room)
     assert told(there.put_back(tmp_path).planned(there.declared)) == []
 
 
@@ -40,8 +48,8 @@ def test_every_change_is_told_or_ignored_for_a_reason() -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.what)
-def test_a_change_by_hand_is_told_and_undone(change: Change, matrix: Path, tmp_path: Path) -> None:
-    there = pipeline(matrix)
+def test_a_change_by_hand_is_told_and_undone(change: Change, room: Path, tmp_path: Path) -> None:
+    there = pipeline(room)
     world = there.put_back(tmp_path)
     with there.quick_reads(), remembered(change.gap):
         change.act()

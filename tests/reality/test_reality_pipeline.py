@@ -110,7 +110,8 @@ def test_what_is_done_in_the_right_order_is_refused_nothing(tmp_path: Path) -> N
         reality.time.sleep(60)
         world.bring_up(declared)
         world.down(delete_data=True)
-        # So many at once are throttled; nothing else is refused.
+        # So many at once are throttled, or come while the same log group is still being deleted.
         many = {"PutMetricAlarm", "DeleteAlarms", "DescribeAlarms", "DeleteLogGroup"}
         assert {each.operation for each in reality.refusals} <= many, reality.refusals
-        assert {each.message for each in reality.refusals} <= {"Rate exceeded"}
+        said = {each.message for each in reality.refusals}
+        assert all(each.startswith(("Rate exceeded", "A conflicting operation is currently")) for each in said)
