@@ -227,6 +227,11 @@ class Synthetic(Resource):
     def delete(cls, run: Run, recorded: Recorded) -> None:
         cls.cloud.pop(recorded.name, None)
 
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        found = cls.cloud.get(recorded.name)
+        return found["Tags"] if found else None
+
 
 def engine() -> None:
     seeded, made = random.Random(1), []
