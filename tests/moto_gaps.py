@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from uuid import uuid4
 
 from moto.apigateway.exceptions import ResourceIdNotFoundException
 from moto.apigateway.models import APIGatewayBackend, RestAPI, Stage, apigateway_backends
 from moto.apigateway.responses import APIGatewayResponse
-from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
+from moto.awslambda.policy import Policy
 from moto.awslambda.responses import LambdaResponse
 from moto.awslambda.urls import url_paths as lambda_paths
 from moto.cloudwatch.models import CloudWatchBackend
@@ -82,6 +83,32 @@ def function_with_code(self: Any) -> dict[str, Any]:
     stopped = {} if reserved is None else {"Concurrency": {"ReservedConcurrentExecutions": reserved}}
     key = getattr(self, "source_key", None)
     return found | stopped | ({"Code": found["Code"] | {"SourceKMSKeyArn": key}} if key else {})
+
+
+def _policies(self: Any, name: str, qualifier: str | None) -> Any:
+    """The policy of the function, or of one version or alias."""
+    function = self.get_function(name, qualifier)
+    if qualifier in (None, "$LATEST"):
+        return function.policy
+    called = self._lambdas._get_function_aliases(function.function_name).get(qualifier, function)
+    return vars(called).setdefault("policy_of_its_own", Policy(function))  # type: ignore[no-untyped-call] # moto's
+
+
+def add_permission(self: Any, function_name: str, qualifier: str | None, raw: str) -> Any:
+    """What a version or an alias permits is added to the policy of the function."""
+    return _policies(self, function_name, qualifier).add_statement(raw, qualifier)[0]
+
+
+def get_policy(self: Any, function_name: str, qualifier: str | None = None) -> Any:
+    """Asked for the policy of a version or an alias, GetPolicy answers with that of the function."""
+    return _policies(self, function_name, qualifier).wire_format()
+
+
+def remove_permission(self: Any) -> Any:
+    """RemovePermission ignores the Qualifier."""
+    _, _, name, _, sid = unquote(urlsplit(self.path).path).strip("/").split("/")
+    _policies(self.backend, name, self.querystring.get("Qualifier", [None])[0]).del_statement(sid)
+    return 204, {"status": 204}, "{}"
 
 
 def account_settings(self: Any) -> str:
@@ -371,6 +398,9 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (LambdaFunction, "update_configuration", update_function),
     (LambdaFunction, "update_function_code", update_code),
     (LambdaFunction, "get_code", function_with_code),
+    (LambdaBackend, "add_permission", add_permission),
+    (LambdaBackend, "get_policy", get_policy),
+    (LambdaResponse, "remove_permission", remove_permission),
     (LambdaResponse, "get_account_settings", account_settings),
     (LambdaResponse, "list_function_url_configs", function_urls),
     (IamResponse, "simulate_principal_policy", simulate),

@@ -234,7 +234,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             "lambda",
             _FUNCTION,
             # GetFunction answers with tags only to who may list them.
-            plan="GetFunction ListTags GetPolicy ListFunctionUrlConfigs ListVersionsByFunction",
+            plan="GetFunction ListTags GetPolicy ListFunctionUrlConfigs ListVersionsByFunction ListAliases",
             up="CreateFunction UpdateFunctionCode UpdateFunctionConfiguration GetFunctionConfiguration"
             " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource"
             " RemovePermission DeleteFunctionUrlConfig ListAliases DeleteAlias",

@@ -9,6 +9,7 @@ from manual_drifts import ALARM, GROUP, RAW
 from manual_world import Change
 from test_foreign_apigateway import CHANGES as OF_GATEWAY
 from test_foreign_lambda import CHANGES as OF_LAMBDA
+from test_foreign_lambda import FUNCTION, alias_for_anybody
 
 ADDRESSES = {
     "queue": f"queue/{QUEUE}",
@@ -49,4 +50,5 @@ def _told(added: Added) -> str:
 ADDITIONS = (
     *_of_data(),
     *(Change(each.what, each.act, (f"{each.risk} {each.address}",)) for each in (*OF_GATEWAY, *OF_LAMBDA)),
+    Change("an alias that anybody may call", alias_for_anybody, (f"opens {FUNCTION}", f"alters {FUNCTION}")),
 )

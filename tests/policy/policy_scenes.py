@@ -232,7 +232,7 @@ def _death(heard: Heard, directory: Path) -> None:
 
 
 ONE_OF_EACH_REMOVAL = (
-    *("a function URL for anybody", "a permission for anybody", "a VPC", "a version with an alias", "another source"),
+    *("a function URL for anybody", "a permission for anybody", "a VPC", "a version", "an alias", "another source"),
     *("a condition", "a filter", "a consumer of dead letters", "a layer for anybody", "another layer version"),
     *("a policy for all", "a method on a path of its own", "an API key", "a canary", "variables", "another stage"),
 )

@@ -5,6 +5,7 @@ A gap that moto has closed itself fails here: its entry can go.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -56,6 +57,27 @@ def what_is_added_by_hand_is_kept() -> bool:
     by_hand = {"KMSKeyArn": "arn:key", "EphemeralStorage": {"Size": 1024}, "LoggingConfig": {"LogFormat": "JSON"}}
     client("lambda").update_function_configuration(FunctionName="f", **by_hand)
     return updated and all(configuration()[key] == value for key, value in by_hand.items())
+
+
+def aliases_have_policies() -> bool:
+    a_function()
+    awslambda = client("lambda")
+    awslambda.create_alias(FunctionName="f", Name="live", FunctionVersion="$LATEST")
+
+    def permit(sid: str, **which: str) -> None:
+        statement = {"StatementId": sid, "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+        awslambda.add_permission(FunctionName="f", **statement, **which)
+
+    def permitted(**which: str) -> list[str]:
+        policy = awslambda.get_policy(FunctionName="f", **which)["Policy"]
+        return [each["Sid"] for each in json.loads(policy)["Statement"]]
+
+    permit("one")
+    permit("one", Qualifier="live")
+    permit("two", Qualifier="live")
+    added = permitted() == ["one"] and permitted(Qualifier="live") == ["one", "two"]
+    awslambda.remove_permission(FunctionName="f", StatementId="one", Qualifier="live")
+    return added and permitted() == ["one"] and permitted(Qualifier="live") == ["two"]
 
 
 def urls_are_listed() -> bool:
@@ -296,6 +318,9 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "create_function": dead_letters_are_kept,
     "function_configuration": dead_letters_are_kept,
     "update_function": what_is_added_by_hand_is_kept,
+    "add_permission": aliases_have_policies,
+    "get_policy": aliases_have_policies,
+    "remove_permission": aliases_have_policies,
     "function_urls": urls_are_listed,
     "patch_api": a_patch_of_an_api_is_understood,
     "put_integration": cache_keys_are_kept,

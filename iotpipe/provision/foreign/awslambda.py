@@ -17,6 +17,7 @@ from iotpipe.provision.resources.awslambda import (
     Layer,
     Permission,
     layer_versions,
+    policy_statements,
     published_by_iotpipe,
     statements,
 )
@@ -41,8 +42,20 @@ def policy_around(run: Run, permission: Permission) -> dict[str, Properties]:
 
 
 def versions(run: Run, function: Function) -> list[Answer]:
-    """Everything of the function that can be called, beginning with what is declared."""
-    return pages(run, "list_versions_by_function", "Versions", FunctionName=function.name)
+    """The function's published versions, each with the `Statements` of its own policy."""
+    found = pages(run, "list_versions_by_function", "Versions", FunctionName=function.name)
+    return [_with_policy(run, function, each, each["Version"]) for each in found if each["Version"] != "$LATEST"]
+
+
+def aliases(run: Run, function: Function) -> list[Answer]:
+    """The function's aliases, each with the `Statements` of its own policy."""
+    found = pages(run, "list_aliases", "Aliases", FunctionName=function.name)
+    return [_with_policy(run, function, each, each["Name"]) for each in found]
+
+
+def _with_policy(run: Run, function: Function, found: Answer, qualifier: str) -> Answer:
+    # The function's own policy does not count for a version or an alias, nor theirs for the function.
+    return {**found, "Statements": policy_statements(run, function.name, Qualifier=qualifier)}
 
 
 def layer_policy(run: Run, layer: Layer) -> Properties:
@@ -74,37 +87,50 @@ def _callers(seen: Seen) -> Iterator[Foreign]:
     """Who may call the function without having been declared; what `up` will delete is not foreign."""
     function: Function = seen.resource
     declared = {each.name for each in seen.run.resources if isinstance(each, Permission) and each.function is function}
-    for sid, statement in seen.read(policy).items():
-        if sid in declared or f"{Permission.kind}/{sid}" in seen.run.ledger:
-            continue
+    own = {
+        sid: statement
+        for sid, statement in seen.read(policy).items()
+        if sid not in declared and f"{Permission.kind}/{sid}" not in seen.run.ledger
+    }
+    yield from _callers_of(seen, own)
+    for each in seen.read(versions):
+        yield from _callers_of(seen, each["Statements"], each["Version"])
+    for each in seen.read(aliases):
+        yield from _callers_of(seen, each["Statements"], each["Name"])
+
+
+def _callers_of(seen: Seen, allowed: Mapping[str, Properties], qualifier: str = "") -> Iterator[Foreign]:
+    """One finding per statement of the policy of the function, or of one version or alias."""
+    of = f" of {qualifier}" if qualifier else ""
+    which = _qualified(seen.resource.name, qualifier)
+    for sid, statement in allowed.items():
         found = (
-            f"{who(statement)} can call {function.name}: the statement {sid} of its policy allows "
+            f"{who(statement)} can call {':'.join(which.values())}: the statement {sid} of its policy allows "
             f"{actions(statement)}{condition(statement)}"
         )
-        yield seen.foreign(
-            f"statement {sid}",
-            OPENS,
-            found,
-            removing(seen.run, "remove_permission", FunctionName=function.name, StatementId=sid),
-        )
+        remove = removing(seen.run, "remove_permission", StatementId=sid, **which)
+        yield seen.foreign(f"statement {sid}{of}", OPENS, found, remove)
+
+
+def _qualified(name: str, qualifier: str) -> dict[str, str]:
+    return {"FunctionName": name} | ({"Qualifier": qualifier} if qualifier else {})
 
 
 def _url_findings(seen: Seen) -> Iterator[Foreign]:
     run, name = seen.run, seen.resource.name
-    admitted = any(is_public(each) for each in seen.read(policy).values())
+    policies = {"": seen.read(policy)} | {each["Name"]: each["Statements"] for each in seen.read(aliases)}
     for each in seen.read(urls):
         url, qualifier = each["FunctionUrl"], each["FunctionArn"].partition(f":function:{name}")[2].lstrip(":")
         if each["AuthType"] == "NONE":
-            # A URL of an alias has a policy of its own, that nobody has asked for.
-            sure = admitted or qualifier
+            admitted = any(is_public(statement) for statement in policies.get(qualifier, {}).values())
             risk, found = OPENS, f"anybody on the internet can call {name} through its function URL {url}"
-            found += "" if sure else ", as soon as its policy admits them"
+            found += "" if admitted else ", as soon as its policy admits them"
         else:
             risk = ALTERS
             found = f"whom IAM lets can call {name} past the API, through its function URL {url}"
-        which = {"FunctionName": name} | ({"Qualifier": qualifier} if qualifier else {})
         subject = "function URL" + (f" of {qualifier}" if qualifier else "")
-        yield seen.foreign(subject, risk, found, removing(run, "delete_function_url_config", **which))
+        remove = removing(run, "delete_function_url_config", **_qualified(name, qualifier))
+        yield seen.foreign(subject, risk, found, remove)
 
 
 @dataclass(frozen=True)
@@ -230,11 +256,15 @@ def _uploading(run: Run, function: Function) -> Callable[[], None]:
 
 
 def _version_findings(seen: Seen) -> Iterator[Foreign]:
+    run, name = seen.run, seen.resource.name
     for each in seen.read(versions):
-        number, name = each["Version"], seen.resource.name
-        if number != "$LATEST":
-            found = f"version {number} of {name} can still be called, with the code and settings it was published with"
-            yield seen.foreign(f"version {number}", ALTERS, found, _dropping_version(seen.run, name, number))
+        number = each["Version"]
+        found = f"version {number} of {name} can still be called, with the code and settings it was published with"
+        yield seen.foreign(f"version {number}", ALTERS, found, _dropping_version(run, name, number))
+    for each in seen.read(aliases):
+        found = f"the alias {each['Name']} of {name} can be called, and leads to {each['FunctionVersion']}"
+        remove = removing(run, "delete_alias", FunctionName=name, Name=each["Name"])
+        yield seen.foreign(f"alias {each['Name']}", ALTERS, found, remove)
 
 
 def _dropping_version(run: Run, name: str, number: str) -> Callable[[], None]:
@@ -302,7 +332,7 @@ def _of_layer(seen: Seen) -> Iterable[Foreign]:
 
 
 CHECKS: Mapping[str, Check] = {
-    Function.kind: Check(_of_function, (policy, urls, versions, mappings)),
+    Function.kind: Check(_of_function, (policy, urls, versions, aliases, mappings)),
     Permission.kind: Check(_of_permission, (policy_around,)),
     Layer.kind: Check(_of_layer, (layer_policy,)),
     **eventsources.CHECKS,

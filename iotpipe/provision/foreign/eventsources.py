@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, OPENS, Check, Foreign, Seen
-from iotpipe.provision.foreign.lambdacalls import Answer, pages, removing, unless_gone
+from iotpipe.provision.foreign.lambdacalls import Answer, removing, unless_gone
 from iotpipe.provision.resource import Properties
-from iotpipe.provision.resources.awslambda import EventSourceMapping, Function
+from iotpipe.provision.resources.awslambda import EventSourceMapping, Function, live_mappings
 from iotpipe.provision.run import Run
 
 
 def mappings(run: Run, resource: Function | EventSourceMapping) -> list[Answer]:
-    """Every event source mapping of the account: a filter by queue or function would take a call for each."""
-    every = run.once("event source mappings", lambda: pages(run, "list_event_source_mappings", "EventSourceMappings"))
-    return [each for each in every if each["State"] != "Deleting"]
+    """Every event source mapping of the account, which the declared one is read from as well."""
+    return list(live_mappings(run))
 
 
 def sources(seen: Seen) -> Iterator[Foreign]:

@@ -348,20 +348,21 @@ class Permission(Resource):
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
         """The function's tags; None where it has no such statement."""
         function = recorded.properties["FunctionName"]
-        if recorded.name not in _statements(run, function):
+        if recorded.name not in policy_statements(run, function):
             return None
         return Function.tags(run, Recorded(f"function/{function}", "function", function, {}))
 
 
 def statements(run: Run, function: Function) -> dict[str, dict[str, Any]]:
     """The function's resource policy by the ids of its statements, asked for once per command."""
-    return run.once(f"policy of {function.address}", lambda: _statements(run, function.name))
+    return run.once(f"policy of {function.address}", lambda: policy_statements(run, function.name))
 
 
-def _statements(run: Run, function: str) -> dict[str, dict[str, Any]]:
+def policy_statements(run: Run, function: str, **qualifier: str) -> dict[str, dict[str, Any]]:
+    """The resource policy of a function, or of its version or alias, by the ids of its statements."""
     client = run.client("lambda")
     try:
-        policy = json.loads(client.get_policy(FunctionName=function)["Policy"])
+        policy = json.loads(client.get_policy(FunctionName=function, **qualifier)["Policy"])
     except client.exceptions.ResourceNotFoundException:
         return {}
     return {each["Sid"]: each for each in policy["Statement"]}
@@ -484,14 +485,20 @@ class EventSourceMapping(Resource):
 _ENABLED = {"Enabled": True, "Enabling": True, "Disabled": False, "Disabling": False}
 
 
-def _mapping(run: Run, queue_arn: str, function_arn: str) -> dict[str, Any] | None:
-    found = run.once(f"mappings of {queue_arn}", lambda: _mappings(run, queue_arn))
-    return next((e for e in found if e["FunctionArn"] == function_arn and e["State"] != "Deleting"), None)
+def live_mappings(run: Run) -> list[dict[str, Any]]:
+    """Every event source mapping of the account: a filter by queue or function would take a call for each."""
+    every = run.once("event source mappings", lambda: _mappings(run))
+    return [each for each in every if each["State"] != "Deleting"]
 
 
-def _mappings(run: Run, queue_arn: str) -> list[dict[str, Any]]:
-    pages = run.client("lambda").get_paginator("list_event_source_mappings").paginate(EventSourceArn=queue_arn)
+def _mappings(run: Run) -> list[dict[str, Any]]:
+    pages = run.client("lambda").get_paginator("list_event_source_mappings").paginate()
     return [each for page in pages for each in page["EventSourceMappings"]]
+
+
+def _mapping(run: Run, queue_arn: str, function_arn: str) -> dict[str, Any] | None:
+    same = (e for e in live_mappings(run) if (e.get("EventSourceArn"), e["FunctionArn"]) == (queue_arn, function_arn))
+    return next(same, None)
 
 
 def _uuid(run: Run, recorded: Recorded) -> str | None:

@@ -18,7 +18,7 @@ from iotpipe.provision.resource import (
 )
 from iotpipe.provision.resources.sns import Topic
 from iotpipe.provision.run import Run
-from iotpipe.provision.search import tagged
+from iotpipe.provision.search import tags_of
 
 DASHBOARDS = "iot-pipeline-"
 """How the names of the dashboards of all environments begin."""
@@ -71,11 +71,8 @@ class Alarm(Resource):
         found = run.once("alarms", lambda: _alarms(run)).get(self.name)
         if found is None:
             return None
-        tags = tagged(run).get(self.arn(run))
-        if tags is None or not run.all_tags.items() <= tags.items():
-            # The tagging service lags behind what was written.
-            tags = _tags(run, self.arn(run))
-        return {**_ordered(found), "Tags": tags}
+        arn = self.arn(run)
+        return {**_ordered(found), "Tags": tags_of(run, arn, lambda: _tags(run, arn))}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("cloudwatch").put_metric_alarm(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes
 from iotpipe.provision.run import Run
+from iotpipe.provision.search import tags_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,8 @@ class LogGroup(Resource):
         found = _describe(run, self.name)
         if found is None:
             return None
-        return {**found, "retentionInDays": found.get("retentionInDays"), "Tags": _tags(run, self.name)}
+        tags = tags_of(run, self.arn(run), lambda: _tags(run, self.name))
+        return {**found, "retentionInDays": found.get("retentionInDays"), "Tags": tags}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("logs").create_log_group(logGroupName=self.name, tags=desired["Tags"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign_lambda_world import ByHand, Pipeline
+from foreign_lambda_world import ByHand, Pipeline, as_on_aws
 from hands import arn, client, queue_url, role_arn, zipped
 
 from iotpipe.packaging import handler_zip
@@ -26,6 +26,9 @@ def configured(**settings: Any) -> Callable[[], Any]:
     return on_function("update_function_configuration", **settings)
 
 
+aliased = on_function("create_alias", Name="other", FunctionVersion="$LATEST")
+
+
 def permitted(**statement: str) -> Callable[[], Any]:
     return on_function("add_permission", **({"StatementId": "added", "Action": "lambda:InvokeFunction"} | statement))
 
@@ -37,11 +40,6 @@ def on_mapping(**settings: Any) -> Callable[[], Any]:
         client("lambda").update_event_source_mapping(UUID=found["UUID"], **settings)
 
     return act
-
-
-def publish_version() -> None:
-    client("lambda").publish_version(FunctionName="data-ingestion-dev")
-    client("lambda").create_alias(FunctionName="data-ingestion-dev", Name="old", FunctionVersion="1")
 
 
 def fed(queue: str, function: str) -> Callable[[], Any]:
@@ -94,6 +92,11 @@ def narrow_permission() -> None:
         SourceArn=arn("execute-api", f"{api['id']}/*/POST/ingest"),
         SourceAccount="999999999999",
     )
+
+
+def alias_for_anybody() -> None:
+    aliased()
+    permitted(Principal="*", Qualifier="other")()
 
 
 VPC = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
@@ -168,7 +171,16 @@ CHANGES = (
     ),
     ByHand("more storage", configured(EphemeralStorage={"Size": 1024}), FUNCTION, "alters", "1024 MB in /tmp"),
     ByHand("SnapStart", configured(SnapStart={"ApplyOn": "PublishedVersions"}), FUNCTION, "alters", "SnapStart"),
-    ByHand("a version with an alias", publish_version, FUNCTION, "alters", "version 1 of data-ingestion-dev can still"),
+    ByHand(
+        "a version", on_function("publish_version"), FUNCTION, "alters", "version 1 of data-ingestion-dev can still"
+    ),
+    ByHand(
+        "an alias",
+        aliased,
+        FUNCTION,
+        "alters",
+        "the alias other of data-ingestion-dev can be called, and leads to $LATEST",
+    ),
     ByHand(
         "another source",
         fed("other-queue", "data-ingestion-dev"),
@@ -257,6 +269,62 @@ def test_what_was_added_is_found_and_removed(change: ByHand, pipeline: Pipeline,
 
     found.remove()
     found.remove()
+    plan, left, _ = pipeline.looked_at()
+    assert left == []
+    assert not plan.pending
+    kept.append(pipeline)
+
+
+@pytest.mark.parametrize("reverse", (False, True), ids=["worst first", "worst last"])
+def test_an_alias_that_anybody_may_call_is_found_whatever_the_function_permits(
+    reverse: bool, pipeline: Pipeline, kept: list[Pipeline]
+) -> None:
+    alias_for_anybody()
+    _, found, _ = pipeline.looked_at()
+    assert [(each.risk, each.subject) for each in found] == [
+        ("opens", "statement added of other"),
+        ("alters", "alias other"),
+    ]
+    assert found[0].found.startswith("anybody can call data-ingestion-dev:other: the statement added of its policy")
+
+    for each in sorted(found, key=found.index, reverse=reverse):
+        each.remove()
+        each.remove()
+    plan, left, _ = pipeline.looked_at()
+    assert left == []
+    assert not plan.pending
+    kept.append(pipeline)
+
+
+@pytest.mark.parametrize("admitted", (False, True))
+def test_the_url_of_an_alias_is_judged_by_the_policy_of_the_alias(admitted: bool, pipeline: Pipeline) -> None:
+    def of_the_alias(operation: str, answered: dict[str, Any]) -> None:
+        as_on_aws(operation, answered)
+        # moto knows URLs of functions alone.
+        for each in answered.get("FunctionUrlConfigs", ()):
+            each["FunctionArn"] += ":other"
+
+    pipeline.after = of_the_alias
+    aliased()
+    on_function("create_function_url_config", AuthType="NONE")()
+    permitted(Principal="*", **({"Qualifier": "other"} if admitted else {}))()
+    _, found, _ = pipeline.looked_at()
+    [url] = [each for each in found if each.subject == "function URL of other"]
+    assert ("as soon as its policy admits them" in url.found) is not admitted
+
+
+def test_a_version_with_an_alias_and_a_permission_of_its_own_goes_with_both(
+    pipeline: Pipeline, kept: list[Pipeline]
+) -> None:
+    on_function("publish_version")()
+    on_function("create_alias", Name="old", FunctionVersion="1")()
+    permitted(Principal="999999999999", Qualifier="1")()
+    _, found, _ = pipeline.looked_at()
+    assert [each.subject for each in found] == ["statement added of 1", "version 1", "alias old"]
+    assert found[0].found.startswith("999999999999 can call data-ingestion-dev:1")
+
+    for each in found:
+        each.remove()
     plan, left, _ = pipeline.looked_at()
     assert left == []
     assert not plan.pending
