@@ -6,7 +6,9 @@ of calls that AWS forces, times that latency: the identity of the caller, then
 - to create: one read, because only a read tells that there is nothing yet, then along the resources' own graph
   (`Resource.needs`) the calls of CREATE, the writes to one REST API one after the other;
 - with nothing to do: the calls of READ, of which only those are a chain that need the answer of the one before;
-- to delete: the calls of DELETE along the same graph in reverse; what AWS deletes with its parent costs nothing.
+- to delete: the two calls that tell whether a thing is there and whose it is, because AWS deletes whatever bears the
+  name; then the calls of DELETE along the same graph in reverse, where what AWS deletes with its parent costs nothing;
+  then one search for what still bears the environment's tags.
 
 Measured is the engine as the command uses it, with its clients, its ledger and its disk writes, without Python's start
 and without packaging. "One by one" is the same command with one call at a time, really run.
@@ -98,7 +100,7 @@ def floor_of_down(resources: Sequence[Resource]) -> int:
     for each in going:
         for need in each.needs():
             needed_by[need.address].append(each.address)
-    return 1 + longest(needed_by, forced(DELETE))
+    return 1 + 2 + longest(needed_by, forced(DELETE)) + 1
 
 
 # The engine under latency

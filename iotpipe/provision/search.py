@@ -82,6 +82,9 @@ def same(one: Recorded, other: Recorded) -> bool:
             return False
         if key in one.properties and key in other.properties and one.kind in ("rest-api", "event-source-mapping"):
             return True
+    # A path is in an API once, whatever a row calls its route.
+    if "path" in one.properties and "path" in other.properties:
+        return bool(one.properties["path"] == other.properties["path"])
     return one.name == other.name
 
 

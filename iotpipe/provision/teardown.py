@@ -57,6 +57,7 @@ def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], de
         searches = leftovers.begin(reads)
         alone = {address: row for address, row in rows.items() if _stands_alone(row, rows)}
         verdicts = {address: reads.must(address, _judge(run, rows, row)) for address, row in alone.items()}
+        hindrances = _ask_for_hindrances(reads, rows, delete_data)
         reads.wait()
         known = [row.recorded() for row in rows.values()]
         searches.append(lambda: [each for each in map(_declared(run), resources) if each])
@@ -66,7 +67,7 @@ def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], de
         others |= {address: others[row.inside] for address, row in rows.items() if row.inside in others}
         every = {address: row for address, row in {**rows, **found}.items() if address not in others}
         doomed = {address: row for address, row in every.items() if goes(row, delete_data)}
-        answers = [reads.must(address, _hindrance(run, row)) for address, row in doomed.items()]
+        hindrances |= _ask_for_hindrances(reads, found, delete_data)
         reads.wait()
     gone = [address for address, each in whose.items() if each.whose is Whose.GONE]
     gone += [address for address, row in rows.items() if row.inside in gone]
@@ -76,7 +77,7 @@ def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], de
         gone=[address for address in gone if address in doomed],
         found=found,
         others=others,
-        hindrances=[text for answer in answers if (text := answer())],
+        hindrances=[text for address in doomed if (text := hindrances[address]())],
         unread=reads.unread,
     )
 
@@ -94,6 +95,12 @@ def _stands_alone(row: Row, rows: Mapping[str, Row]) -> bool:
 
 def _judge(run: Run, rows: Mapping[str, Row], row: Row) -> Callable[[], Verdict]:
     return lambda: ownership.of_row(run, rows, row)
+
+
+def _ask_for_hindrances(reads: Reads, rows: Mapping[str, Row], delete_data: bool) -> dict[str, Callable[[], str]]:
+    """Ask of everything that may go, before it is known whose it is: one round trip less."""
+    asked = {address: row for address, row in rows.items() if goes(row, delete_data)}
+    return {address: reads.must(address, _hindrance(reads.run, row)) for address, row in asked.items()}
 
 
 def _hindrance(run: Run, row: Row) -> Callable[[], str]:

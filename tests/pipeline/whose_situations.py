@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline_inventory import client
 from pipeline_world import ACCOUNT
-from whose_world import DOWN, DOWN_WITH_DATA, EAST, SHARED_ROLE, UP, WEST, Cast, Machine, Rows
+from whose_world import DOWN, DOWN_WITH_DATA, EAST, EXECUTION_LOGS, SHARED_ROLE, UP, WEST, Cast, Machine, Rows
 
 ANOTHERS = "belongs to the environment 'green'"
 NOT_OURS = "exists already and does not bear the tags"
@@ -212,6 +212,27 @@ def ids_of_the_others_in_parts(cast: Cast) -> None:
     cast.mine.edit_rows(put_in)
 
 
+def a_stage_of_the_others_that_is_not_there(cast: Cast) -> None:
+    """A row for it, in no API that the file knows; the others' API has its deployment and its log group yet."""
+    theirs = json.loads(cast.other.path.read_text(encoding="utf-8"))["resources"]["stage/blue"]
+    gateway, api = client("apigateway"), theirs["properties"]["RestApiId"]
+    [served] = gateway.get_deployments(restApiId=api)["items"]
+    gateway.create_deployment(restApiId=api, description=served["description"] + "0")
+    client("logs").create_log_group(logGroupName=f"{EXECUTION_LOGS}{api}/gone")
+    row = {**theirs, "name": "gone", "inside": "rest-api/of-nobody"}
+    cast.mine.edit_rows(lambda rows: rows.update({"stage/gone": row}))
+
+
+def routes_under_other_names(cast: Cast) -> None:
+    """Each route is there twice, with the ids and the path of the declared one."""
+
+    def copy(rows: Rows) -> None:
+        for row in [each for each in rows.values() if each["kind"] == "route"]:
+            rows[f"route/another {row['name']}"] = {**row, "name": f"another {row['name']}"}
+
+    cast.mine.edit_rows(copy)
+
+
 def parts_of_something_else(cast: Cast) -> None:
     def move(rows: Rows) -> None:
         for row in rows.values():
@@ -356,6 +377,8 @@ SITUATIONS: Mapping[str, Situation] = {
         Situation(rows_for_what_is_nobodys),
         Situation(ids_of_the_others),
         Situation(ids_of_the_others_in_parts),
+        Situation(a_stage_of_the_others_that_is_not_there),
+        Situation(routes_under_other_names),
         Situation(parts_of_something_else, dict.fromkeys(_EVERY, _NO_STATE_FILE)),
         Situation(parts_of_nothing),
         Situation(parts_of_themselves, dict.fromkeys(_EVERY, _NO_STATE_FILE)),

@@ -435,7 +435,11 @@ class Stage(Resource):
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
         found = _get_stage(run, recorded)
-        return found.get("tags", {}) if found else None
+        if found:
+            return dict(found.get("tags", {}))
+        # A stage leaves deployments and logs behind, which belong to whom the API belongs.
+        api = _get(run, recorded.properties["RestApiId"])
+        return None if api is None or _is_ours(run, api) else dict(api.get("tags", {}))
 
     @classmethod
     def identify(cls, run: Run, recorded: Recorded) -> Properties:
