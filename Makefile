@@ -28,8 +28,9 @@ demo: setup ## the whole pipeline on this machine: up, readings in, each followe
 	  '  $(RUN)/iotpipe down --delete-data     takes it down and leaves nothing' \
 	  'and for a real account, read "On AWS" in README.md.'
 
+# Three workers for two cores: many tests wait for a process of their own.
 test: setup lint ## every check and test
-	$(RUN)/python -m pytest --numprocesses auto --dist worksteal
+	$(RUN)/python -m pytest --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )) --dist worksteal
 
 lint: setup
 	$(RUN)/ruff check .

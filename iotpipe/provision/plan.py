@@ -115,7 +115,7 @@ def plan(
         for resource in resources:
             reads.must(resource.address, _look(run, resource))
             for ask in resource.questions if resource.address in rows else ():
-                reads.ahead(resource.address, _asked(run, resource, ask))
+                reads.ahead(_asked(run, resource, ask))
         searches = leftovers.begin(reads)
         verdicts = {
             address: reads.may(address, _judge(run, rows, row))

@@ -44,9 +44,12 @@ class Reads:
         future = self._submit(address, ask, needed=False)
         return lambda: None if future.exception() else future.result()
 
-    def ahead(self, address: str, ask: Callable[[], T]) -> None:
-        """Ask what another question will want to know; where it fails, that one asks again and tells."""
-        self._pool.submit(self.run.trying, "read", address, lambda attempt: ask())
+    def ahead(self, ask: Callable[[], Any]) -> None:
+        """Ask once what another question will want to know; where it fails, that one asks again and tells.
+
+        It may be about what is not there any more: nobody waits for that.
+        """
+        self._pool.submit(ask)
 
     def _submit(self, address: str, ask: Callable[[], T], needed: bool) -> Future[T]:
         future = self._pool.submit(self.run.trying, "read", address, lambda attempt: ask())

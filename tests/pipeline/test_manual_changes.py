@@ -60,5 +60,6 @@ def test_a_change_by_hand_is_told_and_undone(change: Change, room: Path, tmp_pat
             assert change.remedy in f"{refused.value} {refused.value.hint}"
             return
         assert told(world.bring_up(there.declared, strict=True)) == sorted(change.told)
+        assert world.clock.slept == [], "AWS answers at once: nobody waits for what is not there"
         # Nothing is left that an `up` would do.
         assert told(world.planned(there.declared)) == []
