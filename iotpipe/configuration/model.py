@@ -92,7 +92,8 @@ class Queue(Section):
 
     visibility_timeout: int = _whole(
         *(360, 0, 43_200),
-        "Seconds for which a received message stays hidden: at least the processor's timeout, better 6 times.",
+        "Seconds for which a received message stays hidden: at least batching_window and the processor's timeout "
+        "together, better the window and 6 times the timeout.",
     )
     retention: int = _whole(345_600, 60, 1_209_600, "Seconds for which a message that nobody takes is kept.")
     max_receives: int = _whole(3, 1, 1000, "Deliveries after which a message moves to the dead-letter queue.")
@@ -101,8 +102,9 @@ class Queue(Section):
     )
     batching_window: int = _whole(0, 0, 300, "Seconds that Lambda waits for a batch to fill.")
     maximum_concurrency: int = _whole(
-        *(100, 2, 1000),
-        "Batches processed at the same time, at most; not more than the processor's reserved_concurrency.",
+        *(80, 2, 1000),
+        "Batches processed at the same time, at most; below the processor's reserved_concurrency, which POST /process "
+        "needs a part of.",
     )
     dead_letter_retention: int = _whole(
         *(1_209_600, 60, 1_209_600),

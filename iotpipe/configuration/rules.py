@@ -1,4 +1,4 @@
-"""Settings that are fine one by one but not together; AWS would refuse them minutes into an `up`."""
+"""Settings that are fine one by one but not together: AWS refuses them minutes into an `up`, or readings suffer."""
 
 from __future__ import annotations
 
@@ -30,13 +30,26 @@ def conflicts(environment: Environment) -> Iterator[Conflict]:
 
 
 def _visibility(environment: Environment) -> Iterator[Conflict]:
-    hidden, timeout = environment.queue.visibility_timeout, environment.functions.processor.timeout
+    """A message is hidden from when Lambda takes it: while its batch fills, and then while it is processed.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    """
+    queue, timeout = environment.queue, environment.functions.processor.timeout
+    hidden, window = queue.visibility_timeout, queue.batching_window
     if hidden < timeout:
+        message = f"Lambda refuses a visibility timeout ({hidden} s) below the processor's timeout ({timeout} s)"
+    else:
+        message = (
+            f"a visibility timeout of {hidden} s is below the batching window ({window} s) and the processor's timeout "
+            f"({timeout} s) together"
+        )
+    if hidden < timeout + window:
         yield Conflict(
-            (("queue", "visibility_timeout"), _TIMEOUT),
-            f"Lambda refuses a visibility timeout ({hidden} s) below the processor's timeout ({timeout} s): "
-            "messages would come back while they are processed",
-            f"Set queue.visibility_timeout to {timeout} at least; AWS recommends six times the timeout",
+            (("queue", "visibility_timeout"), ("queue", "batching_window"), _TIMEOUT),
+            f"{message}: messages would come back while they are processed, and good readings end in the dead-letter "
+            "queue",
+            f"Set queue.visibility_timeout to {timeout + window} at least; AWS recommends {6 * timeout + window}, six "
+            "times the timeout and the window",
         )
 
 
@@ -68,6 +81,8 @@ def _concurrency(environment: Environment) -> Iterator[Conflict]:
     if reserved and wanted > reserved:
         yield Conflict(
             (("queue", "maximum_concurrency"), _RESERVED),
-            f"Lambda refuses a maximum concurrency ({wanted}) above what the processor reserves ({reserved})",
+            f"the queue may have {wanted} batches processed at once, but the processor runs {reserved} times at once at"
+            " most: Lambda throttles the others, and what is throttled queue.max_receives times ends in the "
+            "dead-letter queue",
             "Lower queue.maximum_concurrency (2 at least), or raise functions.processor.reserved_concurrency",
         )

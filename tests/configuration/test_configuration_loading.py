@@ -47,7 +47,7 @@ def test_an_empty_file_gives_the_values_that_the_pipeline_is_specified_with(load
             "max_receives": 3,
             "batch_size": 10,
             "batching_window": 0,
-            "maximum_concurrency": 100,
+            "maximum_concurrency": 80,
             "dead_letter_retention": 1_209_600,
         },
         "functions": {

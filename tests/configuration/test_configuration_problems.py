@@ -275,17 +275,28 @@ def test_what_was_found_is_shown_as_written_and_as_yaml_reads_it(problems: Probl
     ("text", "key", "line", "message"),
     [
         ("queue:\n  visibility_timeout: 59\n", "queue.visibility_timeout", 2, "visibility timeout (59 s) below"),
+        (
+            "queue: {visibility_timeout: 359, batching_window: 300}",
+            "queue.visibility_timeout",
+            1,
+            "below the batching window (300 s)",
+        ),
         ("functions:\n  processor:\n    timeout: 361\n", "functions.processor.timeout", 3, "timeout (361 s)"),
         ("queue:\n  batch_size: 11\n", "queue.batch_size", 2, "a batch size over 10 (11) without a batching window"),
         ("queue: {batching_window: 0,\n batch_size: 11}", "queue.batch_size", 2, "a batch size over 10 (11)"),
         ("queue:\n  dead_letter_retention: 345599", "queue.dead_letter_retention", 2, "(345599 s) would keep"),
         ("queue: {retention: 1209600, dead_letter_retention: 60}", "queue.dead_letter_retention", 1, "(60 s) would"),
-        ("queue:\n  maximum_concurrency: 101", "queue.maximum_concurrency", 2, "concurrency (101) above"),
         (
-            "functions:\n  processor:\n    reserved_concurrency: 99",
+            "queue:\n  maximum_concurrency: 101",
+            "queue.maximum_concurrency",
+            2,
+            "101 batches processed at once, but the",
+        ),
+        (
+            "functions:\n  processor:\n    reserved_concurrency: 79",
             "functions.processor.reserved_concurrency",
             3,
-            "a maximum concurrency (100) above what the processor reserves (99)",
+            "80 batches processed at once, but the processor runs 79 times",
         ),
     ],
 )
@@ -302,6 +313,7 @@ def test_two_settings_that_contradict_each_other_are_shown_where_one_is_written(
     "text",
     [
         "queue: {visibility_timeout: 60}",
+        "queue: {visibility_timeout: 360, batching_window: 300}",
         "queue: {visibility_timeout: 900}\nfunctions: {processor: {timeout: 900}}",
         "queue: {batch_size: 10000, batching_window: 1}",
         "queue: {retention: 60, dead_letter_retention: 60}",
