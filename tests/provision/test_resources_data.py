@@ -275,3 +275,40 @@ def test_the_secret_is_random_and_long(world: QuickWorld) -> None:
         values.add(client("ssm").get_parameter(Name="/sample/api-key", WithDecryption=True)["Parameter"]["Value"])
         world.down()
     assert len(values) == 2 and all(len(each) >= 40 for each in values)
+
+
+# DescribeParameters looks through all parameters of the account, mostly in empty pages, and is slow and rare there.
+
+
+def test_parameters_that_are_not_there_are_not_looked_for_among_all_of_the_account(world: QuickWorld) -> None:
+    world.plan(everything(SAMPLES["secret"].make(), Parameter("/p", {"a": 1})), foreign=True)
+    assert "DescribeParameters" not in world.calls
+
+
+def test_the_search_among_all_parameters_ends_at_the_last_that_is_there(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["secret"].make(), Parameter("/p", {"a": 1}))
+    world.up(wanted)
+    requests = sent(world, "DescribeParameters")
+    one, other = client("ssm").describe_parameters()["Parameters"]
+    pages: list[list[dict[str, Any]]] = [[], [one], [], [other]]
+
+    def in_many_pages(operation: str, answer: Any) -> None:
+        if operation == "DescribeParameters":
+            answer |= {"Parameters": pages[len(requests) - 1], "NextToken": str(len(requests))}
+
+    world.after = in_many_pages
+    assert untouched(world.plan(wanted, foreign=True))
+    assert len(requests) == 4
+    assert {each["MaxResults"] for each in requests} == {50}
+
+
+def test_a_secret_that_is_not_listed_yet_is_not_made_again(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["secret"].make())
+    world.up(wanted)
+
+    def not_yet(operation: str, answer: Any) -> None:
+        if operation == "DescribeParameters":
+            answer["Parameters"] = []
+
+    world.after = not_yet
+    assert untouched(world.plan(wanted))

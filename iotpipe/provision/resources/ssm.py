@@ -59,12 +59,14 @@ class Parameter(_Named):
         return {"Type": "String", "Value": dict(self.value), "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
-        ssm = run.client("ssm")
+        ssm, tags = run.client("ssm"), _known_tags(run, self.name)
+        if tags is None:
+            return None
         try:
             found = ssm.get_parameter(Name=self.name)["Parameter"]
         except ssm.exceptions.ParameterNotFound:
             return None
-        return {"Type": found["Type"], "Value": _decoded(found["Value"]), "Tags": _tags(run, self.name) or {}}
+        return {"Type": found["Type"], "Value": _decoded(found["Value"]), "Tags": tags}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         text = json.dumps(desired["Value"], sort_keys=True)
@@ -96,9 +98,11 @@ class Secret(_Named):
         return {"Type": "SecureString", "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
-        # It knows the type without touching the value.
-        found = described(run, self.name)
-        return {"Type": found["Type"], "Tags": _tags(run, self.name) or {}} if found else None
+        tags = _known_tags(run, self.name)
+        if tags is None:
+            return None
+        # DescribeParameters knows the type without touching the value, and may not list what was only just made.
+        return {"Type": described(run, self.name).get("Type", "SecureString"), "Tags": tags}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("ssm").put_parameter(
@@ -117,7 +121,7 @@ class Secret(_Named):
 
 
 def described(run: Run, name: str) -> dict[str, Any]:
-    """What DescribeParameters tells of the parameter; nothing where it is not there.
+    """What DescribeParameters tells of the parameter; nothing where it is not there or not listed yet.
 
     It is slow, because it looks through all parameters of the account: one call serves all of the environment.
     """
@@ -126,10 +130,25 @@ def described(run: Run, name: str) -> dict[str, Any]:
 
 
 def _describe(run: Run, names: list[str]) -> dict[str, dict[str, Any]]:
-    filters = [{"Key": "Name", "Option": "Equals", "Values": names}]
-    # It may answer with empty pages before it comes to those that fit.
-    pages = run.client("ssm").get_paginator("describe_parameters").paginate(ParameterFilters=filters)
-    return {each["Name"]: each for page in pages for each in page["Parameters"]}
+    wanted = [name for name in names if _known_tags(run, name) is not None]
+    filters = [{"Key": "Name", "Option": "Equals", "Values": wanted}]
+    # It may answer with thousands of empty pages: none is asked for when everything is found.
+    asked = (
+        run.client("ssm")
+        .get_paginator("describe_parameters")
+        .paginate(ParameterFilters=filters, PaginationConfig={"PageSize": 50})
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for page in asked if wanted else ():
+        found |= {each["Name"]: each for each in page["Parameters"]}
+        if found.keys() >= set(wanted):
+            break
+    return found
+
+
+def _known_tags(run: Run, name: str) -> dict[str, str] | None:
+    """The tags, asked for once per command; None where there is no such parameter."""
+    return run.once(f"tags of the parameter {name}", lambda: _tags(run, name))
 
 
 def _decoded(value: str) -> Any:
