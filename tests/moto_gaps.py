@@ -33,6 +33,7 @@ from moto.dynamodb.exceptions import ResourceNotFoundException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
+from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
@@ -445,6 +446,8 @@ def close_gaps() -> None:
     for owner, name, replacement in PATCHES:
         patch.object(owner, name, replacement, create=not hasattr(owner, name)).start()
     patch.object(ServiceOperationRouter, "_get_router", _one_router_at_a_time).start()
+    # It looks for a role by going through all of them, while another thread makes one.
+    patch.object(IAMBackend, "get_roles", lambda self: list(self.roles.values())).start()
     # It looks at every attribute of a service's class anew for each call, which is a tenth of what a call costs.
     patch.object(responses, "method_names_from_class", functools.cache(responses.method_names_from_class)).start()
 

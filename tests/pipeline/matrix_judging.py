@@ -67,7 +67,8 @@ def _came_through(
         yield f"it gave up: {error!r}"
         return
     told = {event.address for event in subject.events if event.phase == "waiting" and event.detail}
-    if untold := {call.address for call in wire.hits} - told:
+    # What is asked ahead has no address: whoever needs the answer asks again.
+    if untold := {call.address for call in wire.hits if call.address} - told:
         yield f"nobody was told that it is tried again: {', '.join(untold)}"
     if found := difference(ends, command.clean.outcome):
         yield f"it ends elsewhere than a clean run: {found}"
@@ -91,7 +92,7 @@ def _stopped(command: Command, subject: Subject, wire: Wire, error: Exception | 
         return
     if f"`iotpipe {command.verb} --env dev`" not in error.hint:
         yield f"it is not said how to go on: {error.hint}"
-    hits = {call.address: call for call in reversed(wire.hits)}
+    hits = {call.address: call for call in reversed(wire.hits) if call.address}
     yield from _explained(error, wire.fault, hits)
     reading = wire.hits[0] in command.reading
     left = set() if reading else left_out(command, hits.values())
