@@ -38,13 +38,17 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
     from iotpipe import rendering
     from iotpipe.policy import document, parts
 
-    whole = document(_subject(settings), groups or GROUPS)
+    subject = _subject(settings)
+    whole = document(subject, groups or GROUPS)
     found = parts(whole)
     if part and part > len(found):
         raise UsageError(f"there is no part {part} of {len(found)}", "Leave --part out to see the whole policy")
     rendering.answer(found[part - 1] if part else whole)
     if not part:
         _explain(settings.environment, groups, whole, found)
+        if not subject.api_ids:
+            note = "The API has no id yet: this policy reaches the tags and logs of every REST API of the region."
+            click.echo(f"{note} Print it again after the first `up`", err=True)
 
 
 def _subject(settings: Settings) -> Environment:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from iotpipe.doctor.findings import Finding, ok, problem, unknown
 from iotpipe.errors import ResourceError
 from iotpipe.policy import Environment, document
-from iotpipe.policy.rights import DOCTOR
+from iotpipe.policy.rights import DOCTOR, TRACING_ROLE
 from iotpipe.provision.run import Run
 
 CHECK = "permissions"
@@ -35,11 +35,27 @@ def check(run: Run, env: Environment) -> list[Finding]:
     own = {right.sid for right in DOCTOR}
     principal, statements = _principal(run), [s for s in document(env, ["up"])["Statement"] if s["Sid"] not in own]
     # Whoever may not ask, or asks somebody who does not know the simulator, learns it from one question.
-    answers = _simulated(run, principal, statements[0], statements[0]["Action"])
+    answers = _asked(run, principal, statements[0])
+    if _has_tracing_role(run):
+        statements = [each for each in statements if each["Sid"] != TRACING_ROLE.sid]
     with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="iotpipe-doctor") as pool:
-        asked = [pool.submit(_simulated, run, principal, each, each["Action"]) for each in statements[1:]]
+        asked = [pool.submit(_asked, run, principal, each) for each in statements[1:]]
         answers += [answer for each in asked for answer in each.result()]
     return _judged(principal, answers)
+
+
+def _has_tracing_role(run: Run) -> bool:
+    """Whether API Gateway need not make its role any more; where that cannot be read, it is taken for needed."""
+    iam, name = run.client("iam"), TRACING_ROLE.on[0].rpartition("/")[2]
+
+    def look(attempt: int) -> bool:
+        try:
+            iam.get_role(RoleName=name)
+        except iam.exceptions.NoSuchEntityException:
+            return False
+        return True
+
+    return run.trying("read", f"role/{name}", look)
 
 
 def _caller(run: Run) -> list[str]:
@@ -67,6 +83,28 @@ class _Answer:
     forbidden: str = ""
     open: bool = False
     """Conditions ask for what the simulator was not told."""
+
+
+_NAMELESS = ("lambda:ListLayerVersions", "logs:DescribeLogGroups", "sns:Unsubscribe", "ssm:DescribeParameters")
+"""Actions for which the service authorization reference lists no resource. AWS asks about what they name, the
+simulator about `*`."""
+
+
+def _asked(run: Run, principal: str, statement: Mapping[str, Any]) -> list[_Answer]:
+    """The answers for each action of a statement on each of its resources."""
+    named = [each for each in statement["Action"] if each not in _NAMELESS]
+    answers = _simulated(run, principal, statement, named) if named else []
+    for action in statement["Action"]:
+        if action in _NAMELESS:
+            anywhere = {**statement, "Resource": [*statement["Resource"], "*"]}
+            answers.append(_best(_simulated(run, principal, anywhere, [action])))
+    return answers
+
+
+def _best(answers: Sequence[_Answer]) -> _Answer:
+    """The answer that allows it; where none does, AWS may still do so, and the simulator cannot tell."""
+    allowed = [each for each in answers if each.decision == "allowed"]
+    return allowed[0] if allowed else replace(answers[0], open=True)
 
 
 def _simulated(run: Run, principal: str, statement: Mapping[str, Any], actions: Sequence[str]) -> list[_Answer]:
@@ -139,7 +177,7 @@ def _judged(principal: str, answers: Sequence[_Answer]) -> list[Finding]:
         text = f"{principal} may not do {len(certain)} of the {len(answers)} things that `up` needs: {_listed(certain)}"
         found.append(problem(CHECK, text, "Let it have the policy that `iotpipe policy` prints"))
     if conditional:
-        text = f"whether {principal} may do this depends on conditions: {_listed(conditional)}"
+        text = f"IAM's simulator cannot tell whether {principal} may do this: {_listed(conditional)}"
         found.append(unknown(CHECK, text, _BY_HAND))
     if untold:
         found.append(unknown(CHECK, f"IAM's simulator does not take these questions: {_listed(untold)}", _BY_HAND))

@@ -55,19 +55,24 @@ class Environment:
             yield kind, name, by_kind
 
     @property
+    def api_ids(self) -> list[str]:
+        """The ids of the REST APIs that are recorded."""
+        found = (row.properties.get("RestApiId") for row in self.recorded.values() if row.kind == "rest-api")
+        return [each for each in found if each]
+
+    @property
     def values(self) -> _Values:
         """What stands in every right for the environment."""
         # Only here: with it comes boto3, which `iotpipe --help` must do without.
         from iotpipe.provision.aws import partition
 
-        ids = [row.properties.get("RestApiId") for row in self.recorded.values() if row.kind == "rest-api"]
         return {
             "environment": [self.name],
             "account": [self.account],
             "region": [self.region],
             "partition": [partition(self.region)],
             "boundary": [self.boundary or ""],
-            "api": [each for each in ids if each] or ["*"],
+            "api": self.api_ids or ["*"],
         }
 
 

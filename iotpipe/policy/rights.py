@@ -87,8 +87,11 @@ _ALL_LOG_GROUPS = (_arn("logs", "log-group:*"),)
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
 _GATEWAY = "arn:{partition}:apigateway:{region}::"
 _APIS, _IN_APIS = f"{_GATEWAY}/restapis", f"{_GATEWAY}/restapis/*"
-# AWS asks for PUT here also when an API or a stage is made with tags. Of what is tagged it knows no tags here.
-_API_TAGS = f"{_GATEWAY}/tags/arn%3A{{partition}}%3Aapigateway%3A{{region}}%3A%3A%2Frestapis%2F*"
+# AWS asks for PUT here also when an API or a stage is made with tags. Of what is tagged it knows no tags here: who may
+# tag any API could make it one of this environment's, so that the API's id is named as soon as it is known.
+_ITS_TAGS = f"{_GATEWAY}/tags/arn%3A{{partition}}%3Aapigateway%3A{{region}}%3A%3A%2Frestapis%2F{{api}}"
+_API_TAGS = (_ITS_TAGS, f"{_ITS_TAGS}%2Fstages%2F*")
+_ITS_API = (f"{_GATEWAY}/restapis/{{api}}", f"{_GATEWAY}/restapis/{{api}}/*")
 _READ_APIS = Right("ReadApis", "apigateway", (_APIS, _IN_APIS), plan="GET")
 
 _PARAMETERS = Right(
@@ -102,6 +105,16 @@ _PARAMETERS = Right(
 
 # It tells types and names, never a value, and knows no single parameter.
 _FIND_PARAMETERS = Right("FindParameters", "ssm", (_arn("ssm", "*"),), plan="DescribeParameters")
+
+TRACING_ROLE = Right(
+    "TracingRole",
+    "iam",
+    ("arn:{partition}:iam::{account}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway",),
+    up="CreateServiceLinkedRole",
+    when={"StringEquals": {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}},
+)
+"""To let API Gateway make its own role, with which it sends traces; one per account, made with the first stage that
+traces: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-enabling-xray.html"""
 
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "table": (
@@ -206,11 +219,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # What was left behind is found among all roles.
         Right("Anywhere", "iam", ("*",), plan="ListRoles"),
         Right("PassRoles", "iam", _ROLE, up="PassRole", when=_passed_to("lambda.amazonaws.com")),
-        # Only needed where somebody has put a role of ours into one, whatever its name is.
+        # Only needed where somebody has put a role of the environment into one. AWS knows no condition for whose role
+        # it is; the console names a profile like its role.
         Right(
             "TakeRolesOut",
             "iam",
-            ("arn:{partition}:iam::{account}:instance-profile/*",),
+            ("arn:{partition}:iam::{account}:instance-profile/{name}",),
             down="RemoveRoleFromInstanceProfile",
         ),
     ),
@@ -280,10 +294,18 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("Apis", "apigateway", (_IN_APIS,), up="PATCH", down="DELETE", when=_OURS),
         # AWS asks for it besides PATCH where the resource policy is taken off.
         Right("ApiPolicy", "apigateway", (_IN_APIS,), up="UpdateRestApiPolicy", when=_OURS),
-        Right("ApiTags", "apigateway", (_API_TAGS,), up="PUT DELETE"),
+        Right("ApiTags", "apigateway", _API_TAGS, up="PUT DELETE"),
+        # As these AWS has refused the tags of a stage's, where a policy names its resources:
+        # https://github.com/mattclay/aws-terminator/pull/284
+        Right("ApiTagging", "apigateway", _ITS_API, up="TagResource UntagResource"),
         # API Gateway makes these groups itself: they bear the API's id and no tag.
         Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
-        Right("ApiLogGroups", "logs", (_arn("logs", "log-group:API-Gateway-Execution-Logs_*"),), down="DeleteLogGroup"),
+        Right(
+            "ApiLogGroups",
+            "logs",
+            (_arn("logs", "log-group:API-Gateway-Execution-Logs_{api}/*"),),
+            down="DeleteLogGroup",
+        ),
     ),
     "route": (
         _READ_APIS,
@@ -292,6 +314,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "stage": (
         _READ_APIS,
         Right("Apis", "apigateway", (_IN_APIS,), up="POST PATCH DELETE", when=_OURS),
+        TRACING_ROLE,
         Right("Invoke", "execute-api", (_arn("execute-api", "{api}/{name}/{route}"),), operate="Invoke"),
     ),
     "api-gateway-account": (

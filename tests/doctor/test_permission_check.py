@@ -68,7 +68,8 @@ def test_everything_that_the_policy_of_up_allows_is_asked_once_with_what_its_con
         if statement["Sid"] not in own
         for pair in itertools.product(statement["Action"], statement["Resource"])
     ]
-    assert sorted(simulator.asked) == sorted(wanted)
+    assert set(simulator.asked) >= set(wanted)
+    assert {on for _, on in set(simulator.asked) - set(wanted)} == {"*"}
     assert {body["PolicySourceArn"] for body in simulator.bodies} == {ANN}
     (passing,) = [body for body in simulator.bodies if "iam:PassRole" in body.values() and "lambda" in str(body)]
     assert passing["ContextEntries.member.1.ContextKeyName"] == "iam:PassedToService"
@@ -95,6 +96,37 @@ def test_what_is_denied_is_named_with_its_resource_and_who_denies_it(clinic: Cli
     ):
         assert said in f"{found.found},"
     assert "`iotpipe policy`" in found.remedy
+
+
+NAMELESS = ("sns:Unsubscribe", "lambda:ListLayerVersions", "ssm:DescribeParameters", "logs:DescribeLogGroups")
+
+
+@pytest.mark.parametrize("action", NAMELESS)
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_what_the_simulator_only_knows_of_everything_is_no_problem(
+    clinic: Clinic, action: str, everywhere: bool
+) -> None:
+    """Who may do it on everything may do it; of who may do it on what is named, the simulator cannot tell."""
+
+    class AsIam(Simulator):
+        def _judged(self, asked: str, resource: str) -> dict[str, Any]:
+            denied = asked == action and not (everywhere and resource == "*")
+            return super()._judged(asked, resource) | ({"EvalDecision": "implicitDeny"} if denied else {})
+
+    (found,) = checked(clinic, AsIam())
+    assert found.result == (OK if everywhere else UNKNOWN)
+    assert everywhere or f"IAM's simulator cannot tell whether {ANN} may do this: {action} on " in found.found
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_right_to_make_the_tracing_role_is_needed_where_there_is_none(clinic: Clinic, there: bool) -> None:
+    role = {"RoleName": "AWSServiceRoleForAPIGateway", "Path": "/", "RoleId": "AROA", "Arn": "arn", "CreateDate": "x"}
+    gone = refusal("GetRole", "NoSuchEntity", "The role with name AWSServiceRoleForAPIGateway cannot be found.")
+    clinic.answers["GetRole"] = lambda params: {"Role": role} if there else gone
+    simulator = Simulator(iam_CreateServiceLinkedRole={"EvalDecision": "implicitDeny"})
+    (found,) = checked(clinic, simulator)
+    assert found.result == (OK if there else PROBLEM)
+    assert there or "AWSServiceRoleForAPIGateway" in found.found
 
 
 def test_of_many_denials_the_first_are_named_and_the_others_counted(clinic: Clinic) -> None:

@@ -21,6 +21,7 @@ from moto.iam.models import iam_backends
 from iotpipe.proving.api import Answer, Api
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
+TRACING_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"
 Parameters = Mapping[str, Any]
 
 
@@ -99,11 +100,24 @@ def _gateway(model: Any, parameters: Parameters) -> list[Asked]:
     if model.name == "UpdateRestApi" and any(each["path"] == "/policy" for each in parameters["patchOperations"]):
         found.append(Asked("apigateway:UpdateRestApiPolicy", found[0].resource, context))
     if model.name in ("CreateRestApi", "CreateStage") and parameters.get("tags"):
-        tagged = quote(f"arn:aws:apigateway:{REGION}::/restapis/", safe="")
-        found.append(Asked("apigateway:PUT", f"arn:aws:apigateway:{REGION}::/tags/{tagged}*"))
+        which = f"{parameters['restApiId']}/stages/{parameters['stageName']}" if "restApiId" in parameters else "new"
+        tagged = f"arn:aws:apigateway:{REGION}::/restapis/{which}"
+        found.append(Asked("apigateway:PUT", f"arn:aws:apigateway:{REGION}::/tags/{quote(tagged, safe='')}"))
+        found.append(Asked("apigateway:TagResource", tagged))
+    if model.name in ("TagResource", "UntagResource"):
+        found.append(Asked(f"apigateway:{model.name}", parameters["resourceArn"]))
+    if _traces(parameters):
+        made = {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}
+        found.append(Asked("iam:CreateServiceLinkedRole", TRACING_ROLE, made))
     if model.name == "UpdateAccount":
         found += [_passed(each["value"], "apigateway") for each in parameters["patchOperations"]]
     return found
+
+
+def _traces(parameters: Parameters) -> bool:
+    """Whether it makes a stage trace, for which API Gateway makes a role of its own if there is none."""
+    patches = {each["path"]: each.get("value") for each in parameters.get("patchOperations", ())}
+    return bool(parameters.get("tracingEnabled")) or patches.get("/tracingEnabled") == "true"
 
 
 def _passed(role: str, service: str) -> Asked:

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from harness import declared
 from moto import mock_aws
+from policy_calls import ACCOUNT, REGION, TRACING_ROLE
 from policy_judge import allowing
 from policy_scenes import Heard, everything_heard
 from samples_lambda import BOUNDARY
 
-from iotpipe.policy import GROUPS, document
+from iotpipe.policy import GROUPS, Environment, document
+from iotpipe.provision.ledger import Row
+
+LOGGING_ROLE = f"arn:aws:iam::{ACCOUNT}:role/iotpipe-api-gateway-logging-{REGION}"
+SHARED = {
+    f"arn:aws:apigateway:{REGION}::/account": "API Gateway's settings of the account and region",
+    LOGGING_ROLE: "the role with which all APIs of the account and region write logs",
+    TRACING_ROLE: "API Gateway's own role, made when the first API of the account traces",
+    f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm-mute-rule:quiet": "which alarms a rule mutes, only the rule tells",
+}
+"""What an environment may change although others have it too, and why AWS leaves no other way."""
+
+LISTED = (
+    *(
+        "apigateway:GET",
+        "lambda:ListTags",
+        "lambda:GetEventSourceMapping",
+        "lambda:ListLayers",
+        "ssm:DescribeParameters",
+    ),
+    *("lambda:ListEventSourceMappings", "lambda:GetAccountSettings", "logs:DescribeLogGroups", "tag:GetResources"),
+    *("cloudwatch:DescribeAlarms", "cloudwatch:GetAlarmMuteRule", "cloudwatch:ListAlarmMuteRules"),
+    *("cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:ListDashboards"),
+    *("cloudwatch:ListTagsForResource", "iam:ListRoles", "iam:GetRole", "iam:SimulatePrincipalPolicy"),
+)
+"""What an environment may look at of others: settings and names, no reading, message, value or log line."""
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +61,14 @@ def test_the_policy_of_a_group_allows_nothing_that_its_commands_never_do(heard: 
     used = {(sid, each.action) for each in asked for sid in allowing(policy, each)}
     allowed = {(each["Sid"], action) for each in policy["Statement"] for action in each["Action"]}
     assert sorted(allowed - used) == []
+
+
+def test_the_policy_of_another_environment_in_the_region_changes_and_reads_nothing_of_this_one(heard: Heard) -> None:
+    """Everything that any command does to one environment, asked by who has the whole policy of another."""
+    resources, _ = declared(Path(__file__).parents[2] / "config", "prod")
+    api = Row("rest-api", "iot-api-prod", "ready", {"RestApiId": "zyxwvutsrq"})
+    policy = document(Environment("prod", ACCOUNT, REGION, resources, {api.address: api}))
+    everything = {each.action + each.resource: each for group in GROUPS for each in heard.asked[group]}
+    acts = [each for each in everything.values() if "-prod" not in each.resource and each.resource not in SHARED]
+    assert len(acts) > 300
+    assert {each.action for each in acts if allowing(policy, each)} <= set(LISTED)

@@ -26,10 +26,12 @@ WIDER = {
     "arn:aws:iam::123456789012:role/*": "whoever gets the policy may be any role",
     "arn:aws:iam::123456789012:user/${aws:username}": "whoever gets the policy",
     "arn:aws:iam::123456789012:role/iotpipe-api-gateway-logging-us-east-1": "one per account and region",
-    "arn:aws:iam::123456789012:instance-profile/*": "somebody else has put a role of ours into it",
+    "arn:aws:iam::123456789012:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway": (
+        "one per account"
+    ),
     "arn:aws:ssm:us-east-1:123456789012:*": "DescribeParameters knows no single parameter",
     "arn:aws:logs:us-east-1:123456789012:log-group:*": "DescribeLogGroups knows no single group",
-    "arn:aws:logs:us-east-1:123456789012:log-group:API-Gateway-Execution-Logs_*": "bears the API's id",
+    "arn:aws:logs:us-east-1:123456789012:log-group:API-Gateway-Execution-Logs_*/*": "until the API has an id",
     "arn:aws:cloudwatch:us-east-1:123456789012:alarm:*": "DescribeAlarms knows no single alarm",
     "arn:aws:cloudwatch:us-east-1:123456789012:alarm-mute-rule:*": "others name them; the rule tells what it mutes",
     "arn:aws:cloudwatch::123456789012:dashboard/*": "only its tags tell whose a dashboard is that was left behind",
@@ -37,9 +39,17 @@ WIDER = {
     "arn:aws:apigateway:us-east-1::/account": "one per account and region",
     "arn:aws:apigateway:us-east-1::/restapis": "AWS assigns the id; the API's tags narrow it",
     "arn:aws:apigateway:us-east-1::/restapis/*": "AWS assigns the id; the API's tags narrow it",
-    "arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Frestapis%2F*": "likewise",
+    "arn:aws:apigateway:us-east-1::/restapis/*/*": "until the API has an id",
+    "arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Frestapis%2F*": (
+        "until the API has an id"
+    ),
+    "arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Frestapis%2F*%2Fstages%2F*": (
+        "until the API has an id"
+    ),
 }
 """What is not this environment's alone, and why."""
+
+MADE = Row("rest-api", "iot-api-prod", "ready", {"RestApiId": "abcdefghij"})
 
 READS = ("Get", "List", "Describe", "GET", "Simulate")
 
@@ -68,6 +78,13 @@ def test_whatever_is_named_is_this_environments_or_has_a_reason(prod: Made) -> N
     named = {each for statement in document(prod())["Statement"] for each in statement["Resource"]}
     others = {each for each in named if "-prod" not in each and "/prod/" not in each}
     assert others == set(WIDER)
+
+
+def test_an_api_that_is_there_is_the_only_one_whose_tags_and_logs_the_policy_reaches(prod: Made) -> None:
+    named = {each for s in document(prod(recorded={MADE.address: MADE}))["Statement"] for each in s["Resource"]}
+    others = {each for each in named if all(own not in each for own in ("-prod", "/prod/", "abcdefghij"))}
+    assert WIDER.keys() - others == {on for on, why in WIDER.items() if why == "until the API has an id"}
+    assert others <= WIDER.keys()
 
 
 def test_who_may_only_look_can_change_nothing(prod: Made) -> None:
@@ -134,8 +151,7 @@ def test_an_api_that_is_recorded_is_named_by_its_id(prod: Made) -> None:
         return Asked("execute-api:Invoke", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/prod/POST/ingest")
 
     assert allowing(document(prod()), invoked("any"))
-    row = Row("rest-api", "iot-api-prod", "ready", {"RestApiId": "abcdefghij"})
-    policy = document(prod(recorded={row.address: row}))
+    policy = document(prod(recorded={MADE.address: MADE}))
     assert allowing(policy, invoked("abcdefghij"))
     assert not allowing(policy, invoked("any"))
 
