@@ -16,7 +16,7 @@ from unittest.mock import patch
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from uuid import uuid4
 
-from moto.apigateway.exceptions import ResourceIdNotFoundException
+from moto.apigateway.exceptions import NotFoundException, ResourceIdNotFoundException
 from moto.apigateway.models import APIGatewayBackend, RestAPI, Stage, apigateway_backends
 from moto.apigateway.responses import APIGatewayResponse
 from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
@@ -43,6 +43,7 @@ _update = LambdaFunction.update_configuration
 _update_code = LambdaFunction.update_function_code
 _code = LambdaFunction.get_code
 _delete_api, _delete_path = APIGatewayBackend.delete_rest_api, APIGatewayBackend.delete_resource
+_create_api, _update_account = APIGatewayBackend.create_rest_api, APIGatewayBackend.update_account
 _stage_tags = {name: getattr(APIGatewayResponse, name) for name in ("get_tags", "tag_resource", "untag_resource")}
 _put_dashboard = CloudWatchResponse.put_dashboard
 _put_integration = APIGatewayResponse.put_integration
@@ -203,6 +204,27 @@ def stage_settings(self: Any) -> dict[str, Any]:
     found = _stage(self) | {key: value for key, value in getattr(self, "kept_settings", {}).items() if value}
     settings = {key.removeprefix("~1"): value for key, value in found["methodSettings"].items()}
     return found | {"methodSettings": settings}
+
+
+def create_api(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """From the first API on there is something that GetAccount can tell."""
+    self.known = True
+    return _create_api(self, *args, **kwargs)
+
+
+def update_account(self: Any, patch_operations: Any) -> Any:
+    """From then on there is something that GetAccount can tell."""
+    self.known = True
+    return _update_account(self, patch_operations)
+
+
+def get_account(self: Any) -> Any:
+    """GetAccount answers for an account that never used API Gateway; AWS does not know it, in each region anew."""
+    if not getattr(self, "known", False):
+        error = NotFoundException("Invalid Customer identifier specified")
+        error.code = 404
+        raise error
+    return self.account
 
 
 def delete_api(self: Any, function_id: str) -> Any:
@@ -410,6 +432,9 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (APIGatewayResponse, "update_deployment", update_deployment),
     (Stage, "apply_operations", patch_stage),
     (Stage, "to_json", stage_settings),
+    (APIGatewayBackend, "create_rest_api", create_api),
+    (APIGatewayBackend, "update_account", update_account),
+    (APIGatewayBackend, "get_account", get_account),
     (APIGatewayBackend, "delete_rest_api", delete_api),
     (APIGatewayBackend, "delete_resource", delete_path),
     (APIGatewayResponse, "get_tags", get_tags),

@@ -69,6 +69,12 @@ def test_a_role_that_is_not_ours_to_look_at_cannot_be_judged(clinic: Clinic) -> 
     assert logging_role(clinic, "arn:aws:iam::999999999999:role/writer").result == UNKNOWN
 
 
+def test_an_account_that_never_used_api_gateway_has_no_role_yet(clinic: Clinic) -> None:
+    (found,) = gateway.check(clinic.run("doctor"), declare(settings("", clinic.directory)))
+    assert clinic.calls == ["GetAccount", "GetRole"]
+    assert (found.result, "`up` makes one" in found.found) == (OK, True)
+
+
 def test_where_no_role_is_set_up_makes_one_unless_nothing_is_to_be_logged(clinic: Clinic) -> None:
     assert "`up` makes one" in logging_role(clinic, None).found
     clinic.calls.clear()

@@ -227,7 +227,12 @@ def _apis(names: dict[str, str]) -> Things:
 
 
 def _account(names: dict[str, str]) -> Things:
-    return {key: arn for key, arn in client("apigateway").get_account().items() if key == "cloudwatchRoleArn"}
+    gateway = client("apigateway")
+    try:
+        found = gateway.get_account()
+    except gateway.exceptions.NotFoundException:
+        return {}  # nobody has used API Gateway here yet
+    return {key: arn for key, arn in found.items() if key == "cloudwatchRoleArn"}
 
 
 def _alarms(names: dict[str, str]) -> Things:

@@ -89,6 +89,16 @@ def paths_of(api: str) -> list[str]:
     return [each["path"] for each in _resources(api)]
 
 
+def account_role() -> str | None:
+    """The role with which API Gateway logs, if there is one."""
+    gateway = client("apigateway")
+    try:
+        found: str | None = gateway.get_account().get("cloudwatchRoleArn")
+    except gateway.exceptions.NotFoundException:
+        return None  # nobody has used API Gateway here yet
+    return found
+
+
 def statements(function: str) -> list[dict[str, Any]]:
     """The function's resource policy; moto lets one statement id be there twice."""
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hands import (
     REGION,
+    account_role,
     apis,
     arn,
     client,
@@ -195,11 +196,6 @@ STAGE = Sample(
 )
 
 
-def _account_role() -> str | None:
-    found: str | None = client("apigateway").get_account().get("cloudwatchRoleArn")
-    return found
-
-
 def _unset_account() -> None:
     operation = {"op": "replace", "path": "/cloudwatchRoleArn", "value": ""}
     client("apigateway").update_account(patchOperations=[operation])
@@ -207,7 +203,7 @@ def _unset_account() -> None:
 
 ACCOUNT_SETTING = Sample(
     lambda: Account(REGION, BOUNDARY),
-    lambda: int(bool(_account_role())),
+    lambda: int(bool(account_role())),
     _unset_account,
     ("CreateRole", "PutRolePolicy", "UpdateAccount"),
 )

@@ -297,6 +297,28 @@ def a_table_made_anew_is_another_one() -> bool:
     return first is not None and first == again != identifier()
 
 
+def _account_is_known() -> bool:
+    try:
+        client("apigateway").get_account()
+    except client("apigateway").exceptions.NotFoundException as error:
+        assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+        return False
+    return True
+
+
+def the_first_api_makes_the_account_known() -> bool:
+    unknown = not _account_is_known()
+    client("apigateway").create_rest_api(name="a")
+    return unknown and _account_is_known()
+
+
+def a_logging_role_makes_the_account_known() -> bool:
+    unknown = not _account_is_known()
+    role = {"op": "replace", "path": "/cloudwatchRoleArn", "value": "arn:aws:iam::123456789012:role/r"}
+    client("apigateway").update_account(patchOperations=[role])
+    return unknown and _account_is_known()
+
+
 def the_expiry_of_a_table_that_is_gone_is_not_found() -> bool:
     try:
         client("dynamodb").describe_time_to_live(TableName="gone")
@@ -331,6 +353,9 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "function_with_code": a_stopped_function_says_so,
     "simulate": the_simulator_answers_for_each_action_and_resource,
     "account_settings": what_is_reserved_is_missing_from_the_account,
+    "create_api": the_first_api_makes_the_account_known,
+    "update_account": a_logging_role_makes_the_account_known,
+    "get_account": the_first_api_makes_the_account_known,
     "delete_api": an_api_that_is_gone_is_not_found,
     "delete_path": a_path_that_is_gone_is_not_found,
     "get_tags": tags_of_apis_are_answered,

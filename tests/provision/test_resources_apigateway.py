@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from contract import QuickWorld, lose, untouched
 from faults import FOREVER, Fault
-from hands import REGION, apis, client, paths_of, role_arn
+from hands import REGION, account_role, apis, client, paths_of, role_arn
 from harness import declared
 from samples import SAMPLES
 from samples_gateway import a_stage
@@ -169,6 +169,16 @@ def test_an_account_that_has_a_logging_role_keeps_it(world: QuickWorld) -> None:
     assert client("apigateway").get_account()["cloudwatchRoleArn"] == role_arn("theirs")
     world.down()
     assert client("apigateway").get_account()["cloudwatchRoleArn"] == role_arn("theirs")
+
+
+def test_an_account_that_never_used_api_gateway_is_one_without_a_logging_role(world: QuickWorld) -> None:
+    with pytest.raises(client("apigateway").exceptions.NotFoundException, match="Invalid Customer identifier"):
+        client("apigateway").get_account()
+    wanted = everything(stage())
+    assert {step.action for step in world.plan(wanted, foreign=True).steps} == {"create"}
+    world.up(wanted)
+    assert account_role() == role_arn(f"iotpipe-api-gateway-logging-{REGION}")
+    assert untouched(world.plan(wanted))
 
 
 def test_the_accounts_role_may_do_what_api_gateway_demands_and_is_left_in_place(world: QuickWorld) -> None:

@@ -610,7 +610,10 @@ class Account(Resource):
         return {}
 
     def read(self, run: Run) -> Properties | None:
-        arn = run.client("apigateway").get_account().get("cloudwatchRoleArn")
+        api, arn = run.client("apigateway"), None
+        # Where the account never used API Gateway in the region, AWS does not know it: "Invalid Customer identifier".
+        with contextlib.suppress(api.exceptions.NotFoundException):
+            arn = api.get_account().get("cloudwatchRoleArn")
         if not arn:
             run.once(f"role {self.role_name}", lambda: _role_tags(run, self.role_name))
         return {"cloudwatchRoleArn": arn} if arn else None
