@@ -20,6 +20,7 @@ from iotpipe.errors import CredentialsError, IotpipeError, UsageError
 from iotpipe.provision import advice, endpoints
 from iotpipe.provision.answers import check_answers
 from iotpipe.provision.retries import FAILED, Failure, rule_for
+from iotpipe.provision.throttling import repeat_calls
 
 _LOGIN = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
 _LOOK = "Look at AWS_ENDPOINT_URL and its like, and at what the profile refers to; nothing was changed"
@@ -172,6 +173,7 @@ def _session(profile: str | None, emulator: Emulator | None, services: Sequence[
     core = botocore.session.Session(session_vars=none if own_keys else None, profile=None if own_keys else profile)
     # Before any client is made: also those with which botocore gets a profile's credentials.
     check_answers(core.get_component("event_emitter"))
+    repeat_calls(core.get_component("event_emitter"))
     if emulator is None:
         endpoints.check_endpoints(core, (*services, *endpoints.ALSO_ASKED) if services else ())
     if emulator is None or not own_keys:

@@ -1,7 +1,8 @@
 """Which answers of AWS are worth another try, how often and how long: one table.
 
-The unit that is tried again is never one call but a resource's whole read, compare and act, so that a try after
-a lost answer or half a change starts from what AWS really has.
+The unit that is tried again is a resource's whole read, compare and act, so that a try after a lost answer or half a
+change starts from what AWS really has. Only a throttled call, which had no effect, is made again by itself (see
+throttling): in a busy account a unit of eight calls that begins anew at each of them hardly ever comes to its end.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Rule:
     codes: tuple[str, ...]
     operations: tuple[str, ...] = ()
     message: str = ""
+    throttled: bool = False
+    """AWS has not even begun with the call: it can be made again by itself."""
 
     def covers(self, operation: str, code: str, message: str) -> bool:
         return (
@@ -94,6 +97,7 @@ _MAPPING_WRITES = ("CreateEventSourceMapping", "UpdateEventSourceMapping", "Dele
 _INVALID = ("InvalidParameterValueException",)
 _CONFLICT = ("ResourceConflictException",)
 _ROLE = "waiting for IAM to propagate the role"
+_FEWER = "AWS asks for fewer calls"
 _EXISTS = "it exists after all: reading it again"
 
 RULES: tuple[Rule, ...] = (
@@ -195,12 +199,19 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("waiting until the table is seen", LOAD, ("TableNotFoundException",), _BACKUPS),
     # API Gateway. Its quotas per account and region are small and cannot be raised.
-    Rule("API Gateway deletes one API per 30 s", API_DELETE, ("TooManyRequestsException",), ("DeleteRestApi",)),
+    Rule(
+        "API Gateway deletes one API per 30 s",
+        API_DELETE,
+        ("TooManyRequestsException",),
+        ("DeleteRestApi",),
+        throttled=True,
+    ),
     Rule(
         "API Gateway lets the account be updated once in 20 s",
         ACCOUNT_UPDATE,
         ("TooManyRequestsException",),
         ("UpdateAccount",),
+        throttled=True,
     ),
     Rule(
         "waiting for IAM to propagate the logging role",
@@ -248,7 +259,7 @@ RULES: tuple[Rule, ...] = (
     Rule("another change of the topic's tags is under way", LOAD, ("StaleTag", "ConcurrentAccess")),
     # Any service: throttled, or broken for a moment. Throttling often comes as HTTP 400.
     Rule(
-        "AWS asks for fewer calls",
+        _FEWER,
         LOAD,
         (
             "Throttled",
@@ -263,9 +274,10 @@ RULES: tuple[Rule, ...] = (
             "SlowDown",
             "429",
         ),
+        throttled=True,
     ),
-    Rule("AWS asks for fewer calls", LOAD, ("LimitExceededException", "UnknownError"), (), "Too Many Requests"),
-    Rule("AWS asks for fewer calls", LOAD, ("ValidationException", "ValidationError"), (), "Rate exceeded"),
+    Rule(_FEWER, LOAD, ("LimitExceededException", "UnknownError"), (), "Too Many Requests", throttled=True),
+    Rule(_FEWER, LOAD, ("ValidationException", "ValidationError"), (), "Rate exceeded", throttled=True),
     Rule(
         "the service fails for the moment",
         LOAD,

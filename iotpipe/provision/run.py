@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
+from botocore.exceptions import ClientError
+
 from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, ResourceError
 from iotpipe.provision import advice
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.retries import FAILED, Failure, Patience, rule_for
+from iotpipe.provision.retries import FAILED, Failure, Patience, Rule, rule_for
+from iotpipe.provision.throttling import waited_out
 
 ENVIRONMENT_TAG = "iotpipe:environment"
 REGION_TAG = "iotpipe:region"
@@ -203,26 +206,42 @@ class Run:
     def trying(self, verb: str, address: str, attempt: Callable[[int], T]) -> T:
         """Call `attempt(n)` until it succeeds, as long as the retry table says that another try is worth it.
 
-        This is where AWS's errors become ours: raises ResourceError, or CredentialsError when the credentials
-        have expired.
+        A call that was only throttled is made again by itself, within the same attempt. This is where AWS's errors
+        become ours: raises ResourceError, or CredentialsError when the credentials have expired.
         """
         patience = Patience()
         began = self.clock.now()
-        number = 0
+        number, repeated = 0, 0
+        given_up: ClientError | None = None
+
+        def again(rule: Rule, patience: Patience, error: ClientError) -> None:
+            """Wait until a throttled call may be made again."""
+            nonlocal repeated, given_up
+            wait = patience.wait(rule, self.clock.now())
+            if wait is None:
+                given_up = error
+                raise error
+            repeated += 1
+            self._wait(address, rule, wait)
+
         while True:
             try:
-                return attempt(number)
+                with waited_out(again):
+                    return attempt(number)
             except FAILED as error:
-                rule = rule_for(error)
+                rule = None if error is given_up else rule_for(error)
                 wait = patience.wait(rule, self.clock.now()) if rule else None
                 if rule is None or wait is None:
-                    raise self._final(verb, address, error, number, began) from error
-                if wait < LONG:
-                    self.tell(Event(address, "waiting", rule.reason))
-                    self.pause(wait)
-                else:
-                    self.count_down(address, self.clock.now() + wait, f"{rule.reason}: next try in {{:.0f}} s")
+                    raise self._final(verb, address, error, number + repeated, began) from error
+                self._wait(address, rule, wait)
                 number += 1
+
+    def _wait(self, address: str, rule: Rule, seconds: float) -> None:
+        if seconds < LONG:
+            self.tell(Event(address, "waiting", rule.reason))
+            self.pause(seconds)
+        else:
+            self.count_down(address, self.clock.now() + seconds, f"{rule.reason}: next try in {{:.0f}} s")
 
     def _final(self, verb: str, address: str, error: Failure, tries: int, began: float) -> IotpipeError:
         told, region = advice.told(error), self.aws.region

@@ -117,6 +117,79 @@ def test_what_is_final_fails_at_once_with_code_message_and_hint(answer: Answer, 
     assert not told(world, target.address)
 
 
+# Throttled calls
+
+
+def every_third(operation: str, parameters: dict[str, Any], count: Iterator[int]) -> ClientError | None:
+    return refusal(operation, "TooManyRequestsException", "Too Many Requests") if next(count) % 3 == 2 else None
+
+
+def test_a_stage_comes_up_though_every_third_call_is_throttled(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["stage"].make())
+    count = itertools.count()
+    world.parallel, world.before = 1, lambda *call: every_third(*call, count)
+    world.up(wanted)
+    assert next(count) > len(world.writes) > 0
+    assert told(world, "stage/prod") == {"AWS asks for fewer calls"}
+    world.before = None
+    assert untouched(world.plan(wanted))
+    assert SAMPLES["stage"].count() == 1
+
+
+def test_a_throttled_call_is_made_again_and_not_what_was_done_before_it(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["stage"].make())
+    world.before = Fault("UpdateStage", "TooManyRequestsException", "Too Many Requests", times=3)
+    world.up(wanted)
+    assert world.calls.count("UpdateStage") == 4
+    assert [world.calls.count(each) for each in ("CreateDeployment", "CreateStage", "GetStages")] == [1, 1, 0]
+
+
+def test_an_answer_whose_effect_nobody_knows_is_looked_at_before_the_next_try(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["stage"].make())
+    world.before = Fault("UpdateStage", "ServiceUnavailableException", "", times=1)
+    world.up(wanted)
+    assert world.calls.count("UpdateStage") == 2
+    assert world.calls.count("GetStages") == 1, "only before the second try: a new API has no stage"
+
+
+def test_pages_are_asked_for_again_like_all_else(world: QuickWorld) -> None:
+    world.before = Fault("GetRestApis", "TooManyRequestsException", "Too Many Requests", times=2)
+    world.plan(everything(SAMPLES["rest-api"].make()))
+    assert world.calls.count("GetRestApis") == 3
+
+
+def test_what_is_throttled_for_good_is_given_up_when_the_budget_of_one_call_is_spent(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["rest-api"].make())
+    fault = Fault("CreateRestApi", "TooManyRequestsException", "Too Many Requests", FOREVER, world.clock.now)
+    world.before = fault
+    began = world.clock.now()
+    with pytest.raises(ApplyFailed) as failed:
+        world.up(wanted)
+    (error,) = failed.value.failed
+    waited = world.clock.now() - began
+    assert 90 <= waited < 99
+    assert f"(tried {len(fault.at)} times over {waited:.0f} s)" in str(error)
+
+
+def test_a_stop_ends_the_wait_for_a_throttled_call(world: QuickWorld) -> None:
+    topic = Topic("t", display_name="T")
+    run = world.run()
+    book = world.ledger(run)
+    steps = plan.plan([topic], run, book.rows)
+    run.tell = lambda event: run.stop.set() if event.phase == "waiting" else None
+    world.before = Fault("CreateTopic", "Throttled", "Rate exceeded", FOREVER)
+    with pytest.raises(Interrupted, match="1 resources are left"):
+        apply.up([topic], steps, run, book)
+    assert world.calls.count("CreateTopic") == 1 and not world.clock.slept
+
+
+def test_a_throttled_call_outside_of_any_try_is_left_to_who_made_it(world: QuickWorld) -> None:
+    world.before = Fault("ListTopics", "Throttled", "Rate exceeded", FOREVER)
+    with pytest.raises(ClientError, match="Throttled"):
+        world.connect().client("sns").list_topics()
+    assert world.calls == ["ListTopics"]
+
+
 # What has a rhythm of its own
 
 
