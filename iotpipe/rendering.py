@@ -77,10 +77,13 @@ def plan_data(name: str, aws: Aws, plan: Plan) -> dict[str, Any]:
                 "missing": step.missing,
                 "refusal": step.refusal,
                 "note": step.note,
+                "adopted": step.adopted,
+                "taken_off": list(step.taken_off),
                 "changes": [vars(change) for change in step.changes],
             }
             for step in plan.steps
         ],
+        "later": [{"address": step.address, "refusal": step.refusal} for step in plan.later],
         "foreign": foreign_data(plan),
         "unread": list(plan.unread),
     }
@@ -106,6 +109,7 @@ def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> Non
             for change in step.changes:
                 out.print(_change_line(step, change))
     show_foreign(out, plan)
+    _show_later(out, plan)
     counts = Counter(step.action for step in plan.steps)
     drifted = sum(step.drifted for step in plan.steps)
     if not plan.pending:
@@ -118,7 +122,7 @@ def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> Non
 
 def _step_line(step: Step) -> Text:
     sign, style = _SIGNS.get(step.action, (" ", ""))
-    note = step.note or ("missing: somebody deleted it" if step.missing else "")
+    note = step.note or ("missing: somebody deleted it" if step.missing else "adopted" if step.adopted else "")
     return Text.assemble((f"  {sign} {step.action:<6}  ", style), step.address, (f"  ({note})" if note else "", "dim"))
 
 
@@ -128,6 +132,15 @@ def _change_line(step: Step, change: Any) -> Text:
         return Text.assemble(("      ", ""), f"{change.property}: ", (_short(change.after), "green"))
     before, after = (_short(change.before), "red"), (_short(change.after), "green")
     return Text.assemble("      ", f"{change.property}: ", before, " → ", after, drift)
+
+
+def _show_later(out: Console, plan: Plan) -> None:
+    """What is left alone since `--adopt` names other resources."""
+    refused = [step.address for step in plan.later if step.refusal]
+    pending = [step.address for step in plan.later if step.action != "none" and not step.refusal]
+    for told, left in (("not adopted yet", refused), ("to be brought up by a later `iotpipe up`", pending)):
+        if left:
+            out.print(Text.assemble(("  = leave   ", "cyan"), f"{', '.join(left)}  ", (f"({told})", "dim")))
 
 
 def _short(value: Any) -> str:

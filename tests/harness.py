@@ -14,6 +14,7 @@ from iotpipe.configuration import load
 from iotpipe.packaging import handler_zip
 from iotpipe.pipeline import Artifacts, pipeline
 from iotpipe.provision import apply, ledger, plan, teardown
+from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.run import Event, Run
@@ -92,7 +93,7 @@ class World:
     def plan(
         self,
         resources: Sequence[Resource],
-        adopt: bool = False,
+        adopt: Adoption = NOTHING,
         tags: dict[str, str] | None = None,
         foreign: bool = False,
         protect: bool = False,
@@ -105,7 +106,7 @@ class World:
     def up(
         self,
         resources: Sequence[Resource],
-        adopt: bool = False,
+        adopt: Adoption = NOTHING,
         tags: dict[str, str] | None = None,
         strict: bool = False,
         protect: bool = False,

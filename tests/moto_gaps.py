@@ -33,7 +33,7 @@ from moto.dynamodb.exceptions import ResourceNotFoundException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
-from moto.iam.models import IAMBackend
+from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.iam.responses import IamResponse
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
@@ -45,6 +45,7 @@ _code = LambdaFunction.get_code
 _delete_api, _delete_path = APIGatewayBackend.delete_rest_api, APIGatewayBackend.delete_resource
 _create_api, _update_account = APIGatewayBackend.create_rest_api, APIGatewayBackend.update_account
 _stage_tags = {name: getattr(APIGatewayResponse, name) for name in ("get_tags", "tag_resource", "untag_resource")}
+_attach = IAMBackend.attach_role_policy
 _put_dashboard = CloudWatchResponse.put_dashboard
 _put_integration = APIGatewayResponse.put_integration
 _patch_api, _patch_stage, _stage = RestAPI.apply_patch_operations, Stage.apply_operations, Stage.to_json
@@ -122,6 +123,17 @@ def account_settings(self: Any) -> str:
     most |= {"ConcurrentExecutions": limit, "UnreservedConcurrentExecutions": limit - reserved}
     used = {"TotalCodeSize": sum(each.code_size for each in functions), "FunctionCount": len(functions)}
     return json.dumps({"AccountLimit": most, "AccountUsage": used})
+
+
+def attach_to_role(self: Any, policy_arn: str, role_name: str) -> None:
+    """AttachRolePolicy knows none of AWS's own policies, unless all 1,500 are loaded."""
+    if ":iam::aws:policy/" in policy_arn and policy_arn not in self.managed_policies:
+        path, _, name = policy_arn.partition(":policy")[2].rpartition("/")
+        nothing = {"Version": "2012-10-17", "Statement": []}
+        aws = {"AttachmentCount": 0, "CreateDate": "2015-04-09T15:03:43+00:00", "DefaultVersionId": "v1"}
+        aws |= {"Path": f"{path}/", "Document": nothing, "UpdateDate": "2015-04-09T15:03:43+00:00"}
+        self.managed_policies[policy_arn] = AWSManagedPolicy.from_data(name, self.account_id, self.region_name, aws)
+    _attach(self, policy_arn, role_name)
 
 
 def simulate(self: Any) -> ActionResult:
@@ -426,6 +438,7 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (LambdaResponse, "remove_permission", remove_permission),
     (LambdaResponse, "get_account_settings", account_settings),
     (LambdaResponse, "list_function_url_configs", function_urls),
+    (IAMBackend, "attach_role_policy", attach_to_role),
     (IamResponse, "simulate_principal_policy", simulate),
     (RestAPI, "apply_patch_operations", patch_api),
     (APIGatewayResponse, "put_integration", put_integration),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +14,10 @@ from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import IotpipeError, RefusedError, UsageError
 from iotpipe.terminals import terminal
+
+if TYPE_CHECKING:
+    from iotpipe.provision.adoption import Adoption
+    from iotpipe.provision.resource import Resource
 
 
 @click.command(epilog="Example:  iotpipe init && $EDITOR config/dev.yaml")
@@ -79,9 +86,9 @@ def validate(settings: Settings, as_json: bool) -> int:
 @options.verbose
 @click.option("--exit-code", is_flag=True, help="Exit with 3 if there are changes or drift.")
 @click.option("--strict", is_flag=True, help="Exit with 3 if there are changes, drift or foreign additions.")
-@click.option("--adopt", is_flag=True, help="Plan to adopt resources that match by name but lack iotpipe's tags.")
+@options.adopt
 @options.as_json
-def plan(settings: Settings, exit_code: bool, strict: bool, adopt: bool, as_json: bool) -> int:
+def plan(settings: Settings, exit_code: bool, strict: bool, adopt: tuple[str, ...], as_json: bool) -> int:
     """Show what `up` would do; changes nothing.
 
     Property by property; what somebody else changed since the last `up` is marked as drift. What others added to the
@@ -95,7 +102,7 @@ def plan(settings: Settings, exit_code: bool, strict: bool, adopt: bool, as_json
         session = open_session(settings, "plan", tell)
         resources, _ = session.declared()
         steps, findings = preflight.planned(
-            resources, session.run, session.rows(), adopt, protect=session.protected, foreign=True
+            resources, session.run, session.rows(), _adoption(adopt, resources), protect=session.protected, foreign=True
         )
     if as_json:
         rendering.answer(rendering.plan_data(session.name, session.aws, steps))
@@ -111,15 +118,15 @@ def plan(settings: Settings, exit_code: bool, strict: bool, adopt: bool, as_json
 @options.on_aws
 @options.verbose
 @click.option("--strict", is_flag=True, help="Also remove what others added to the resources.")
-@click.option("--adopt", is_flag=True, help="Adopt resources that match by name but lack iotpipe's tags.")
+@options.adopt
 @options.assume_yes
 @options.parallel
 @options.as_json
-def up(settings: Settings, strict: bool, adopt: bool, yes: bool, parallel: int, as_json: bool) -> None:
+def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, parallel: int, as_json: bool) -> None:
     """Create or update every resource.
 
-    Asks only before it deletes something, or makes a deleted table or key anew. Run it again after any failure: it
-    goes on from there.
+    Asks only before it deletes something, takes policies off a role that it adopts, or makes a deleted table or key
+    anew. Run it again after any failure: it goes on from there.
     """
     from iotpipe import rendering
     from iotpipe.cli.session import open_session, stoppable
@@ -131,11 +138,15 @@ def up(settings: Settings, strict: bool, adopt: bool, yes: bool, parallel: int, 
     with rendering.progress() as tell:
         session = open_session(settings, "up", tell)
         assert session.env is not None
-        session.run.command += " --strict" * strict + " --adopt" * adopt
+        session.run.command += " --strict" * strict + "".join(f" {_typed(each)}" for each in adopt)
         with session.writing() as ledger, stoppable(session.stop):
             resources, built = session.declared()
+            adopted = _adoption(adopt, resources)
             steps, findings = preflight.planned(
-                resources, session.run, ledger.rows, adopt, protect=session.protected, foreign=strict
+                *(resources, session.run, ledger.rows, adopted),
+                protect=session.protected,
+                # What is adopted may bring along what nobody declared.
+                foreign=strict or bool(adopt),
             )
             rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stderr)
             report.show_untold(findings, to=sys.stderr)
@@ -144,16 +155,30 @@ def up(settings: Settings, strict: bool, adopt: bool, yes: bool, parallel: int, 
             if steps.deletions:
                 rendering.show_lost(lost(session.run, [step.address for step in steps.deletions]))
                 confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are not declared?")
+            if steps.taken_off:
+                rendering.show_lost(steps.taken_off)
+                confirm(yes, f"Take these {len(steps.taken_off)} policies off the roles that are adopted?")
             if steps.vanished:
                 rendering.show_vanished(session.run, steps)
                 confirm(yes, f"Make {', '.join(step.address for step in steps.vanished)} anew?")
-            if steps.foreign:
+            if steps.foreign and strict:
                 confirm(yes, f"Remove the {len(steps.foreign)} foreign additions?")
             session.make_ready(built, steps)
             ledger.protect(session.env.protect)
-            apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopt, strict=strict)
+            apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopted, strict=strict)
             found = outputs(session.aws.account, session.aws.region, ledger.rows, session.endpoint)
     rendering.show_outputs(found, as_json)
+
+
+def _adoption(said: tuple[str, ...], resources: Sequence[Resource]) -> Adoption:
+    """What `--adopt` says. Raises UsageError for an address that is not declared."""
+    from iotpipe.provision.adoption import adoption
+
+    return adoption(options.ALL in said, [each for each in said if each != options.ALL], resources)
+
+
+def _typed(adopted: str) -> str:
+    return "--adopt" if adopted == options.ALL else f"--adopt {shlex.quote(adopted)}"
 
 
 @click.command(epilog="Example:  iotpipe down --env dev --yes")

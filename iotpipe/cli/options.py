@@ -103,6 +103,18 @@ def on_aws(command: Command) -> Command:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout.")
+ALL = "all"
+"""What `--adopt` says without an address."""
+
+adopt = click.option(
+    "--adopt",
+    multiple=True,
+    is_flag=False,
+    flag_value=ALL,
+    metavar="[ADDRESS[=ID]]",
+    help="Take over what has the declared name and no environment's tags: all of it, or only the resource of ADDRESS "
+    "and nothing else; with =ID the REST API of this id. May be given several times.",
+)
 assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 parallel = click.option(
     "--parallel", type=click.IntRange(1, 64), default=16, show_default=True, help="How many resources at once."

@@ -10,6 +10,7 @@ from iotpipe.doctor import concurrency, runtimes
 from iotpipe.doctor.findings import PROBLEM, Finding, unknown
 from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.provision import plan as planning
+from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
@@ -21,7 +22,7 @@ def planned(
     resources: Sequence[Resource],
     run: Run,
     rows: Mapping[str, Row],
-    adopt: bool = False,
+    adopt: Adoption = NOTHING,
     *,
     protect: bool = False,
     foreign: bool = False,
@@ -33,9 +34,10 @@ def planned(
     if run.aws.emulator:
         return planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign), []
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="iotpipe-preflight") as beside:
-        asked = beside.submit(_concurrency, run, resources, rows)
+        scope = adopt.scope(resources)
+        asked = beside.submit(_concurrency, run, scope, rows)
         steps = planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign)
-        return steps, [*asked.result(), *_runtimes(steps, run, resources)]
+        return steps, [*asked.result(), *_runtimes(steps, run, scope)]
 
 
 def refuse(findings: Sequence[Finding]) -> None:

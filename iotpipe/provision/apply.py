@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from iotpipe.errors import RefusedError
+from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.deletion import delete, delete_whole, raise_if_incomplete
 from iotpipe.provision.foreign import Foreign
 from iotpipe.provision.graph import Needs, walk
@@ -31,7 +32,7 @@ def up(
     ledger: Ledger,
     *,
     parallel: int = PARALLEL,
-    adopt: bool = False,
+    adopt: Adoption = NOTHING,
     strict: bool = False,
 ) -> None:
     """Carry out a plan that was just made with the same run; `strict` also removes what others added.
@@ -40,6 +41,7 @@ def up(
     stop; what succeeded is recorded in each case.
     """
     plan.check()
+    resources = adopt.scope(resources)
     run.deleted = ledger.deleted
     # All at once and first of all: if this is cut short, `down` goes by what is recorded.
     recover(resources, plan, run, ledger)
@@ -103,20 +105,20 @@ def _record_as_found(resource: Resource, run: Run, ledger: Ledger) -> None:
         ledger.record(row)
 
 
-def _converge(resource: Resource, action: str, run: Run, ledger: Ledger, adopt: bool) -> None:
+def _converge(resource: Resource, action: str, run: Run, ledger: Ledger, adopt: Adoption) -> None:
     run.tell(Event(resource.address, "started", action))
     # The first try uses what the plan read, each further one what AWS has by then.
     run.trying(action, resource.address, lambda number: _attempt(resource, run, ledger, adopt, again=number > 0))
     run.tell(Event(resource.address, "done", f"{action}d"))
 
 
-def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: bool) -> None:
+def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, again: bool) -> None:
     observed = run.look_again(resource) if again else run.look(resource)
     desired = resource.desired(run)
     _assert_known(resource, desired)
     known = ledger.rows.get(resource.address)
     observed = with_late_tags(resource, observed, run, known)
-    while observed is not None and not adopt and is_unclear(resource, run, known, observed):
+    while observed is not None and not adopt.covers(resource.address) and is_unclear(resource, run, known, observed):
         run.tell(Event(resource.address, "waiting", _WHOSE))
         run.pause(1)
         observed = run.look_again(resource)
@@ -135,7 +137,8 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: bool, again: b
         return
     if "Tags" in desired:
         observed = observed | {"Tags": our_tags(desired, observed, known)}
-    ledger.record(_row(resource, "updating", _until_updated(known, desired)))
+    # With its ids: what is taken over is known by them if the command dies before its tags are there.
+    ledger.record(_row(resource, "updating", _until_updated(known, desired) | ids))
     _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
 
 
@@ -188,7 +191,7 @@ def recover(resources: Sequence[Resource], plan: Plan, run: Run, ledger: Ledger)
     found: dict[str, Row] = {}
     for resource in resources:
         observed = None if resource.shared or resource.address in ledger.rows else run.look(resource)
-        if observed is None or refusal_to_touch(resource, run, None, observed, adopt=False):
+        if observed is None or refusal_to_touch(resource, run, None, observed, NOTHING):
             continue
         # What bears no tags belongs to whom its parent belongs: not to us, if that was not recorded.
         if not resource.parent or resource.parent in {*ledger.rows, *found}:

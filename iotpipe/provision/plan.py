@@ -8,6 +8,7 @@ from typing import Any
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision import leftovers, ownership, search
+from iotpipe.provision.adoption import NOTHING, Adoption, advised
 from iotpipe.provision.foreign import CHECKS, Foreign
 from iotpipe.provision.foreign.looking import begin_checks, judged
 from iotpipe.provision.ledger import Row
@@ -45,6 +46,10 @@ class Step:
     """Why iotpipe will not do it; the whole plan is refused then."""
     note: str = ""
     """Why it is deleted, kept or forgotten."""
+    adopted: bool = False
+    """It bears no environment's tags, and `--adopt` takes it over."""
+    taken_off: tuple[str, ...] = ()
+    """What the adoption takes off it for good."""
 
     @property
     def drifted(self) -> bool:
@@ -60,13 +65,15 @@ class Plan:
     """The steps in the order in which a reading travels, deletions last.
 
     `doomed` are the rows of the deletions, `leftovers` those of them, and of what is kept, that the state file does
-    not have. `foreign` is what others added, worst first; `unread` says what AWS did not let us look at.
+    not have. `foreign` is what others added, worst first; `unread` says what AWS did not let us look at. `later` is
+    what is not looked after this time: `--adopt` named other resources.
     """
 
     steps: tuple[Step, ...]
     leftovers: Mapping[str, Row] = field(default_factory=dict)
     foreign: tuple[Foreign, ...] = ()
     unread: tuple[str, ...] = ()
+    later: tuple[Step, ...] = ()
 
     @property
     def pending(self) -> tuple[Step, ...]:
@@ -81,8 +88,13 @@ class Plan:
         """Tables and keys that somebody deleted: `up` would make them anew, empty or with another value."""
         return tuple(step for step in self.steps if step.missing and step.kind.holds in (DATA, KEY))
 
+    @property
+    def taken_off(self) -> tuple[str, ...]:
+        """What is taken for good off the resources that are adopted."""
+        return tuple(f"{step.address}: {what}" for step in self.steps for what in step.taken_off)
+
     def of(self, address: str) -> Step:
-        return next(step for step in self.steps if step.address == address)
+        return next(step for step in (*self.steps, *self.later) if step.address == address)
 
     def check(self) -> None:
         """Raise RefusedError, with every reason, if there is something that iotpipe will not do."""
@@ -95,7 +107,7 @@ def plan(
     resources: Sequence[Resource],
     run: Run,
     rows: Mapping[str, Row],
-    adopt: bool = False,
+    adopt: Adoption = NOTHING,
     *,
     protect: bool = False,
     foreign: bool = False,
@@ -103,13 +115,15 @@ def plan(
     """Read everything at once and compare. Raises ApplyFailed if something cannot be read.
 
     With `protect` nothing may go that holds data, messages, a key or the URL. With `foreign` the plan also has what
-    others added, which costs further reads.
+    others added, which costs further reads. Where `adopt` names single resources, the steps are those of these and
+    what they need.
     """
     run.resources = resources
-    run.ledger = {address: row.properties for address, row in rows.items()}
+    run.ledger = adopt.with_chosen(resources, {address: row.properties for address, row in rows.items()})
     declared = {resource.address for resource in resources}
     undeclared = {address: row for address, row in rows.items() if address not in declared}
-    checked = [resource for resource in resources if resource.kind in CHECKS] if foreign else []
+    scope = adopt.scope(resources)
+    checked = [resource for resource in scope if resource.kind in CHECKS] if foreign else []
     with Reads(run) as reads:
         # Parents come before their children.
         for resource in resources:
@@ -127,14 +141,17 @@ def plan(
         live = [_as_read(run, each) for each in resources]
         known = [*live, *(row.recorded() for row in undeclared.values())]
         left = leftovers.found(reads, searches, known, {*declared, *undeclared})
-    steps = [step_for(resource, run, rows.get(resource.address), adopt, protect) for resource in resources]
+    steps = {each.address: step_for(each, run, rows.get(each.address), adopt, protect) for each in resources}
+    if adopt.limited:
+        within = tuple(steps.pop(each.address) for each in scope)
+        return Plan(within, foreign=tuple(judged(run, checked)), unread=tuple(reads.unread), later=(*steps.values(),))
     orphans = [
         # What may not be looked at is looked at once more before it is deleted.
         _orphan(run, row, verdicts.get(address, _unread)() or ownership.OURS, protect, live)
         for address, row in undeclared.items()
     ]
     extra = [*orphans, *(_leftover(run, row, protect) for row in left.values())]
-    return Plan(tuple(steps + extra[::-1]), left, tuple(judged(run, checked)), tuple(reads.unread))
+    return Plan((*steps.values(), *extra[::-1]), left, tuple(judged(run, checked)), tuple(reads.unread))
 
 
 def _unread() -> None:
@@ -157,12 +174,16 @@ def _as_read(run: Run, resource: Resource) -> Recorded:
     return Recorded(resource.address, resource.kind, resource.name, run.look(resource) or {})
 
 
-def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool, protect: bool = False) -> Step:
+def step_for(resource: Resource, run: Run, row: Row | None, adopt: Adoption, protect: bool = False) -> Step:
     """Compare one resource with what was read of it."""
     observed, desired = with_late_tags(resource, run.look(resource), run, row), resource.desired(run)
+    if missed := adopt.missed(resource, run, observed):
+        return Step(resource.address, "none", refusal=missed)
     if observed is None:
         return _creation(resource, run, row, desired, protect)
     refusal = refusal_to_touch(resource, run, row, observed, adopt)
+    if not refusal and ownership.of_observed(run, resource, observed, row).whose is Whose.OTHERS:
+        return _adopted(resource, run, desired, observed)
     changes = differences(desired, observed, row)
     if not refusal and (fixed := _immutable(resource, changes)):
         refusal = fixed
@@ -171,6 +192,13 @@ def step_for(resource: Resource, run: Run, row: Row | None, adopt: bool, protect
     if resource.renewed:
         run.remember(resource, {key: value for key, value in observed.items() if key not in resource.assigned})
     return Step(resource.address, "update", changes, refusal=refusal)
+
+
+def _adopted(resource: Resource, run: Run, desired: Properties, observed: Properties) -> Step:
+    """What becomes of one that was not this environment's until now: whatever differs, no one has changed."""
+    changes = differences(desired, observed, None)
+    fixed, taken_off = _immutable(resource, changes), tuple(resource.taken_off(observed))
+    return Step(resource.address, "update", changes, refusal=fixed, adopted=True, taken_off=taken_off)
 
 
 def _creation(resource: Resource, run: Run, row: Row | None, desired: Properties, protect: bool) -> Step:
@@ -229,13 +257,14 @@ def _undeclared(run: Run, row: Row, note: str, protect: bool) -> Step:
     return Step(row.address, "delete", refusal=refusal, note=note)
 
 
-def refusal_to_touch(resource: Resource, run: Run, row: Row | None, observed: Properties, adopt: bool) -> str:
+def refusal_to_touch(resource: Resource, run: Run, row: Row | None, observed: Properties, adopt: Adoption) -> str:
     """Why the resource may not be changed by this environment; empty where it may."""
     verdict = ownership.of_observed(run, resource, observed, row)
     # Whose it is only turns out in a while; until then nobody touches it.
-    if verdict.whose is not Whose.OTHERS or (adopt and verdict.adoptable):
+    if verdict.whose is not Whose.OTHERS or (verdict.adoptable and adopt.covers(resource.address)):
         return ""
-    return f"{resource.address} {verdict.why}. {verdict.remedy}"
+    alone = f", this one alone with `{advised(resource.address)}`" if verdict.adoptable else ""
+    return f"{resource.address} {verdict.why}. {verdict.remedy}{alone}"
 
 
 def is_unclear(resource: Resource, run: Run, row: Row | None, observed: Properties) -> bool:

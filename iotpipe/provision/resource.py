@@ -69,6 +69,8 @@ class Resource:
     questions: ClassVar[tuple[Callable[[Run, Any], Any], ...]] = ()
     """What `read` asks besides, each by `Run.answer` and none needing another's answer: a plan asks all of them at
     once of what was made here."""
+    chosen_by: ClassVar[str] = ""
+    """The property with an id by which a user tells which one `--adopt` takes over, where several may have its name."""
     inside: ClassVar[str] = ""
     """The field with the resource that this one is part of: AWS deletes both together."""
 
@@ -132,6 +134,14 @@ class Resource:
     def obstacle(self, run: Run) -> str:
         """Why it cannot be created, besides what has its name; empty where nothing stands in the way."""
         return ""
+
+    def namesakes(self, run: Run) -> list[str]:
+        """What has its name and bears no environment's tags, by id and time; only for kinds with `chosen_by`."""
+        return []
+
+    def taken_off(self, observed: Properties) -> list[str]:
+        """What others gave it that an update takes off for good, besides its settings, in plain words."""
+        return []
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:

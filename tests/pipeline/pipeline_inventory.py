@@ -150,7 +150,7 @@ def _layers(names: dict[str, str]) -> Things:
         name = layer["LayerName"]
         for version in pages("lambda", "list_layer_versions", "LayerVersions", LayerName=name):
             arn, number = version["LayerVersionArn"], version.pop("Version")
-            names[arn] = f"the version of {name} described as {version['Description']}"
+            names[arn] = f"the version of {name} described as {version.get('Description', number)}"
             detail = client("lambda").get_layer_version(LayerName=name, VersionNumber=number)
             found.append((name, {**version, "CodeSha256": detail["Content"]["CodeSha256"]}))
     return _numbered(iter(found))
@@ -216,10 +216,11 @@ def _apis(names: dict[str, str]) -> Things:
         paths = pages("apigateway", "get_resources", "items", restApiId=api, embed=["methods"])
         deployments = pages("apigateway", "get_deployments", "items", restApiId=api)
         names.update({path["id"]: f"{name} {path['path']}" for path in paths})
-        names.update({made["id"]: f"deployment {made['description']} of {name}" for made in deployments})
+        described = [(made.get("description", "of others"), made) for made in deployments]
+        names.update({made["id"]: f"deployment {description} of {name}" for description, made in described})
         parts = {
             "paths": _numbered((path["path"], path) for path in paths),
-            "deployments": _numbered((made["description"], made) for made in deployments),
+            "deployments": _numbered(iter(described)),
             "stages": client("apigateway").get_stages(restApiId=api)["item"],
         }
         found.append((name, {**each, **parts}))

@@ -18,6 +18,7 @@ from iotpipe.configuration import load
 from iotpipe.packaging import Archive, handler_zip
 from iotpipe.pipeline import Artifacts, pipeline
 from iotpipe.provision import ledger
+from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
@@ -112,7 +113,7 @@ class World(harness.World):
             _clients[place] = aws
         return _clients[place]
 
-    def bring_up(self, declared: Declared, adopt: bool = False) -> Plan:
+    def bring_up(self, declared: Declared, adopt: Adoption = NOTHING) -> Plan:
         """`up` of what is declared; answers with the plan that was carried out."""
         return self.up(declared.resources, adopt=adopt, tags=declared.tags)
 

@@ -12,6 +12,7 @@ from pipeline_inventory import client, inventory, left_over
 from pipeline_world import Declared, World
 
 from iotpipe.errors import RefusedError
+from iotpipe.provision.adoption import EVERYTHING
 
 ACCOUNT_ROLE = "api-gateway-account/us-east-1"
 
@@ -54,7 +55,7 @@ def test_two_environments_cannot_have_one_suffix(
     before = inventory()
     third = World(tmp_path, "third")
     with pytest.raises(RefusedError, match="belongs to the environment 'prod'"):
-        third.bring_up(declared({"suffix": "prod"}, "third"), adopt=True)
+        third.bring_up(declared({"suffix": "prod"}, "third"), adopt=EVERYTHING)
     assert third.writes == []
     assert inventory() == before
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pipeline_inventory
 import pipeline_world
 import test_foreign_apigateway
 import test_foreign_lambda
@@ -23,6 +24,7 @@ from harness import FakeClock, StandInLayer
 from harness import World as PlainWorld
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
+from original_stack import STAGE, Original
 from pipeline_world import Declared, declare, with_a_changed_route, without_a_route
 from policy_calls import ACCOUNT, REGION, Asked, recorded
 from samples import SAMPLES
@@ -38,6 +40,7 @@ from iotpipe.proving import proof, rows, spoiled
 from iotpipe.proving.api import Api
 from iotpipe.proving.deployment import Deployment, api_key
 from iotpipe.provision import apply, ledger, teardown
+from iotpipe.provision.adoption import EVERYTHING, Adoption
 from iotpipe.provision.foreign.finding import OPENS
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.watching.deadletters import look
@@ -85,7 +88,7 @@ class Heard:
 def everything_heard(directory: Path) -> Heard:
     """Each scene in an account that holds nothing."""
     heard = Heard()
-    for number, scene in enumerate((*_of_kinds(), _additions, _life, _death, _operating, _meddled_with)):
+    for number, scene in enumerate((*_of_kinds(), _additions, _life, _death, _adopting, _operating, _meddled_with)):
         BackendDict.reset()
         reset_model_data()
         (place := directory / str(number)).mkdir()
@@ -229,6 +232,18 @@ def _death(heard: Heard, directory: Path) -> None:
         run = world.run("down", declared.tags)
         book = world.ledger(run)
         teardown.down(run, book, teardown.examine(run, book.rows, declared.resources, True), apply.PARALLEL)
+
+
+def _adopting(heard: Heard, directory: Path) -> None:
+    """What Terraform made is taken over, a piece and then the rest, and what it left behind is removed."""
+    world, settings = _world(directory), NARROW | {"api": {"stage": STAGE}}
+    Original(pipeline_inventory.client).make()
+    declared = declare(directory, settings)
+    _looked_at(heard, world, declared)
+    with heard.of("up", *declared.resources):
+        world.bring_up(declared, Adoption(named={"queue/iot-dlq-dev": ""}))
+        world.up(declared.resources, EVERYTHING, strict=True, tags=declared.tags)
+    assert not world.planned(declared).pending
 
 
 ONE_OF_EACH_REMOVAL = (

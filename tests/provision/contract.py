@@ -15,6 +15,7 @@ from sampling import OURS, Act, Sample, Tampering
 
 from iotpipe.errors import ApplyFailed, RefusedError
 from iotpipe.provision import ledger
+from iotpipe.provision.adoption import EVERYTHING, Adoption
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.plan import Plan, Step
 from iotpipe.provision.resource import Resource, everything
@@ -259,7 +260,7 @@ def _forgetting_times(world: World) -> dict[str, tuple[Any, ...]]:
 # Whose it is
 
 
-def refuses_what_is_not_ours(sample: Sample, directory: Path, tags: dict[str, str], adopt: bool) -> str:
+def refuses_what_is_not_ours(sample: Sample, directory: Path, tags: dict[str, str], adopt: Adoption) -> str:
     """What bears the name but not our tags is refused, nothing is written, and it says why."""
     with prepared(sample, directory) as (world, target, declared):
         assert sample.by_hand
@@ -281,7 +282,7 @@ def adopts(sample: Sample, directory: Path) -> None:
     with prepared(sample, directory) as (world, _, declared):
         assert sample.by_hand and sample.tagging
         sample.by_hand(OTHER_TAGS)
-        world.up(declared, adopt=True)
+        world.up(declared, adopt=EVERYTHING)
         assert sample.count() == 1
         assert sample.tagging.live() == OTHER_TAGS | OURS
         assert untouched(world.plan(declared))

@@ -15,6 +15,7 @@ from sampling import OURS, Tampering
 import iotpipe.provision.resources
 from iotpipe.configuration.forms import MOST_TAGS
 from iotpipe.errors import RefusedError
+from iotpipe.provision.adoption import EVERYTHING, NOTHING, Adoption
 from iotpipe.provision.resource import Properties, Resource, everything
 from iotpipe.provision.run import Run
 
@@ -111,13 +112,13 @@ def test_a_lost_ledger_is_no_loss(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", OWNED)
 def test_what_is_not_ours_is_refused(kind: str, tmp_path: Path) -> None:
-    said = contract.refuses_what_is_not_ours(SAMPLES[kind], tmp_path, OTHER_TAGS, adopt=False)
+    said = contract.refuses_what_is_not_ours(SAMPLES[kind], tmp_path, OTHER_TAGS, adopt=NOTHING)
     assert "--adopt" in said
 
 
 @pytest.mark.parametrize("kind", OWNED)
-@pytest.mark.parametrize("adopt", [False, True])
-def test_what_another_environment_has_is_refused(kind: str, adopt: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("adopt", [NOTHING, EVERYTHING], ids=["plainly", "adopting"])
+def test_what_another_environment_has_is_refused(kind: str, adopt: Adoption, tmp_path: Path) -> None:
     tags = OURS | {"iotpipe:environment": "staging"}
     said = contract.refuses_what_is_not_ours(SAMPLES[kind], tmp_path, tags, adopt)
     assert "'staging'" in said and "suffix" in said

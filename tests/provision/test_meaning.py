@@ -14,6 +14,7 @@ from samples import SAMPLES
 from samples_data import a_table, a_topic
 
 from iotpipe.errors import RefusedError
+from iotpipe.provision.adoption import EVERYTHING
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import Alarm, Metric, Parameter, Role, Subscription, Topic
 
@@ -79,7 +80,7 @@ def test_a_role_with_a_path_is_refused_before_anything_waits_for_its_arn(world: 
     role = next(each for each in wanted if isinstance(each, Role))
     client("iam").create_role(RoleName=role.name, Path="/team/", AssumeRolePolicyDocument="{}")
     with pytest.raises(RefusedError, match=r"Path.*'/team/'.*suffix"):
-        world.up(wanted, adopt=True)
+        world.up(wanted, adopt=EVERYTHING)
     assert not world.writes and not world.clock.slept
 
 

@@ -87,6 +87,16 @@ def urls_are_listed() -> bool:
     return bool(found["AuthType"] == "NONE")
 
 
+def aws_has_policies_of_its_own() -> bool:
+    make_role("r")
+    arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    client("iam").attach_role_policy(RoleName="r", PolicyArn=arn)
+    [attached] = client("iam").list_attached_role_policies(RoleName="r")["AttachedPolicies"]
+    client("iam").detach_role_policy(RoleName="r", PolicyArn=arn)
+    left = client("iam").list_attached_role_policies(RoleName="r")["AttachedPolicies"]
+    return bool(attached == {"PolicyName": "AWSLambdaBasicExecutionRole", "PolicyArn": arn} and not left)
+
+
 def patched_api(*operations: dict[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = client("apigateway").update_rest_api(restApiId=an_api(), patchOperations=operations)
     return found
@@ -362,6 +372,7 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "tag_resource": tags_of_apis_are_added,
     "untag_resource": tags_of_apis_are_removed,
     "put_dashboard": a_new_dashboard_has_its_tags_and_an_old_one_keeps_them,
+    "attach_to_role": aws_has_policies_of_its_own,
     "tag_dashboard": dashboards_can_be_tagged,
     "set_up_for_dashboards": dashboards_belong_to_no_region,
     "tagged_pages": a_page_holds_as_many_resources_as_are_asked_for,

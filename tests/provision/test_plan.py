@@ -16,6 +16,7 @@ from sampling import OURS
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedError
 from iotpipe.provision import apply, ledger
 from iotpipe.provision import plan as planning
+from iotpipe.provision.adoption import EVERYTHING
 from iotpipe.provision.plan import Change, differences
 from iotpipe.provision.resource import UNKNOWN, Resource, everything
 from iotpipe.provision.resources import Queue, RestApi, Route, Stage, Subscription, Topic
@@ -114,7 +115,7 @@ def test_a_plan_of_anything_writes_nothing_to_aws_or_to_the_disk(world: QuickWor
     assert not world.writes and not list(world.directory.iterdir())
     world.up(wanted, tags=tags)
     before = world.path.read_bytes()
-    world.plan([each for each in wanted if each.kind != "alarm"], tags={"other": "tags"}, adopt=True)
+    world.plan([each for each in wanted if each.kind != "alarm"], tags={"other": "tags"}, adopt=EVERYTHING)
     assert not world.writes
     assert world.path.read_bytes() == before
     assert [each.name for each in world.directory.iterdir()] == ["dev.json"]
@@ -191,10 +192,10 @@ def test_every_refusal_is_named_and_nothing_at_all_is_done(world: QuickWorld) ->
 
 def test_apis_of_the_same_name_that_are_not_ours_are_ignored(world: QuickWorld) -> None:
     gateway = client("apigateway")
-    theirs = gateway.create_rest_api(name="sample-api", description="theirs")["id"]
     staging = gateway.create_rest_api(name="sample-api", tags=OURS | {"iotpipe:environment": "staging"})["id"]
     wanted = everything(SAMPLES["stage"].make())
     world.up(wanted)
+    theirs = gateway.create_rest_api(name="sample-api", description="theirs")["id"]
     assert len(apis("sample-api")) == 3
     assert untouched(world.plan(wanted))
     world.path.unlink()
@@ -230,7 +231,7 @@ def test_what_is_known_by_its_tags_alone_is_not_ours_without_them(world: QuickWo
         world.up([topic])
     world.down()
     assert client("sns").list_topics()["Topics"], "nothing proves that it is the one that was made here"
-    world.up([topic], adopt=True)
+    world.up([topic], adopt=EVERYTHING)
     assert untouched(world.plan([topic]))
 
 

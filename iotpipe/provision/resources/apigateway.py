@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from botocore.exceptions import ClientError
 
 from iotpipe.errors import RefusedError
+from iotpipe.provision.adoption import advised
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_name, tag_changes, tag_dict
 from iotpipe.provision.resources.iam import within
 from iotpipe.provision.resources.logs import delete_log_group, log_groups
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RestApi(Resource):
-    """A regional REST API. Names of APIs are not unique and can be changed: the recorded id, and the tags, tell."""
+    """A regional REST API. Names of APIs are not unique and can be changed: the recorded id, and the tags, tell.
+
+    Where neither does, one of its name without any environment's tags is in its place: to make a second one would
+    give the devices a URL that they do not call. Another environment's of the same name is nobody's business.
+    """
 
     kind: ClassVar[str] = "rest-api"
     assigned: ClassVar[tuple[str, ...]] = ("RestApiId", "RootResourceId")
@@ -34,6 +39,7 @@ class RestApi(Resource):
     holds: ClassVar[str] = URL
     finishes: ClassVar[bool] = True
     leaves: ClassVar[bool] = True
+    chosen_by: ClassVar[str] = "RestApiId"
 
     description: str
 
@@ -51,7 +57,10 @@ class RestApi(Resource):
     def read(self, run: Run) -> Properties | None:
         found = _find(run, self.name, run.recorded(self).get("RestApiId"))
         if found is None:
-            return None
+            strangers = _strangers(run, self.name)
+            if len(strangers) != 1:
+                return None
+            [found] = strangers
         return {
             **found,
             "Name": found["name"],
@@ -84,6 +93,18 @@ class RestApi(Resource):
         if changes:
             api.update_rest_api(restApiId=observed["RestApiId"], patchOperations=changes)
         return {}
+
+    def namesakes(self, run: Run) -> list[str]:
+        return [f"{each['id']} (made {_created(each)})" for each in _strangers(run, self.name)]
+
+    def obstacle(self, run: Run) -> str:
+        found = self.namesakes(run)
+        if len(found) < 2:
+            return ""
+        return (
+            f"{self.address} may be each of {len(found)} APIs of that name without any environment's tags: "
+            f"{', '.join(found)}. Choose one with `iotpipe up {advised(self.address)}=ID`, or choose another `suffix`"
+        )
 
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
@@ -154,6 +175,12 @@ def _find(run: Run, name: str, recorded: str | None = None) -> dict[str, Any] | 
         return there
     # The oldest: where two machines each made one at the same time, both go on with the same.
     return min(ours, key=lambda each: (str(each.get("createdDate", "")), each["id"]), default=there)
+
+
+def _strangers(run: Run, name: str) -> list[dict[str, Any]]:
+    """The APIs of the name that bear no environment's tags, the oldest first."""
+    found = [each for each in _apis(run) if each["name"] == name and ENVIRONMENT_TAG not in each.get("tags", {})]
+    return sorted(found, key=lambda each: (str(each.get("createdDate", "")), each["id"]))
 
 
 def _apis(run: Run) -> list[dict[str, Any]]:
@@ -552,9 +579,9 @@ def stages(run: Run, api: str) -> dict[str, dict[str, Any]]:
     return {each["stageName"]: each for each in run.client("apigateway").get_stages(restApiId=api).get("item", [])}
 
 
-def _created(stage: Mapping[str, Any]) -> str | None:
-    """When the stage was made, in UTC: botocore tells times in the time zone of the machine."""
-    made: datetime | None = stage.get("createdDate")
+def _created(found: Mapping[str, Any]) -> str | None:
+    """When the API or stage was made, in UTC: botocore tells times in the time zone of the machine."""
+    made: datetime | None = found.get("createdDate")
     return timestamp(made.timestamp()) if made else None
 
 

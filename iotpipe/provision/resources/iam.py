@@ -144,6 +144,10 @@ class Role(Resource):
             iam.untag_role(RoleName=self.name, TagKeys=removed)
         return {}
 
+    def taken_off(self, observed: Properties) -> list[str]:
+        inline = [f"the inline policy {name} is deleted" for name in sorted(observed["Policies"].keys() - {POLICY})]
+        return inline + [f"the managed policy {arn} is detached" for arn in observed["ManagedPolicies"]]
+
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
         iam = run.client("iam")

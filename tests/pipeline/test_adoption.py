@@ -1,0 +1,359 @@
+"""What Terraform made is taken over where it stands: the same API, URL, tables and key, whole or piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from original_stack import INLINE, MANAGED, STAGE, STATEMENTS, Original
+from pipeline_inventory import client, inventory, left_over
+from pipeline_world import MOMENTS, Declared, World, killed
+
+from iotpipe.errors import RefusedError, UsageError
+from iotpipe.outputs import outputs
+from iotpipe.provision.adoption import EVERYTHING, Adoption, adoption
+from iotpipe.provision.plan import Plan
+from iotpipe.provision.resource import Resource
+
+SETTINGS = {"api": {"stage": STAGE}}
+API = "rest-api/iot-api-dev"
+TERRAFORMS = {"Project": "iot", "ManagedBy": "terraform"}
+NEW = {
+    *("layer/iot-shared-dependencies-dev", "api-gateway-account/us-east-1"),
+    *("permission/iotpipe-ingest", "permission/iotpipe-process", "permission/iotpipe-query"),
+    *("alarm/iot-dlq-depth-dev", "alarm/iot-queue-age-dev", "alarm/iot-api-5xx-dev"),
+}
+"""What iotpipe declares and Terraform had not."""
+ROUTES = {"route/POST /ingest", "route/POST /process", "route/GET /query"}
+"""What bears no tags of its own: it belongs to whom the API belongs."""
+
+
+@pytest.fixture
+def original() -> Original:
+    return Original(client).make()
+
+
+@pytest.fixture
+def wanted(declared: Callable[..., Declared]) -> Declared:
+    """The same, declared: under its stage's name, so that its URL stays."""
+    return declared(SETTINGS)
+
+
+def named(*addresses: str) -> Adoption:
+    return Adoption(named=dict.fromkeys(addresses, ""))
+
+
+def looked_at(world: World, wanted: Declared, adopt: Adoption = EVERYTHING) -> Plan:
+    return world.plan(wanted.resources, adopt, tags=wanted.tags, foreign=True)
+
+
+def refused(world: World, wanted: Declared, adopt: Adoption | None = None) -> str:
+    """What is said instead of doing anything."""
+    before = inventory()
+    with pytest.raises(RefusedError) as said:
+        world.bring_up(wanted, adopt or Adoption())
+    assert world.writes == []
+    assert inventory() == before
+    return str(said.value)
+
+
+def url(world: World) -> str:
+    return outputs("123456789012", "us-east-1", world.rows())["ApiEndpoint"]
+
+
+def apis() -> list[str]:
+    return [each["id"] for each in client("apigateway").get_rest_apis()["items"]]
+
+
+def stage_of(api: str, name: str = STAGE) -> dict[str, Any]:
+    found: dict[str, Any] = client("apigateway").get_stage(restApiId=api, stageName=name)
+    return found
+
+
+def left_behind(plan: Plan) -> set[str]:
+    return {f"{each.address}: {each.subject}" for each in plan.foreign}
+
+
+OF_TERRAFORM = {
+    *(f"function/data-{short}-dev: statement {sid}" for short, sid in STATEMENTS.items()),
+    *("layer/iot-shared-dependencies-dev: version 1", "layer/iot-shared-dependencies-dev: version 2"),
+}
+
+
+# Whole
+
+
+def test_without_adopt_all_of_it_is_refused_each_with_the_remedy(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    said = refused(world, wanted)
+    there = {each.address for each in wanted.resources} - NEW - ROUTES
+    assert all(f"`--adopt {each}`" in said for each in there)
+    assert not any(f"{each} " in said for each in NEW)
+    assert not world.path.exists()
+
+
+@pytest.mark.parametrize("tags", [{}, TERRAFORMS], ids=["untagged", "tagged by Terraform"])
+def test_adopted_whole_it_keeps_its_url_and_its_data(world: World, wanted: Declared, tags: dict[str, str]) -> None:
+    original = Original(client, tags=tags).make()
+    before = stage_of(original.api)
+    steps = looked_at(world, wanted)
+    assert world.writes == []
+    assert {step.address for step in steps.steps if step.adopted} == {
+        each.address for each in wanted.resources
+    } - NEW - ROUTES
+    assert not any(step.drifted or step.refusal for step in steps.steps)
+
+    world.bring_up(wanted, EVERYTHING)
+    assert not {"CreateStage", "DeleteStage", "CreateRestApi"} & set(world.writes)
+    assert apis() == [original.api]
+    assert url(world) == f"https://{original.api}.execute-api.us-east-1.amazonaws.com/{STAGE}"
+    after = stage_of(original.api)
+    assert after["deploymentId"] != before["deploymentId"]
+    assert after["tags"].items() >= (tags | {"iotpipe:environment": "dev"}).items()
+    # What the stage served until now can be served again.
+    served = {each["id"] for each in client("apigateway").get_deployments(restApiId=original.api)["items"]}
+    assert served == {before["deploymentId"], after["deploymentId"]}
+    key = client("ssm").get_parameter(Name="/iot-pipeline/dev/api-key", WithDecryption=True)["Parameter"]
+    assert (key["Value"], key["Version"]) == ("their-own-key", 1)
+    assert client("dynamodb").scan(TableName="processed-data-dev")["Count"] == 1
+    assert len(client("lambda").list_event_source_mappings()["EventSourceMappings"]) == 1
+
+    steps = world.planned(wanted)
+    assert steps.pending == ()
+    world.bring_up(wanted)
+    assert world.writes == []
+
+
+def test_what_the_roles_lose_is_named_before(world: World, original: Original, wanted: Declared) -> None:
+    role = "role/iot-query-lambda-role-dev"
+    assert {each for each in looked_at(world, wanted).taken_off if each.startswith(role)} == {
+        f"{role}: the inline policy {INLINE} is deleted",
+        *(f"{role}: the managed policy {arn} is detached" for arn in MANAGED),
+    }
+    world.bring_up(wanted, EVERYTHING)
+    iam = client("iam")
+    assert iam.list_role_policies(RoleName="iot-query-lambda-role-dev")["PolicyNames"] == ["iotpipe"]
+    assert iam.list_attached_role_policies(RoleName="iot-query-lambda-role-dev")["AttachedPolicies"] == []
+    assert looked_at(world, wanted).taken_off == ()
+
+
+def test_what_the_old_deployment_leaves_behind_is_told_and_goes_only_with_strict(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    gateway = client("apigateway")
+    [root] = [each for each in gateway.get_resources(restApiId=original.api)["items"] if each["path"] == "/"]
+    more = gateway.create_resource(restApiId=original.api, parentId=root["id"], pathPart="health")["id"]
+    where = {"restApiId": original.api, "resourceId": more, "httpMethod": "GET"}
+    gateway.put_method(**where, authorizationType="NONE")
+    gateway.put_integration(**where, type="MOCK")
+    served = stage_of(original.api)["deploymentId"]
+    gateway.create_stage(restApiId=original.api, stageName="test", deploymentId=served)
+    left = OF_TERRAFORM | {f"{API}: method GET /health", f"stage/{STAGE}: stage test"}
+
+    assert left_behind(looked_at(world, wanted)) == left
+    world.bring_up(wanted, EVERYTHING)
+    assert left_behind(looked_at(world, wanted)) == left
+    assert stage_of(original.api, "test")["deploymentId"] == served
+
+    world.up(wanted.resources, strict=True, tags=wanted.tags)
+    assert left_behind(looked_at(world, wanted)) == set()
+    assert [each["stageName"] for each in gateway.get_stages(restApiId=original.api)["item"]] == [STAGE]
+    assert apis() == [original.api]
+    assert world.planned(wanted).pending == ()
+
+
+def test_what_the_old_deployment_leaves_behind_can_go_with_the_adoption(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    world.up(wanted.resources, EVERYTHING, strict=True, tags=wanted.tags)
+    steps = looked_at(world, wanted)
+    assert steps.foreign == () and steps.pending == ()
+
+
+# Piece by piece
+
+
+def test_adopted_piece_by_piece_it_is_the_same_in_the_end(world: World, wanted: Declared, tmp_path: Any) -> None:
+    Original(client).make()
+    left = {each.address for each in wanted.resources} - NEW - ROUTES
+    for resource in wanted.resources:
+        if resource.address not in left:
+            continue
+        before = inventory()
+        steps = looked_at(world, wanted, named(resource.address))
+        assert [step.address for step in steps.steps if step.adopted] == [resource.address]
+        assert {step.address for step in steps.later if step.refusal} == left - {resource.address}
+        assert inventory() == before
+
+        world.bring_up(wanted, named(resource.address))
+        left.remove(resource.address)
+        if left:
+            said = refused(world, wanted)
+            assert {each for each in left if f"`--adopt {each}`" in said} == left
+            assert f"`--adopt {resource.address}`" not in said
+    world.bring_up(wanted)
+    assert world.planned(wanted).pending == ()
+    world.bring_up(wanted)
+    assert world.writes == []
+
+
+def test_adopting_one_changes_nothing_else(world: World, original: Original, wanted: Declared) -> None:
+    before = inventory()
+    world.bring_up(wanted, named("queue/iot-ingestion-queue-dev", "queue/iot-dlq-dev"))
+    after = inventory()
+    changed = {
+        f"{kind}: {name}" for kind in before for name in after[kind] if before[kind].get(name) != after[kind][name]
+    }
+    assert changed == {"queues: iot-ingestion-queue-dev", "queues: iot-dlq-dev"}
+    assert set(world.rows()) == {"queue/iot-ingestion-queue-dev", "queue/iot-dlq-dev"}
+
+
+def test_one_that_needs_others_is_refused_until_these_are_adopted(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    function, needed = "function/data-query-dev", ("role/iot-query-lambda-role-dev", "queue/iot-dlq-dev")
+    said = refused(world, wanted, named(function))
+    assert all(f"`--adopt {each}`" in said for each in needed)
+    assert "table/" not in said and "rest-api/" not in said
+    world.bring_up(wanted, named(function, *needed, "log-group//aws/lambda/data-query-dev"))
+    found = client("lambda").get_function(FunctionName="data-query-dev")["Configuration"]
+    assert found["Handler"] == "iotpipe.handlers.query.lambda_handler"
+
+
+# Which API
+
+
+def test_of_two_apis_of_the_name_the_user_has_to_choose(world: World, original: Original, wanted: Declared) -> None:
+    second = original.make_api()
+    for adopt in (EVERYTHING, Adoption(named={API: ""})):
+        said = refused(world, wanted, adopt)
+        assert f"`iotpipe up --adopt {API}=ID`" in said
+        for each in client("apigateway").get_rest_apis()["items"]:
+            assert f"{each['id']} (made {each['createdDate']:%Y-%m-%dT%H:%M}" in said
+    world.bring_up(wanted, Adoption(True, {API: second}))
+    assert f"https://{second}." in url(world)
+    assert sorted(apis()) == sorted([original.api, second])
+    assert not client("apigateway").get_rest_api(restApiId=original.api).get("tags")
+    assert world.planned(wanted).pending == ()
+    world.bring_up(wanted)
+    assert world.writes == []
+
+
+def test_an_api_may_be_chosen_that_has_another_name(world: World, original: Original, wanted: Declared) -> None:
+    patch = {"op": "replace", "path": "/name", "value": "iot-api"}
+    client("apigateway").update_rest_api(restApiId=original.api, patchOperations=[patch])
+    chosen = Adoption(named={API: original.api})
+    [step] = [each for each in looked_at(world, wanted, chosen).steps if each.adopted]
+    assert [(each.before, each.after) for each in step.changes if each.property == "Name"] == [
+        ("iot-api", "iot-api-dev")
+    ]
+    world.bring_up(wanted, chosen)
+    world.bring_up(wanted, EVERYTHING)
+    assert apis() == [original.api] and f"https://{original.api}." in url(world)
+
+
+def test_an_id_that_is_no_apis_is_refused_with_those_that_are(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    said = refused(world, wanted, Adoption(True, {API: "0123456789"}))
+    assert f"{API} cannot be adopted as 0123456789" in said
+    assert original.api in said
+
+
+def test_the_api_of_another_environment_is_never_taken(world: World, original: Original, wanted: Declared) -> None:
+    gateway = client("apigateway")
+    arn = f"arn:aws:apigateway:us-east-1::/restapis/{original.api}"
+    gateway.tag_resource(resourceArn=arn, tags={"iotpipe:environment": "staging"})
+    said = refused(world, wanted, Adoption(True, {API: original.api}))
+    assert f"{API} belongs to the environment 'staging'" in said
+    # It is nobody's business: the environment gets an API of its own.
+    world.bring_up(wanted, EVERYTHING)
+    assert len(apis()) == 2 and original.api not in url(world)
+    assert gateway.get_rest_api(restApiId=original.api)["tags"] == {"iotpipe:environment": "staging"}
+
+
+def test_who_has_got_a_second_api_by_mistake_goes_back_to_the_first(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    client("apigateway").update_rest_api(
+        restApiId=original.api, patchOperations=[{"op": "replace", "path": "/name", "value": "hidden"}]
+    )
+    world.bring_up(wanted, EVERYTHING)
+    [mistaken] = [each for each in apis() if each != original.api]
+    assert f"https://{mistaken}." in url(world)
+
+    steps = world.up(wanted.resources, Adoption(True, {API: original.api}), tags=wanted.tags)
+    assert [step.address for step in steps.deletions] == [f"rest-api/{mistaken}"]
+    assert apis() == [original.api] and f"https://{original.api}." in url(world)
+    assert world.planned(wanted).pending == ()
+
+
+# Cut short
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("at", [0, 9, 23, 41, 58, 70])
+def test_killed_while_it_adopts_the_next_up_goes_on(
+    at: int, moment: str, world: World, original: Original, wanted: Declared
+) -> None:
+    with killed(world, at, moment):
+        world.bring_up(wanted, EVERYTHING)
+    world.clock.time += 3600
+    assert apis() == [original.api]
+    # What is not taken over yet is still asked for; nothing is made a second time.
+    if any(step.refusal for step in world.planned(wanted).steps):
+        refused(world, wanted)
+    world.bring_up(wanted, EVERYTHING)
+    assert apis() == [original.api] and f"https://{original.api}." in url(world)
+    assert left_behind(looked_at(world, wanted)) == OF_TERRAFORM
+    world.bring_up(wanted)
+    assert world.writes == []
+    world.down(delete_data=True)
+    # Terraform's layer versions, which nobody adopted.
+    assert left_over() == ["layers: iot-shared-dependencies-dev", "layers: iot-shared-dependencies-dev #2"]
+
+
+# Taken down
+
+
+def test_down_removes_what_was_adopted_and_leaves_the_rest(world: World, original: Original, wanted: Declared) -> None:
+    before = inventory()
+    world.bring_up(wanted, named("table/raw-sensor-data-dev", "queue/iot-dlq-dev", API))
+    world.down(delete_data=True)
+    after = inventory()
+    gone = {f"{kind}: {name}" for kind in before for name in before[kind] if name not in after[kind]}
+    assert {each for each in gone if "iot-api-dev" not in each} == {
+        "tables: raw-sensor-data-dev",
+        "queues: iot-dlq-dev",
+    }
+    assert apis() == []
+    # The functions' policies name the API by its id, which stands for nothing any more.
+    del before["functions"], after["functions"]
+    kept = {kind: {name: each for name, each in before[kind].items() if name in after[kind]} for kind in before}
+    assert kept == after
+
+
+# What is said with --adopt
+
+
+def test_what_is_not_declared_is_refused_with_what_is(wanted: Declared) -> None:
+    for said in ("table/raw-sensor-data", "rest-api/iot-api=abc", "", "everything"):
+        with pytest.raises(UsageError) as refusal:
+            adoption(False, [said], wanted.resources)
+        assert all(f"\n  {each.address}" in str(refusal.value) for each in wanted.resources)
+
+
+def test_only_an_api_is_chosen_by_its_id(wanted: Declared) -> None:
+    assert adoption(True, [f"{API}=abc"], wanted.resources) == Adoption(True, {API: "abc"})
+    with pytest.raises(UsageError, match="no id follows"):
+        adoption(False, [f"{API}="], wanted.resources)
+    with pytest.raises(UsageError, match="only one queue of a name"):
+        adoption(False, ["queue/iot-dlq-dev=abc"], wanted.resources)
+
+
+def test_a_mail_address_may_have_an_equals_sign(declared: Callable[..., Declared]) -> None:
+    resources: list[Resource] = declared({"alerts": {"emails": ["a=b@example.com"]}}).resources
+    address = "subscription/a=b@example.com"
+    assert adoption(False, [address], resources) == Adoption(named={address: ""})
