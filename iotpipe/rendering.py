@@ -98,7 +98,10 @@ def foreign_data(plan: Plan) -> list[dict[str, str]]:
 
 
 def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> None:
-    """A plan for a person: every step that is to be done, and of an update every property."""
+    """A plan for a person: every step that is to be done, and of an update every property.
+
+    That what is adopted gets the environment's tags goes without saying.
+    """
     out = console(to)
     out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
     for step in plan.steps:
@@ -107,7 +110,8 @@ def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> Non
         out.print(_step_line(step))
         if step.action == "update" or verbose:
             for change in step.changes:
-                out.print(_change_line(step, change))
+                if verbose or not (step.adopted and change.property.startswith("Tags.iotpipe:")):
+                    out.print(_change_line(step, change))
     show_foreign(out, plan)
     _show_later(out, plan)
     counts = Counter(step.action for step in plan.steps)
@@ -138,9 +142,9 @@ def _show_later(out: Console, plan: Plan) -> None:
     """What is left alone since `--adopt` names other resources."""
     refused = [step.address for step in plan.later if step.refusal]
     pending = [step.address for step in plan.later if step.action != "none" and not step.refusal]
-    for told, left in (("not adopted yet", refused), ("to be brought up by a later `iotpipe up`", pending)):
+    for told, left in (("not adopted yet", refused), ("to a later `iotpipe up`", pending)):
         if left:
-            out.print(Text.assemble(("  = leave   ", "cyan"), f"{', '.join(left)}  ", (f"({told})", "dim")))
+            out.print(Text.assemble(("  = leave   ", "cyan"), f"{len(left)} {told}: {', '.join(left)}"))
 
 
 def _short(value: Any) -> str:

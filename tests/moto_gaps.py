@@ -19,6 +19,7 @@ from uuid import uuid4
 from moto.apigateway.exceptions import NotFoundException, ResourceIdNotFoundException
 from moto.apigateway.models import APIGatewayBackend, RestAPI, Stage, apigateway_backends
 from moto.apigateway.responses import APIGatewayResponse
+from moto.apigateway.urls import url_paths as gateway_paths
 from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
 from moto.awslambda.policy import Policy
 from moto.awslambda.responses import LambdaResponse
@@ -481,6 +482,9 @@ def close_gaps() -> None:
     """Make this process's moto remember what it would forget."""
     for path in ("account-settings/?$", r"functions/(?P<function_name>[\w_:%-]+)/urls/?$"):
         lambda_paths["{0}/(?P<api_version>[^/]+)/" + path] = LambdaResponse.dispatch
+    # As a server it unquotes the ARN of an API before it looks for who answers.
+    arn = "arn:(?P<partition>[^/]+):apigateway:(?P<region_name>[^/]+)::/restapis/(?P<function_id>[^/]+)"
+    gateway_paths[f"{{0}}/tags/{arn}$"] = APIGatewayResponse.dispatch
     for owner, name, replacement in PATCHES:
         patch.object(owner, name, replacement, create=not hasattr(owner, name)).start()
     patch.object(ServiceOperationRouter, "_get_router", _one_router_at_a_time).start()

@@ -51,8 +51,11 @@ class Adoption:
         return {**recorded, **{address: {**recorded.get(address, {}), **given} for address, given in chosen.items()}}
 
     def missed(self, resource: Resource, run: Run, observed: Properties | None) -> str:
-        """Why what AWS has is not the one whose id the user gave; empty where it is, or none was given."""
+        """Why what the user named cannot be taken over, since it is not there; empty where it is, or was not named."""
         chosen = self._id_of(resource)
+        if resource.address in self.named and not chosen and observed is None:
+            nothing = f"{resource.address} cannot be adopted: there is none. `iotpipe up` without naming it makes one"
+            return resource.obstacle(run) or nothing
         if not chosen or (observed or {}).get(resource.chosen_by) == chosen:
             return ""
         found = ", ".join(resource.namesakes(run)) or "none"

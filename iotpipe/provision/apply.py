@@ -137,8 +137,8 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, agai
         return
     if "Tags" in desired:
         observed = observed | {"Tags": our_tags(desired, observed, known)}
-    # With its ids: what is taken over is known by them if the command dies before its tags are there.
-    ledger.record(_row(resource, "updating", _until_updated(known, desired) | ids))
+    # Without the ids of what is adopted: as long as it bears no tags, it is not this environment's to delete.
+    ledger.record(_row(resource, "updating", _until_updated(known, desired)))
     _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
 
 

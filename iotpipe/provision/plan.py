@@ -178,7 +178,7 @@ def step_for(resource: Resource, run: Run, row: Row | None, adopt: Adoption, pro
     """Compare one resource with what was read of it."""
     observed, desired = with_late_tags(resource, run.look(resource), run, row), resource.desired(run)
     if missed := adopt.missed(resource, run, observed):
-        return Step(resource.address, "none", refusal=missed)
+        return Step(resource.address, "create" if observed is None else "update", refusal=missed)
     if observed is None:
         return _creation(resource, run, row, desired, protect)
     refusal = refusal_to_touch(resource, run, row, observed, adopt)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from harness import refusal
 from original_stack import INLINE, MANAGED, STAGE, STATEMENTS, Original
 from pipeline_inventory import client, inventory, left_over
 from pipeline_world import MOMENTS, Declared, World, killed
 
-from iotpipe.errors import RefusedError, UsageError
+from iotpipe.errors import ApplyFailed, RefusedError, UsageError
 from iotpipe.outputs import outputs
 from iotpipe.provision.adoption import EVERYTHING, Adoption, adoption
 from iotpipe.provision.plan import Plan
@@ -335,7 +337,30 @@ def test_down_removes_what_was_adopted_and_leaves_the_rest(world: World, origina
     assert kept == after
 
 
+def test_down_leaves_what_was_to_be_adopted_and_could_not(world: World, original: Original, wanted: Declared) -> None:
+    def denied(operation: str, parameters: dict[str, Any]) -> ClientError | None:
+        if operation != "TagResource" or "restapis" not in str(parameters):
+            return None
+        return refusal(operation, "AccessDeniedException", "not authorized to perform: apigateway:PUT")
+
+    world.before = denied
+    with pytest.raises(ApplyFailed, match="cannot update rest-api/iot-api-dev"):
+        world.bring_up(wanted, EVERYTHING)
+    world.before = None
+    world.down(delete_data=True)
+    assert apis() == [original.api]
+    assert [each["stageName"] for each in client("apigateway").get_stages(restApiId=original.api)["item"]] == [STAGE]
+
+
 # What is said with --adopt
+
+
+def test_what_is_not_there_is_not_made_in_the_place_of_an_adoption(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    client("apigateway").delete_rest_api(restApiId=original.api)
+    said = refused(world, wanted, named(API))
+    assert f"{API} cannot be adopted: there is none. `iotpipe up` without naming it makes one" in said
 
 
 def test_what_is_not_declared_is_refused_with_what_is(wanted: Declared) -> None:
