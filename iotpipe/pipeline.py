@@ -160,6 +160,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         metrics=env.api.metrics,
         tracing=env.api.tracing,
         logging=env.api.logging,
+        log_retention=env.functions.log_retention,
     )
 
     functions, tables = [ingestion, processor, query], [raw, processed]

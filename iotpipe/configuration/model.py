@@ -167,7 +167,9 @@ class Functions(Section):
     architecture: Literal["arm64", "x86_64"] = _plain(
         "arm64", "Kind of CPU that the functions run on. With target local, by default the one that is here."
     )
-    log_retention: Retention = _plain(30, "Days for which CloudWatch Logs keeps the functions' logs.")
+    log_retention: Retention = _plain(
+        30, "Days for which CloudWatch Logs keeps the logs of the functions and of the API."
+    )
     permissions_boundary: PolicyArn | None = _plain(
         None,
         "ARN of the policy beyond which no role that iotpipe makes can ever go, API Gateway's for its logs included.",

@@ -80,6 +80,9 @@ _MUTE_RULES = (_arn("cloudwatch", "alarm-mute-rule:*"),)
 _DASHBOARD = ("arn:{partition}:cloudwatch::{account}:dashboard/{name}",)
 # AWS asks about a group's tags without, about all else with the `:*` of its streams.
 _LOG_GROUP = (_arn("logs", "log-group:{name}"), _arn("logs", "log-group:{name}:*"))
+_STAGE_LOG_GROUP = tuple(
+    _arn("logs", f"log-group:API-Gateway-Execution-Logs_{{api}}/{{name}}{streams}") for streams in ("", ":*")
+)
 _ALL_LOG_GROUPS = (_arn("logs", "log-group:*"),)
 
 # API Gateway's actions are the verbs of HTTP, its resources the paths. An API's id is only known once it is there, but
@@ -315,6 +318,9 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         _READ_APIS,
         Right("Apis", "apigateway", (_IN_APIS,), up="POST PATCH DELETE", when=_OURS),
         TRACING_ROLE,
+        # The API's id is part of the name, and an API that is made anew has another.
+        Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
+        Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="CreateLogGroup PutRetentionPolicy"),
         Right("Invoke", "execute-api", (_arn("execute-api", "{api}/{name}/{route}"),), operate="Invoke"),
     ),
     "api-gateway-account": (

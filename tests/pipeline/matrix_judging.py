@@ -207,7 +207,7 @@ def _after_down(command: Command, stand: Stand) -> Iterator[str]:
     subject = command.subject(stand)
     yield from untrue(command, subject.rows(), looked_at(command, subject))
     subject.bring_up(command.declared)
-    if found := difference(_without_logs(outcome(subject)), _without_logs(command.started)):
+    if found := difference(outcome(subject), command.started):
         yield f"the next up does not make all of it again: {found}"
 
 
@@ -218,14 +218,6 @@ def _taken_down(command: Command, stand: Stand) -> Iterator[str]:
         yield f"the next down leaves {', '.join(left)}"
     if subject.rows():
         yield f"the next down leaves recorded {', '.join(subject.rows())}"
-
-
-def _without_logs(found: Outcome) -> Outcome:
-    """Without the groups that API Gateway makes when it is called, which no `up` makes again; what an API that is
-    gone has left behind stays in."""
-    served = "API-Gateway-Execution-Logs_the api "
-    groups = {name: each for name, each in found[0]["log groups"].items() if not name.startswith(served)}
-    return found[0] | {"log groups": groups}, found[1]
 
 
 def untrue(command: Command, rows: dict[str, ledger.Row], live: dict[str, Any]) -> Iterator[str]:

@@ -49,7 +49,6 @@ def commands(directory: Path) -> dict[str, Command]:
     subject = Subject(directory, parallel=1)
     empty = replace(subject.stand(), account=_empty())
     subject.bring_up(plain)
-    _let_api_gateway_log(subject)
     there = subject.stand()
     up = Command("up", empty, plain, _by_address(plain), directory)
     down = Command("down", there, plain, up.resources, directory)
@@ -69,11 +68,6 @@ def _empty() -> Photograph:
 
 def _by_address(declared: Declared) -> dict[str, Resource]:
     return {each.address: each for each in declared.resources}
-
-
-def _let_api_gateway_log(subject: Subject) -> None:
-    api = subject.rows()["rest-api/iot-api-dev"].properties["RestApiId"]
-    client("logs").create_log_group(logGroupName=f"API-Gateway-Execution-Logs_{api}/dev")
 
 
 def _tamper(subject: Subject) -> None:

@@ -27,14 +27,14 @@ def test_who_is_taken_off_the_list_gets_no_more_alerts(world: World, declared: D
 def test_a_renamed_stage_takes_the_place_of_the_old_one_and_of_its_logs(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     api = str(client("apigateway").get_rest_apis()["items"][0]["id"])
-    client("logs").create_log_group(logGroupName=f"API-Gateway-Execution-Logs_{api}/dev")
     renamed = declared({"api": {"stage": "v2"}})
     plan = world.bring_up(renamed)
     assert [step.address for step in plan.deletions] == ["stage/dev"]
     stages = client("apigateway").get_stages(restApiId=api)["item"]
     assert [each["stageName"] for each in stages] == ["v2"]
     groups = pages("logs", "describe_log_groups", "logGroups")
-    assert not [each for each in groups if each["logGroupName"].startswith("API-Gateway")]
+    found = [each["logGroupName"] for each in groups if each["logGroupName"].startswith("API-Gateway")]
+    assert found == [f"API-Gateway-Execution-Logs_{api}/v2"]
     assert not world.planned(renamed).pending
 
 
@@ -70,8 +70,6 @@ def test_another_suffix_makes_everything_anew_and_takes_the_old_away_but_for_the
     world.down(delete_data=True)
 
     world.bring_up(declared(settings))
-    api = str(client("apigateway").get_rest_apis()["items"][0]["id"])
-    client("logs").create_log_group(logGroupName=f"API-Gateway-Execution-Logs_{api}/dev")
     moved = declared(settings | {"suffix": "new"})
     plan = world.bring_up(moved)
 

@@ -116,7 +116,11 @@ SAMPLES: dict[str, Sample] = dict(
         ),
         (
             "functions.log_retention",
-            Sample(60, alike(LOG_GROUPS, "retentionInDays"), {"PutRetentionPolicy": 3}),
+            Sample(
+                60,
+                {**alike(LOG_GROUPS, "retentionInDays"), STAGE: ["executionLogGroup.retentionInDays"]},
+                {"PutRetentionPolicy": 4},
+            ),
         ),
         (
             # API Gateway's role is there already, and belongs to the account.
@@ -140,6 +144,7 @@ SAMPLES: dict[str, Sample] = dict(
                         *("RestApiId", "Deployment", "OutdatedDeployments", "tracingEnabled"),
                         *("methodSettings.throttlingRateLimit", "methodSettings.throttlingBurstLimit"),
                         *("methodSettings.metricsEnabled", "methodSettings.loggingLevel"),
+                        "executionLogGroup.retentionInDays",
                         *("Tags.team", "Tags.iotpipe:environment", "Tags.iotpipe:region"),
                         "Tags.iotpipe:managed-by",
                     ],
@@ -149,7 +154,7 @@ SAMPLES: dict[str, Sample] = dict(
                 },
                 {
                     **{"CreateStage": 1, "UpdateStage": 1, "PutMetricAlarm": 1, "PutDashboard": 1},
-                    **{"DeleteStage": 1, "DeleteLogGroup": 1},
+                    **{"CreateLogGroup": 1, "PutRetentionPolicy": 1, "DeleteStage": 1, "DeleteLogGroup": 1},
                 },
             ),
         ),

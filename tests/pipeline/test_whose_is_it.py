@@ -18,7 +18,6 @@ from whose_world import (
     DOWN,
     DOWN_WITH_DATA,
     EAST,
-    EXECUTION_LOGS,
     UP,
     WEST,
     Account,
@@ -127,9 +126,8 @@ def check(
 
 
 def _comparable(share: Things, leaving_out: Collection[str]) -> Things:
-    """Without other tables, what they and the queues hold, and what only comes when the API is called."""
+    """Without other tables, and what they and the queues hold."""
     found = {kind: dict(things) for kind, things in share.items()}
-    found["log groups"] = {n: each for n, each in found["log groups"].items() if not n.startswith(EXECUTION_LOGS)}
     found["tables"] = {n: each for n, each in found["tables"].items() if n not in leaving_out}
     volatile = ("ItemCount", "TableSizeBytes", "ApproximateNumberOfMessages", "Version")
     return {kind: {n: _without(each, volatile) for n, each in things.items()} for kind, things in found.items()}

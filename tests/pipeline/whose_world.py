@@ -177,7 +177,5 @@ def everybody_up(directory: Path) -> tuple[Cast, Start]:
             client("dynamodb").put_item(TableName=f"raw-sensor-data-{suffix}", Item=READING)
             url = client("sqs").get_queue_url(QueueName=f"iot-dlq-{suffix}")["QueueUrl"]
             client("sqs").send_message(QueueUrl=url, MessageBody="a bad reading")
-            api = machine.rows()[f"rest-api/iot-api-{suffix}"].properties["RestApiId"]
-            client("logs").create_log_group(logGroupName=f"{EXECUTION_LOGS}{api}/{machine.environment}")
     cast.clock.time += 3600
     return cast, cast.keep()

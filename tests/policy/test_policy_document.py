@@ -20,6 +20,10 @@ from iotpipe.provision.resource import Resource
 Made = Callable[..., Environment]
 CONFIG = Path(__file__).parents[2] / "config"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/iot-query-lambda-role-prod"
+STAGE_LOGS = [
+    f"arn:aws:logs:us-east-1:123456789012:log-group:API-Gateway-Execution-Logs_*/prod{streams}"
+    for streams in ("", ":*")
+]
 
 WIDER = {
     "*": "AWS knows no narrower resource for it, but for what a condition says",
@@ -32,6 +36,7 @@ WIDER = {
     "arn:aws:ssm:us-east-1:123456789012:*": "DescribeParameters knows no single parameter",
     "arn:aws:logs:us-east-1:123456789012:log-group:*": "DescribeLogGroups knows no single group",
     "arn:aws:logs:us-east-1:123456789012:log-group:API-Gateway-Execution-Logs_*/*": "until the API has an id",
+    **dict.fromkeys(STAGE_LOGS, "until the API has an id"),
     "arn:aws:cloudwatch:us-east-1:123456789012:alarm:*": "DescribeAlarms knows no single alarm",
     "arn:aws:cloudwatch:us-east-1:123456789012:alarm-mute-rule:*": "others name them; the rule tells what it mutes",
     "arn:aws:cloudwatch::123456789012:dashboard/*": "only its tags tell whose a dashboard is that was left behind",

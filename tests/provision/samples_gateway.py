@@ -140,7 +140,8 @@ ROUTE = Sample(
 def a_stage() -> Stage:
     api = _api()
     account = Account(REGION, BOUNDARY)
-    return Stage("prod", api, [_route(api)], account, 1000.0, 500, metrics=True, tracing=True, logging="INFO")
+    settings: dict[str, Any] = {"metrics": True, "tracing": True, "logging": "INFO", "log_retention": 30}
+    return Stage("prod", api, [_route(api)], account, 1000.0, 500, **settings)
 
 
 def _stages() -> list[str]:
@@ -157,6 +158,10 @@ def _staged(what: str, path: str, value: str, drifts: str) -> Tampering:
     return Tampering(what, lambda: _patch_stage(path, value), (drifts,), ("UpdateStage",))
 
 
+def _logs() -> dict[str, str]:
+    return {"logGroupName": f"API-Gateway-Execution-Logs_{_the_api()}/prod"}
+
+
 def _deploy_by_hand() -> str:
     made: str = client("apigateway").create_deployment(restApiId=_the_api(), description="by hand")["id"]
     return made
@@ -170,7 +175,7 @@ STAGE = Sample(
     a_stage,
     lambda: _stages().count("prod"),
     lambda: client("apigateway").delete_stage(restApiId=_the_api(), stageName="prod"),
-    ("CreateDeployment", "CreateStage", "UpdateStage"),
+    ("CreateLogGroup", "PutRetentionPolicy", "CreateDeployment", "CreateStage", "UpdateStage"),
     (
         Tampering(
             "deployed by hand",
@@ -189,6 +194,24 @@ STAGE = Sample(
         _staged("no bursts", "/*/*/throttling/burstLimit", "1", "methodSettings.throttlingBurstLimit"),
         _staged("no metrics", "/*/*/metrics/enabled", "false", "methodSettings.metricsEnabled"),
         _staged("no logs", "/*/*/logging/loglevel", "OFF", "methodSettings.loggingLevel"),
+        Tampering(
+            "logs kept for a day",
+            lambda: client("logs").put_retention_policy(**_logs(), retentionInDays=1),
+            ("executionLogGroup.retentionInDays",),
+            ("PutRetentionPolicy",),
+        ),
+        Tampering(
+            "logs kept for ever",
+            lambda: client("logs").delete_retention_policy(**_logs()),
+            ("executionLogGroup.retentionInDays",),
+            ("PutRetentionPolicy",),
+        ),
+        Tampering(
+            "logs deleted",
+            lambda: client("logs").delete_log_group(**_logs()),
+            ("executionLogGroup.retentionInDays",),
+            ("CreateLogGroup", "PutRetentionPolicy"),
+        ),
     ),
     _gateway_tagging("/stages/prod"),
     _make_stage,

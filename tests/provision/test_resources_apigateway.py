@@ -204,8 +204,9 @@ def test_what_api_gateway_logged_goes_with_the_stage(world: QuickWorld) -> None:
     world.up(everything(stage()))
     (api,) = apis("sample-api")
     mine, other = f"API-Gateway-Execution-Logs_{api['id']}/prod", "API-Gateway-Execution-Logs_other/prod"
-    for name in (mine, other):
-        client("logs").create_log_group(logGroupName=name)
+    client("logs").create_log_group(logGroupName=other)
+    there = [each["logGroupName"] for each in client("logs").describe_log_groups()["logGroups"]]
+    assert {mine, other} <= {*there}
     world.down()
     left = [each["logGroupName"] for each in client("logs").describe_log_groups()["logGroups"]]
     assert left == [other]
@@ -214,12 +215,52 @@ def test_what_api_gateway_logged_goes_with_the_stage(world: QuickWorld) -> None:
 def test_what_an_api_has_logged_that_somebody_deleted_goes_when_another_takes_its_place(world: QuickWorld) -> None:
     world.up(everything(stage()))
     (api,) = apis("sample-api")
-    client("logs").create_log_group(logGroupName=f"API-Gateway-Execution-Logs_{api['id']}/prod")
     client("apigateway").delete_rest_api(restApiId=api["id"])
     world.up(everything(stage()))
-    assert [each["id"] for each in apis("sample-api")] != [api["id"]]
+    (another,) = apis("sample-api")
+    assert another["id"] != api["id"]
     left = client("logs").describe_log_groups(logGroupNamePrefix="API-Gateway-Execution-Logs_")["logGroups"]
-    assert left == []
+    assert [each["logGroupName"] for each in left] == [f"API-Gateway-Execution-Logs_{another['id']}/prod"]
+
+
+def test_the_group_that_api_gateway_has_made_gets_the_configured_retention(world: QuickWorld) -> None:
+    quiet = replace(a_stage(), account=None, logging="OFF")
+    world.up(everything(quiet))
+    (api,) = apis("sample-api")
+    name = f"API-Gateway-Execution-Logs_{api['id']}/prod"
+    assert not client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"], "nothing logs to it"
+    client("logs").create_log_group(logGroupName=name)
+
+    world.up(everything(stage()))
+    assert "CreateLogGroup" not in world.writes
+    (group,) = client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    assert group["retentionInDays"] == 30
+
+
+def test_a_stage_is_made_when_the_group_that_it_logs_to_is_there_with_its_retention(world: QuickWorld) -> None:
+    kept: list[int | None] = []
+
+    def look(operation: str, parameters: Any) -> None:
+        if operation == "CreateStage":
+            found = client("logs").describe_log_groups(logGroupNamePrefix="API-Gateway-Execution-Logs_")["logGroups"]
+            kept.extend(each.get("retentionInDays") for each in found)
+
+    world.before = look
+    world.up(everything(stage()))
+    assert kept == [30], "what is logged first would make a group that keeps everything"
+
+
+def test_a_group_that_an_older_version_left_to_api_gateway_is_changed_and_is_no_drift(world: QuickWorld) -> None:
+    world.up(everything(stage()))
+    state = json.loads(world.path.read_text())
+    del state["resources"]["stage/prod"]["properties"]["executionLogGroup"]
+    world.path.write_text(json.dumps(state))
+    (api,) = apis("sample-api")
+    client("logs").delete_retention_policy(logGroupName=f"API-Gateway-Execution-Logs_{api['id']}/prod")
+    step = world.plan(everything(stage())).of("stage/prod")
+    assert [(each.property, each.before, each.drift) for each in step.changes] == [
+        ("executionLogGroup.retentionInDays", "(absent)", False)
+    ]
 
 
 # One writer

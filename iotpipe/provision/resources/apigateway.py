@@ -16,7 +16,7 @@ from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import advised
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_name, tag_changes, tag_dict
 from iotpipe.provision.resources.iam import within
-from iotpipe.provision.resources.logs import delete_log_group, log_groups
+from iotpipe.provision.resources.logs import delete_log_group, describe_log_group, log_groups, make_log_group
 from iotpipe.provision.retries import code_and_message
 from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run, timestamp
 
@@ -344,9 +344,17 @@ def _its_deployments(run: Run, stage: Stage) -> dict[str, str]:
     return run.once(_DEPLOYMENTS, lambda: _deployments(run, api["RestApiId"])) if api else {}
 
 
+def _its_log_group(run: Run, stage: Stage) -> dict[str, Any] | None:
+    api = run.look(stage.api) if stage.logs else None
+    return describe_log_group(run, _logs_of(api["RestApiId"]) + stage.name) if api else None
+
+
 @dataclass(frozen=True, eq=False)
 class Stage(Resource):
-    """Serves a deployment of the API. Rate in requests/s; `logging` is INFO, ERROR or OFF.
+    """Serves a deployment of the API. Rate in requests/s; `logging` is INFO, ERROR or OFF, `log_retention` in days.
+
+    The log group that API Gateway writes to is part of it, since its name follows from the API's id: where it is not
+    there API Gateway makes one itself, which keeps everything for ever.
 
     A deployment is a snapshot: what changes in the routes is only served by a new one. The hash of the routes'
     definition, kept in the deployment's description, tells whether one is due.
@@ -357,7 +365,7 @@ class Stage(Resource):
     holds: ClassVar[str] = URL
     assigned: ClassVar[tuple[str, ...]] = ("DeploymentId", "createdDate")
     identity: ClassVar[tuple[str, ...]] = ("RestApiId", "createdDate")
-    questions: ClassVar = (_its_stages, _its_deployments)
+    questions: ClassVar = (_its_stages, _its_deployments, _its_log_group)
     inside: ClassVar[str] = "api"
     finishes: ClassVar[bool] = True
 
@@ -369,6 +377,12 @@ class Stage(Resource):
     metrics: bool
     tracing: bool
     logging: str
+    log_retention: int
+
+    @property
+    def logs(self) -> bool:
+        """Whether API Gateway logs anything of the requests."""
+        return self.logging != "OFF"
 
     def desired(self, run: Run) -> Properties:
         return {
@@ -382,6 +396,7 @@ class Stage(Resource):
                 "metricsEnabled": self.metrics,
                 "loggingLevel": self.logging,
             },
+            **({"executionLogGroup": {"retentionInDays": self.log_retention}} if self.logs else {}),
             "Tags": run.all_tags,
         }
 
@@ -397,6 +412,7 @@ class Stage(Resource):
         ours = run.answer(self, _its_deployments)
         return {
             **found,
+            **self._log_group_found(run),
             "RestApiId": parent["RestApiId"],
             # One that somebody made by hand is not among ours, and is no definition of ours.
             "Deployment": ours.get(found["deploymentId"], ""),
@@ -413,8 +429,16 @@ class Stage(Resource):
             "createdDate": _created(found),
         }
 
+    def _log_group_found(self, run: Run) -> Properties:
+        found = run.answer(self, _its_log_group)
+        if found is None:
+            return {}
+        return {"executionLogGroup": {key: found[key] for key in ("retentionInDays",) if key in found}}
+
     def create(self, run: Run, desired: Properties) -> Properties:
         api = run.client("apigateway")
+        # Before the first request can be logged.
+        self._keep_log_group(run, desired, {})
         with run.exclusive(self.api.address):
             deployment = _deployment(run, desired)
             made = api.create_stage(
@@ -432,6 +456,7 @@ class Stage(Resource):
         changes += _settings({key: value for key, value in after.items() if value != before[key]})
         if desired["tracingEnabled"] != observed["tracingEnabled"]:
             changes.append(_replace("/tracingEnabled", _text(desired["tracingEnabled"])))
+        self._keep_log_group(run, desired, observed)
         deployment: str = observed["DeploymentId"]
         moves_on = desired["Deployment"] != observed["Deployment"]
         with run.exclusive(self.api.address):
@@ -516,6 +541,14 @@ class Stage(Resource):
     def _definition_hash(self, run: Run) -> str:
         definition = [route.definition(run) for route in self.routes]
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _keep_log_group(self, run: Run, desired: Properties, observed: Properties) -> None:
+        wanted, live = (each.get("executionLogGroup") for each in (desired, observed))
+        name = _logs_of(desired["RestApiId"]) + self.name
+        if wanted and live is None:
+            make_log_group(run, name)
+        if wanted and wanted != live:
+            run.client("logs").put_retention_policy(logGroupName=name, **wanted)
 
     def _patch(self, run: Run, desired: Properties, operations: list[dict[str, str]]) -> None:
         run.client("apigateway").update_stage(
@@ -603,7 +636,7 @@ def _deployments(run: Run, api: str) -> dict[str, str]:
 
 
 def _logs_of(api: str) -> str:
-    """How the names of the groups begin that API Gateway makes itself, one per stage, and leaves behind."""
+    """How the names of the groups begin that API Gateway writes to, one per stage, and leaves behind."""
     return f"API-Gateway-Execution-Logs_{api}/"
 
 

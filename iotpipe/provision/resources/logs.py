@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,7 +31,7 @@ class LogGroup(Resource):
         return {"retentionInDays": self.retention, "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
-        found = _describe(run, self.name)
+        found = describe_log_group(run, self.name)
         if found is None:
             return None
         tags = tags_of(run, self.arn(run), lambda: _tags(run, self.name))
@@ -63,14 +64,21 @@ class LogGroup(Resource):
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        return _tags(run, recorded.name) if _describe(run, recorded.name) else None
+        return _tags(run, recorded.name) if describe_log_group(run, recorded.name) else None
 
     @classmethod
     def identify(cls, run: Run, recorded: Recorded) -> Properties:
-        return {"creationTime": (_describe(run, recorded.name) or {}).get("creationTime")}
+        return {"creationTime": (describe_log_group(run, recorded.name) or {}).get("creationTime")}
 
     def _set_retention(self, run: Run, desired: Properties) -> None:
         run.client("logs").put_retention_policy(logGroupName=self.name, retentionInDays=desired["retentionInDays"])
+
+
+def make_log_group(run: Run, name: str) -> None:
+    """Make a log group without tags; that it is there already is success."""
+    logs = run.client("logs")
+    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=name)
 
 
 def delete_log_group(run: Run, name: str) -> None:
@@ -92,7 +100,8 @@ def _arn(run: Run, name: str) -> str:
     return run.aws.arn("logs", f"log-group:{name}")
 
 
-def _describe(run: Run, name: str) -> dict[str, Any] | None:
+def describe_log_group(run: Run, name: str) -> dict[str, Any] | None:
+    """What CloudWatch Logs tells of the log group; None where there is none of that name."""
     # The prefix may fit other groups too, but the exact name sorts first.
     groups = run.client("logs").describe_log_groups(logGroupNamePrefix=name, limit=1)["logGroups"]
     return groups[0] if groups and groups[0]["logGroupName"] == name else None
