@@ -150,17 +150,21 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         Permission(f"iotpipe-{route.path[1:]}", function=route.function, api=api, method=route.method, path=route.path)
         for route in routes
     ]
+    kept = env.api.access_logs
+    access_log = LogGroup(f"/aws/apigateway/iot-api-{suffix}", retention=kept) if kept else None
+    logs_with = Account(region, env.functions.permissions_boundary)
     stage = Stage(
         env.api.stage,
         api=api,
         routes=routes,
-        account=Account(region, env.functions.permissions_boundary) if env.api.logging != "OFF" else None,
+        account=logs_with if env.api.logging != "OFF" or access_log else None,
         rate=env.api.throttle.rate,
         burst=env.api.throttle.burst,
         metrics=env.api.metrics,
         tracing=env.api.tracing,
         logging=env.api.logging,
         log_retention=env.functions.log_retention,
+        access_log=access_log,
     )
 
     functions, tables = [ingestion, processor, query], [raw, processed]

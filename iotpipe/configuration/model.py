@@ -192,6 +192,9 @@ class Api(Section):
     stage: Stage = _from_name("First part of every path. Default: the environment's name, - written as _.")
     throttle: Throttle = _section(Throttle)
     logging: Literal["INFO", "ERROR", "OFF"] = _plain("INFO", "What API Gateway logs of each request.")
+    access_logs: Retention | None = _plain(
+        None, "Days for which CloudWatch Logs keeps who called what, when and from where. null logs none of it."
+    )
     metrics: bool = _plain(True, "Whether CloudWatch gets metrics for each method.")
     tracing: bool = _plain(True, "Whether X-Ray traces begin at the API.")
     require_api_key: bool = _plain(False, "Whether POST /ingest asks for X-Api-Key besides the signature.")

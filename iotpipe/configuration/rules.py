@@ -27,6 +27,7 @@ def conflicts(environment: Environment) -> Iterator[Conflict]:
     yield from _batches(environment)
     yield from _retention(environment)
     yield from _concurrency(environment)
+    yield from _on_this_machine(environment)
 
 
 def _visibility(environment: Environment) -> Iterator[Conflict]:
@@ -85,4 +86,16 @@ def _concurrency(environment: Environment) -> Iterator[Conflict]:
             " most: Lambda throttles the others, and what is throttled queue.max_receives times ends in the "
             "dead-letter queue",
             "Lower queue.maximum_concurrency (2 at least), or raise functions.processor.reserved_concurrency",
+        )
+
+
+def _on_this_machine(environment: Environment) -> Iterator[Conflict]:
+    """What the AWS on this machine would take and not do: nobody should rely on it."""
+    if environment.target != "local":
+        return
+    if environment.api.access_logs:
+        yield Conflict(
+            (("api", "access_logs"),),
+            "the AWS on this machine writes no access logs",
+            "Delete the line, or set target to aws",
         )

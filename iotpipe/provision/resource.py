@@ -167,6 +167,16 @@ class Resource:
         return iter(())
 
 
+def optional(run: Run, resource: Resource, name: str, value: Any, absent: Any) -> Properties:
+    """A property that is only declared where it has a value: what somebody else sets otherwise is foreign.
+
+    Where iotpipe itself has set it, and it is not wanted any more, `absent` is declared, with which it is taken off.
+    """
+    if value:
+        return {name: value}
+    return {name: absent} if run.recorded(resource).get(name) else {}
+
+
 def _resources_in(value: Any) -> Iterator[Resource]:
     if isinstance(value, Resource):
         yield value

@@ -81,6 +81,8 @@ def test_a_range_includes_both_its_ends_and_nothing_beyond(problems: Problems, p
         ("functions.permissions_boundary", "arn:aws:iam::aws:policy/PowerUserAccess"),
         ("functions.log_retention", 3653),
         ("functions.log_retention", 1),
+        ("api.access_logs", 365),
+        ("api.access_logs", None),
         ("alerts.emails", ["first.last+tag@mail.example.co.uk", "ops@example.com"]),
         ("tags", {"cost center": "Köln 4711", "a": "", "team/sub": "x@y=+-_.:/"}),
         ("tags", {f"t{n}": "" for n in range(45)}),
@@ -122,6 +124,8 @@ def test_what_aws_takes_is_taken(loaded: Loaded, path: str, value: Any) -> None:
         ("functions.permissions_boundary", "arn:aws:iam::123456789012:role/boundary", "must be the ARN of a managed"),
         ("functions.permissions_boundary", "arn:aws:iam::1234:policy/boundary", "must be the ARN of a managed policy"),
         ("functions.log_retention", 31, "must be one of 1, 3, 5, 7"),
+        ("api.access_logs", 31, "must be one of 1, 3, 5, 7"),
+        ("api.access_logs", True, "found true"),
         ("functions.log_retention", True, "found true"),
         ("functions.log_retention", 30.0, "found 30.0"),
         ("functions.query.memory", 10**30, "found 1000000000000000000000000000000"),
@@ -307,6 +311,18 @@ def test_two_settings_that_contradict_each_other_are_shown_where_one_is_written(
     assert (refused.key, refused.line) == (key, line)
     assert message in refused.message
     assert "queue." in refused.remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("api.access_logs", 365, "the AWS on this machine writes no access logs")],
+)
+def test_what_the_aws_on_this_machine_would_only_pretend_is_refused_there(
+    problems: Problems, key: str, value: Any, message: str
+) -> None:
+    refused = only(problems(written(key, value).replace("{", "{target: local, ", 1)))
+    assert (refused.key, refused.message) == (key, message)
+    assert refused.remedy == "Delete the line, or set target to aws"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pipeline_inventory import client
 from pipeline_world import Declared, Settings, World
 
 from iotpipe.configuration import Environment
@@ -29,6 +30,8 @@ PROCESSOR = "function/data-processor-dev"
 ROLES = tuple(f"role/iot-{each}-lambda-role-dev" for each in ("ingestion", "processor", "query"))
 LOG_GROUPS = tuple(f"log-group//aws/lambda/data-{each}-dev" for each in ("ingestion", "processor", "query"))
 STAGE = "stage/dev"
+ACCESS_LOG = "log-group//aws/apigateway/iot-api-dev"
+TAGS = ("Tags.team", "Tags.iotpipe:environment", "Tags.iotpipe:region", "Tags.iotpipe:managed-by")
 CONFIG = "parameter//iot-pipeline/dev/config"
 UNTAGGED = ("layer", "route", "permission", "subscription", "api-gateway-account")
 """Kinds that AWS gives no tags, or, as the account's role, that belong to no environment."""
@@ -145,8 +148,7 @@ SAMPLES: dict[str, Sample] = dict(
                         *("methodSettings.throttlingRateLimit", "methodSettings.throttlingBurstLimit"),
                         *("methodSettings.metricsEnabled", "methodSettings.loggingLevel"),
                         "executionLogGroup.retentionInDays",
-                        *("Tags.team", "Tags.iotpipe:environment", "Tags.iotpipe:region"),
-                        "Tags.iotpipe:managed-by",
+                        *TAGS,
                     ],
                     "alarm/iot-api-5xx-dev": ["Dimensions"],
                     "dashboard/iot-pipeline-dev": ["DashboardBody.widgets"],
@@ -161,6 +163,17 @@ SAMPLES: dict[str, Sample] = dict(
         stage("throttle.rate", 10.5, "methodSettings.throttlingRateLimit"),
         stage("throttle.burst", 5, "methodSettings.throttlingBurstLimit"),
         stage("logging", "ERROR", "methodSettings.loggingLevel"),
+        (
+            "api.access_logs",
+            Sample(
+                90,
+                {
+                    ACCESS_LOG: ["retentionInDays", *TAGS],
+                    STAGE: ["accessLogSettings.destinationArn", "accessLogSettings.format"],
+                },
+                {"CreateLogGroup": 1, "PutRetentionPolicy": 1, "UpdateStage": 1},
+            ),
+        ),
         stage("metrics", False, "methodSettings.metricsEnabled"),
         stage("tracing", False, "tracingEnabled"),
         (
@@ -289,6 +302,35 @@ def test_a_changed_tag_changes_on_everything_that_bears_tags(
     assert all("tag" in call.lower() for call in world.writes)
     assert len(world.writes) == len(bearers)
     assert not world.planned(after).pending
+
+
+def test_who_called_is_logged_on_and_off_and_on_again(world: World, declared: Declare) -> None:
+    off, on = declared(BASE), declared(changed("api.access_logs", 90))
+    for settings in (on, off, on):
+        world.bring_up(settings)
+        world.bring_up(settings)
+        assert not world.writes
+    assert not world.plan(on.resources, tags=on.tags, foreign=True).foreign, "what is declared is not foreign"
+
+    world.bring_up(off)
+    (api,) = client("apigateway").get_rest_apis()["items"]
+    (found,) = client("apigateway").get_stages(restApiId=api["id"])["item"]
+    assert not found.get("accessLogSettings")
+    assert not client("logs").describe_log_groups(logGroupNamePrefix="/aws/apigateway/")["logGroups"]
+
+
+def test_an_access_log_that_is_not_declared_is_foreign_also_after_iotpipe_had_one(
+    world: World, declared: Declare
+) -> None:
+    off = declared(BASE)
+    for settings in (off, declared(changed("api.access_logs", 90)), off):
+        world.bring_up(settings)
+    (api,) = client("apigateway").get_rest_apis()["items"]
+    where = {"op": "replace", "path": "/accessLogSettings/destinationArn", "value": "arn:aws:logs:::log-group:mine"}
+    client("apigateway").update_stage(restApiId=api["id"], stageName="dev", patchOperations=[where])
+    plan = world.plan(off.resources, tags=off.tags, foreign=True)
+    assert not plan.pending
+    assert [(each.address, each.subject) for each in plan.foreign] == [(STAGE, "access log")]
 
 
 def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, declared: Declare) -> None:

@@ -19,6 +19,7 @@ from sampling import IDENTITY, Sample, Tagging, Tampering
 
 from iotpipe.provision.resources import (
     Account,
+    LogGroup,
     Permission,
     RestApi,
     Route,
@@ -141,7 +142,8 @@ def a_stage() -> Stage:
     api = _api()
     account = Account(REGION, BOUNDARY)
     settings: dict[str, Any] = {"metrics": True, "tracing": True, "logging": "INFO", "log_retention": 30}
-    return Stage("prod", api, [_route(api)], account, 1000.0, 500, **settings)
+    access_log = LogGroup("sample-access-log", retention=90)
+    return Stage("prod", api, [_route(api)], account, 1000.0, 500, **settings, access_log=access_log)
 
 
 def _stages() -> list[str]:
@@ -156,6 +158,11 @@ def _patch_stage(path: str, value: str) -> None:
 
 def _staged(what: str, path: str, value: str, drifts: str) -> Tampering:
     return Tampering(what, lambda: _patch_stage(path, value), (drifts,), ("UpdateStage",))
+
+
+def _remove_from_stage(path: str) -> None:
+    operation = {"op": "remove", "path": path}
+    client("apigateway").update_stage(restApiId=_the_api(), stageName="prod", patchOperations=[operation])
 
 
 def _logs() -> dict[str, str]:
@@ -194,6 +201,24 @@ STAGE = Sample(
         _staged("no bursts", "/*/*/throttling/burstLimit", "1", "methodSettings.throttlingBurstLimit"),
         _staged("no metrics", "/*/*/metrics/enabled", "false", "methodSettings.metricsEnabled"),
         _staged("no logs", "/*/*/logging/loglevel", "OFF", "methodSettings.loggingLevel"),
+        _staged(
+            "who called is logged elsewhere",
+            "/accessLogSettings/destinationArn",
+            arn("logs", "log-group:elsewhere"),
+            "accessLogSettings.destinationArn",
+        ),
+        _staged(
+            "less is logged of who called",
+            "/accessLogSettings/format",
+            "$context.requestId",
+            "accessLogSettings.format",
+        ),
+        Tampering(
+            "who called is not logged",
+            lambda: _remove_from_stage("/accessLogSettings"),
+            ("accessLogSettings.destinationArn", "accessLogSettings.format"),
+            ("UpdateStage",),
+        ),
         Tampering(
             "logs kept for a day",
             lambda: client("logs").put_retention_policy(**_logs(), retentionInDays=1),

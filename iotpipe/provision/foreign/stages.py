@@ -26,12 +26,16 @@ def every_stage(run: Run, stage: Stage) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Setting:
-    """A setting of the stage: `tell` says what it does, or nothing where there is none; `undo` takes it off."""
+    """A setting of the stage: `tell` says what it does, or nothing where there is none; `undo` takes it off.
+
+    It is foreign unless the stage declares the property `declared`.
+    """
 
     subject: str
     risk: str
     tell: Callable[[Answer], str]
     undo: Callable[[Answer], list[Patch]]
+    declared: str = ""
 
 
 def _remove(path: str) -> Patch:
@@ -99,15 +103,15 @@ _SETTINGS = (
         lambda found: [_remove(f"/variables/{each}") for each in sorted(found["variables"])],
     ),
     _Setting("client certificate", ALTERS, _certificate, lambda found: [_replace("/clientCertificateId", "")]),
-    _Setting("access log", ALTERS, _access_log, lambda found: [_remove("/accessLogSettings")]),
+    _Setting("access log", ALTERS, _access_log, lambda found: [_remove("/accessLogSettings")], "accessLogSettings"),
 )
 
 
 def _of_stage(seen: Seen) -> Iterator[Foreign]:
     there = seen.read(every_stage)
-    found = there.get(seen.resource.name, {})
+    found, declared = there.get(seen.resource.name, {}), seen.resource.desired(seen.run)
     for setting in _SETTINGS:
-        if told := setting.tell(found):
+        if setting.declared not in declared and (told := setting.tell(found)):
             yield seen.foreign(setting.subject, setting.risk, told, _patching(seen, setting.tell, setting.undo))
     yield from _overrides(seen, found)
     yield from _firewall(seen, found)

@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import advised
-from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_name, tag_changes, tag_dict
+from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_name, optional, tag_changes, tag_dict
 from iotpipe.provision.resources.iam import within
-from iotpipe.provision.resources.logs import delete_log_group, describe_log_group, log_groups, make_log_group
+from iotpipe.provision.resources.logs import LogGroup, delete_log_group, describe_log_group, log_groups, make_log_group
 from iotpipe.provision.retries import code_and_message
 from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run, timestamp
 
@@ -354,7 +354,7 @@ class Stage(Resource):
     """Serves a deployment of the API. Rate in requests/s; `logging` is INFO, ERROR or OFF, `log_retention` in days.
 
     The log group that API Gateway writes to is part of it, since its name follows from the API's id: where it is not
-    there API Gateway makes one itself, which keeps everything for ever.
+    there API Gateway makes one itself, which keeps everything for ever. Who called what is written to `access_log`.
 
     A deployment is a snapshot: what changes in the routes is only served by a new one. The hash of the routes'
     definition, kept in the deployment's description, tells whether one is due.
@@ -378,6 +378,7 @@ class Stage(Resource):
     tracing: bool
     logging: str
     log_retention: int
+    access_log: LogGroup | None = None
 
     @property
     def logs(self) -> bool:
@@ -397,8 +398,12 @@ class Stage(Resource):
                 "loggingLevel": self.logging,
             },
             **({"executionLogGroup": {"retentionInDays": self.log_retention}} if self.logs else {}),
+            **optional(run, self, "accessLogSettings", self._access_log_settings(run), {}),
             "Tags": run.all_tags,
         }
+
+    def _access_log_settings(self, run: Run) -> Properties:
+        return {"destinationArn": self.access_log.arn(run), "format": ACCESS_LOG} if self.access_log else {}
 
     def read(self, run: Run) -> Properties | None:
         parent = run.look(self.api)
@@ -424,6 +429,7 @@ class Stage(Resource):
                 "metricsEnabled": settings.get("metricsEnabled", False),
                 "loggingLevel": settings.get("loggingLevel", "OFF"),
             },
+            "accessLogSettings": found.get("accessLogSettings") or {},
             "Tags": found.get("tags", {}),
             "DeploymentId": found["deploymentId"],
             "createdDate": _created(found),
@@ -448,7 +454,8 @@ class Stage(Resource):
                 tracingEnabled=desired["tracingEnabled"],
                 tags=desired["Tags"],
             )
-            self._patch(run, desired, _settings(desired["methodSettings"]))
+            access_log = _access_log(desired.get("accessLogSettings", {}))
+            self._patch(run, desired, [*_settings(desired["methodSettings"]), *access_log])
         return {"DeploymentId": deployment, "createdDate": _created(made)}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
@@ -456,6 +463,9 @@ class Stage(Resource):
         changes += _settings({key: value for key, value in after.items() if value != before[key]})
         if desired["tracingEnabled"] != observed["tracingEnabled"]:
             changes.append(_replace("/tracingEnabled", _text(desired["tracingEnabled"])))
+        access_log = desired.get("accessLogSettings")
+        if access_log is not None and access_log != observed["accessLogSettings"]:
+            changes += _access_log(access_log) or [{"op": "remove", "path": "/accessLogSettings"}]
         self._keep_log_group(run, desired, observed)
         deployment: str = observed["DeploymentId"]
         moves_on = desired["Deployment"] != observed["Deployment"]
@@ -559,6 +569,21 @@ class Stage(Resource):
 _DEPLOYMENT = "iotpipe "
 _DEPLOYMENTS = "deployments of the API"
 
+_FIELDS = {
+    "requestId": "requestId",
+    "ip": "identity.sourceIp",
+    "caller": "identity.caller",
+    "user": "identity.user",
+    "requestTime": "requestTime",
+    "httpMethod": "httpMethod",
+    "resourcePath": "resourcePath",
+    "status": "status",
+    "protocol": "protocol",
+    "responseLength": "responseLength",
+}
+ACCESS_LOG = json.dumps({name: f"$context.{variable}" for name, variable in _FIELDS.items()})
+"""What is logged of each request, as one line of JSON. API Gateway demands the request's id."""
+
 _PATHS = {
     "throttlingRateLimit": "throttling/rateLimit",
     "throttlingBurstLimit": "throttling/burstLimit",
@@ -569,6 +594,10 @@ _PATHS = {
 
 def _settings(settings: Properties) -> list[dict[str, str]]:
     return [_replace(f"/*/*/{_PATHS[key]}", _text(value)) for key, value in settings.items()]
+
+
+def _access_log(settings: Properties) -> list[dict[str, str]]:
+    return [_replace(f"/accessLogSettings/{key}", value) for key, value in settings.items()]
 
 
 def _replace(path: str, value: str) -> dict[str, str]:
