@@ -205,6 +205,7 @@ def test_the_credentials_of_a_role_are_asked_of_aws_only(
 
 
 def test_what_may_be_the_beginning_of_an_answer_is_not_shown(world: QuickWorld, proxy: Proxy) -> None:
+    world.up([Parameter("/p", {})])
     proxy.answers("GetParameter", '{"Parameter": {"Name": "/p", "Value": "hunter2')
     with pytest.raises(ApplyFailed, match="no JSON or only a part of it") as failed:
         world.plan([Parameter("/p", {})])

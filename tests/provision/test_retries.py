@@ -576,7 +576,7 @@ def test_a_failure_stops_only_what_depends_on_it_and_one_report_names_both(world
     with pytest.raises(ApplyFailed) as failed:
         world.up(wanted)
     assert "log-group//aws/lambda/sample-function" in str(failed.value) and "limit exceeded" in str(failed.value)
-    assert failed.value.skipped == ("function/sample-function",)
+    assert failed.value.skipped == ("function/sample-function", "stage/prod")
     assert SAMPLES["alarm"].count() == SAMPLES["stage"].count() == 1, "neither needs the log group"
     world.before = None
     world.up(wanted)
