@@ -572,11 +572,16 @@ def test_a_service_that_takes_80_s_for_each_answer_is_given_up_in_time(
 
 def test_a_failure_stops_only_what_depends_on_it_and_one_report_names_both(world: QuickWorld) -> None:
     wanted = [*everything(SAMPLES["stage"].make()), *everything(SAMPLES["alarm"].make())]
-    world.before = Fault("CreateLogGroup", "LimitExceededException", "Resource limit exceeded.", FOREVER)
+    full = Fault("CreateLogGroup", "LimitExceededException", "Resource limit exceeded.", FOREVER)
+
+    def of_the_function(operation: str, request: dict[str, Any]) -> ClientError | None:
+        return full(operation, request) if "/aws/lambda/sample-function" in str(request["body"]) else None
+
+    world.before = of_the_function
     with pytest.raises(ApplyFailed) as failed:
         world.up(wanted)
     assert "log-group//aws/lambda/sample-function" in str(failed.value) and "limit exceeded" in str(failed.value)
-    assert failed.value.skipped == ("function/sample-function", "stage/prod")
+    assert failed.value.skipped == ("function/sample-function",)
     assert SAMPLES["alarm"].count() == SAMPLES["stage"].count() == 1, "neither needs the log group"
     world.before = None
     world.up(wanted)
