@@ -14,6 +14,7 @@ from iotpipe.provision.resources.iam import Role
 from iotpipe.provision.resources.logs import LogGroup
 from iotpipe.provision.resources.sqs import Queue
 from iotpipe.provision.run import Run
+from iotpipe.provision.search import tags_of
 
 _MARK = "iotpipe "
 
@@ -404,6 +405,7 @@ class EventSourceMapping(Resource):
         found = _mapping(run, self.queue.arn(run), self.function.arn(run))
         if found is None:
             return None
+        arn = _mapping_arn(run, found["UUID"])
         return {
             **found,
             "EventSourceArn": found["EventSourceArn"],
@@ -414,7 +416,7 @@ class EventSourceMapping(Resource):
             "MaximumBatchingWindowInSeconds": found.get("MaximumBatchingWindowInSeconds", 0),
             "FunctionResponseTypes": found.get("FunctionResponseTypes", []),
             "ScalingConfig": found.get("ScalingConfig", {}),
-            "Tags": run.client("lambda").list_tags(Resource=_mapping_arn(run, found["UUID"]))["Tags"],
+            "Tags": tags_of(run, arn, lambda: run.client("lambda").list_tags(Resource=arn)["Tags"]),
             "UUID": found["UUID"],
         }
 

@@ -8,10 +8,7 @@ from typing import ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
 from iotpipe.provision.run import Run
-
-
-def _its_tags(run: Run, topic: Topic) -> dict[str, str]:
-    return _tags(run, topic.name) or {}
+from iotpipe.provision.search import tags_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +17,6 @@ class Topic(Resource):
 
     kind: ClassVar[str] = "topic"
     arn_form: ClassVar[str] = r"sns:(?P<name>[^:]+)"
-    questions: ClassVar = (_its_tags,)
 
     display_name: str
 
@@ -36,7 +32,8 @@ class Topic(Resource):
             found = sns.get_topic_attributes(TopicArn=self.arn(run))["Attributes"]
         except sns.exceptions.NotFoundException:
             return None
-        return {**found, "DisplayName": found.get("DisplayName", ""), "Tags": run.answer(self, _its_tags)}
+        tags = tags_of(run, self.arn(run), lambda: _tags(run, self.name) or {})
+        return {**found, "DisplayName": found.get("DisplayName", ""), "Tags": tags}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         attributes = {"DisplayName": desired["DisplayName"]}
