@@ -108,7 +108,12 @@ def _record_as_found(resource: Resource, run: Run, ledger: Ledger) -> None:
 def _converge(resource: Resource, action: str, run: Run, ledger: Ledger, adopt: Adoption) -> None:
     run.tell(Event(resource.address, "started", action))
     # The first try uses what the plan read, each further one what AWS has by then.
-    run.trying(action, resource.address, lambda number: _attempt(resource, run, ledger, adopt, again=number > 0))
+    run.trying(
+        action,
+        resource.address,
+        lambda number: _attempt(resource, run, ledger, adopt, again=number > 0),
+        inside=resource.parent,
+    )
     run.tell(Event(resource.address, "done", f"{action}d"))
 
 

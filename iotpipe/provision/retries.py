@@ -8,6 +8,7 @@ throttling): in a busy account a unit of eight calls that begins anew at each of
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -49,6 +50,8 @@ class Rule:
     message: str = ""
     throttled: bool = False
     """AWS has not even begun with the call: it can be made again by itself."""
+    in_new_api: bool = False
+    """Only for what is part of a REST API that the same command has made."""
 
     def covers(self, operation: str, code: str, message: str) -> bool:
         return (
@@ -94,10 +97,15 @@ _FUNCTION_CHANGES = (
 )
 _BACKUPS = ("UpdateContinuousBackups", "DescribeContinuousBackups")
 _MAPPING_WRITES = ("CreateEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping")
+_IN_API = (
+    *("CreateResource", "PutMethod", "PutIntegration", "CreateDeployment", "CreateStage", "UpdateStage"),
+    *("GetResources", "GetStages", "GetDeployments"),
+)
 _INVALID = ("InvalidParameterValueException",)
 _CONFLICT = ("ResourceConflictException",)
 _ROLE = "waiting for IAM to propagate the role"
 _FEWER = "AWS asks for fewer calls"
+_API_BUSY = "another change of the API is under way"
 _EXISTS = "it exists after all: reading it again"
 
 RULES: tuple[Rule, ...] = (
@@ -132,17 +140,25 @@ RULES: tuple[Rule, ...] = (
     Rule(_EXISTS, THERE, _CONFLICT, ("CreateFunction",), "already exist"),
     Rule(_EXISTS, THERE, _CONFLICT, ("AddPermission",), "already exists"),
     Rule(
-        "another policy change is under way",
+        "another change of the function is under way",
         LOAD,
         _CONFLICT,
-        ("AddPermission", "RemovePermission"),
-        "concurrent",
+        ("AddPermission", "RemovePermission", *_FUNCTION_CHANGES),
+        "concurrent update",
     ),
     Rule(
         "waiting until the function is seen",
         LOAD,
         ("ResourceNotFoundException",),
         ("AddPermission", "PutFunctionConcurrency", "CreateEventSourceMapping"),
+    ),
+    # Of a mapping's function it is said in these words, though the documentation has ResourceNotFoundException.
+    Rule(
+        "waiting until the function is seen",
+        LOAD,
+        _INVALID,
+        ("CreateEventSourceMapping",),
+        "Function does not exist",
     ),
     Rule(
         "the queue has such a mapping: reading it again, or waiting until it is deleted",
@@ -158,6 +174,8 @@ RULES: tuple[Rule, ...] = (
         _MAPPING_WRITES,
         "in use",
     ),
+    # By its documentation only: "another operation is in progress". A mapping is changing for seconds.
+    Rule("another change of it is under way", STATE, _CONFLICT, ("TagResource", "UntagResource")),
     # IAM
     Rule(_EXISTS, THERE, ("EntityAlreadyExists",)),
     Rule("waiting until IAM sees the role", LOAD, ("NoSuchEntity",), ("PutRolePolicy", "TagRole", "UntagRole")),
@@ -234,7 +252,17 @@ RULES: tuple[Rule, ...] = (
         ("CreateStage", "UpdateStage"),
         "CloudWatch Logs role ARN must be set",
     ),
-    Rule("another change of the API is under way", LOAD, ("ConflictException",), (), "concurrent modification"),
+    Rule(_API_BUSY, LOAD, ("ConflictException",), (), "concurrent modification"),
+    Rule(_API_BUSY, STATE, ("BadRequestException",), (), "already an update in progress"),
+    # Rights on an API depend on its tags, which may be seen a little later than the API.
+    Rule(
+        "waiting until AWS lets the new API be changed",
+        Schedule((0.5, 1, 2), budget=30),
+        ("AccessDeniedException",),
+        _IN_API,
+        "no identity-based policy allows",
+        in_new_api=True,
+    ),
     Rule(
         "waiting until the stages that serve the deployment are seen",
         LOAD,
@@ -305,21 +333,26 @@ _CONNECTION = Rule("the connection failed: reading again what AWS has", Schedule
 _CONNECTION_ERRORS = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError, NotFromAws)
 
 
-def rule_for(error: Failure) -> Rule | None:
-    """The row that covers the error; None where another try would be no use."""
+def rule_for(error: Failure, in_new_api: bool = False) -> Rule | None:
+    """The row that covers the error; None where another try would be no use.
+
+    `in_new_api` says that it came up on a part of a REST API that the same command has made.
+    """
+    rules = [rule for rule in RULES if in_new_api or not rule.in_new_api]
     if isinstance(error, NotFromAws) and error.status >= 500:
         # AWS's own load balancers answer with a page as well when a service fails.
-        return _row("", str(error.status), "")
+        return _row(rules, "", str(error.status), "")
     if not isinstance(error, ClientError):
         return _CONNECTION if isinstance(error, _CONNECTION_ERRORS) else None
     code, message = code_and_message(error)
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
     # The name says more than the status: throttling often comes as HTTP 400.
-    return _row(error.operation_name, code, message) or _row(error.operation_name, status, message)
+    operation = error.operation_name
+    return _row(rules, operation, code, message) or _row(rules, operation, status, message)
 
 
-def _row(operation: str, code: str, message: str) -> Rule | None:
-    return next((rule for rule in RULES if rule.covers(operation, code, message)), None)
+def _row(rules: Sequence[Rule], operation: str, code: str, message: str) -> Rule | None:
+    return next((rule for rule in rules if rule.covers(operation, code, message)), None)
 
 
 def code_and_message(error: ClientError) -> tuple[str, str]:

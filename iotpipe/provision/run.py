@@ -85,6 +85,8 @@ class Run:
         """When the names were given up that AWS may be keeping back, from the state file."""
         self.verdicts: dict[str, tuple[float, Any]] = {}
         """Whose it is that a row of the state file records, and when that was looked at (see ownership)."""
+        self.new_apis: set[str] = set()
+        """The addresses of the REST APIs that this command has made."""
         self._looks: dict[str, Future[Properties | None]] = {}
         self._once: dict[str, Future[Any]] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -203,9 +205,10 @@ class Run:
         with lock:
             yield
 
-    def trying(self, verb: str, address: str, attempt: Callable[[int], T]) -> T:
+    def trying(self, verb: str, address: str, attempt: Callable[[int], T], inside: str = "") -> T:
         """Call `attempt(n)` until it succeeds, as long as the retry table says that another try is worth it.
 
+        `inside` is the address of what the resource is part of.
         A call that was only throttled is made again by itself, within the same attempt. This is where AWS's errors
         become ours: raises ResourceError, or CredentialsError when the credentials have expired.
         """
@@ -229,7 +232,7 @@ class Run:
                 with waited_out(again):
                     return attempt(number)
             except FAILED as error:
-                rule = None if error is given_up else rule_for(error)
+                rule = None if error is given_up else rule_for(error, inside in self.new_apis)
                 wait = patience.wait(rule, self.clock.now()) if rule else None
                 if rule is None or wait is None:
                     raise self._final(verb, address, error, number + repeated, began) from error

@@ -68,6 +68,7 @@ _UPDATING = (
     "arn:aws:lambda:us-east-1:123456789012:function:sample-function"
 )
 _PENDING = "The operation cannot be performed at this time. The function is currently in the following state: Pending"
+_BESIDE = "The function could not be updated due to a concurrent update operation"
 _IN_USE = "Cannot {} the event source mapping because it is in use."
 _VISIBILITY = "Queue visibility timeout: 30 seconds is less than Function timeout: 60 seconds"
 _MAPPED = (
@@ -75,7 +76,7 @@ _MAPPED = (
     '(" sample-function ") already exists. Please update or delete the existing mapping with UUID '
     "14e0db71-5d35-4eb5-b481-8945cf9d10c2"
 )
-_NO_SUCH_QUEUE = "The specified queue does not exist for this wsdl version."
+_NO_SUCH_QUEUE = "The specified queue does not exist."
 _QUEUE_UNSEEN = (
     "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: "
     "The specified queue does not exist."
@@ -89,6 +90,12 @@ _NO_PERMISSIONS = (
 _CANNOT_WRITE = "API Gateway could not successfully write to CloudWatch Logs using the ARN specified"
 _NO_ROLE = "CloudWatch Logs role ARN must be set in account settings to enable logging"
 _CONCURRENT = "Unable to complete operation due to concurrent modification. Please try again later."
+_UPDATE_UNDER_WAY = "There is already an update in progress"
+NOT_YET = (
+    "User: arn:aws:iam::123456789012:user/x is not authorized to perform: apigateway:{0} on resource: "
+    "arn:aws:apigateway:us-east-1::/restapis/abcdefghij/resources/klmnop because no identity-based policy allows the "
+    "apigateway:{0} action"
+)
 _ABORTED = "A conflicting operation is currently in progress against this resource. Please try again."
 _PARAMETER_THERE = (
     "The parameter already exists. To overwrite this value, set the overwrite option in the request to true."
@@ -132,16 +139,16 @@ PASSING = (
         "permission",
         "AddPermission",
         _CONFLICT,
-        "The function could not be updated due to a concurrent update operation.",
-        "another policy change",
+        _BESIDE,
+        "another change of the function",
     ),
     Answer(
         "L9",
         "permission",
         "RemovePermission",
         _CONFLICT,
-        "The function could not be updated due to a concurrent update operation.",
-        "another policy change",
+        _BESIDE,
+        "another change of the function",
         "update",
         "for anybody",
     ),
@@ -153,7 +160,20 @@ PASSING = (
         "Function not found: arn:aws:lambda:us-east-1:123456789012:function:sample-function",
         "until the function is seen",
     ),
+    Answer("S11", "function", "CreateFunction", _CONFLICT, _BESIDE, "another change of the function"),
+    Answer("S11", "function", "UpdateFunctionCode", _CONFLICT, _BESIDE, "of the function", "update", "another code"),
+    Answer("S11", "function", "PutFunctionConcurrency", _CONFLICT, _BESIDE, "another change of the function"),
+    Answer("S12", "function", "TagResource", _CONFLICT, "", "another change of it", "update", "tags"),
+    Answer("S12", "event-source-mapping", "TagResource", _CONFLICT, "", "another change of it", "update", "tags"),
     # Lambda: event source mappings
+    Answer(
+        "S2",
+        "event-source-mapping",
+        "CreateEventSourceMapping",
+        _INVALID,
+        "Function does not exist",
+        "until the function is seen",
+    ),
     Answer("E1", "event-source-mapping", "CreateEventSourceMapping", _INVALID, _NO_RECEIVE, "IAM to propagate"),
     Answer(
         "E1",
@@ -302,6 +322,9 @@ PASSING = (
         "Another resource with the same parent already has this name: ingest",
         "exists after all",
     ),
+    Answer(
+        "S10", "rest-api", "UpdateRestApi", "BadRequestException", _UPDATE_UNDER_WAY, "of the API", "update", "renamed"
+    ),
     Answer("A3", "route", "PutMethod", "ConflictException", _CONCURRENT, "another change of the API"),
     Answer("A3", "route", "PutIntegration", "ConflictException", _CONCURRENT, "another change of the API"),
     Answer("A3", "stage", "CreateDeployment", "ConflictException", _CONCURRENT, "another change of the API"),
@@ -406,6 +429,15 @@ FINAL = (
         "Table 'sample-table' can't be deleted while DeletionProtectionEnabled is set to True",
         "tables.deletion_protection",
         "delete",
+    ),
+    # Of an API that was made before, this is no matter of time.
+    Answer(
+        "S4",
+        "route",
+        "CreateResource",
+        "AccessDeniedException",
+        NOT_YET.format("POST"),
+        "permission for CreateResource",
     ),
     Answer("A1", "rest-api", "CreateRestApi", "LimitExceededException", "Maximum number of APIs reached"),
     Answer("G3", "log-group", "PutRetentionPolicy", "InvalidParameterException", "1 validation error detected"),

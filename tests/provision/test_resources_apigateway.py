@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from contract import QuickWorld, lose, untouched
 from faults import FOREVER, Fault
 from hands import REGION, account_role, apis, client, paths_of, role_arn
-from harness import declared
+from harness import declared, refusal
 from samples import SAMPLES
 from samples_gateway import a_stage
 
@@ -156,6 +158,71 @@ def test_a_stage_that_lost_its_tags_is_known_by_when_it_was_made_in_every_time_z
     zone = timezone(timedelta(hours=9))
     step = world.plan(wanted).of("stage/prod")
     assert (step.action, step.refusal) == ("update", "")
+
+
+# An API that is being changed
+
+
+def saying(status: str, times: int = 0) -> Callable[[str, dict[str, Any]], None]:
+    """API Gateway says this of an API that was made or changed, and so many times of one that is asked about."""
+    left = [0]
+
+    def answered(operation: str, answer: dict[str, Any]) -> None:
+        if operation in ("CreateRestApi", "UpdateRestApi"):
+            left[0], answer["apiStatus"] = times, status
+        elif operation == "GetRestApi":
+            answer["apiStatus"] = status if left[0] else "AVAILABLE"
+            left[0] -= 1
+
+    return answered
+
+
+@pytest.mark.parametrize("status", ["UPDATING", "PENDING"])
+def test_an_api_that_is_being_made_or_changed_is_waited_for(world: QuickWorld, status: str) -> None:
+    sample = SAMPLES["rest-api"]
+    wanted = everything(sample.make())
+    world.after = saying(status, times=2)
+    for operation in ("CreateRestApi", "UpdateRestApi"):
+        world.up(wanted)
+        assert world.calls[-4:] == [operation, "GetRestApi", "GetRestApi", "GetRestApi"]
+        assert any("taken over the change" in event.detail for event in world.events)
+        next(each for each in sample.tamperings if each.what == "renamed").act()
+
+
+def test_an_api_that_is_there_at_once_is_not_asked_about(world: QuickWorld) -> None:
+    world.up(everything(SAMPLES["rest-api"].make()))
+    assert "GetRestApi" not in world.calls
+
+
+def test_a_change_of_an_api_that_fails_afterwards_is_told(world: QuickWorld) -> None:
+    world.after = saying("FAILED")
+    with pytest.raises(ApplyFailed, match="API Gateway reports FAILED"):
+        world.up(everything(SAMPLES["rest-api"].make()))
+
+
+_CONCURRENT = "Unable to complete operation due to concurrent modification. Please try again later."
+
+
+@pytest.mark.parametrize(("kind", "operation"), [("rest-api", "DeleteRestApi"), ("stage", "DeleteStage")])
+def test_what_is_said_to_be_changed_and_is_gone_is_not_waited_for(world: QuickWorld, kind: str, operation: str) -> None:
+    """Also of an API that is not there API Gateway says that it is being changed."""
+    wanted = everything(SAMPLES[kind].make())
+    world.up(wanted)
+
+    def somebody_deletes_it(name: str, parameters: dict[str, Any]) -> ClientError | None:
+        if name != operation:
+            return None
+        for each in apis("sample-api"):
+            client("apigateway").delete_rest_api(restApiId=each["id"])
+        return refusal(operation, "ConflictException", _CONCURRENT)
+
+    world.before = somebody_deletes_it
+    world.clock.slept.clear()
+    if kind == "stage":
+        world.up([each for each in wanted if each.kind != "stage"])
+    else:
+        world.down()
+    assert world.calls.count(operation) == 1 and not world.clock.slept
 
 
 # The account's role

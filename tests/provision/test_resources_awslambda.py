@@ -46,6 +46,45 @@ def up_with(world: QuickWorld, **changes: Any) -> Function:
 # Functions
 
 
+def test_tags_are_set_before_lambda_is_busy_with_other_changes(world: QuickWorld) -> None:
+    sample = SAMPLES["event-source-mapping"]
+    mapping = sample.make()
+    world.up(everything(mapping))
+    changed = everything(replace(mapping, batch_size=3, function=replace(a_function(), memory=512)))  # type: ignore[type-var] # a mapping
+    world.parallel = 1
+    world.up(changed, tags={"team": "devices"})
+    of_lambda = [each for each in world.writes if each.startswith(("TagR", "UpdateF", "UpdateE"))]
+    assert of_lambda[-4:] == ["TagResource", "UpdateFunctionConfiguration", "TagResource", "UpdateEventSourceMapping"]
+    assert untouched(world.plan(changed, tags={"team": "devices"}))
+
+
+def test_a_function_that_is_still_being_made_is_not_taken_for_updated(world: QuickWorld) -> None:
+    up_with(world)
+    left = [2]
+
+    def pending(operation: str, answer: dict[str, Any]) -> None:
+        if operation == "GetFunctionConfiguration" and left[0]:
+            left[0] -= 1
+            answer["State"] = "Pending"
+            answer.pop("LastUpdateStatus", None)
+
+    world.after = pending
+    up_with(world, memory=512)
+    assert world.calls.count("GetFunctionConfiguration") == 3
+
+
+def test_an_update_that_fails_without_a_reason_is_told_without_one(world: QuickWorld) -> None:
+    up_with(world)
+
+    def failed(operation: str, answer: dict[str, Any]) -> None:
+        if operation == "GetFunctionConfiguration":
+            answer["LastUpdateStatus"] = "Failed"
+
+    world.after = failed
+    with pytest.raises(ApplyFailed, match="sample-function: Lambda gives no reason"):
+        up_with(world, memory=512)
+
+
 def test_only_what_differs_is_sent(world: QuickWorld) -> None:
     up_with(world)
     sent = Sent("UpdateFunctionConfiguration")

@@ -15,7 +15,7 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from contract import QuickWorld, brought_up, lose, untouched
-from faults import FINAL, FOREVER, PASSING, Answer, Fault
+from faults import FINAL, FOREVER, NOT_YET, PASSING, Answer, Fault
 from hands import client, queue_url
 from harness import declared, refusal
 from samples import SAMPLES
@@ -188,6 +188,39 @@ def test_a_throttled_call_outside_of_any_try_is_left_to_who_made_it(world: Quick
     with pytest.raises(ClientError, match="Throttled"):
         world.connect().client("sns").list_topics()
     assert world.calls == ["ListTopics"]
+
+
+# An API that was just made
+
+
+@pytest.mark.parametrize("operation", ["CreateResource", "PutIntegration", "CreateDeployment", "UpdateStage"])
+def test_the_rights_on_a_new_api_may_come_a_little_later_than_the_api(world: QuickWorld, operation: str) -> None:
+    wanted = everything(SAMPLES["stage"].make())
+    world.before = Fault(operation, "AccessDeniedException", NOT_YET.format("POST"), times=3)
+    world.up(wanted)
+    assert any("waiting until AWS lets the new API be changed" in each.detail for each in world.events)
+    world.before = None
+    assert untouched(world.plan(wanted))
+
+
+def test_who_may_not_change_a_new_api_is_told_so_after_half_a_minute(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["route"].make())
+    world.parallel = 1
+    world.before = Fault("CreateResource", "AccessDeniedException", NOT_YET.format("POST"), FOREVER)
+    with pytest.raises(ApplyFailed) as failed:
+        world.up(wanted)
+    (error,) = failed.value.failed
+    assert "permission for CreateResource" in error.hint
+    assert 30 <= sum(world.clock.slept) < 33
+
+
+def test_what_somebody_forbids_on_a_new_api_is_final(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["route"].make())
+    denied = "User: x is not authorized to perform: apigateway:POST with an explicit deny in a service control policy"
+    world.parallel, world.before = 1, Fault("CreateResource", "AccessDeniedException", denied, FOREVER)
+    with pytest.raises(ApplyFailed, match="service control policy"):
+        world.up(wanted)
+    assert not world.clock.slept
 
 
 # What has a rhythm of its own
@@ -499,7 +532,8 @@ def test_a_request_that_cannot_be_sent_is_no_matter_of_the_network(world: QuickW
 
 def test_every_row_of_the_table_is_met_by_an_answer() -> None:
     met = {rule_for(refusal(each.operation, each.code, each.message)) for each in PASSING}
-    assert met == set(RULES)
+    denied = rule_for(refusal("CreateResource", "AccessDeniedException", NOT_YET), in_new_api=True)
+    assert met | {denied} == set(RULES) and denied not in met
 
 
 def waits(rule: Rule, took: float = 0.0) -> list[float]:

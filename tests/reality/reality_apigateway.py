@@ -38,6 +38,8 @@ class KnownApi:
     stages: dict[str, float] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
     logging: set[str] = field(default_factory=set)
+    made: float = 0.0
+    changed: float = 0.0
 
 
 class ApiGateway(Service):
@@ -57,6 +59,35 @@ class ApiGateway(Service):
         if operation in _ALONE:
             text = "Unable to complete operation due to concurrent modification. Please try again later."
             self.alone(f"api {asked['restApiId']}", Refused("ConflictException", text, 409))
+            self._may(operation, asked)
+
+    def _may(self, operation: str, asked: Asked) -> None:
+        """Whether the caller has the rights by now that depend on the API's tags."""
+        if self.now < self._api(asked).made + self.delays.api_tags:
+            on = f"arn:aws:apigateway:us-east-1::/restapis/{asked['restApiId']}"
+            who = "User: arn:aws:iam::123456789012:user/me is not authorized to perform: apigateway:POST on resource: "
+            why = f"{who}{on} because no identity-based policy allows the apigateway:POST action"
+            raise Refused("AccessDeniedException", why, 403)
+
+    # The API
+
+    def after_create_rest_api(self, asked: Asked, answer: Any) -> None:
+        self._api({"restApiId": answer["id"]}).made = self.now
+
+    def before_update_rest_api(self, asked: Asked) -> None:
+        if self._changing(asked):
+            raise Refused("BadRequestException", "There is already an update in progress")
+
+    def after_update_rest_api(self, asked: Asked, answer: Any) -> None:
+        self._api(asked).changed = self.now
+        self.after_get_rest_api(asked, answer)
+
+    def after_get_rest_api(self, asked: Asked, answer: Any) -> None:
+        answer["apiStatus"] = "UPDATING" if self._changing(asked) else "AVAILABLE"
+
+    def _changing(self, asked: Asked) -> bool:
+        api = self._api(asked)
+        return bool(api.changed) and self.now < api.changed + self.delays.api_changing
 
     def _api(self, asked: Asked) -> KnownApi:
         return self.apis.setdefault(asked["restApiId"], KnownApi())

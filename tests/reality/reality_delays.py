@@ -49,6 +49,10 @@ class Delays:
     """After ACTIVE until the backup service finds the table at all."""
     account: float = 0.5
     """Until stages see the account's logging role."""
+    api_changing: float = 0.0
+    """A REST API is UPDATING."""
+    api_tags: float = 0.0
+    """Until the rights count that depend on a new API's tags."""
     stale_tags: float = 0.0
     """For how long SNS remembers the tags of a deleted topic."""
     late_logs: float = 2.0
@@ -77,6 +81,8 @@ HARSH = Delays(
     backups=6,
     backups_unseen=1,
     account=2,
+    api_changing=3,
+    api_tags=4,
     stale_tags=5,
 )
 

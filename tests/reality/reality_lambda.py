@@ -79,6 +79,7 @@ class Functions(Service):
         answer["State"], answer["LastUpdateStatus"] = "Active", "Successful"
         if self.now < function.made + self.delays.pending:
             answer["State"] = "Pending"
+            del answer["LastUpdateStatus"]
         elif self.now < function.busy_until:
             answer["LastUpdateStatus"] = "InProgress"
         elif function.update_fails:
@@ -201,20 +202,27 @@ class Functions(Service):
         self.functions[asked["FunctionName"]].statements[asked["StatementId"]] = self.now
 
     def before_remove_permission(self, asked: Asked) -> None:
+        function, sid = self.known(asked), asked["StatementId"]
+        if function is None:
+            arn = f"arn:aws:lambda:us-east-1:123456789012:function:{asked['FunctionName']}"
+            raise _absent(f"No policy found for: {arn}")
+        if not function.statements:
+            raise _absent("No policy is associated with the given resource.")
+        if sid not in function.statements:
+            raise _absent(f"Statement {sid} is not found in resource policy.")
         self._alone_with_the_policy(asked)
 
     def after_remove_permission(self, asked: Asked, answer: Any) -> None:
         self.functions[asked["FunctionName"]].statements.pop(asked["StatementId"], None)
 
     def _alone_with_the_policy(self, asked: Asked) -> None:
-        text = "The function could not be updated due to a concurrent update operation."
-        self.alone(f"policy {asked['FunctionName']}", Refused(CONFLICT, text, 409))
+        self.alone(f"policy {asked['FunctionName']}", Refused(CONFLICT, _BESIDE, 409))
 
     def before_get_policy(self, asked: Asked) -> None:
         function = self.known(asked)
         statements = function.statements.values() if function else ()
         if statements and all(self.now < since + self.delays.unseen for since in statements):
-            raise Refused("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+            raise _absent("The resource you requested does not exist.")
 
     # The account
 
@@ -236,5 +244,12 @@ _GRANT = (
 )
 
 
+_BESIDE = "The function could not be updated due to a concurrent update operation"
+
+
 def _missing(function: KnownFunction) -> Refused:
-    return Refused("ResourceNotFoundException", f"Function not found: {function.arn}", 404)
+    return _absent(f"Function not found: {function.arn}")
+
+
+def _absent(text: str) -> Refused:
+    return Refused("ResourceNotFoundException", text, 404)

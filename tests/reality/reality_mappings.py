@@ -33,10 +33,9 @@ class Lambda(Functions):
             self._fits(each.answer["EventSourceArn"], timeout)
 
     def before_create_event_source_mapping(self, asked: Asked) -> None:
-        self._write(asked)
         function, source = self.known(asked), asked["EventSourceArn"]
-        if function is None:
-            raise Refused(INVALID, f"Function does not exist: {asked['FunctionName']}")
+        if function is None or self.now < function.made + self.delays.unwritable:
+            raise Refused(INVALID, "Function does not exist")
         for each in self._of(function.arn):
             if each.answer["EventSourceArn"] == source:
                 raise Refused(CONFLICT, _MAPPED.format(source, asked["FunctionName"], each.uuid), 409)
@@ -47,7 +46,8 @@ class Lambda(Functions):
             raise Refused(INVALID, _NO_QUEUE)
         if asked["BatchSize"] > 10 and not asked.get("MaximumBatchingWindowInSeconds"):
             raise Refused(
-                INVALID, "Maximum batch window in seconds must be greater than 0 if maximum batch size is 10."
+                INVALID,
+                "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10",
             )
         self._fits(source, function.timeout)
 
@@ -100,6 +100,27 @@ class Lambda(Functions):
     def after_delete_event_source_mapping(self, asked: Asked, answer: Any) -> None:
         mapping = self.mappings[asked["UUID"]]
         mapping.state, mapping.settled = "Deleting", self.now + self.delays.mapping_gone
+
+    def before_tag_resource(self, asked: Asked) -> None:
+        self._tag(asked)
+
+    def before_untag_resource(self, asked: Asked) -> None:
+        self._tag(asked)
+
+    def _tag(self, asked: Asked) -> None:
+        """By its documentation, Lambda refuses to tag what is changing; in which words is not known."""
+        mapping = self._mapping_of(asked)
+        if mapping and mapping.state not in ("Enabled", "Disabled"):
+            raise Refused(CONFLICT, "Another operation is in progress", 409)
+
+    def before_list_tags(self, asked: Asked) -> None:
+        if ":event-source-mapping:" in asked["Resource"] and self._mapping_of(asked) is None:
+            text = f"Event source mapping not found: {asked['Resource']}"
+            raise Refused("ResourceNotFoundException", text, 404)
+
+    def _mapping_of(self, asked: Asked) -> KnownMapping | None:
+        self._settle()
+        return self.mappings.get(asked["Resource"].rpartition(":")[2])
 
     def before_get_event_source_mapping(self, asked: Asked) -> Any:
         self._settle()

@@ -98,7 +98,7 @@ class Ssm(Service):
 
     def before_get_parameter(self, asked: Asked) -> None:
         if self._unseen(asked["Name"]):
-            raise Refused("ParameterNotFound", f"Parameter {asked['Name']} not found.")
+            raise Refused("ParameterNotFound", "")  # AWS says no more than that
 
     def after_describe_parameters(self, asked: Asked, answer: Any) -> None:
         answer["Parameters"] = [each for each in answer["Parameters"] if not self._unseen(each["Name"])]
@@ -117,6 +117,7 @@ _PARAMETER_THERE = (
 class KnownTopic:
     made: float
     tags: Any
+    attributes: Any
     mails: dict[str, int] = field(default_factory=dict)
     confirmed: set[str] = field(default_factory=set)
 
@@ -131,12 +132,14 @@ class Sns(Service):
 
     def before_create_topic(self, asked: Asked) -> None:
         topic = self.topics.get(asked["Name"])
-        if topic and topic.tags != asked.get("Tags", []):
-            text = "Invalid parameter: Tags Reason: Topic already exists with different tags"
-            raise Refused("InvalidParameter", text)
+        for name in ("Attributes", "Tags"):
+            if topic and getattr(topic, name.lower()) != asked.get(name, type(getattr(topic, name.lower()))()):
+                text = f"Invalid parameter: {name} Reason: Topic already exists with different {name.lower()}"
+                raise Refused("InvalidParameter", text)
 
     def after_create_topic(self, asked: Asked, answer: Any) -> None:
-        self.topics.setdefault(asked["Name"], KnownTopic(self.now, asked.get("Tags", [])))
+        made = KnownTopic(self.now, asked.get("Tags", []), asked.get("Attributes", {}))
+        self.topics.setdefault(asked["Name"], made)
 
     def _topic(self, arn: str) -> KnownTopic | None:
         return self.topics.get(arn.split(":")[5])

@@ -142,6 +142,11 @@ def somebody_deletes_the_mapping_right_before_us(play: Play) -> None:
     play.up(parts.mapping())
 
 
+def a_mapping_that_has_just_been_made_gets_another_tag(play: Play) -> None:
+    play.up(parts.mapping())
+    play.up(parts.mapping(), tags={"team": "devices"})
+
+
 def down_directly_after_up(play: Play) -> None:
     play.up(parts.mapping())
     play.world.down()
@@ -186,6 +191,14 @@ def somebody_else_changes_the_api(play: Play) -> None:
     play.up(parts.API)
     api = play.world.rows()["rest-api/api"].properties["RestApiId"]
     play.up_while_somebody_changes(f"api {api}", parts.route("/query"))
+
+
+def somebody_has_just_renamed_the_api(play: Play) -> None:
+    play.up(parts.API)
+    api = play.world.rows()["rest-api/api"].properties["RestApiId"]
+    renamed = [{"op": "replace", "path": "/name", "value": "another"}]
+    play.world.hand("apigateway").update_rest_api(restApiId=api, patchOperations=renamed)
+    play.up(parts.API)
 
 
 def a_stage_is_renamed(play: Play) -> None:
@@ -251,8 +264,18 @@ SCENES: Sequence[Scene] = (
         UNSEEN,
     ),
     Scene(
-        "AddPermission ResourceConflictException concurrent",
+        "AddPermission ResourceConflictException concurrent update",
         up(parts.permission("/query"), parts.permission("/ingest")),
+    ),
+    Scene(
+        "CreateEventSourceMapping InvalidParameterValueException Function does not exist",
+        up(parts.mapping(parts.function(reserved_concurrency=None))),
+        late(unwritable=1),
+    ),
+    Scene(
+        "TagResource ResourceConflictException",
+        a_mapping_that_has_just_been_made_gets_another_tag,
+        late(mapping=10),
     ),
     Scene("AddPermission ResourceNotFoundException", up(parts.FUNCTION), late(unwritable=1)),
     Scene(
@@ -306,6 +329,16 @@ SCENES: Sequence[Scene] = (
         late(account=3),
     ),
     Scene("* ConflictException concurrent modification", somebody_else_changes_the_api),
+    Scene(
+        "* BadRequestException already an update in progress",
+        somebody_has_just_renamed_the_api,
+        late(api_changing=5),
+    ),
+    Scene(
+        "CreateResource AccessDeniedException no identity-based policy allows",
+        up(parts.route("/query")),
+        late(api_tags=5),
+    ),
     Scene("DeleteDeployment BadRequestException Active stages", a_stage_is_renamed, late(unseen=3)),
     Scene("CreateResource ConflictException already exists", up_losing("CreateStage", parts.stage()), UNSEEN),
     Scene(

@@ -23,7 +23,7 @@ class KnownQueue:
 def _missing() -> Refused:
     return Refused(
         "AWS.SimpleQueueService.NonExistentQueue",
-        "The specified queue does not exist for this wsdl version.",
+        "The specified queue does not exist.",
         shape="QueueDoesNotExist",
     )
 

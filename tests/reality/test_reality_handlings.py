@@ -159,7 +159,7 @@ HANDLINGS = (
         "a mapping waits for its function",
         not_waiting(EventSourceMapping, Function),
         acts.a_queue_is_mapped_to_a_new_function,
-        late(role=5),
+        late(role=120),
     ),
     Handling(
         "a mapping waits for its queue",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from iotpipe.errors import RefusedError
+from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.provision.adoption import advised
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_name, optional, tag_changes, tag_dict
 from iotpipe.provision.resources.iam import within
@@ -79,6 +79,8 @@ class RestApi(Resource):
             tags=desired["Tags"],
         )
         run.once(_DEPLOYMENTS, dict)  # a new one has none: nobody need ask
+        run.new_apis.add(self.address)
+        self._wait_until_available(run, made)
         return {"RestApiId": made["id"], "RootResourceId": made["rootResourceId"]}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
@@ -91,8 +93,23 @@ class RestApi(Resource):
         if before != after:
             changes.append(_replace(f"/endpointConfiguration/types/{before}", after))
         if changes:
-            api.update_rest_api(restApiId=observed["RestApiId"], patchOperations=changes)
+            changed = api.update_rest_api(restApiId=observed["RestApiId"], patchOperations=changes)
+            self._wait_until_available(run, changed)
         return {}
+
+    def _wait_until_available(self, run: Run, answered: Mapping[str, Any]) -> None:
+        """API Gateway refuses further changes of an API until it has taken over the last one."""
+        status, identifier = answered.get("apiStatus"), answered["id"]
+
+        def available() -> bool:
+            nonlocal status
+            if status in _CHANGING:
+                status = (_get(run, identifier) or {}).get("apiStatus")
+            if status == "FAILED":
+                raise ResourceError(f"cannot update {self.address}: API Gateway reports FAILED", address=self.address)
+            return status not in _CHANGING
+
+        run.until(self.address, "waiting until API Gateway has taken over the change", available)
 
     def namesakes(self, run: Run) -> list[str]:
         return [f"{each['id']} (made {_created(each)})" for each in _strangers(run, self.name)]
@@ -121,8 +138,9 @@ class RestApi(Resource):
         except api.exceptions.NotFoundException:
             return
         except ClientError as error:
-            # Who may only delete what bears our tags is denied what is gone as well, since that bears none.
-            if code_and_message(error)[0] != "AccessDeniedException" or _get(run, identifier):
+            # Who may only delete what bears our tags is denied what is gone as well, since that bears none; and also
+            # of an API that is gone it is said that another change of it is under way.
+            if code_and_message(error)[0] not in ("AccessDeniedException", _BUSY) or _get(run, identifier):
                 raise
 
     @classmethod
@@ -148,6 +166,10 @@ class RestApi(Resource):
         for each in _apis(run):
             if _is_ours(run, each):
                 yield Recorded(f"{cls.kind}/{each['id']}", cls.kind, each["id"], {"RestApiId": each["id"]})
+
+
+_CHANGING = ("UPDATING", "PENDING")
+_BUSY = "ConflictException"
 
 
 def _recorded_api(run: Run, recorded: Recorded) -> dict[str, Any] | None:
@@ -484,8 +506,13 @@ class Stage(Resource):
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
         api, identifier = run.client("apigateway"), recorded.properties["RestApiId"]
-        with contextlib.suppress(api.exceptions.NotFoundException):
+        try:
             api.delete_stage(restApiId=identifier, stageName=recorded.name)
+        except api.exceptions.NotFoundException:
+            pass
+        except ClientError as error:
+            if code_and_message(error)[0] != _BUSY or _get(run, identifier):
+                raise
         # The API stays, or nobody would take its stage away alone: what only this stage served would stay with it.
         with contextlib.suppress(api.exceptions.NotFoundException):
             _delete_outdated(run, identifier, "")

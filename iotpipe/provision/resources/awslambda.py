@@ -211,6 +211,8 @@ class Function(Resource):
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         client = run.client("lambda")
+        # First of all: Lambda may refuse to tag what it is still updating.
+        _retag(run, self.arn(run), desired, observed)
         changed = {key for key in desired if desired[key] != observed.get(key)}
         if "RoleId" in changed:
             changed |= {"Role", "Environment"}
@@ -222,11 +224,6 @@ class Function(Resource):
             self.wait_until_updated(run)
         if "ReservedConcurrentExecutions" in changed:
             self._set_concurrency(run, desired)
-        tags, removed = tag_changes(desired, observed)
-        if tags:
-            client.tag_resource(Resource=self.arn(run), Tags=tags)
-        if removed:
-            client.untag_resource(Resource=self.arn(run), TagKeys=removed)
         return {}
 
     @classmethod
@@ -275,11 +272,21 @@ class Function(Resource):
         def updated() -> bool:
             found = run.client("lambda").get_function_configuration(FunctionName=self.name)
             if found.get("LastUpdateStatus") == "Failed":
-                reason = f"{found.get('LastUpdateStatusReasonCode')}: {found.get('LastUpdateStatusReason')}"
+                said = (found.get(f"LastUpdateStatusReason{part}") for part in ("Code", ""))
+                reason = ": ".join(filter(None, said)) or "Lambda gives no reason"
                 raise ResourceError(f"cannot update {self.address}: {reason}", address=self.address)
-            return bool(found.get("LastUpdateStatus", "Successful") == "Successful")
+            # A function that is Pending has no such status yet.
+            return bool(found.get("State") != "Pending" and found.get("LastUpdateStatus", "Successful") == "Successful")
 
         run.until(self.address, "waiting until Lambda has taken over the update", updated)
+
+
+def _retag(run: Run, arn: str, desired: Properties, observed: Properties) -> None:
+    changed, removed = tag_changes(desired, observed)
+    if changed:
+        run.client("lambda").tag_resource(Resource=arn, Tags=changed)
+    if removed:
+        run.client("lambda").untag_resource(Resource=arn, TagKeys=removed)
 
 
 _CONFIGURATION = (
@@ -429,14 +436,10 @@ class EventSourceMapping(Resource):
         client = run.client("lambda")
         fixed = ("EventSourceArn", "FunctionArn", "Tags")
         settings = {key: desired[key] for key in desired if key not in fixed and desired[key] != observed[key]}
+        # First of all: Lambda may refuse to tag what it is still updating.
+        _retag(run, _mapping_arn(run, observed["UUID"]), desired, observed)
         if settings:
             client.update_event_source_mapping(UUID=observed["UUID"], **settings)
-        arn = _mapping_arn(run, observed["UUID"])
-        changed, removed = tag_changes(desired, observed)
-        if changed:
-            client.tag_resource(Resource=arn, Tags=changed)
-        if removed:
-            client.untag_resource(Resource=arn, TagKeys=removed)
         return {}
 
     @classmethod
