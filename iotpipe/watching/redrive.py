@@ -16,6 +16,8 @@ _MOST_BYTES = 262_144
 _HOLD = 120
 _MISSING = ("InvalidAction", "UnknownOperationException", "NotImplemented", "501")
 _PURGING = ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress")
+_STARTED = "There is already a task running"
+_NO_DEAD_LETTERS = "Source queue must be configured as a Dead Letter Queue"
 _UNDER_WAY = ("RUNNING", "CANCELLING")
 Message = Mapping[str, Any]
 
@@ -49,14 +51,31 @@ def _by_sqs(dead: Mailbox, target: Mailbox, about: int) -> Moved:
     """Let SQS move all of them, or watch it if it is already at it. It goes on also when nobody watches."""
     before = _tasks(dead)
     if not any(each["Status"] in _UNDER_WAY for each in before):
-        # Named, since SQS finds no way back for what did not come from a queue.
-        _ask(dead, "move the messages of", "start_message_move_task", SourceArn=dead.arn, DestinationArn=target.arn)
+        _start(dead, target)
     task = _watched(dead, [each["StartedTimestamp"] for each in before if each["Status"] not in _UNDER_WAY], about)
     if task.get("Status") != "COMPLETED":
         why = task.get("FailureReason") or task.get("Status", "it does not list the move").lower()
         hint = f"What stayed is still in {dead.name}: run `iotpipe dlq redrive --env {dead.run.environment}` again"
         raise ResourceError(f"SQS moved {_moved(task)} messages and stopped: {why}", hint, address=dead.address)
     return Moved(_moved(task))
+
+
+def _start(dead: Mailbox, target: Mailbox) -> None:
+    """Start the move, unless somebody else has done so since the moves were listed."""
+    try:
+        # Named, since SQS finds no way back for what did not come from a queue.
+        _ask(dead, "move the messages of", "start_message_move_task", SourceArn=dead.arn, DestinationArn=target.arn)
+    except ResourceError as error:
+        if _STARTED in error.message:
+            return
+        if _NO_DEAD_LETTERS not in error.message:
+            raise
+        env = dead.run.environment
+        hint = (
+            f"No queue sends its dead letters to {dead.name} any more: `iotpipe up --env {env}` makes {target.name} do "
+            f"so again. Or move them without SQS: `iotpipe dlq redrive --env {env} --limit N`"
+        )
+        raise ResourceError(error.message, hint, address=error.address, code=error.code) from error
 
 
 def _watched(dead: Mailbox, finished: Sequence[Any], about: int) -> Message:
@@ -124,7 +143,8 @@ def _move(dead: Mailbox, target: Mailbox, messages: Sequence[Message], sent: set
     entries = [{"Id": str(number), **_as_new(each)} for number, each in enumerate(messages)]
     answer = target.ask("send to", "send_message_batch", Entries=entries)
     for each in answer.get("Failed", []):
-        done.reasons[messages[int(each["Id"])]["MessageId"]] = f"{each.get('Code')}: {each.get('Message', '')}"
+        why = ": ".join(filter(None, (each.get("Code"), each.get("Message"))))
+        done.reasons[messages[int(each["Id"])]["MessageId"]] = why or "SQS gives no reason"
     accepted = {each["Id"]: messages[int(each["Id"])] for each in answer.get("Successful", [])}
     sent.update(each["MessageId"] for each in answer.get("Successful", []))
     done.moved += len(accepted)

@@ -139,8 +139,8 @@ READ_BY: Mapping[tuple[str, str], Sequence[tuple[str, Scene]]] = {
 
 ELSEWHERE = {
     ("dynamodb", "Query"): "its one recording has no row of a reading: tests/handlers/test_queries.py",
-    ("sqs", "ListMessageMoveTasks"): "moto has no move tasks: tests/watching/test_redrive.py",
-    ("sqs", "StartMessageMoveTask"): "moto has no move tasks: tests/watching/test_redrive.py",
+    ("sqs", "ListMessageMoveTasks"): "moto has no move tasks: tests/recorded/test_recorded_moves.py",
+    ("sqs", "StartMessageMoveTask"): "moto has no move tasks: tests/recorded/test_recorded_moves.py",
 }
 
 REPLAYS = [

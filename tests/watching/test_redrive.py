@@ -157,6 +157,13 @@ def test_what_cannot_be_sent_stays_and_is_visible_at_once(queues: Queues) -> Non
     assert left["MessageId"] in ids
 
 
+def test_what_cannot_be_sent_for_no_reason_told_is_told_by_its_code_alone(queues: Queues) -> None:
+    (name,) = queues.put("one")
+    failed = {"Id": "0", "SenderFault": True, "Code": "InvalidMessageContents"}
+    queues.answers("SendMessageBatch", lambda request: {"Failed": [failed]})
+    assert redrive(queues.dead, queues.target, 1).reasons == {name: "InvalidMessageContents"}
+
+
 def test_what_cannot_be_sent_is_not_tried_again_when_it_comes_again(queues: Queues) -> None:
     queues.put("one")
     queues.hide_nothing()
