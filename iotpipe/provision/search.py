@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from iotpipe.provision.resource import Recorded, Resource, tag_dict
 from iotpipe.provision.run import ENVIRONMENT_TAG, Run
@@ -36,7 +37,10 @@ def _tagged(run: Run) -> dict[str, dict[str, str]]:
     return {each["ResourceARN"]: tag_dict(each["Tags"]) for page in pages for each in page["ResourceTagMappingList"]}
 
 
-def tags_of(run: Run, arn: str, ask: Callable[[], dict[str, str]]) -> dict[str, str]:
+T = TypeVar("T")
+
+
+def tags_of(run: Run, arn: str, ask: Callable[[], T]) -> dict[str, str] | T:
     """The tags of one resource: as listed if all that are declared are among them, else as AWS answers to `ask`."""
     listed = tagged(run).get(arn, {})
     return listed if run.all_tags.items() <= listed.items() else ask()

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from contract import QuickWorld, drifts, untouched
 from hands import ACCOUNT, REGION, client, mappings, sha256, zipped
+from harness import refusal
 from moto.awslambda.models import LambdaBackend
 from samples import SAMPLES
 from samples_lambda import a_function, a_layer
@@ -83,6 +85,37 @@ def test_an_update_that_fails_without_a_reason_is_told_without_one(world: QuickW
     world.after = failed
     with pytest.raises(ApplyFailed, match="sample-function: Lambda gives no reason"):
         up_with(world, memory=512)
+
+
+def test_a_mapping_that_goes_while_it_is_looked_at_is_missing(world: QuickWorld) -> None:
+    wanted = everything(SAMPLES["event-source-mapping"].make())
+    world.up(wanted)
+    gone = "Event source mapping not found: arn:aws:lambda:us-east-1:123456789012:event-source-mapping:x"
+    world.before = lambda operation, _: (
+        refusal(operation, "ResourceNotFoundException", gone) if operation == "ListTags" else None
+    )
+    step = next(each for each in world.plan(wanted).steps if each.address.startswith("event-source-mapping/"))
+    assert (step.action, step.missing) == ("create", True)
+
+
+def test_a_statement_that_somebody_removes_before_it_is_put_right_is_added_again(world: QuickWorld) -> None:
+    sample = SAMPLES["permission"]
+    wanted = everything(sample.make())
+    world.up(wanted)
+    next(each for each in sample.tamperings if each.what == "for anybody").act()
+
+    def somebody_removes_it(operation: str, parameters: dict[str, Any]) -> ClientError | None:
+        if operation != "RemovePermission":
+            return None
+        sample.remove()
+        text = "Statement iotpipe-ingest is not found in resource policy."
+        return refusal(operation, "ResourceNotFoundException", text)
+
+    world.before = somebody_removes_it
+    world.up(wanted)
+    world.before = None
+    assert sample.count() == 1
+    assert untouched(world.plan(wanted))
 
 
 def test_only_what_differs_is_sent(world: QuickWorld) -> None:

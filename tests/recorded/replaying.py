@@ -15,7 +15,7 @@ from matrix_account import Photograph, photograph, put_back
 from moto.core.base_backend import BackendDict
 from recordings import Recording
 from samples import SAMPLES
-from sampling import OURS, Sample
+from sampling import Sample
 
 from iotpipe import policy
 from iotpipe.doctor import concurrency, permissions
@@ -27,7 +27,7 @@ from iotpipe.proving.deployment import queue_url
 from iotpipe.provision import ledger, ownership, teardown
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.resource import Resource, everything
-from iotpipe.provision.run import Run
+from iotpipe.provision.run import MANAGED_TAG, Run
 from iotpipe.watching.deadletters import look
 from iotpipe.watching.logs import LogReader
 from iotpipe.watching.mailbox import Mailbox
@@ -61,6 +61,8 @@ class Replaying(World):
     recording: Recording | None = None
     replayed: int = 0
     renewed: int = 0
+    always: bool = False
+    """Every call of the operation is answered so, not the first one alone."""
 
     def connect(self) -> Aws:
         """All tests share the clients: making them takes longer than using them."""
@@ -93,7 +95,7 @@ class Replaying(World):
         wanted = self.recording
         return (
             wanted is not None
-            and self.replayed == 0
+            and (self.always or self.replayed == 0)
             and (model.service_model.service_name, model.name) == (wanted.service, wanted.operation)
         )
 
@@ -152,6 +154,8 @@ def on_stage(kind: str, directory: Path) -> tuple[Replaying, Stage]:
     """A world in which the sample of the kind, and everything that it needs, is there."""
     world = Replaying(directory)
     if kind not in _stages:
+        BackendDict.reset()
+        world.path.unlink(missing_ok=True)
         target = SAMPLES[kind].make()
         stage = _stages[kind] = Stage(target, everything(target))
         world.up(stage.declared)
@@ -187,7 +191,7 @@ def asked_whose(world: Replaying, kind: str) -> None:
     run = world.run("down")
     tags = run.trying("read", row.address, lambda attempt: which.tags(run, row.recorded()))
     assert tags is None or all(isinstance(text, str) for pair in tags.items() for text in pair)
-    if which.identity:
+    if which.identity and tags is not None:
         _renew(world)
         assert isinstance(run.trying("read", row.address, lambda attempt: which.identify(run, row.recorded())), dict)
     _renew(world)
@@ -272,7 +276,7 @@ def taken_out_of_its_profile(world: Replaying, kind: str) -> None:
 
 def tagged(world: Replaying, kind: str) -> None:
     """One of its tags is gone: `up` puts it back."""
-    _tagging(kind).drop([next(iter(OURS))])
+    _tagging(kind).drop([MANAGED_TAG])
     world.up(_stages[kind].declared)
 
 
@@ -292,6 +296,13 @@ def _tagging(kind: str) -> Any:
 
 def deleted(world: Replaying, kind: str) -> None:
     world.down(delete_data=True)
+
+
+def deleted_alone(world: Replaying, kind: str) -> None:
+    """Its deletion, without waiting until it is gone."""
+    target, row = _stages[kind].target, _rows(world)[_stages[kind].target.address]
+    run = world.run("down")
+    run.trying("delete", row.address, lambda attempt: type(target).delete(run, row.recorded()))
 
 
 # What is asked about nothing that is declared
@@ -346,6 +357,20 @@ def dead_letters_seen(world: Replaying, kind: str) -> None:
 
 def dead_letters_moved_by_hand(world: Replaying, kind: str) -> None:
     redrive(*_mailboxes(world), limit=5)
+
+
+def dead_letters_moved_by_sqs(world: Replaying, kind: str) -> None:
+    """moto has no move tasks: SQS lists none."""
+    run = world.run("dlq")
+    run.client("sqs").meta.events.register("before-call.sqs.ListMessageMoveTasks", _no_moves)
+    try:
+        redrive(*_mailboxes(world), limit=None)
+    finally:
+        run.client("sqs").meta.events.unregister("before-call.sqs.ListMessageMoveTasks", _no_moves)
+
+
+def _no_moves(**call: Any) -> Any:
+    return type("Answer", (), {"status_code": 200, "headers": {}, "content": b""})(), {"Results": []}
 
 
 def dead_letters_purged(world: Replaying, kind: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -341,16 +342,12 @@ class Permission(Resource):
         return {}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
-        run.client("lambda").remove_permission(FunctionName=self.function.name, StatementId=self.name)
+        _remove_statement(run, self.function.name, self.name)
         return self.create(run, desired)
 
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
-        client = run.client("lambda")
-        try:
-            client.remove_permission(FunctionName=recorded.properties["FunctionName"], StatementId=recorded.name)
-        except client.exceptions.ResourceNotFoundException:
-            return
+        _remove_statement(run, recorded.properties["FunctionName"], recorded.name)
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
@@ -359,6 +356,13 @@ class Permission(Resource):
         if recorded.name not in policy_statements(run, function):
             return None
         return Function.tags(run, Recorded(f"function/{function}", "function", function, {}))
+
+
+def _remove_statement(run: Run, function: str, sid: str) -> None:
+    """Remove a statement of the function's resource policy; that it is gone already is success."""
+    client = run.client("lambda")
+    with contextlib.suppress(client.exceptions.ResourceNotFoundException):
+        client.remove_permission(FunctionName=function, StatementId=sid)
 
 
 def statements(run: Run, function: Function) -> dict[str, dict[str, Any]]:
@@ -412,7 +416,10 @@ class EventSourceMapping(Resource):
         found = _mapping(run, self.queue.arn(run), self.function.arn(run))
         if found is None:
             return None
-        arn = _mapping_arn(run, found["UUID"])
+        uuid = found["UUID"]
+        tags = tags_of(run, _mapping_arn(run, uuid), lambda: _mapping_tags(run, uuid))
+        if tags is None:
+            return None
         return {
             **found,
             "EventSourceArn": found["EventSourceArn"],
@@ -423,7 +430,7 @@ class EventSourceMapping(Resource):
             "MaximumBatchingWindowInSeconds": found.get("MaximumBatchingWindowInSeconds", 0),
             "FunctionResponseTypes": found.get("FunctionResponseTypes", []),
             "ScalingConfig": found.get("ScalingConfig", {}),
-            "Tags": tags_of(run, arn, lambda: run.client("lambda").list_tags(Resource=arn)["Tags"]),
+            "Tags": tags,
             "UUID": found["UUID"],
         }
 
@@ -468,10 +475,9 @@ class EventSourceMapping(Resource):
             # A mapping that is being deleted is as good as gone.
             if uuid is None or client.get_event_source_mapping(UUID=uuid)["State"] == "Deleting":
                 return None
-            tags: dict[str, str] = client.list_tags(Resource=_mapping_arn(run, uuid))["Tags"]
         except client.exceptions.ResourceNotFoundException:
             return None
-        return tags
+        return _mapping_tags(run, uuid)
 
     @classmethod
     def identify(cls, run: Run, recorded: Recorded) -> Properties:
@@ -520,6 +526,16 @@ def _exists(run: Run, uuid: str) -> bool:
     except client.exceptions.ResourceNotFoundException:
         return False
     return True
+
+
+def _mapping_tags(run: Run, uuid: str) -> dict[str, str] | None:
+    """Its tags; None where it is gone since it was listed."""
+    client = run.client("lambda")
+    try:
+        tags: dict[str, str] = client.list_tags(Resource=_mapping_arn(run, uuid))["Tags"]
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    return tags
 
 
 def _mapping_arn(run: Run, uuid: str) -> str:
