@@ -101,4 +101,5 @@ def stage(*routes: Route, account: Account | None = None) -> Stage:
         metrics=True,
         tracing=True,
         logging="INFO" if account else "OFF",
+        log_retention=30,
     )
