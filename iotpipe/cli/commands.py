@@ -142,6 +142,9 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
         with session.writing() as ledger, stoppable(session.stop):
             resources, built = session.declared()
             adopted = _adoption(adopt, resources)
+            if strict and adopted.limited:
+                hint = "Run `up --strict` when everything is adopted, or together with `--adopt` without an address"
+                raise UsageError("what is not adopted yet may need what --strict removes", hint)
             steps, findings = preflight.planned(
                 *(resources, session.run, ledger.rows, adopted),
                 protect=session.protected,

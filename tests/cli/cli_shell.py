@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -96,3 +97,13 @@ def settings(shell: Shell, environment: str, text: str) -> None:
     path = shell.directory / "config" / f"{environment}.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
+
+
+def read_until(terminal: int, text: str) -> str:
+    """What is shown on the terminal up to this text, for which it waits a minute."""
+    shown, deadline = "", time.monotonic() + 60
+    while text not in shown:
+        ready, _, _ = select.select([terminal], [], [], deadline - time.monotonic())
+        assert ready, shown
+        shown += os.read(terminal, 4096).decode()
+    return shown

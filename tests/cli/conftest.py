@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from cli_shell import Shell
 
+# Where the stack is made that the pipeline replaces.
+sys.path.append(str(Path(__file__).parents[1] / "pipeline"))
+
 
 @pytest.fixture
 def shell(tmp_path: Path, request: pytest.FixtureRequest) -> Shell:

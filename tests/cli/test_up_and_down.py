@@ -6,13 +6,11 @@ import json
 import os
 import pty
 import re
-import select
 import signal
 import subprocess
-import time
 
 import pytest
-from cli_shell import Shell, settings, writes
+from cli_shell import Shell, read_until, settings, writes
 
 pytestmark = pytest.mark.slow
 
@@ -134,7 +132,7 @@ def test_on_a_terminal_down_asks_and_a_no_changes_nothing(deployed: Shell) -> No
         stderr=theirs,
     ) as process:
         os.close(theirs)
-        shown = _read_until(mine, "[y/N]")
+        shown = read_until(mine, "[y/N]")
         os.write(mine, b"n\n")
         assert process.wait(30) == 2
     os.close(mine)
@@ -237,19 +235,10 @@ def test_a_second_command_says_who_holds_the_state_file(deployed: Shell) -> None
         deployed.command("down"), cwd=deployed.directory, env=deployed.environment, stdin=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
-        _read_until(mine, "[y/N]")
+        read_until(mine, "[y/N]")
         refused = deployed.run("up", "--env", "dev", code=1)
         process.kill()
         process.wait(30)
     os.close(mine)
     assert f"`iotpipe down --env dev`, process {process.pid} on" in refused.stderr
     assert "Nothing to do" in deployed.run("up", "--env", "dev").stderr  # the dead holder's lock is no obstacle
-
-
-def _read_until(terminal: int, text: str) -> str:
-    shown, deadline = "", time.monotonic() + 60
-    while text not in shown:
-        ready, _, _ = select.select([terminal], [], [], deadline - time.monotonic())
-        assert ready, shown
-        shown += os.read(terminal, 4096).decode()
-    return shown
