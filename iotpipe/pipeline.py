@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 READ_SETTINGS = ("ssm:GetParameter",)
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 TRACE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+USE_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
 
 Variables = Mapping[str, Callable[[Run], str]]
 
@@ -58,17 +59,18 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
 
     raw = _table(env, f"raw-sensor-data-{suffix}", ("device_id", "S"), ("timestamp", "N"))
     processed = _table(env, f"processed-data-{suffix}", ("device_id", "S"), ("event_date", "S"))
-    dead_letters = Queue(f"iot-dlq-{suffix}", retention=env.queue.dead_letter_retention)
+    dead_letters = Queue(f"iot-dlq-{suffix}", retention=env.queue.dead_letter_retention, kms_key=env.kms_key)
     readings = Queue(
         f"iot-ingestion-queue-{suffix}",
         retention=env.queue.retention,
         visibility_timeout=env.queue.visibility_timeout,
         dead_letter=dead_letters,
         max_receives=env.queue.max_receives,
+        kms_key=env.kms_key,
     )
-    alerts = Topic(f"iot-alerts-{suffix}", display_name="IoT Processing Alerts")
+    alerts = Topic(f"iot-alerts-{suffix}", display_name="IoT Processing Alerts", kms_key=env.kms_key)
     subscriptions = [Subscription(email.lower(), topic=alerts, endpoint=email) for email in env.alerts.emails]
-    api_key = Secret(f"/iot-pipeline/{suffix}/api-key")
+    api_key = Secret(f"/iot-pipeline/{suffix}/api-key", kms_key=env.kms_key)
     settings = Parameter(
         f"/iot-pipeline/{suffix}/config",
         value=env.processing.model_dump() | {"require_api_key": env.api.require_api_key},
@@ -151,7 +153,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         for route in routes
     ]
     kept = env.api.access_logs
-    access_log = LogGroup(f"/aws/apigateway/iot-api-{suffix}", retention=kept) if kept else None
+    access_log = LogGroup(f"/aws/apigateway/iot-api-{suffix}", retention=kept, kms_key=env.kms_key) if kept else None
     logs_with = Account(region, env.functions.permissions_boundary)
     stage = Stage(
         env.api.stage,
@@ -165,6 +167,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         logging=env.api.logging,
         log_retention=env.functions.log_retention,
         access_log=access_log,
+        kms_key=env.kms_key,
     )
 
     functions, tables = [ingestion, processor, query], [raw, processed]
@@ -187,6 +190,7 @@ def _table(env: Environment, name: str, hash_key: tuple[str, str], range_key: tu
         range_key=range_key,
         point_in_time_recovery=env.tables.point_in_time_recovery,
         deletion_protection=env.tables.deletion_protection,
+        kms_key=env.kms_key,
     )
 
 
@@ -202,7 +206,8 @@ class _Parts:
     def function(self, handler: str, name: str, may: Sequence[Allow], sees: Variables) -> Function:
         """A function with its log group and its role, which may do just what the handler does."""
         common, own, suffix = self.env.functions, getattr(self.env.functions, handler), self.env.suffix
-        log_group = LogGroup(f"/aws/lambda/{name}-{suffix}", retention=common.log_retention)
+        key = self.env.kms_key
+        log_group = LogGroup(f"/aws/lambda/{name}-{suffix}", retention=common.log_retention, kms_key=key)
         role = Role(
             f"iot-{handler}-lambda-role-{suffix}",
             service="lambda.amazonaws.com",
@@ -213,6 +218,8 @@ class _Parts:
                 # No CreateLogGroup: a group that was deleted stays deleted.
                 Allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], on=[_streams_of(log_group)]),
                 Allow("Trace", TRACE),
+                # Each decrypts its environment and sends to its dead-letter queue.
+                *([Allow("Encrypt", USE_KEY, on=[key])] if key else []),
             ],
             boundary=common.permissions_boundary,
         )
@@ -232,6 +239,7 @@ class _Parts:
             dead_letter=self.dead_letters,
             log_group=log_group,
             environment=sees,
+            kms_key=key,
         )
 
 

@@ -36,6 +36,8 @@ from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.iam.responses import IamResponse
+from moto.logs.exceptions import ResourceNotFoundException as LogGroupNotFoundException
+from moto.logs.responses import LogsResponse
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
 _create = LambdaFunction.__init__
@@ -402,6 +404,36 @@ def describe_time_to_live(self: Any, table_name: str) -> dict[str, Any]:
     return _expiry(self, table_name)
 
 
+_update_table = DynamoHandler.update_table
+
+
+def update_table(self: Any) -> Any:
+    """UpdateTable forgets SSESpecification."""
+    if (wanted := self.body.get("SSESpecification")) is None:
+        return _update_table(self)
+    self.dynamodb_backend.get_table(self.body["TableName"]).sse_specification = wanted
+    return ActionResult(self.dynamodb_backend.get_table(self.body["TableName"]).describe())
+
+
+def _log_group(self: Any) -> Any:
+    name = self._get_param("logGroupName")
+    if name not in self.logs_backend.groups:
+        raise LogGroupNotFoundException
+    return self.logs_backend.groups[name]
+
+
+def associate_kms_key(self: Any) -> str:
+    """AssociateKmsKey is not there."""
+    _log_group(self).kms_key_id = self._get_param("kmsKeyId")
+    return ""
+
+
+def disassociate_kms_key(self: Any) -> str:
+    """DisassociateKmsKey is not there."""
+    _log_group(self).kms_key_id = None
+    return ""
+
+
 def _destinations(self: Any) -> dict[str, str]:
     """The status of each Kinesis stream of the table that the request names."""
     found: dict[str, str] = self.dynamodb_backend.get_table(self.body["TableName"]).__dict__.setdefault("kinesis", {})
@@ -464,6 +496,9 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (CloudWatchResponse, "get_alarm_mute_rule", get_alarm_mute_rule),
     (CloudWatchResponse, "delete_alarm_mute_rule", delete_alarm_mute_rule),
     (Table, "describe", table_with_id),
+    (DynamoHandler, "update_table", update_table),
+    (LogsResponse, "associate_kms_key", associate_kms_key),
+    (LogsResponse, "disassociate_kms_key", disassociate_kms_key),
     (DynamoDBBackend, "describe_time_to_live", describe_time_to_live),
     (DynamoHandler, "enable_kinesis_streaming_destination", enable_kinesis_streaming_destination),
     (DynamoHandler, "disable_kinesis_streaming_destination", disable_kinesis_streaming_destination),

@@ -74,6 +74,7 @@ def _subject(settings: Settings) -> Environment:
         contents.rows if contents else {},
         boundary=env.functions.permissions_boundary,
         asks_for_key=env.api.require_api_key,
+        kms_key=env.kms_key,
     )
 
 

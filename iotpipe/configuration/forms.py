@@ -79,6 +79,16 @@ PolicyArn = Annotated[
     ),
 ]
 
+KeyArn = Annotated[
+    str,
+    Form(
+        r"^arn:aws(-cn|-us-gov|-eusc)?:kms:[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}:[0-9]{12}:key/[0-9a-z-]{36}$",
+        "must be the ARN of a KMS key",
+        "Write it as in arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab; an alias, "
+        "which can be pointed to another key, will not do",
+    ),
+]
+
 Email = Annotated[
     str,
     Form(

@@ -23,6 +23,7 @@ from iotpipe.configuration.forms import (
     NAME,
     AccountId,
     Email,
+    KeyArn,
     PolicyArn,
     Region,
     Stage,
@@ -256,6 +257,11 @@ class Environment(Section):
         default_factory=dict,
         description="Tags for everything that can bear them, besides iotpipe's own.",
         json_schema_extra={"maxProperties": MOST_TAGS, "default": {}},
+    )
+    kms_key: KeyArn | None = _plain(
+        None,
+        "ARN of the KMS key of your own with which everything is encrypted that can be: tables, queues, topic, logs, "
+        "the functions' environment and the API key. null leaves it to AWS's own keys.",
     )
     protect: bool = _plain(
         False, "Whether `down` refuses, and `up` to delete or make anew what holds data, messages, a key or the URL."

@@ -28,6 +28,7 @@ def conflicts(environment: Environment) -> Iterator[Conflict]:
     yield from _retention(environment)
     yield from _concurrency(environment)
     yield from _on_this_machine(environment)
+    yield from _regions(environment)
 
 
 def _visibility(environment: Environment) -> Iterator[Conflict]:
@@ -93,9 +94,23 @@ def _on_this_machine(environment: Environment) -> Iterator[Conflict]:
     """What the AWS on this machine would take and not do: nobody should rely on it."""
     if environment.target != "local":
         return
-    if environment.api.access_logs:
-        yield Conflict(
-            (("api", "access_logs"),),
-            "the AWS on this machine writes no access logs",
-            "Delete the line, or set target to aws",
-        )
+    pretended: tuple[tuple[Path, object, str], ...] = (
+        (("api", "access_logs"), environment.api.access_logs, "writes no access logs"),
+        (("kms_key",), environment.kms_key, "encrypts nothing with a key of KMS"),
+    )
+    for path, value, what in pretended:
+        if value:
+            yield Conflict((path,), f"the AWS on this machine {what}", "Delete the line, or set target to aws")
+
+
+def _regions(environment: Environment) -> Iterator[Conflict]:
+    """What AWS only uses in the region that it is in."""
+    there: tuple[tuple[Path, str | None, str], ...] = ((("kms_key",), environment.kms_key, "KMS key"),)
+    for path, arn, what in there:
+        region = arn.split(":")[3] if arn else environment.region
+        if environment.region and region != environment.region:
+            yield Conflict(
+                (path, ("region",)),
+                f"the {what} is in {region}, and the environment in {environment.region}: both must be in one region",
+                f"Name a {what} of {environment.region}",
+            )

@@ -10,7 +10,7 @@ from functools import partial
 
 from iotpipe import policy
 from iotpipe.configuration import Environment
-from iotpipe.doctor import concurrency, gateway, identity, packages, permissions, record, resources, runtimes
+from iotpipe.doctor import concurrency, gateway, identity, key, packages, permissions, record, resources, runtimes
 from iotpipe.doctor.findings import Finding, problem
 from iotpipe.doctor.preflight import untold
 from iotpipe.errors import ApplyFailed, CredentialsError, IotpipeError, ResourceError
@@ -39,14 +39,22 @@ class Patient:
     def operated(self) -> policy.Environment:
         """What the permissions are about."""
         aws = self.run.aws
-        boundary = self.env.functions.permissions_boundary
-        return policy.Environment(self.env.name, aws.account, aws.region, self.resources, self.rows, boundary)
+        return policy.Environment(
+            self.env.name,
+            aws.account,
+            aws.region,
+            self.resources,
+            self.rows,
+            boundary=self.env.functions.permissions_boundary,
+            kms_key=self.env.kms_key,
+        )
 
 
 _LIMITS: tuple[tuple[str, Callable[[Patient], list[Finding]]], ...] = (
     (permissions.CHECK, lambda it: permissions.check(it.run, it.operated)),
     (concurrency.CHECK, lambda it: concurrency.check(it.run, it.resources)),
     (gateway.CHECK, lambda it: gateway.check(it.run, it.resources)),
+    (key.CHECK, lambda it: key.check(it.run, it.resources)),
     (packages.STORAGE, lambda it: packages.storage(it.run, it.built)),
 )
 

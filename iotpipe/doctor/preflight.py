@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
-from iotpipe.doctor import concurrency, runtimes
+from iotpipe.doctor import concurrency, key, runtimes
 from iotpipe.doctor.findings import PROBLEM, Finding, unknown
 from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.provision import plan as planning
@@ -33,11 +33,15 @@ def planned(
     """
     if run.aws.emulator:
         return planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign), []
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="iotpipe-preflight") as beside:
-        scope = adopt.scope(resources)
-        asked = beside.submit(_concurrency, run, scope, rows)
+    scope = adopt.scope(resources)
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="iotpipe-preflight") as beside:
+        asked = [
+            beside.submit(_asked, concurrency.CHECK, lambda: concurrency.refusal(run, scope, rows)),
+            beside.submit(_asked, key.CHECK, lambda: key.refusal(run, scope)),
+        ]
         steps = planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign)
-        return steps, [*asked.result(), *_runtimes(steps, run, scope)]
+        told = [finding for each in asked for finding in each.result()]
+        return steps, [*told, *_runtimes(steps, run, scope)]
 
 
 def refuse(findings: Sequence[Finding]) -> None:
@@ -52,11 +56,11 @@ def today(run: Run) -> date:
     return datetime.fromtimestamp(run.clock.now(), UTC).date()
 
 
-def _concurrency(run: Run, resources: Sequence[Resource], rows: Mapping[str, Row]) -> list[Finding]:
+def _asked(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     try:
-        return concurrency.refusal(run, resources, rows)
+        return look()
     except ResourceError as error:
-        return [untold(concurrency.CHECK, error)]
+        return [untold(check, error)]
 
 
 def untold(check: str, error: ResourceError) -> Finding:

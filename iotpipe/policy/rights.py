@@ -28,7 +28,8 @@ class Right:
     """Actions of one service on resources of one form.
 
     In `on` and `when` stand {partition}, {region}, {account}, {environment}, {api} (the API's id, * where it is not
-    known yet), {boundary}, {name} of the resource, and {kind} for the name of each resource of that kind that it needs.
+    known yet), {boundary}, {key} for each KMS key, {name} of the resource, and {kind} for the name of each resource of
+    that kind that it needs.
     """
 
     sid: str
@@ -41,6 +42,8 @@ class Right:
     when: Condition = field(default_factory=dict)
     only: str = "*"
     """The names of the resources that this is about, with wildcards."""
+    keyed: bool = False
+    """Only asked for where a KMS key is declared, or is still to be taken off."""
     bounded: bool | None = None
     """True where only roles with a permissions boundary may be made, False where none is asked for, None for both."""
 
@@ -58,6 +61,12 @@ _OF_FUNCTION: Condition = {"ArnEquals": _ITS_ARN}
 _OF_THIS_FUNCTION: Condition = {"ArnEqualsIfExists": {"lambda:FunctionArn": _arn("lambda", "function:{name}")}}
 # Of a mapping that is gone IAM knows no function: without `IfExists` AWS would deny what it should say is not there.
 _OF_FUNCTION_OR_GONE: Condition = {"ArnEqualsIfExists": _ITS_ARN}
+
+
+def _use_key(service: str, plan: str = "", up: str = "", operate: str = "") -> Right:
+    """What somebody does with the key by way of a service. The end of the service's name differs by partition."""
+    via = {"StringLike": {"kms:ViaService": f"{service}.{{region}}.*"}}
+    return Right("UseKey", "kms", ("{key}",), plan=plan, up=up, operate=operate, when=via, keyed=True)
 
 
 def _passed_to(service: str) -> Condition:
@@ -131,6 +140,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             " PutResourcePolicy DeleteResourcePolicy UpdateTimeToLive DisableKinesisStreamingDestination",
             down="DeleteTable",
         ),
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+        _use_key("dynamodb", up="CreateGrant DescribeKey Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey"),
     ),
     "queue": (
         Right(
@@ -152,6 +163,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             " StartMessageMoveTask ListMessageMoveTasks",
         ),
         Right("Readings", "sqs", _QUEUE, only="iot-ingestion-queue-*", operate="SendMessage"),
+        _use_key("sqs", operate="Decrypt GenerateDataKey"),
         # Metrics have no ARN.
         Right("Anywhere", "cloudwatch", ("*",), plan="GetMetricData"),
     ),
@@ -164,6 +176,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             up="CreateTopic SetTopicAttributes TagResource UntagResource",
             down="DeleteTopic",
         ),
+        # The key and its policy are looked at before anything is encrypted with it.
+        Right("ReadKey", "kms", ("{key}",), plan="DescribeKey GetKeyPolicy", keyed=True),
         # The reference lists no resource for what is done to a subscription; AWS's refusals name the topic.
         Right("Subscriptions", "sns", _TOPIC, up="Unsubscribe"),
     ),
@@ -185,6 +199,9 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # The AWS managed key aws/ssm lets in whoever SSM lets in: no right of KMS is needed.
         _PARAMETERS,
         _FIND_PARAMETERS,
+        # SSM encrypts with another key only what is written anew.
+        Right("EncryptApiKey", "ssm", _PARAMETER, up="GetParameter", keyed=True),
+        _use_key("ssm", up="Encrypt Decrypt", operate="Decrypt"),
     ),
     "layer": (
         Right(
@@ -244,6 +261,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         # AWS asks about a group without a name.
         Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
+        Right("LogGroups", "logs", _LOG_GROUP, up="AssociateKmsKey", keyed=True),
     ),
     "function": (
         Right(
@@ -262,6 +280,9 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # Of what else feeds a function. Nobody is given the right to delete mappings of functions that are not the
         # pipeline's: a queue that is emptied into one of those is for whoever may delete any mapping.
         Right("Feeds", "lambda", _MAPPING, up="DeleteEventSourceMapping", when=_OF_THIS_FUNCTION),
+        # Without Decrypt Lambda does not tell the environment:
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+        _use_key("lambda", plan="Decrypt", up="CreateGrant Encrypt"),
         # Asked for where a reservation is to be made or raised.
         Right("Anywhere", "lambda", ("*",), plan="GetAccountSettings"),
     ),
@@ -321,6 +342,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # The API's id is part of the name, and an API that is made anew has another.
         Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
         Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="CreateLogGroup PutRetentionPolicy"),
+        Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="AssociateKmsKey DisassociateKmsKey", keyed=True),
         Right("Invoke", "execute-api", (_arn("execute-api", "{api}/{name}/{route}"),), operate="Invoke"),
     ),
     "api-gateway-account": (

@@ -53,6 +53,7 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ListRoles": ("Roles",),
         "SimulatePrincipalPolicy": ("EvaluationResults",),
     },
+    "kms": {"DescribeKey": ("KeyMetadata",), "GetKeyPolicy": ("Policy",)},
     "lambda": {
         "AddPermission": ("Statement",),
         "CreateEventSourceMapping": ("UUID",),

@@ -177,6 +177,11 @@ def optional(run: Run, resource: Resource, name: str, value: Any, absent: Any) -
     return {name: absent} if run.recorded(resource).get(name) else {}
 
 
+def optional_found(run: Run, resource: Resource, name: str, value: str) -> Properties:
+    """What AWS has of an `optional` property that is a text; without a value it is only there if iotpipe had set it."""
+    return {name: value} if value or name in run.recorded(resource) else {}
+
+
 def _resources_in(value: Any) -> Iterator[Resource]:
     if isinstance(value, Resource):
         yield value

@@ -143,6 +143,7 @@ def test_of_what_the_schema_takes_only_contradictions_are_refused(document: dict
                 "the dead-letter queue",
                 "holds ",
                 "the AWS on this machine ",
+                "the KMS key ",
             )
             assert each.message.startswith(known), each
 

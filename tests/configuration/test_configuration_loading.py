@@ -39,6 +39,7 @@ def test_an_empty_file_gives_the_values_that_the_pipeline_is_specified_with(load
         "suffix": "dev",
         "target": "aws",
         "tags": {},
+        "kms_key": None,
         "protect": False,
         "tables": {"point_in_time_recovery": True, "deletion_protection": False},
         "queue": {

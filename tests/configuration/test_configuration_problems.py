@@ -40,6 +40,9 @@ RANGES = {
 }
 
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
 def written(path: str, value: Any) -> str:
     """A file with this one key."""
     document = value
@@ -82,6 +85,8 @@ def test_a_range_includes_both_its_ends_and_nothing_beyond(problems: Problems, p
         ("functions.log_retention", 3653),
         ("functions.log_retention", 1),
         ("api.access_logs", 365),
+        ("kms_key", KEY),
+        ("kms_key", KEY.replace("key/1234abcd-12ab-34cd-56ef-", "key/mrk-1234abcd12ab34cd56ef")),
         ("api.access_logs", None),
         ("alerts.emails", ["first.last+tag@mail.example.co.uk", "ops@example.com"]),
         ("tags", {"cost center": "Köln 4711", "a": "", "team/sub": "x@y=+-_.:/"}),
@@ -124,6 +129,10 @@ def test_what_aws_takes_is_taken(loaded: Loaded, path: str, value: Any) -> None:
         ("functions.permissions_boundary", "arn:aws:iam::123456789012:role/boundary", "must be the ARN of a managed"),
         ("functions.permissions_boundary", "arn:aws:iam::1234:policy/boundary", "must be the ARN of a managed policy"),
         ("functions.log_retention", 31, "must be one of 1, 3, 5, 7"),
+        ("kms_key", "alias/iotpipe", "must be the ARN of a KMS key, found the text"),
+        ("kms_key", "1234abcd-12ab-34cd-56ef-1234567890ab", "must be the ARN of a KMS key"),
+        ("kms_key", "arn:aws:kms:us-east-1:123456789012:alias/iotpipe", "must be the ARN of a KMS key"),
+        ("kms_key", "arn:aws:iam::123456789012:role/key", "must be the ARN of a KMS key"),
         ("api.access_logs", 31, "must be one of 1, 3, 5, 7"),
         ("api.access_logs", True, "found true"),
         ("functions.log_retention", True, "found true"),
@@ -313,9 +322,21 @@ def test_two_settings_that_contradict_each_other_are_shown_where_one_is_written(
     assert "queue." in refused.remedy
 
 
+def test_a_key_of_another_region_is_refused(problems: Problems) -> None:
+    refused = only(problems(f"region: eu-west-1\nkms_key: {KEY}"))
+    assert (refused.key, refused.line) == ("kms_key", 2)
+    assert refused.message == (
+        "the KMS key is in us-east-1, and the environment in eu-west-1: both must be in one region"
+    )
+    assert refused.remedy == "Name a KMS key of eu-west-1"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
-    [("api.access_logs", 365, "the AWS on this machine writes no access logs")],
+    [
+        ("api.access_logs", 365, "the AWS on this machine writes no access logs"),
+        ("kms_key", KEY, "the AWS on this machine encrypts nothing with a key of KMS"),
+    ],
 )
 def test_what_the_aws_on_this_machine_would_only_pretend_is_refused_there(
     problems: Problems, key: str, value: Any, message: str

@@ -59,7 +59,7 @@ def test_where_nothing_is_in_the_way_everything_is_ok_and_said_in_order(clinic: 
         (check, OK)
         for check in (
             *("configuration", "state file", "lock", "credentials", "runtime", "packages", "bytecode", "permissions"),
-            *("concurrency", "API logging role", "code storage", "resources"),
+            *("concurrency", "API logging role", "KMS key", "code storage", "resources"),
         )
     ]
     assert not (clinic.directory / "state").exists()

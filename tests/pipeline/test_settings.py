@@ -30,6 +30,9 @@ PROCESSOR = "function/data-processor-dev"
 ROLES = tuple(f"role/iot-{each}-lambda-role-dev" for each in ("ingestion", "processor", "query"))
 LOG_GROUPS = tuple(f"log-group//aws/lambda/data-{each}-dev" for each in ("ingestion", "processor", "query"))
 STAGE = "stage/dev"
+SECRET = "secret//iot-pipeline/dev/api-key"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+STATEMENT = ("Action", "Effect", "Resource")
 ACCESS_LOG = "log-group//aws/apigateway/iot-api-dev"
 TAGS = ("Tags.team", "Tags.iotpipe:environment", "Tags.iotpipe:region", "Tags.iotpipe:managed-by")
 CONFIG = "parameter//iot-pipeline/dev/config"
@@ -132,6 +135,26 @@ SAMPLES: dict[str, Sample] = dict(
                 "arn:aws:iam::123456789012:policy/boundary",
                 alike(ROLES, "PermissionsBoundary"),
                 {"PutRolePermissionsBoundary": 3},
+            ),
+        ),
+        (
+            "kms_key",
+            Sample(
+                KEY,
+                {
+                    **alike(TABLES, *(f"SSESpecification.{each}" for each in ("Enabled", "SSEType", "KMSMasterKeyId"))),
+                    **alike((QUEUE, DEAD_LETTERS), "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds"),
+                    **alike(LOG_GROUPS, "kmsKeyId"),
+                    **alike(FUNCTIONS, "KMSKeyArn"),
+                    **alike(ROLES, *(f"Policies.iotpipe.Statement.Encrypt.{each}" for each in STATEMENT)),
+                    STAGE: ["executionLogGroup.kmsKeyId"],
+                    "topic/iot-alerts-dev": ["KmsMasterKeyId"],
+                    SECRET: ["KeyId"],
+                },
+                {
+                    **{"UpdateTable": 2, "SetQueueAttributes": 2, "SetTopicAttributes": 1, "AssociateKmsKey": 4},
+                    **{"UpdateFunctionConfiguration": 3, "PutRolePolicy": 3, "PutParameter": 1},
+                },
             ),
         ),
         *functions("memory", 1536, "MemorySize"),
@@ -331,6 +354,49 @@ def test_an_access_log_that_is_not_declared_is_foreign_also_after_iotpipe_had_on
     plan = world.plan(off.resources, tags=off.tags, foreign=True)
     assert not plan.pending
     assert [(each.address, each.subject) for each in plan.foreign] == [(STAGE, "access log")]
+
+
+def test_everything_is_encrypted_with_a_key_and_without_it_and_with_it_again(world: World, declared: Declare) -> None:
+    off, on = declared(BASE), declared(changed("kms_key", KEY) | {"api": {"access_logs": 90}})
+    world.bring_up(off)
+    kept = the_api_key()
+    for settings in (on, off, on):
+        world.bring_up(settings)
+        assert the_api_key() == kept, "another key encrypts it, and its value stays"
+        assert kept not in world.path.read_text()
+        world.bring_up(settings)
+        assert not world.writes
+        assert not world.plan(settings.resources, tags=settings.tags, foreign=True).foreign
+
+    fresh = {"suffix": "fresh"}
+    world.down(delete_data=True)
+    begun = declared(changed("kms_key", KEY) | {"api": {"access_logs": 90}} | fresh)
+    world.bring_up(begun)
+    assert not world.planned(begun).pending, "what is made with the key is as what has been given it"
+    groups = client("logs").describe_log_groups()["logGroups"]
+    assert {each.get("kmsKeyId") for each in groups} == {KEY}
+
+
+def test_a_key_that_somebody_else_has_set_is_foreign_also_after_iotpipe_had_one(
+    world: World, declared: Declare
+) -> None:
+    off = declared(BASE)
+    for settings in (off, declared(changed("kms_key", KEY)), off):
+        world.bring_up(settings)
+    topic = "arn:aws:sns:us-east-1:123456789012:iot-alerts-dev"
+    client("sns").set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue=KEY)
+    client("logs").associate_kms_key(logGroupName="/aws/lambda/data-query-dev", kmsKeyId=KEY)
+    plan = world.plan(off.resources, tags=off.tags, foreign=True)
+    assert not plan.pending
+    assert {(each.address, each.subject) for each in plan.foreign} == {
+        ("topic/iot-alerts-dev", "KmsMasterKeyId"),
+        ("log-group//aws/lambda/data-query-dev", "kmsKeyId"),
+    }
+
+
+def the_api_key() -> str:
+    found = client("ssm").get_parameter(Name="/iot-pipeline/dev/api-key", WithDecryption=True)
+    return str(found["Parameter"]["Value"])
 
 
 def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, declared: Declare) -> None:

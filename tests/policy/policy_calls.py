@@ -17,6 +17,7 @@ from botocore.client import BaseClient
 from moto.apigateway.models import apigateway_backends
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
+from sampling import KMS_KEY
 
 from iotpipe.proving.api import Answer, Api
 
@@ -202,6 +203,23 @@ _also(
 )
 _tagging("sqs", "CreateQueue", "TagQueue")
 
+
+# KMS: what services do on the caller's behalf is the caller's to be allowed, as if everything were encrypted.
+
+
+def _by_way_of(service: str, *actions: str) -> list[Asked]:
+    via = {"kms:ViaService": f"{service}.{REGION}.amazonaws.com"}
+    return [Asked(f"kms:{each}", KMS_KEY, via) for each in actions]
+
+
+_on("kms", lambda p: [p["KeyId"]], "DescribeKey", "GetKeyPolicy")
+_OF_TABLES = ("CreateGrant", "DescribeKey", "Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey")
+for each in ("CreateTable", "UpdateTable"):
+    _also("dynamodb", each, lambda p: _by_way_of("dynamodb", *_OF_TABLES) if "SSESpecification" in p else [])
+_also("sqs", "ReceiveMessage", lambda p: _by_way_of("sqs", "Decrypt"))
+_also("sqs", "SendMessageBatch", lambda p: _by_way_of("sqs", "Decrypt", "GenerateDataKey"))
+_also("sqs", "StartMessageMoveTask", lambda p: _by_way_of("sqs", "Decrypt", "GenerateDataKey"))
+
 _topic = _named("sns", "{}", "TopicArn", "ResourceArn", "Name")
 _on("sns", _topic, "GetTopicAttributes", "ListTagsForResource", "ListSubscriptionsByTopic", "CreateTopic", "Subscribe")
 _on("sns", _topic, "SetTopicAttributes", "TagResource", "UntagResource", "DeleteTopic")
@@ -217,6 +235,8 @@ _on("ssm", _parameter, "GetParameter", "PutParameter", "ListTagsForResource", "A
 _on("ssm", _parameter, "RemoveTagsFromResource")
 _on("ssm", lambda p: [_arn("ssm", "*")], "DescribeParameters")
 _tagging("ssm", "PutParameter", "AddTagsToResource")
+_also("ssm", "GetParameter", lambda p: _by_way_of("ssm", "Decrypt") if p.get("WithDecryption") else [])
+_also("ssm", "PutParameter", lambda p: _by_way_of("ssm", "Encrypt") if "KeyId" in p else [])
 
 
 def _role(parameters: Parameters) -> list[str]:
@@ -256,7 +276,7 @@ _on(
     "logs",
     lambda p: [f"{_group(p)[0]}:log-stream:"],
     *("FilterLogEvents", "DescribeSubscriptionFilters", "DeleteSubscriptionFilter", "DisassociateKmsKey"),
-    *("DeleteDataProtectionPolicy", "PutLogGroupDeletionProtection"),
+    *("AssociateKmsKey", "DeleteDataProtectionPolicy", "PutLogGroupDeletionProtection"),
 )
 _on("logs", lambda p: [_arn("logs", "log-group::log-stream:")], "DescribeLogGroups")
 _also("logs", "CreateLogGroup", lambda p: [Asked("logs:TagResource", _group(p)[0])] if p.get("tags") else [])
@@ -280,10 +300,12 @@ _on(
     *("DeleteLayerVersion", "GetLayerVersionPolicy", "RemoveLayerVersionPermission"),
 )
 _on("lambda", _nowhere, "ListEventSourceMappings", "GetAccountSettings")
+_also("lambda", "GetFunction", lambda p: _by_way_of("lambda", "Decrypt"))
 _also("lambda", "GetFunction", lambda p: [Asked("lambda:ListTags", on) for on in _function(p)])
 _tagging("lambda", "CreateFunction", "TagResource")
 for each in ("CreateFunction", "UpdateFunctionConfiguration"):
     _also("lambda", each, lambda p: [_passed(p["Role"], "lambda")] if "Role" in p else [])
+    _also("lambda", each, lambda p: _by_way_of("lambda", "CreateGrant", "Encrypt") if p.get("KMSKeyArn") else [])
     _also("lambda", each, lambda p: [Asked("lambda:GetLayerVersion", on) for on in p.get("Layers", [])])
 TABLE["lambda", "AddPermission"] = lambda p: [
     Asked("lambda:AddPermission", on, {"lambda:Principal": p["Principal"]}) for on in _function(p)

@@ -31,9 +31,12 @@ def _matches(pattern: str, resource: str) -> bool:
 
 def _holds(operator: str, tests: Mapping[str, Any], context: Mapping[str, str]) -> bool:
     """A key that IAM does not know of fails the test."""
-    assert operator in ("StringEquals", "ArnEquals", "ArnEqualsIfExists")
+    assert operator in ("StringEquals", "StringLike", "ArnEquals", "ArnEqualsIfExists")
     return all(
-        context[key] in ([expected] if isinstance(expected, str) else expected)
+        any(
+            _matches(each, context[key]) if operator == "StringLike" else each == context[key]
+            for each in ([expected] if isinstance(expected, str) else expected)
+        )
         if key in context
         else operator.endswith("IfExists")
         for key, expected in tests.items()

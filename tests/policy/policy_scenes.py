@@ -24,11 +24,13 @@ from harness import FakeClock, StandInLayer
 from harness import World as PlainWorld
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
+from moto.kms.models import kms_backends
 from original_stack import STAGE, Original
 from pipeline_world import Declared, declare, with_a_changed_route, without_a_route
 from policy_calls import ACCOUNT, REGION, Asked, recorded
 from samples import SAMPLES
 from samples_lambda import BOUNDARY
+from sampling import KMS_KEY
 
 from iotpipe.configuration import load
 from iotpipe.doctor import checkup, permissions, preflight
@@ -65,7 +67,11 @@ WIDE = {
     "alerts": {"emails": ["ops@example.com"], "errors": 1},
     "processing": {"batch_size": 7},
 }
-NARROW = {"functions": {"permissions_boundary": BOUNDARY}, "tables": {"deletion_protection": False}}
+NARROW = {
+    "functions": {"permissions_boundary": BOUNDARY},
+    "tables": {"deletion_protection": False},
+    "kms_key": KMS_KEY,
+}
 
 
 @dataclass
@@ -153,10 +159,12 @@ def _world(directory: Path) -> pipeline_world.World:
 def _life(heard: Heard, directory: Path) -> None:
     """From nothing through a broad change to another name for everything, and down."""
     world, first = _world(directory), declare(directory, NARROW)
+    _make_the_key()
     _looked_at(heard, world, first)
     changed = with_a_changed_route(declare(directory, WIDE))
     renamed = declare(directory, NARROW | {"suffix": "other", "alerts": {"emails": []}})
-    for declared in (first, changed, without_a_route(first, "GET /query"), first):
+    without_key = declare(directory, {key: value for key, value in NARROW.items() if key != "kms_key"})
+    for declared in (first, without_key, changed, without_a_route(first, "GET /query"), first):
         _up(heard, world, declared)
     SAMPLES["api-gateway-account"].remove()
     _take_away_what_rights_depend_on()
@@ -195,6 +203,13 @@ def _looked_at(heard: Heard, world: pipeline_world.World, declared: Declared) ->
         if patient.rows:
             run.aws.caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/iot-query-lambda-role-dev/session"
             permissions.check(run, patient.operated)
+
+
+def _make_the_key() -> None:
+    """The key of this ARN: moto chooses ids itself."""
+    keys = kms_backends[ACCOUNT][REGION].keys
+    made = boto3.client("kms", region_name=REGION).create_key()["KeyMetadata"]["KeyId"]
+    keys[KMS_KEY.rpartition("/")[2]] = keys[made]
 
 
 def _take_away_what_rights_depend_on() -> None:

@@ -11,6 +11,7 @@ from harness import declared
 from policy_calls import ACCOUNT, REGION, Asked
 from policy_judge import allowing
 from samples_lambda import BOUNDARY
+from sampling import KMS_KEY, OTHER_KEY
 
 from iotpipe.policy import GROUPS, MANAGED, Environment, document, parts, size
 from iotpipe.policy.rights import RIGHTS
@@ -137,6 +138,18 @@ def test_the_api_key_may_only_be_read_by_who_operates_an_environment_that_asks_f
     on = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/iot-pipeline/prod/api-key"
     may = [g for g in GROUPS if allowing(document(prod(asks_for_key=asks), [g]), Asked("ssm:GetParameter", on))]
     assert may == (["operate"] if asks else [])
+
+
+def test_a_key_of_kms_is_used_by_way_of_the_services_alone_and_without_one_there_is_no_right_of_kms(prod: Made) -> None:
+    assert not [each for each in actions(document(prod())) if each.startswith("kms:")]
+    policy = document(prod(kms_key=KMS_KEY))
+    via = {"kms:ViaService": f"ssm.{REGION}.amazonaws.com"}
+    assert allowing(policy, Asked("kms:Encrypt", KMS_KEY, via))
+    assert not allowing(policy, Asked("kms:Encrypt", KMS_KEY))
+    assert not allowing(policy, Asked("kms:Encrypt", OTHER_KEY, via))
+    row = Row("topic", "iot-alerts-prod", "ready", {"KmsMasterKeyId": OTHER_KEY})
+    taken_off = document(prod(recorded={row.address: row}))
+    assert allowing(taken_off, Asked("kms:Decrypt", OTHER_KEY, via)), "what it encrypts is encrypted with another"
 
 
 @pytest.mark.parametrize(

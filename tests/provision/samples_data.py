@@ -12,7 +12,7 @@ from hands import (
     pairs,
     queue_url,
 )
-from sampling import IDENTITY, OURS, Sample, Tagging, Tampering
+from sampling import IDENTITY, KMS_KEY, OTHER_KEY, OURS, Sample, Tagging, Tampering
 
 from iotpipe.provision.resources import (
     Parameter,
@@ -39,7 +39,7 @@ _TABLE = arn("dynamodb", "table/sample-table")
 
 
 def a_table() -> Table:
-    return Table("sample-table", ("device_id", "S"), ("timestamp", "N"), True, False)
+    return Table("sample-table", ("device_id", "S"), ("timestamp", "N"), True, False, KMS_KEY)
 
 
 def _make_table(tags: dict[str, str], **changes: Any) -> None:
@@ -97,6 +97,18 @@ TABLE = Sample(
             ("PointInTimeRecoveryEnabled",),
             ("UpdateContinuousBackups",),
         ),
+        Tampering(
+            "encrypted with another key",
+            lambda: _update_table(SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": OTHER_KEY}),
+            ("SSESpecification.KMSMasterKeyId",),
+            ("UpdateTable",),
+        ),
+        Tampering(
+            "encrypted with AWS's own key",
+            lambda: _update_table(SSESpecification={"Enabled": False}),
+            ("SSESpecification.Enabled", "SSESpecification.SSEType", "SSESpecification.KMSMasterKeyId"),
+            ("UpdateTable",),
+        ),
     ),
     Tagging(
         _table_tags,
@@ -126,7 +138,8 @@ TABLE = Sample(
 
 
 def a_queue() -> Queue:
-    return Queue("sample-queue", 345_600, 60, dead_letter=Queue("sample-dlq", 1_209_600), max_receives=3)
+    dead_letters = Queue("sample-dlq", 1_209_600)
+    return Queue("sample-queue", 345_600, 60, dead_letter=dead_letters, max_receives=3, kms_key=KMS_KEY)
 
 
 def _make_queue(tags: dict[str, str]) -> None:
@@ -161,6 +174,18 @@ QUEUE = Sample(
             ("RedrivePolicy.deadLetterTargetArn", "RedrivePolicy.maxReceiveCount"),
             _SET_QUEUE,
         ),
+        Tampering(
+            "encrypted with another key",
+            lambda: _set_queue(KmsMasterKeyId=OTHER_KEY),
+            ("KmsMasterKeyId",),
+            _SET_QUEUE,
+        ),
+        Tampering(
+            "the same data key for a day",
+            lambda: _set_queue(KmsDataKeyReusePeriodSeconds="86400"),
+            ("KmsDataKeyReusePeriodSeconds",),
+            _SET_QUEUE,
+        ),
     ),
     Tagging(
         lambda: client("sqs").list_queue_tags(QueueUrl=queue_url("sample-queue")).get("Tags", {}),
@@ -178,7 +203,7 @@ _TOPIC = arn("sns", "sample-topic")
 
 
 def a_topic() -> Topic:
-    return Topic("sample-topic", display_name="Sample")
+    return Topic("sample-topic", display_name="Sample", kms_key=KMS_KEY)
 
 
 TOPIC = Sample(
@@ -193,6 +218,14 @@ TOPIC = Sample(
                 TopicArn=_TOPIC, AttributeName="DisplayName", AttributeValue="Spam"
             ),
             ("DisplayName",),
+            ("SetTopicAttributes",),
+        ),
+        Tampering(
+            "not encrypted",
+            lambda: client("sns").set_topic_attributes(
+                TopicArn=_TOPIC, AttributeName="KmsMasterKeyId", AttributeValue=""
+            ),
+            ("KmsMasterKeyId",),
             ("SetTopicAttributes",),
         ),
     ),
@@ -286,11 +319,20 @@ PARAMETER = Sample(
 )
 
 SECRET = Sample(
-    lambda: Secret("/sample/api-key"),
+    lambda: Secret("/sample/api-key", kms_key=KMS_KEY),
     lambda: _count_parameter("/sample/api-key"),
     lambda: client("ssm").delete_parameter(Name="/sample/api-key"),
     ("PutParameter",),
-    (),
+    (
+        Tampering(
+            "encrypted with another key",
+            lambda: client("ssm").put_parameter(
+                Name="/sample/api-key", Type="SecureString", Value="theirs", KeyId=OTHER_KEY, Overwrite=True
+            ),
+            ("KeyId",),
+            ("PutParameter",),
+        ),
+    ),
     _ssm_tagging("/sample/api-key"),
     lambda tags: _make_parameter("/sample/api-key", "SecureString", tags),
     {"Type": lambda: _make_parameter_anew("/sample/api-key", "String")},

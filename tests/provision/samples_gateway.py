@@ -15,7 +15,7 @@ from hands import (
     statements,
 )
 from samples_lambda import BOUNDARY, FUNCTION_ARN, a_function
-from sampling import IDENTITY, Sample, Tagging, Tampering
+from sampling import IDENTITY, KMS_KEY, Sample, Tagging, Tampering
 
 from iotpipe.provision.resources import (
     Account,
@@ -143,7 +143,7 @@ def a_stage() -> Stage:
     account = Account(REGION, BOUNDARY)
     settings: dict[str, Any] = {"metrics": True, "tracing": True, "logging": "INFO", "log_retention": 30}
     access_log = LogGroup("sample-access-log", retention=90)
-    return Stage("prod", api, [_route(api)], account, 1000.0, 500, **settings, access_log=access_log)
+    return Stage("prod", api, [_route(api)], account, 1000.0, 500, **settings, access_log=access_log, kms_key=KMS_KEY)
 
 
 def _stages() -> list[str]:
@@ -182,7 +182,7 @@ STAGE = Sample(
     a_stage,
     lambda: _stages().count("prod"),
     lambda: client("apigateway").delete_stage(restApiId=_the_api(), stageName="prod"),
-    ("CreateLogGroup", "PutRetentionPolicy", "CreateDeployment", "CreateStage", "UpdateStage"),
+    ("CreateLogGroup", "PutRetentionPolicy", "AssociateKmsKey", "CreateDeployment", "CreateStage", "UpdateStage"),
     (
         Tampering(
             "deployed by hand",
@@ -234,8 +234,14 @@ STAGE = Sample(
         Tampering(
             "logs deleted",
             lambda: client("logs").delete_log_group(**_logs()),
-            ("executionLogGroup.retentionInDays",),
-            ("CreateLogGroup", "PutRetentionPolicy"),
+            ("executionLogGroup.retentionInDays", "executionLogGroup.kmsKeyId"),
+            ("CreateLogGroup", "PutRetentionPolicy", "AssociateKmsKey"),
+        ),
+        Tampering(
+            "logs not encrypted",
+            lambda: client("logs").disassociate_kms_key(**_logs()),
+            ("executionLogGroup.kmsKeyId",),
+            ("AssociateKmsKey",),
         ),
     ),
     _gateway_tagging("/stages/prod"),

@@ -19,7 +19,7 @@ from hands import (
     zipped,
 )
 from samples_data import a_queue
-from sampling import IDENTITY, OURS, Sample, Tagging, Tampering
+from sampling import IDENTITY, KMS_KEY, OTHER_KEY, OURS, Sample, Tagging, Tampering
 
 from iotpipe.provision.resources import (
     Allow,
@@ -178,7 +178,7 @@ _GROUP_ARN = arn("logs", f"log-group:{_GROUP}")
 
 
 def _log_group() -> LogGroup:
-    return LogGroup(_GROUP, retention=30)
+    return LogGroup(_GROUP, retention=30, kms_key=KMS_KEY)
 
 
 def _count_groups() -> int:
@@ -203,6 +203,12 @@ LOG_GROUP = Sample(
             lambda: client("logs").delete_retention_policy(logGroupName=_GROUP),
             ("retentionInDays",),
             ("PutRetentionPolicy",),
+        ),
+        Tampering(
+            "not encrypted",
+            lambda: client("logs").disassociate_kms_key(logGroupName=_GROUP),
+            ("kmsKeyId",),
+            ("AssociateKmsKey",),
         ),
     ),
     Tagging(
@@ -293,6 +299,7 @@ def a_function(dead_letter: Queue | None = None) -> Function:
         dead_letter=dead_letter or Queue("sample-dlq", 1_209_600),
         log_group=_log_group(),
         environment={"TABLE": lambda run: "sample-table", "QUEUE": Queue("sample-queue", 60).url},
+        kms_key=KMS_KEY,
     )
 
 
@@ -359,6 +366,8 @@ FUNCTION = Sample(
         _configured("no traces", ("TracingConfig.Mode",), TracingConfig={"Mode": "PassThrough"}),
         _configured("no dead letters", ("DeadLetterConfig.TargetArn",), DeadLetterConfig={"TargetArn": ""}),
         _configured("two settings at once", ("MemorySize", "Timeout"), MemorySize=128, Timeout=3),
+        _configured("encrypted with another key", ("KMSKeyArn",), KMSKeyArn=OTHER_KEY),
+        _configured("encrypted with AWS's own key", ("KMSKeyArn",), KMSKeyArn=""),
         Tampering("another code", lambda: _change_code("EVIL = 1", "arm64"), ("CodeSha256",), ("UpdateFunctionCode",)),
         Tampering("another CPU", lambda: _change_code("", "x86_64"), ("Architectures",), ("UpdateFunctionCode",)),
         Tampering("fewer at once", lambda: _reserve(1), ("ReservedConcurrentExecutions",), ("PutFunctionConcurrency",)),

@@ -52,4 +52,6 @@ class Sample:
 
 
 OURS = {"iotpipe:environment": "dev", "iotpipe:region": "us-east-1", "iotpipe:managed-by": "iotpipe"}
+KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+OTHER_KEY = "arn:aws:kms:us-east-1:123456789012:key/0987dcba-09fe-87dc-65ba-ab0987654321"
 IDENTITY = "it is what the thing is found by: with another one it is another thing"

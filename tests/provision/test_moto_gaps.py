@@ -15,6 +15,7 @@ import moto_gaps
 import pytest
 from botocore.exceptions import ClientError
 from hands import ACCOUNT, REGION, as_tags, client, make_role, pairs, zipped
+from sampling import KMS_KEY
 
 DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/d"
 STREAM = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/s"
@@ -329,6 +330,30 @@ def a_logging_role_makes_the_account_known() -> bool:
     return unknown and _account_is_known()
 
 
+def a_table_can_be_encrypted_anew() -> bool:
+    keys = [{"AttributeName": "k", "KeyType": "HASH"}]
+    client("dynamodb").create_table(
+        TableName="t",
+        KeySchema=keys,
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    found = []
+    for specification in ({"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": KMS_KEY}, {"Enabled": False}):
+        client("dynamodb").update_table(TableName="t", SSESpecification=specification)
+        found.append(client("dynamodb").describe_table(TableName="t")["Table"].get("SSEDescription", {}))
+    return found == [{"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": KMS_KEY}, {}]
+
+
+def log_groups_can_be_encrypted_and_not() -> bool:
+    client("logs").create_log_group(logGroupName="g")
+    client("logs").associate_kms_key(logGroupName="g", kmsKeyId=KMS_KEY)
+    before = client("logs").describe_log_groups()["logGroups"][0].get("kmsKeyId")
+    client("logs").disassociate_kms_key(logGroupName="g")
+    after = client("logs").describe_log_groups()["logGroups"][0].get("kmsKeyId")
+    return (before, after) == (KMS_KEY, None)
+
+
 def the_expiry_of_a_table_that_is_gone_is_not_found() -> bool:
     try:
         client("dynamodb").describe_time_to_live(TableName="gone")
@@ -382,6 +407,9 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "get_alarm_mute_rule": mute_rules_come_and_go,
     "delete_alarm_mute_rule": mute_rules_come_and_go,
     "table_with_id": a_table_made_anew_is_another_one,
+    "update_table": a_table_can_be_encrypted_anew,
+    "associate_kms_key": log_groups_can_be_encrypted_and_not,
+    "disassociate_kms_key": log_groups_can_be_encrypted_and_not,
     "describe_time_to_live": the_expiry_of_a_table_that_is_gone_is_not_found,
     "enable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
     "disable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,

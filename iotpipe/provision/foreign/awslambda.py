@@ -136,12 +136,14 @@ def _url_findings(seen: Seen) -> Iterator[Foreign]:
 @dataclass(frozen=True)
 class _Setting:
     """One setting of a function: `tell` says what it does to the function, or nothing where it is as `up` makes it;
-    `undo` is what UpdateFunctionConfiguration takes to put it back."""
+    `undo` is what UpdateFunctionConfiguration takes to put it back. It is foreign unless the function declares the
+    property `declared`."""
 
     subject: str
     risk: str
     tell: Callable[[Function, Answer], str]
     undo: Callable[[Function], Properties]
+    declared: str = ""
 
 
 def _vpc(function: Function, found: Answer) -> str:
@@ -210,7 +212,7 @@ _SETTINGS = (
         lambda function: {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}, "FileSystemConfigs": []},
     ),
     _Setting("file system", STOPS, _file_systems, lambda function: {"FileSystemConfigs": []}),
-    _Setting("key of the environment", STOPS, _key, lambda function: {"KMSKeyArn": ""}),
+    _Setting("key of the environment", STOPS, _key, lambda function: {"KMSKeyArn": ""}, "KMSKeyArn"),
     _Setting("log group", HIDES, _log_group, _as_made),
     _Setting("log level", HIDES, _log_level, _as_made),
     _Setting("log format", ALTERS, _log_format, _as_made),
@@ -220,8 +222,9 @@ _SETTINGS = (
 
 
 def _settings(seen: Seen) -> Iterator[Foreign]:
+    declared = seen.resource.desired(seen.run)
     for setting in _SETTINGS:
-        if found := setting.tell(seen.resource, seen.observed):
+        if setting.declared not in declared and (found := setting.tell(seen.resource, seen.observed)):
             yield seen.foreign(setting.subject, setting.risk, found, _configuring(seen, setting))
 
 

@@ -138,7 +138,7 @@ def _limits(seen: Seen) -> Iterator[Foreign]:
         unlimited = {"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": -1}
         remove = partial(_change, seen, _limited, OnDemandThroughput=unlimited)
         yield seen.foreign("OnDemandThroughput", STOPS, f"{table.name} refuses {told} per second", remove)
-    if _encrypted(seen.observed):
+    if _encrypted(seen.observed) and "SSESpecification" not in table.desired(seen.run):
         key = seen.observed["SSEDescription"].get("KMSMasterKeyArn", "aws/dynamodb")
         told = (
             f"{table.name} is encrypted with the KMS key {key}: "

@@ -30,7 +30,7 @@ def _judge(seen: Seen) -> Iterator[Foreign]:
         told = f"{lines} goes to {each['destinationArn']}"
         remove = partial(_tolerant, seen, logs.delete_subscription_filter, logGroupName=name, filterName=which)
         yield seen.foreign(f"subscription filter {which}", OPENS, told, remove)
-    if key := found.get("kmsKeyId"):
+    if (key := found.get("kmsKeyId")) and "kmsKeyId" not in seen.resource.desired(seen.run):
         told = f"{name} is encrypted with the KMS key {key}: without a right to use that key nobody can read the logs"
         yield seen.foreign(
             "kmsKeyId", HIDES, told, partial(_tolerant, seen, logs.disassociate_kms_key, logGroupName=name)

@@ -167,7 +167,7 @@ def _wait_for_it(endpoint: str) -> None:
 
 def _topic_settings(seen: Seen) -> Iterator[Foreign]:
     run, topic, found = seen.run, seen.resource, seen.observed
-    if key := found.get("KmsMasterKeyId"):
+    if (key := found.get("KmsMasterKeyId")) and "KmsMasterKeyId" not in topic.desired(run):
         told = (
             f"{topic.name} is encrypted with the KMS key {key}: "
             "CloudWatch and the functions cannot publish with it unless its policy lets them, and alerts are lost"

@@ -46,7 +46,8 @@ POLICY = Policy(
 
 def _judge(seen: Seen) -> Iterator[Foreign]:
     yield from POLICY.judge(seen, parsed(seen.observed.get("Policy")))
-    yield from _encryption(seen)
+    if "KmsMasterKeyId" not in seen.resource.desired(seen.run):
+        yield from _encryption(seen)
     yield from _settings(seen)
     yield from _allowed_sources(seen)
 

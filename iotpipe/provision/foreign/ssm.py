@@ -9,10 +9,9 @@ from typing import Any, NoReturn
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.resources.ssm import Parameter, Secret, described
+from iotpipe.provision.resources.ssm import ACCOUNTS_KEY, Parameter, Secret, described
 from iotpipe.provision.run import Run
 
-_KEY = "alias/aws/ssm"
 _NO_POLICY = "[{}]"
 """With which SSM removes all policies; those that a request does not mention stay."""
 
@@ -32,7 +31,7 @@ def _judge(seen: Seen) -> Iterator[Foreign]:
     if found.get("Tier", "Standard") == "Advanced":
         told = f"{name} is an advanced parameter: it costs money, and it can be shared with other accounts"
         yield seen.foreign("Tier", ALTERS, told, partial(_refuse, seen, "an advanced parameter cannot become standard"))
-    if found.get("KeyId", _KEY) != _KEY:
+    if found.get("KeyId", ACCOUNTS_KEY) != ACCOUNTS_KEY and "KeyId" not in seen.resource.desired(seen.run):
         told = f"{name} is encrypted with the KMS key {found['KeyId']}: the functions have no right to decrypt it"
         reason = "its key is changed only by writing its value anew, which iotpipe does not know"
         yield seen.foreign("KeyId", STOPS, told, partial(_refuse, seen, reason))

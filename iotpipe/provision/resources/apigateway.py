@@ -16,7 +16,14 @@ from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.provision.adoption import advised
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_name, optional, tag_changes, tag_dict
 from iotpipe.provision.resources.iam import within
-from iotpipe.provision.resources.logs import LogGroup, delete_log_group, describe_log_group, log_groups, make_log_group
+from iotpipe.provision.resources.logs import (
+    LogGroup,
+    delete_log_group,
+    describe_log_group,
+    encrypt_log_group,
+    log_groups,
+    make_log_group,
+)
 from iotpipe.provision.retries import code_and_message
 from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run, timestamp
 
@@ -401,6 +408,8 @@ class Stage(Resource):
     logging: str
     log_retention: int
     access_log: LogGroup | None = None
+    kms_key: str | None = None
+    """The ARN of the KMS key that encrypts what is logged; None leaves that to CloudWatch Logs."""
 
     @property
     def logs(self) -> bool:
@@ -419,10 +428,17 @@ class Stage(Resource):
                 "metricsEnabled": self.metrics,
                 "loggingLevel": self.logging,
             },
-            **({"executionLogGroup": {"retentionInDays": self.log_retention}} if self.logs else {}),
+            **({"executionLogGroup": self._log_group(run)} if self.logs else {}),
             **optional(run, self, "accessLogSettings", self._access_log_settings(run), {}),
             "Tags": run.all_tags,
         }
+
+    def _log_group(self, run: Run) -> Properties:
+        wanted: Properties = {"retentionInDays": self.log_retention}
+        if self.kms_key:
+            return wanted | {"kmsKeyId": self.kms_key}
+        encrypted = run.recorded(self).get("executionLogGroup", {}).get("kmsKeyId")
+        return wanted | ({"kmsKeyId": ""} if encrypted else {})
 
     def _access_log_settings(self, run: Run) -> Properties:
         return {"destinationArn": self.access_log.arn(run), "format": ACCESS_LOG} if self.access_log else {}
@@ -461,7 +477,10 @@ class Stage(Resource):
         found = run.answer(self, _its_log_group)
         if found is None:
             return {}
-        return {"executionLogGroup": {key: found[key] for key in ("retentionInDays",) if key in found}}
+        # Only what is declared: the retention where there is one, and the key where it is iotpipe's to set.
+        known = run.recorded(self).get("executionLogGroup", {})
+        live = {key: "" for key in ("kmsKeyId",) if key in known} | found
+        return {"executionLogGroup": {key: live[key] for key in self._log_group(run) if key in live}}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         api = run.client("apigateway")
@@ -582,10 +601,15 @@ class Stage(Resource):
     def _keep_log_group(self, run: Run, desired: Properties, observed: Properties) -> None:
         wanted, live = (each.get("executionLogGroup") for each in (desired, observed))
         name = _logs_of(desired["RestApiId"]) + self.name
-        if wanted and live is None:
+        if not wanted:
+            return
+        if live is None:
             make_log_group(run, name)
-        if wanted and wanted != live:
-            run.client("logs").put_retention_policy(logGroupName=name, **wanted)
+            live = {}
+        if wanted["retentionInDays"] != live.get("retentionInDays"):
+            run.client("logs").put_retention_policy(logGroupName=name, retentionInDays=wanted["retentionInDays"])
+        if wanted.get("kmsKeyId", "") != live.get("kmsKeyId", ""):
+            encrypt_log_group(run, name, wanted.get("kmsKeyId", ""))
 
     def _patch(self, run: Run, desired: Properties, operations: list[dict[str, str]]) -> None:
         run.client("apigateway").update_stage(

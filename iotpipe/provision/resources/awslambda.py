@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iotpipe.errors import ResourceError
-from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes
+from iotpipe.provision.resource import Properties, Recorded, Resource, optional, optional_found, tag_changes
 from iotpipe.provision.resources.apigateway import RestApi
 from iotpipe.provision.resources.iam import Role
 from iotpipe.provision.resources.logs import LogGroup
@@ -133,7 +133,8 @@ def _versions(run: Run, name: str) -> list[dict[str, Any]]:
 @dataclass(frozen=True, eq=False)
 class Function(Resource):
     """A Lambda function; memory in MB, timeout in seconds. `code` is its zip, `code_sha256` the zip's hash as
-    Lambda gives it (base64). A `reserved_concurrency` of None leaves it to the account's common pool."""
+    Lambda gives it (base64). A `reserved_concurrency` of None leaves it to the account's common pool. `kms_key` is the
+    ARN of the KMS key that encrypts the environment; None leaves that to a key of AWS's own."""
 
     kind: ClassVar[str] = "function"
     arn_form: ClassVar[str] = r"lambda:function:(?P<name>[^:]+)"
@@ -152,6 +153,7 @@ class Function(Resource):
     dead_letter: Queue
     log_group: LogGroup
     environment: Mapping[str, Callable[[Run], str]]
+    kms_key: str | None = None
 
     def arn(self, run: Run) -> str:
         return run.aws.arn("lambda", f"function:{self.name}")
@@ -172,6 +174,7 @@ class Function(Resource):
             "DeadLetterConfig": {"TargetArn": self.dead_letter.arn(run)},
             "CodeSha256": self.code_sha256,
             "ReservedConcurrentExecutions": self.reserved_concurrency,
+            **optional(run, self, "KMSKeyArn", self.kms_key, ""),
             "Tags": run.all_tags,
         }
 
@@ -197,13 +200,15 @@ class Function(Resource):
             "TracingConfig": {"Mode": configuration.get("TracingConfig", {}).get("Mode", "PassThrough")},
             "DeadLetterConfig": {"TargetArn": configuration.get("DeadLetterConfig", {}).get("TargetArn", "")},
             "CodeSha256": configuration["CodeSha256"],
+            **optional_found(run, self, "KMSKeyArn", configuration.get("KMSKeyArn") or ""),
             "SourceKMSKeyArn": found.get("Code", {}).get("SourceKMSKeyArn"),
             "ReservedConcurrentExecutions": found.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
             "Tags": found.get("Tags", {}),
         }
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        settings = {key: desired[key] for key in (*_CONFIGURATION, "PackageType", "Architectures", "Tags")}
+        given = (*_CONFIGURATION, "PackageType", "Architectures", "Tags")
+        settings = {key: desired[key] for key in given if key in desired}
         run.client("lambda").create_function(FunctionName=self.name, Code={"ZipFile": self.code}, **settings)
         # Accepted while the function is still Pending; only calling it has to wait.
         if desired["ReservedConcurrentExecutions"] is not None:
@@ -300,6 +305,7 @@ _CONFIGURATION = (
     "Environment",
     "TracingConfig",
     "DeadLetterConfig",
+    "KMSKeyArn",
 )
 
 

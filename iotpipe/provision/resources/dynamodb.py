@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iotpipe.provision.resource import DATA, Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.resource import DATA, Properties, Recorded, Resource, optional, tag_changes, tag_dict, tag_list
 from iotpipe.provision.run import Run
 
 
@@ -21,7 +21,10 @@ def _its_tags(run: Run, table: Table) -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Table(Resource):
-    """An on-demand table with one hash and one range key, each as (attribute, type)."""
+    """An on-demand table with one hash and one range key, each as (attribute, type).
+
+    `kms_key` is the ARN of the KMS key that encrypts it; None leaves that to a key of AWS's own.
+    """
 
     kind: ClassVar[str] = "table"
     immutable: ClassVar[frozenset[str]] = frozenset({"KeySchema", "AttributeDefinitions"})
@@ -35,6 +38,7 @@ class Table(Resource):
     range_key: tuple[str, str]
     point_in_time_recovery: bool
     deletion_protection: bool
+    kms_key: str | None = None
 
     def arn(self, run: Run) -> str:
         return run.aws.arn("dynamodb", f"table/{self.name}")
@@ -50,6 +54,7 @@ class Table(Resource):
             "BillingMode": "PAY_PER_REQUEST",
             "DeletionProtectionEnabled": self.deletion_protection,
             "PointInTimeRecoveryEnabled": self.point_in_time_recovery,
+            **optional(run, self, "SSESpecification", _encrypted_with(self.kms_key), {}),
             "Tags": run.all_tags,
         }
 
@@ -70,6 +75,7 @@ class Table(Resource):
             "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
             "PointInTimeRecoveryEnabled": recovery.get("PointInTimeRecoveryStatus") == "ENABLED",
             "PointInTimeRecoveryDescription": recovery,
+            "SSESpecification": _encryption(table),
             "Tags": run.answer(self, _its_tags),
             "TableId": table.get("TableId"),
         }
@@ -86,9 +92,11 @@ class Table(Resource):
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         self._wait_until_active(run)
         # Protection must be the only change of its request.
-        for name in ("BillingMode", "DeletionProtectionEnabled"):
-            if desired[name] != observed[name]:
-                run.client("dynamodb").update_table(TableName=self.name, **{name: desired[name]})
+        for name in ("BillingMode", "DeletionProtectionEnabled", "SSESpecification"):
+            if name in desired and desired[name] != observed[name]:
+                # Without a key of KMS the specification is empty, and DynamoDB wants to be told so.
+                wanted = desired[name] or {"Enabled": False} if name == "SSESpecification" else desired[name]
+                run.client("dynamodb").update_table(TableName=self.name, **{name: wanted})
                 self._wait_until_active(run)
         if desired["PointInTimeRecoveryEnabled"] != observed["PointInTimeRecoveryEnabled"]:
             self._set_recovery(run, desired["PointInTimeRecoveryEnabled"])
@@ -148,6 +156,17 @@ def _describe(run: Run, name: str) -> dict[str, Any] | None:
     except dynamodb.exceptions.ResourceNotFoundException:
         return None
     return table
+
+
+def _encrypted_with(key: str | None) -> Properties:
+    return {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key} if key else {}
+
+
+def _encryption(table: Properties) -> Properties:
+    """With which key of KMS the table is encrypted, in the words of a request; empty where with one of AWS's own."""
+    found = table.get("SSEDescription", {})
+    there = found.get("Status") in ("ENABLED", "ENABLING", "UPDATING")
+    return _encrypted_with(found.get("KMSMasterKeyArn", "alias/aws/dynamodb")) if there else {}
 
 
 def _definitions(table: dict[str, Any], names: set[str]) -> list[dict[str, str]]:

@@ -6,14 +6,14 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes
+from iotpipe.provision.resource import Properties, Recorded, Resource, optional, optional_found, tag_changes
 from iotpipe.provision.run import Run
 from iotpipe.provision.search import tags_of
 
 
 @dataclass(frozen=True, eq=False)
 class LogGroup(Resource):
-    """Where a function logs; retention in days."""
+    """Where something logs; retention in days. `kms_key` is the ARN of the KMS key that encrypts it, None leaves it."""
 
     kind: ClassVar[str] = "log-group"
     finishes: ClassVar[bool] = True
@@ -23,22 +23,26 @@ class LogGroup(Resource):
     arn_form: ClassVar[str] = r"logs:log-group:(?P<name>[^:]+)(:\*)?"
 
     retention: int
+    kms_key: str | None = None
 
     def arn(self, run: Run) -> str:
         return _arn(run, self.name)
 
     def desired(self, run: Run) -> Properties:
-        return {"retentionInDays": self.retention, "Tags": run.all_tags}
+        key = optional(run, self, "kmsKeyId", self.kms_key, "")
+        return {"retentionInDays": self.retention, **key, "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
         found = describe_log_group(run, self.name)
         if found is None:
             return None
         tags = tags_of(run, self.arn(run), lambda: _tags(run, self.name))
-        return {**found, "retentionInDays": found.get("retentionInDays"), "Tags": tags}
+        key = optional_found(run, self, "kmsKeyId", found.get("kmsKeyId", ""))
+        return {**found, **key, "retentionInDays": found.get("retentionInDays"), "Tags": tags}
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        run.client("logs").create_log_group(logGroupName=self.name, tags=desired["Tags"])
+        key = {"kmsKeyId": desired["kmsKeyId"]} if desired.get("kmsKeyId") else {}
+        run.client("logs").create_log_group(logGroupName=self.name, tags=desired["Tags"], **key)
         self._set_retention(run, desired)
         return {}
 
@@ -46,6 +50,8 @@ class LogGroup(Resource):
         logs = run.client("logs")
         if desired["retentionInDays"] != observed["retentionInDays"]:
             self._set_retention(run, desired)
+        if "kmsKeyId" in desired and desired["kmsKeyId"] != observed.get("kmsKeyId"):
+            encrypt_log_group(run, self.name, desired["kmsKeyId"])
         changed, removed = tag_changes(desired, observed)
         if changed:
             logs.tag_resource(resourceArn=self.arn(run), tags=changed)
@@ -79,6 +85,14 @@ def make_log_group(run: Run, name: str) -> None:
     logs = run.client("logs")
     with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
         logs.create_log_group(logGroupName=name)
+
+
+def encrypt_log_group(run: Run, name: str, key: str) -> None:
+    """Have what is logged from now on encrypted with this KMS key; an empty one leaves it to CloudWatch Logs."""
+    if key:
+        run.client("logs").associate_kms_key(logGroupName=name, kmsKeyId=key)
+    else:
+        run.client("logs").disassociate_kms_key(logGroupName=name)
 
 
 def delete_log_group(run: Run, name: str) -> None:

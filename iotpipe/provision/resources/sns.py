@@ -6,25 +6,38 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.resource import (
+    Properties,
+    Recorded,
+    Resource,
+    optional,
+    optional_found,
+    tag_changes,
+    tag_dict,
+    tag_list,
+)
 from iotpipe.provision.run import Run
 from iotpipe.provision.search import tags_of
+
+_ATTRIBUTES = ("DisplayName", "KmsMasterKeyId")
 
 
 @dataclass(frozen=True, eq=False)
 class Topic(Resource):
-    """A topic that people subscribe to."""
+    """A topic that people subscribe to, encrypted with the KMS key of the ARN `kms_key`; None leaves it in clear."""
 
     kind: ClassVar[str] = "topic"
     arn_form: ClassVar[str] = r"sns:(?P<name>[^:]+)"
 
     display_name: str
+    kms_key: str | None = None
 
     def arn(self, run: Run) -> str:
         return run.aws.arn("sns", self.name)
 
     def desired(self, run: Run) -> Properties:
-        return {"DisplayName": self.display_name, "Tags": run.all_tags}
+        key = optional(run, self, "KmsMasterKeyId", self.kms_key, "")
+        return {"DisplayName": self.display_name, **key, "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
         sns = run.client("sns")
@@ -32,20 +45,20 @@ class Topic(Resource):
             found = sns.get_topic_attributes(TopicArn=self.arn(run))["Attributes"]
         except sns.exceptions.NotFoundException:
             return None
+        key = optional_found(run, self, "KmsMasterKeyId", found.get("KmsMasterKeyId", ""))
         tags = tags_of(run, self.arn(run), lambda: _tags(run, self.name) or {})
-        return {**found, "DisplayName": found.get("DisplayName", ""), "Tags": tags}
+        return {**found, **key, "DisplayName": found.get("DisplayName", ""), "Tags": tags}
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        attributes = {"DisplayName": desired["DisplayName"]}
+        attributes = {name: desired[name] for name in _ATTRIBUTES if name in desired}
         run.client("sns").create_topic(Name=self.name, Attributes=attributes, Tags=tag_list(desired["Tags"]))
         return {}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         sns = run.client("sns")
-        if desired["DisplayName"] != observed["DisplayName"]:
-            sns.set_topic_attributes(
-                TopicArn=self.arn(run), AttributeName="DisplayName", AttributeValue=desired["DisplayName"]
-            )
+        for name in _ATTRIBUTES:
+            if name in desired and desired[name] != observed.get(name):
+                sns.set_topic_attributes(TopicArn=self.arn(run), AttributeName=name, AttributeValue=desired[name])
         changed, removed = tag_changes(desired, observed)
         if changed:
             sns.tag_resource(ResourceArn=self.arn(run), Tags=tag_list(changed))

@@ -6,13 +6,20 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iotpipe.provision.resource import MESSAGES, Properties, Recorded, Resource, tag_changes
+from iotpipe.provision.resource import MESSAGES, Properties, Recorded, Resource, optional, optional_found, tag_changes
 from iotpipe.provision.run import Run
+
+REUSED = "300"
+"""Seconds for which SQS goes on with a data key before it asks KMS for another; AWS's default."""
+_ENCRYPTION = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds")
 
 
 @dataclass(frozen=True, eq=False)
 class Queue(Resource):
-    """A standard queue; times in seconds. What is received `max_receives` times in vain moves to `dead_letter`."""
+    """A standard queue; times in seconds. What is received `max_receives` times in vain moves to `dead_letter`.
+
+    `kms_key` is the ARN of the KMS key that encrypts it; None leaves that to SQS.
+    """
 
     kind: ClassVar[str] = "queue"
     cool_down: ClassVar[int] = 60
@@ -26,6 +33,7 @@ class Queue(Resource):
     visibility_timeout: int = 30
     dead_letter: Queue | None = None
     max_receives: int = 0
+    kms_key: str | None = None
 
     def arn(self, run: Run) -> str:
         return run.aws.arn("sqs", self.name)
@@ -42,6 +50,8 @@ class Queue(Resource):
             "VisibilityTimeout": str(self.visibility_timeout),
             "MessageRetentionPeriod": str(self.retention),
             "RedrivePolicy": redrive,
+            **optional(run, self, "KmsMasterKeyId", self.kms_key, ""),
+            **({"KmsDataKeyReusePeriodSeconds": REUSED} if self.kms_key else {}),
             "Tags": run.all_tags,
         }
 
@@ -54,7 +64,8 @@ class Queue(Resource):
         policy = json.loads(found.get("RedrivePolicy") or "{}")
         if "maxReceiveCount" in policy:
             policy["maxReceiveCount"] = int(policy["maxReceiveCount"])
-        return {**found, "RedrivePolicy": policy, "Tags": _tags(run, self.name) or {}}
+        key = optional_found(run, self, "KmsMasterKeyId", found.get("KmsMasterKeyId", ""))
+        return {**found, **key, "RedrivePolicy": policy, "Tags": _tags(run, self.name) or {}}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         attributes = {key: value for key, value in _attributes(desired).items() if value}
@@ -64,7 +75,10 @@ class Queue(Resource):
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         sqs = run.client("sqs")
         wanted, live = _attributes(desired), _attributes(observed)
-        if attributes := {key: value for key, value in wanted.items() if value != live[key]}:
+        if attributes := {key: value for key, value in wanted.items() if value != live.get(key)}:
+            if "KmsMasterKeyId" in attributes:
+                # SQS encrypts either with a key of KMS or with its own, and wants to be told both in one call.
+                attributes["SqsManagedSseEnabled"] = "false" if attributes["KmsMasterKeyId"] else "true"
             sqs.set_queue_attributes(QueueUrl=self.url(run), Attributes=attributes)
         changed, removed = tag_changes(desired, observed)
         if changed:
@@ -115,4 +129,5 @@ def _attributes(properties: Properties) -> dict[str, Any]:
         "VisibilityTimeout": properties["VisibilityTimeout"],
         "MessageRetentionPeriod": properties["MessageRetentionPeriod"],
         "RedrivePolicy": json.dumps(policy, sort_keys=True) if policy else "",
+        **{key: properties[key] for key in _ENCRYPTION if key in properties},
     }

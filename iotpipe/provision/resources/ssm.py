@@ -8,8 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iotpipe.provision.resource import KEY, Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.resource import (
+    KEY,
+    Properties,
+    Recorded,
+    Resource,
+    optional,
+    optional_found,
+    tag_changes,
+    tag_dict,
+    tag_list,
+)
 from iotpipe.provision.run import Run
+
+ACCOUNTS_KEY = "alias/aws/ssm"
+"""With which SSM encrypts where no other key is named."""
 
 _TIER = "Standard"
 """Of a new one: the account may have another default, and an advanced one never becomes standard again."""
@@ -86,7 +99,12 @@ class Parameter(_Named):
 
 @dataclass(frozen=True, eq=False)
 class Secret(_Named):
-    """A SecureString with a random value, made once. Its value is never overwritten and never read back."""
+    """A SecureString with a random value, made once, which never changes.
+
+    `kms_key` is the ARN of the KMS key that encrypts it; None leaves that to the account's own of SSM. The value is
+    only read where the key changes, since SSM encrypts nothing anew by itself: it goes from SSM's answer into the next
+    request and nowhere else.
+    """
 
     kind: ClassVar[str] = "secret"
     # An ARN does not tell a parameter's type: the name has to.
@@ -94,15 +112,23 @@ class Secret(_Named):
     holds: ClassVar[str] = KEY
     immutable: ClassVar[frozenset[str]] = frozenset({"Type"})
 
+    kms_key: str | None = None
+
     def desired(self, run: Run) -> Properties:
-        return {"Type": "SecureString", "Tags": run.all_tags}
+        return {"Type": "SecureString", **optional(run, self, "KeyId", self.kms_key, ""), "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
         tags = _known_tags(run, self.name)
         if tags is None:
             return None
-        # DescribeParameters knows the type without touching the value, and may not list what was only just made.
-        return {"Type": described(run, self.name).get("Type", "SecureString"), "Tags": tags}
+        # It knows type and key without touching the value, and may not list what was only just made.
+        found = described(run, self.name) or {"Type": "SecureString", "KeyId": self.kms_key or ACCOUNTS_KEY}
+        key = found.get("KeyId", ACCOUNTS_KEY)
+        return {
+            "Type": found["Type"],
+            **optional_found(run, self, "KeyId", "" if key == ACCOUNTS_KEY else key),
+            "Tags": tags,
+        }
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("ssm").put_parameter(
@@ -112,10 +138,20 @@ class Secret(_Named):
             Value=secrets.token_urlsafe(32),
             Overwrite=False,
             Tags=tag_list(desired["Tags"]),
+            **({"KeyId": desired["KeyId"]} if desired.get("KeyId") else {}),
         )
         return {}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        if "KeyId" in desired and desired["KeyId"] != observed.get("KeyId"):
+            value = run.client("ssm").get_parameter(Name=self.name, WithDecryption=True)["Parameter"]["Value"]
+            run.client("ssm").put_parameter(
+                Name=self.name,
+                Type="SecureString",
+                Value=value,
+                KeyId=desired["KeyId"] or ACCOUNTS_KEY,
+                Overwrite=True,
+            )
         self._retag(run, desired, observed)
         return {}
 

@@ -1,0 +1,150 @@
+"""A KMS key that AWS's services could not use is refused before anything is made, with the statement to add."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from clinic import ACCOUNT, Clinic, declare, settings
+
+from iotpipe.doctor import key, preflight
+from iotpipe.doctor.findings import OK, UNKNOWN, Finding
+from iotpipe.errors import RefusedError
+from iotpipe.provision.resource import Resource
+
+ROOT = {
+    "Sid": "Root",
+    "Effect": "Allow",
+    "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+LOGS = {
+    "Effect": "Allow",
+    "Principal": {"Service": "logs.us-east-1.amazonaws.com"},
+    "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
+    "Resource": "*",
+}
+ALARMS = {
+    "Effect": "Allow",
+    "Principal": {"Service": "cloudwatch.amazonaws.com"},
+    "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+    "Resource": "*",
+}
+CONTEXT = "kms:EncryptionContext:aws:logs:arn"
+
+
+def about(pattern: str) -> dict[str, Any]:
+    return {"Condition": {"ArnLike": {CONTEXT: f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:{pattern}"}}}
+
+
+def a_key(*statements: dict[str, Any], **made: Any) -> str:
+    """The ARN of a key with this policy."""
+    kms = boto3.client("kms", region_name="us-east-1")
+    arn: str = kms.create_key(**made)["KeyMetadata"]["Arn"]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    kms.put_key_policy(KeyId=arn, PolicyName="default", Policy=policy)
+    return arn
+
+
+def encrypted(clinic: Clinic, arn: str) -> list[Resource]:
+    return declare(settings(f"kms_key: {arn}", clinic.directory))
+
+
+def found(clinic: Clinic, arn: str) -> list[Finding]:
+    _, findings, _ = clinic.planned(encrypted(clinic, arn))
+    return [each for each in findings if each.check == key.CHECK]
+
+
+def test_a_key_that_lets_in_all_who_need_it_is_fine(clinic: Clinic) -> None:
+    arn = a_key(ROOT, LOGS, ALARMS)
+    assert found(clinic, arn) == []
+    assert clinic.calls.count("DescribeKey") == clinic.calls.count("GetKeyPolicy") == 1
+    (told,) = key.check(clinic.run("doctor"), encrypted(clinic, arn))
+    assert (told.result, told.found) == (OK, f"{arn} can be used by all who have to")
+
+
+def test_without_a_key_kms_is_not_asked(clinic: Clinic) -> None:
+    clinic.planned(declare(settings("", clinic.directory)))
+    assert not {"DescribeKey", "GetKeyPolicy"} & {*clinic.calls}
+
+
+@pytest.mark.parametrize(
+    ("statements", "who", "missing"),
+    [
+        ((LOGS, ALARMS), f"arn:aws:iam::{ACCOUNT}:root", "kms:Encrypt, kms:Decrypt, kms:GenerateDataKey"),
+        ((ROOT, ALARMS), "logs.us-east-1.amazonaws.com", "kms:Encrypt, kms:Decrypt, kms:ReEncryptFrom"),
+        ((ROOT, LOGS), "cloudwatch.amazonaws.com", "kms:Decrypt, kms:GenerateDataKey"),
+        ((ROOT, LOGS, ALARMS | {"Action": "kms:Decrypt"}), "cloudwatch.amazonaws.com", "kms:GenerateDataKey"),
+        (
+            (ROOT, ALARMS, LOGS | {"Principal": {"Service": "logs.eu-west-1.amazonaws.com"}}),
+            "logs.us-east-1.amazonaws.com",
+            "kms:Encrypt, kms:Decrypt",
+        ),
+        ((ROOT, ALARMS, LOGS | about("another")), "logs.us-east-1.amazonaws.com", "kms:Encrypt, kms:Decrypt"),
+        (
+            (ROOT, LOGS, ALARMS, ALARMS | {"Effect": "Deny", "Action": "kms:Decrypt"}),
+            "cloudwatch.amazonaws.com",
+            "kms:Decrypt",
+        ),
+    ],
+    ids=["the account", "logs", "alarms", "half of it", "another region", "another log group", "a denial"],
+)
+def test_who_is_not_let_in_is_named_before_the_first_write_with_the_statement_to_add(
+    clinic: Clinic, statements: tuple[dict[str, Any], ...], who: str, missing: str
+) -> None:
+    arn = a_key(*statements)
+    (told,) = found(clinic, arn)
+    assert f"the policy of the KMS key {arn} does not let {who} do {missing}" in told.found
+    with pytest.raises(RefusedError):
+        preflight.refuse([told])
+    assert not clinic.writes
+
+    # Where it is denied, nothing that is added helps.
+    if not any(each["Effect"] == "Deny" for each in statements):
+        added = json.loads(told.remedy.partition("policy: ")[2])
+        assert found(clinic, a_key(*statements, added)) == [], "what the remedy says to add is all that is missing"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        LOGS | about("*"),
+        LOGS | about("/aws/lambda/data-*"),
+        LOGS | {"Principal": {"Service": ["ec2.amazonaws.com", "logs.us-east-1.amazonaws.com"]}},
+        LOGS | {"Principal": "*", "Condition": {"StringEquals": {"kms:CallerAccount": ACCOUNT}}},
+        LOGS | {"Action": "kms:*"},
+    ],
+)
+def test_the_right_can_be_given_in_other_words(clinic: Clinic, statement: dict[str, Any]) -> None:
+    assert found(clinic, a_key(ROOT, ALARMS, statement)) == []
+
+
+def test_a_key_that_nothing_can_be_encrypted_with_is_refused(clinic: Clinic) -> None:
+    disabled = a_key(ROOT, LOGS, ALARMS)
+    boto3.client("kms", region_name="us-east-1").disable_key(KeyId=disabled.rpartition("/")[2])
+    (told,) = found(clinic, disabled)
+    assert told.found == f"the KMS key {disabled} is in the state Disabled, and nothing can be encrypted with it"
+    assert f"aws kms enable-key --key-id {disabled}" in told.remedy
+
+    signing = a_key(ROOT, LOGS, ALARMS, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
+    (told,) = found(clinic, signing)
+    assert "is one for SIGN_VERIFY (RSA_2048), and AWS's services encrypt with symmetric keys alone" in told.found
+
+    gone = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000"
+    assert [each.found for each in found(clinic, gone)] == [f"there is no KMS key {gone}"]
+
+    elsewhere = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000"
+    (told,) = found(clinic, elsewhere)
+    assert told.found == f"the KMS key {elsewhere} is in eu-west-1, and the environment in us-east-1"
+
+
+def test_where_the_policy_may_not_be_read_that_is_told_and_up_goes_on(clinic: Clinic) -> None:
+    error = {"Code": "AccessDeniedException", "Message": "is not authorized to perform: kms:GetKeyPolicy"}
+    clinic.answers["GetKeyPolicy"] = lambda asked: ClientError({"Error": error}, "GetKeyPolicy")
+    (told,) = found(clinic, a_key(ROOT))
+    assert told.result == UNKNOWN and "kms:GetKeyPolicy" in told.found
+    preflight.refuse([told])
