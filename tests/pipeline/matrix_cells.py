@@ -82,10 +82,17 @@ def _handfuls(command: Command) -> Iterator[Cell]:
             yield Cell(command.name, fault, calls)
     # Where something is denied, what depends on it is not even tried; and nothing is where a plan cannot be made.
     for those in (command.reading, set(command.clean.calls) - command.reading):
-        calls = [call for call in command.clean.calls if call in those and not command.may_be_denied(call)]
+        calls = [call for call in command.clean.calls if call in those and _stops_at_a_denial(command, call)]
         concerned = {call: _concerned(command, call) for call in calls}
         for hand in _dealt(calls, concerned):
             yield Cell(command.name, DENIED, hand)
+    waits = [call for call in command.clean.calls if command.waits_out_a_denial(call)]
+    for hand in _dealt(waits, {call: {call.address} for call in waits}):
+        yield Cell(command.name, DENIED, hand)
+
+
+def _stops_at_a_denial(command: Command, call: Call) -> bool:
+    return not (command.may_be_denied(call) or command.waits_out_a_denial(call))
 
 
 def _concerned(command: Command, call: Call) -> set[str]:

@@ -18,6 +18,7 @@ from pipeline_world import Declared, World
 
 from iotpipe.provision import ledger, reads, teardown
 from iotpipe.provision.resource import Properties, Resource
+from iotpipe.provision.retries import RULES
 
 Rows = dict[str, Any]
 Outcome = tuple[Things, Rows]
@@ -141,6 +142,11 @@ class Command:
         if call in self.reading and self.verb == "up":
             return call.address not in {each.address for each in self.declared.resources}
         return call.address not in {*self.resources, *self.rows}
+
+    def waits_out_a_denial(self, call: Call) -> bool:
+        """Whether it is about a part of an API that the command has made: rights on that may come a little later."""
+        made = self.name == "up" and call not in self.reading
+        return made and any(rule.in_new_api and call.operation in rule.operations for rule in RULES)
 
 
 @dataclass(frozen=True)

@@ -135,11 +135,11 @@ _thread = threading.local()
 _trying = Run.trying
 
 
-def _noted(self: Run, verb: str, address: str, attempt: Callable[[int], Any]) -> Any:
+def _noted(self: Run, verb: str, address: str, attempt: Callable[[int], Any], inside: str = "") -> Any:
     """Notes on whose behalf this thread calls AWS."""
     before, _thread.address = getattr(_thread, "address", ""), address
     try:
-        return _trying(self, verb, address, attempt)
+        return _trying(self, verb, address, attempt, inside)
     finally:
         _thread.address = before
 

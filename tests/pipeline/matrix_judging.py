@@ -36,7 +36,8 @@ def struck(command: Command, fault: str, calls: Collection[Call], lasting: bool,
     if missed := set(calls) - set(wire.hits) if parallel == 1 else not wire.hits:
         return [f"never called: {missed}; it ended with {error!r}"]
     ends = outcome(subject)
-    if fault in PASSING and not lasting:
+    waits = fault in PASSING or (fault == DENIED and all(map(command.waits_out_a_denial, calls)))
+    if waits and not lasting:
         return [*_came_through(command, subject, wire, error, ends)]
     told = _ended if ending else _stopped
     # From the start on, the next command is the clean run.
