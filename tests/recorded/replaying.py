@@ -209,11 +209,16 @@ def has_the_shape_of(resource: Resource, run: Run, observed: Mapping[str, Any]) 
     """What was read has every property that is declared, each of its own type, and the assigned ones."""
     desired = resource.desired(run)
     # An alarm is compared as CloudWatch tells it: what it does not have differs.
-    missing = set() if resource.kind == "alarm" else {*desired, *resource.assigned} - observed.keys()
+    needed = set() if resource.kind == "alarm" else {*desired, *resource.assigned} - _OF_A_KEY
+    missing = needed - observed.keys()
     assert not missing, f"{resource.address} was read without {missing}"
     for name, value in desired.items():
         there = observed.get(name)
         assert there is None or value is None or _alike(value, there), f"{name}: {there!r} instead of {value!r}"
+
+
+_OF_A_KEY = frozenset(("KMSKeyArn", "KeyId", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "kmsKeyId"))
+"""AWS says nothing of a key where it encrypts with its own."""
 
 
 def _alike(one: Any, other: Any) -> bool:
