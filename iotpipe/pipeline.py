@@ -168,6 +168,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         log_retention=env.functions.log_retention,
         access_log=access_log,
         kms_key=env.kms_key,
+        web_acl=env.api.web_acl,
     )
 
     functions, tables = [ingestion, processor, query], [raw, processed]

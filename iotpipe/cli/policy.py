@@ -75,6 +75,7 @@ def _subject(settings: Settings) -> Environment:
         boundary=env.functions.permissions_boundary,
         asks_for_key=env.api.require_api_key,
         kms_key=env.kms_key,
+        web_acl=env.api.web_acl,
     )
 
 

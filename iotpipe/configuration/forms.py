@@ -89,6 +89,16 @@ KeyArn = Annotated[
     ),
 ]
 
+WebAclArn = Annotated[
+    str,
+    Form(
+        r"^arn:aws(-cn|-us-gov|-eusc)?:wafv2:[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}:[0-9]{12}:regional/webacl/"
+        r"[A-Za-z0-9_-]{1,128}/[0-9a-f-]{36}$",
+        "must be the ARN of a regional web ACL of AWS WAF (version 2)",
+        "Write it as in arn:aws:wafv2:us-east-1:123456789012:regional/webacl/iot/1234abcd-12ab-34cd-56ef-1234567890ab",
+    ),
+]
+
 Email = Annotated[
     str,
     Form(

@@ -30,6 +30,7 @@ from iotpipe.configuration.forms import (
     Suffix,
     TagKey,
     TagValue,
+    WebAclArn,
     distinct,
     tag_set,
 )
@@ -198,6 +199,9 @@ class Api(Section):
     )
     metrics: bool = _plain(True, "Whether CloudWatch gets metrics for each method.")
     tracing: bool = _plain(True, "Whether X-Ray traces begin at the API.")
+    web_acl: WebAclArn | None = _plain(
+        None, "ARN of the regional web ACL (WAFv2) that decides which requests reach the stage. null for none."
+    )
     require_api_key: bool = _plain(False, "Whether POST /ingest asks for X-Api-Key besides the signature.")
 
 

@@ -97,6 +97,7 @@ def _on_this_machine(environment: Environment) -> Iterator[Conflict]:
     pretended: tuple[tuple[Path, object, str], ...] = (
         (("api", "access_logs"), environment.api.access_logs, "writes no access logs"),
         (("kms_key",), environment.kms_key, "encrypts nothing with a key of KMS"),
+        (("api", "web_acl"), environment.api.web_acl, "has no web ACLs"),
     )
     for path, value, what in pretended:
         if value:
@@ -105,7 +106,10 @@ def _on_this_machine(environment: Environment) -> Iterator[Conflict]:
 
 def _regions(environment: Environment) -> Iterator[Conflict]:
     """What AWS only uses in the region that it is in."""
-    there: tuple[tuple[Path, str | None, str], ...] = ((("kms_key",), environment.kms_key, "KMS key"),)
+    there: tuple[tuple[Path, str | None, str], ...] = (
+        (("kms_key",), environment.kms_key, "KMS key"),
+        (("api", "web_acl"), environment.api.web_acl, "web ACL"),
+    )
     for path, arn, what in there:
         region = arn.split(":")[3] if arn else environment.region
         if environment.region and region != environment.region:

@@ -47,6 +47,7 @@ class Patient:
             self.rows,
             boundary=self.env.functions.permissions_boundary,
             kms_key=self.env.kms_key,
+            web_acl=self.env.api.web_acl,
         )
 
 

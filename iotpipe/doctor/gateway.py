@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from iotpipe.doctor.findings import Finding, ok, unknown, warning
+from iotpipe.doctor.findings import Finding, ok, problem, unknown, warning
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Account
+from iotpipe.provision.resources import Account, Stage
 from iotpipe.provision.run import Run
 
 CHECK = "API logging role"
+WEB_ACL = "web ACL"
 _SERVICE = "apigateway.amazonaws.com"
 
 
@@ -23,6 +24,20 @@ def check(run: Run, resources: Sequence[Resource]) -> list[Finding]:
     if observed is None:
         return [ok(CHECK, f"none is set in {run.aws.region}: `up` makes one and sets it")]
     return [_judged(run, str(observed["cloudwatchRoleArn"]))]
+
+
+def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
+    """Why WAF would not put the stage behind its web ACL, as far as the ARN tells; nobody is asked."""
+    acls = (each.web_acl for each in resources if isinstance(each, Stage) and each.web_acl)
+    return [
+        problem(
+            WEB_ACL,
+            f"the web ACL {acl} is in {acl.split(':')[3]}, and the environment in {run.aws.region}",
+            f"Set api.web_acl to a regional web ACL of {run.aws.region}",
+        )
+        for acl in acls
+        if acl.split(":")[3] != run.aws.region
+    ]
 
 
 def _judged(run: Run, arn: str) -> Finding:

@@ -11,11 +11,12 @@ from typing import Any
 from iotpipe.doctor.findings import Finding, ok, problem
 from iotpipe.provision.foreign.statements import Document, Statement, covers, denies, listed, principals, statements
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import LogGroup, Topic
+from iotpipe.provision.resources import Function, LogGroup, Queue, Secret, Stage, Table, Topic
 from iotpipe.provision.run import Run
 
 CHECK = "KMS key"
 _CONTEXT = "kms:EncryptionContext:aws:logs:arn"
+_ENCRYPTED = (Function, LogGroup, Queue, Secret, Stage, Table, Topic)
 _DEFAULT_POLICY = "default"
 """The name of a key's only policy."""
 
@@ -116,7 +117,7 @@ def _or_none(kms: Any, ask: Any, attempt: int) -> Any:
 
 
 def _declared(resources: Sequence[Resource]) -> str | None:
-    return next((each.kms_key for each in resources if isinstance(each, Topic)), None)
+    return next((each.kms_key for each in resources if isinstance(each, _ENCRYPTED)), None)
 
 
 def _unfit(key: str, described: Mapping[str, Any]) -> Iterator[Finding]:

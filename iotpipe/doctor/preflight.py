@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
-from iotpipe.doctor import concurrency, key, runtimes
+from iotpipe.doctor import concurrency, gateway, key, runtimes
 from iotpipe.doctor.findings import PROBLEM, Finding, unknown
 from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.provision import plan as planning
@@ -41,7 +41,7 @@ def planned(
         ]
         steps = planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign)
         told = [finding for each in asked for finding in each.result()]
-        return steps, [*told, *_runtimes(steps, run, scope)]
+        return steps, [*told, *gateway.refusal(run, scope), *_runtimes(steps, run, scope)]
 
 
 def refuse(findings: Sequence[Finding]) -> None:

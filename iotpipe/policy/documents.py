@@ -32,7 +32,8 @@ class Environment:
     """What a policy is about: the resources that are declared, and those that are recorded as made.
 
     `boundary` is the permissions boundary that the roles must have; `asks_for_key` says whether readings are only
-    taken with the API key. `kms_key` is the ARN of the KMS key that everything is encrypted with.
+    taken with the API key. `kms_key` is the ARN of the KMS key that everything is encrypted with,
+    `web_acl` that of the web ACL that the stage is behind.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Environment:
     boundary: str | None = None
     asks_for_key: bool = False
     kms_key: str | None = None
+    web_acl: str | None = None
 
     def resources(self) -> Iterator[tuple[str, str, _Values]]:
         """Kind, name and the names of what it needs, by kind, of each resource once."""
@@ -74,14 +76,14 @@ class Environment:
             "partition": [partition(self.region)],
             "boundary": [self.boundary or ""],
             "api": self.api_ids or ["*"],
-            "key": self.keys,
+            "key": self._used(self.kms_key, "KmsMasterKeyId"),
+            "acl": self._used(self.web_acl, "webAclArn"),
         }
 
-    @property
-    def keys(self) -> list[str]:
-        """The KMS keys: the declared one, and one that is to be taken off."""
-        recorded = (row.properties.get("KmsMasterKeyId") for row in self.recorded.values())
-        return list(dict.fromkeys(each for each in (self.kms_key, *recorded) if each))
+    def _used(self, declared: str | None, recorded: str) -> list[str]:
+        """The ARNs of what is used: the declared one, and one that is to be taken off."""
+        found = (row.properties.get(recorded) for row in self.recorded.values())
+        return list(dict.fromkeys(each for each in (declared, *found) if each))
 
 
 def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy:
@@ -125,7 +127,7 @@ def _rights(environment: Environment) -> Iterator[tuple[Right, _Values]]:
         values = {**environment.values, **needed, "kind": [kind], "name": [name]}
         of_kind = (*RIGHTS[kind], API_KEY) if kind == "secret" and environment.asks_for_key else RIGHTS[kind]
         for right in of_kind:
-            if right.bounded in fits and fnmatch(name, right.only) and (environment.keys or not right.keyed):
+            if right.bounded in fits and fnmatch(name, right.only) and (not right.of or values[right.of]):
                 yield right, values
 
 

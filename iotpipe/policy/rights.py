@@ -28,8 +28,8 @@ class Right:
     """Actions of one service on resources of one form.
 
     In `on` and `when` stand {partition}, {region}, {account}, {environment}, {api} (the API's id, * where it is not
-    known yet), {boundary}, {key} for each KMS key, {name} of the resource, and {kind} for the name of each resource of
-    that kind that it needs.
+    known yet), {boundary}, {key} and {acl} for each KMS key and web ACL, {name} of the resource, and {kind} for the
+    name of each resource of that kind that it needs.
     """
 
     sid: str
@@ -42,8 +42,8 @@ class Right:
     when: Condition = field(default_factory=dict)
     only: str = "*"
     """The names of the resources that this is about, with wildcards."""
-    keyed: bool = False
-    """Only asked for where a KMS key is declared, or is still to be taken off."""
+    of: str = ""
+    """`key` or `acl`: only asked for where a KMS key or a web ACL is declared, or is still to be taken off."""
     bounded: bool | None = None
     """True where only roles with a permissions boundary may be made, False where none is asked for, None for both."""
 
@@ -66,7 +66,7 @@ _OF_FUNCTION_OR_GONE: Condition = {"ArnEqualsIfExists": _ITS_ARN}
 def _use_key(service: str, plan: str = "", up: str = "", operate: str = "") -> Right:
     """What somebody does with the key by way of a service. The end of the service's name differs by partition."""
     via = {"StringLike": {"kms:ViaService": f"{service}.{{region}}.*"}}
-    return Right("UseKey", "kms", ("{key}",), plan=plan, up=up, operate=operate, when=via, keyed=True)
+    return Right("UseKey", "kms", ("{key}",), plan=plan, up=up, operate=operate, when=via, of="key")
 
 
 def _passed_to(service: str) -> Condition:
@@ -99,6 +99,7 @@ _ALL_LOG_GROUPS = (_arn("logs", "log-group:*"),)
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
 _GATEWAY = "arn:{partition}:apigateway:{region}::"
 _APIS, _IN_APIS = f"{_GATEWAY}/restapis", f"{_GATEWAY}/restapis/*"
+_STAGE = f"{_GATEWAY}/restapis/{{api}}/stages/{{name}}"
 # AWS asks for PUT here also when an API or a stage is made with tags. Of what is tagged it knows no tags here: who may
 # tag any API could make it one of this environment's, so that the API's id is named as soon as it is known.
 _ITS_TAGS = f"{_GATEWAY}/tags/arn%3A{{partition}}%3Aapigateway%3A{{region}}%3A%3A%2Frestapis%2F{{api}}"
@@ -177,7 +178,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             down="DeleteTopic",
         ),
         # The key and its policy are looked at before anything is encrypted with it.
-        Right("ReadKey", "kms", ("{key}",), plan="DescribeKey GetKeyPolicy", keyed=True),
+        Right("ReadKey", "kms", ("{key}",), plan="DescribeKey GetKeyPolicy", of="key"),
         # The reference lists no resource for what is done to a subscription; AWS's refusals name the topic.
         Right("Subscriptions", "sns", _TOPIC, up="Unsubscribe"),
     ),
@@ -200,7 +201,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         _PARAMETERS,
         _FIND_PARAMETERS,
         # SSM encrypts with another key only what is written anew.
-        Right("EncryptApiKey", "ssm", _PARAMETER, up="GetParameter", keyed=True),
+        Right("EncryptApiKey", "ssm", _PARAMETER, up="GetParameter", of="key"),
         _use_key("ssm", up="Encrypt Decrypt", operate="Decrypt"),
     ),
     "layer": (
@@ -261,7 +262,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         # AWS asks about a group without a name.
         Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
-        Right("LogGroups", "logs", _LOG_GROUP, up="AssociateKmsKey", keyed=True),
+        Right("LogGroups", "logs", _LOG_GROUP, up="AssociateKmsKey", of="key"),
     ),
     "function": (
         Right(
@@ -342,7 +343,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # The API's id is part of the name, and an API that is made anew has another.
         Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
         Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="CreateLogGroup PutRetentionPolicy"),
-        Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="AssociateKmsKey DisassociateKmsKey", keyed=True),
+        Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="AssociateKmsKey DisassociateKmsKey", of="key"),
+        # AWS asks about the web ACL, about the stage, and API Gateway whether the stage may be put behind one:
+        # https://docs.aws.amazon.com/waf/latest/developerguide/security_iam_service-with-iam.html
+        Right("UseWebAcl", "wafv2", ("{acl}", _STAGE), up="AssociateWebACL", of="acl"),
+        Right("LeaveWebAcl", "wafv2", (_STAGE,), up="DisassociateWebACL", of="acl"),
+        Right("Protect", "apigateway", (_STAGE,), up="SetWebACL", of="acl"),
         Right("Invoke", "execute-api", (_arn("execute-api", "{api}/{name}/{route}"),), operate="Invoke"),
     ),
     "api-gateway-account": (

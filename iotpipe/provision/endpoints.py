@@ -16,7 +16,7 @@ from botocore.utils import is_valid_endpoint_url
 
 from iotpipe.errors import CredentialsError
 
-ALSO_ASKED = ("resourcegroupstaggingapi", "kms")
+ALSO_ASKED = ("resourcegroupstaggingapi", "kms", "wafv2")
 """Services that iotpipe calls though no kind of resource belongs to them."""
 
 AWS = "AWS"

@@ -278,6 +278,12 @@ RULES: tuple[Rule, ...] = (
         "already exists",
     ),
     Rule(_EXISTS, THERE, ("ConflictException",), ("CreateResource",), "already has this name"),
+    Rule(
+        "waiting until WAF sees the stage",
+        PROPAGATION,
+        ("WAFUnavailableEntityException",),
+        ("AssociateWebACL",),
+    ),
     # CloudWatch Logs, SSM, SNS
     Rule(_EXISTS, THERE, ("ResourceAlreadyExistsException",), ("CreateLogGroup",)),
     Rule("another change of the log group is under way", LOAD, ("OperationAbortedException",)),

@@ -144,6 +144,7 @@ def test_of_what_the_schema_takes_only_contradictions_are_refused(document: dict
                 "holds ",
                 "the AWS on this machine ",
                 "the KMS key ",
+                "the web ACL ",
             )
             assert each.message.startswith(known), each
 

@@ -65,6 +65,7 @@ def test_an_empty_file_gives_the_values_that_the_pipeline_is_specified_with(load
             "throttle": {"rate": 1000.0, "burst": 1000},
             "logging": "INFO",
             "access_logs": None,
+            "web_acl": None,
             "metrics": True,
             "tracing": True,
             "require_api_key": False,

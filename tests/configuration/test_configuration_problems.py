@@ -42,6 +42,8 @@ RANGES = {
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
+WEB_ACL = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/iot/1234abcd-12ab-34cd-56ef-1234567890ab"
+
 
 def written(path: str, value: Any) -> str:
     """A file with this one key."""
@@ -85,6 +87,7 @@ def test_a_range_includes_both_its_ends_and_nothing_beyond(problems: Problems, p
         ("functions.log_retention", 3653),
         ("functions.log_retention", 1),
         ("api.access_logs", 365),
+        ("api.web_acl", WEB_ACL),
         ("kms_key", KEY),
         ("kms_key", KEY.replace("key/1234abcd-12ab-34cd-56ef-", "key/mrk-1234abcd12ab34cd56ef")),
         ("api.access_logs", None),
@@ -129,6 +132,9 @@ def test_what_aws_takes_is_taken(loaded: Loaded, path: str, value: Any) -> None:
         ("functions.permissions_boundary", "arn:aws:iam::123456789012:role/boundary", "must be the ARN of a managed"),
         ("functions.permissions_boundary", "arn:aws:iam::1234:policy/boundary", "must be the ARN of a managed policy"),
         ("functions.log_retention", 31, "must be one of 1, 3, 5, 7"),
+        ("api.web_acl", "my-acl", "must be the ARN of a regional web ACL of AWS WAF (version 2), found the text"),
+        ("api.web_acl", WEB_ACL.replace("regional", "global"), "must be the ARN of a regional web ACL"),
+        ("api.web_acl", WEB_ACL.replace("wafv2", "waf-regional"), "must be the ARN of a regional web ACL"),
         ("kms_key", "alias/iotpipe", "must be the ARN of a KMS key, found the text"),
         ("kms_key", "1234abcd-12ab-34cd-56ef-1234567890ab", "must be the ARN of a KMS key"),
         ("kms_key", "arn:aws:kms:us-east-1:123456789012:alias/iotpipe", "must be the ARN of a KMS key"),
@@ -322,13 +328,15 @@ def test_two_settings_that_contradict_each_other_are_shown_where_one_is_written(
     assert "queue." in refused.remedy
 
 
-def test_a_key_of_another_region_is_refused(problems: Problems) -> None:
-    refused = only(problems(f"region: eu-west-1\nkms_key: {KEY}"))
-    assert (refused.key, refused.line) == ("kms_key", 2)
-    assert refused.message == (
-        "the KMS key is in us-east-1, and the environment in eu-west-1: both must be in one region"
-    )
-    assert refused.remedy == "Name a KMS key of eu-west-1"
+@pytest.mark.parametrize(
+    ("text", "key", "what"),
+    [(f"kms_key: {KEY}", "kms_key", "KMS key"), (f"api: {{web_acl: '{WEB_ACL}'}}", "api.web_acl", "web ACL")],
+)
+def test_what_is_in_another_region_is_refused(problems: Problems, text: str, key: str, what: str) -> None:
+    refused = only(problems(f"region: eu-west-1\n{text}"))
+    assert (refused.key, refused.line) == (key, 2)
+    told = f"the {what} is in us-east-1, and the environment in eu-west-1: both must be in one region"
+    assert (refused.message, refused.remedy) == (told, f"Name a {what} of eu-west-1")
 
 
 @pytest.mark.parametrize(
@@ -336,6 +344,7 @@ def test_a_key_of_another_region_is_refused(problems: Problems) -> None:
     [
         ("api.access_logs", 365, "the AWS on this machine writes no access logs"),
         ("kms_key", KEY, "the AWS on this machine encrypts nothing with a key of KMS"),
+        ("api.web_acl", WEB_ACL, "the AWS on this machine has no web ACLs"),
     ],
 )
 def test_what_the_aws_on_this_machine_would_only_pretend_is_refused_there(

@@ -148,3 +148,12 @@ def test_where_the_policy_may_not_be_read_that_is_told_and_up_goes_on(clinic: Cl
     (told,) = found(clinic, a_key(ROOT))
     assert told.result == UNKNOWN and "kms:GetKeyPolicy" in told.found
     preflight.refuse([told])
+
+
+def test_a_web_acl_of_another_region_is_refused_before_anything_is_made(clinic: Clinic) -> None:
+    acl = f"arn:aws:wafv2:eu-west-1:{ACCOUNT}:regional/webacl/iot/00000000-0000-0000-0000-000000000000"
+    _, findings, _ = clinic.planned(declare(settings(f"api: {{web_acl: '{acl}'}}", clinic.directory)))
+    with pytest.raises(RefusedError) as refused:
+        preflight.refuse(findings)
+    assert f"the web ACL {acl} is in eu-west-1, and the environment in us-east-1" in str(refused.value)
+    assert not clinic.writes

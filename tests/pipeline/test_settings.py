@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pipeline_inventory import client
 from pipeline_world import Declared, Settings, World
+from web_acls import WEB_ACL, make_web_acls
 
 from iotpipe.configuration import Environment
 from iotpipe.configuration.model import Section
@@ -197,6 +198,10 @@ SAMPLES: dict[str, Sample] = dict(
                 {"CreateLogGroup": 1, "PutRetentionPolicy": 1, "UpdateStage": 1},
             ),
         ),
+        (
+            "api.web_acl",
+            Sample(WEB_ACL, {STAGE: ["webAclArn"]}, {"AssociateWebACL": 1}),
+        ),
         stage("metrics", False, "methodSettings.metricsEnabled"),
         stage("tracing", False, "tracingEnabled"),
         (
@@ -282,6 +287,7 @@ Declare = Callable[..., Declared]
 
 @pytest.mark.parametrize("setting", SAMPLES)
 def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, declared: Declare, setting: str) -> None:
+    make_web_acls()
     sample = SAMPLES[setting]
     before, after = declared(BASE), declared(changed(setting, sample.value))
     world.bring_up(before)
@@ -354,6 +360,26 @@ def test_an_access_log_that_is_not_declared_is_foreign_also_after_iotpipe_had_on
     plan = world.plan(off.resources, tags=off.tags, foreign=True)
     assert not plan.pending
     assert [(each.address, each.subject) for each in plan.foreign] == [(STAGE, "access log")]
+
+
+def test_a_stage_is_put_behind_a_web_acl_and_taken_from_behind_it(world: World, declared: Declare) -> None:
+    make_web_acls()
+    off, on = declared(BASE), declared(changed("api.web_acl", WEB_ACL))
+    for settings, firewall in ((on, WEB_ACL), (off, None), (on, WEB_ACL)):
+        world.bring_up(settings)
+        (api,) = client("apigateway").get_rest_apis()["items"]
+        (stage,) = client("apigateway").get_stages(restApiId=api["id"])["item"]
+        assert stage.get("webAclArn") == firewall
+        world.bring_up(settings)
+        assert not world.writes
+        assert not world.plan(settings.resources, tags=settings.tags, foreign=True).foreign
+    world.bring_up(off)
+    assert world.writes == ["DisassociateWebACL"]
+    stage_arn = f"arn:aws:apigateway:us-east-1::/restapis/{api['id']}/stages/dev"
+    client("wafv2").associate_web_acl(WebACLArn=WEB_ACL, ResourceArn=stage_arn)
+    plan = world.plan(off.resources, tags=off.tags, foreign=True)
+    assert not plan.pending
+    assert [each.subject for each in plan.foreign] == ["web ACL"], "what nobody declares is told and left"
 
 
 def test_everything_is_encrypted_with_a_key_and_without_it_and_with_it_again(world: World, declared: Declare) -> None:

@@ -204,6 +204,18 @@ _also(
 _tagging("sqs", "CreateQueue", "TagQueue")
 
 
+_ACL_OF = _named("wafv2", "{}", "ResourceArn")
+_on("wafv2", lambda p: [p["WebACLArn"], *_ACL_OF(p)], "AssociateWebACL")
+_on("wafv2", _ACL_OF, "DisassociateWebACL")
+for each in ("AssociateWebACL", "DisassociateWebACL"):
+    _also("wafv2", each, lambda p: [Asked("apigateway:SetWebACL", p["ResourceArn"], _of_api(p["ResourceArn"]))])
+
+
+def _of_api(stage: str) -> dict[str, str]:
+    api = apigateway_backends[ACCOUNT][REGION].apis.get(stage.split("/")[2])
+    return _owned(api.tags if api else {})
+
+
 # KMS: what services do on the caller's behalf is the caller's to be allowed, as if everything were encrypted.
 
 

@@ -31,6 +31,7 @@ from policy_calls import ACCOUNT, REGION, Asked, recorded
 from samples import SAMPLES
 from samples_lambda import BOUNDARY
 from sampling import KMS_KEY
+from web_acls import WEB_ACL, make_web_acls
 
 from iotpipe.configuration import load
 from iotpipe.doctor import checkup, permissions, preflight
@@ -71,6 +72,7 @@ NARROW = {
     "functions": {"permissions_boundary": BOUNDARY},
     "tables": {"deletion_protection": False},
     "kms_key": KMS_KEY,
+    "api": {"web_acl": WEB_ACL},
 }
 
 
@@ -160,11 +162,12 @@ def _life(heard: Heard, directory: Path) -> None:
     """From nothing through a broad change to another name for everything, and down."""
     world, first = _world(directory), declare(directory, NARROW)
     _make_the_key()
+    make_web_acls()
     _looked_at(heard, world, first)
     changed = with_a_changed_route(declare(directory, WIDE))
     renamed = declare(directory, NARROW | {"suffix": "other", "alerts": {"emails": []}})
-    without_key = declare(directory, {key: value for key, value in NARROW.items() if key != "kms_key"})
-    for declared in (first, without_key, changed, without_a_route(first, "GET /query"), first):
+    plain = declare(directory, {key: value for key, value in NARROW.items() if key not in ("kms_key", "api")})
+    for declared in (first, plain, changed, without_a_route(first, "GET /query"), first):
         _up(heard, world, declared)
     SAMPLES["api-gateway-account"].remove()
     _take_away_what_rights_depend_on()
@@ -235,6 +238,7 @@ def _hang_more_on(role: str) -> None:
 
 def _death(heard: Heard, directory: Path) -> None:
     """Killed while it makes things, then taken down; and taken down after the state file was lost."""
+    make_web_acls()
     world, declared = _world(directory), declare(directory, NARROW)
     with pipeline_world.killed(world, 40, "before"), heard.of("up", *declared.resources):
         world.bring_up(declared)

@@ -12,6 +12,7 @@ from policy_judge import allowing
 from policy_scenes import Heard, everything_heard
 from samples_lambda import BOUNDARY
 from sampling import KMS_KEY
+from web_acls import WEB_ACL
 
 from iotpipe.policy import GROUPS, Environment, document
 from iotpipe.provision.ledger import Row
@@ -40,6 +41,8 @@ LISTED = (
 )
 """What an environment may look at of others: settings and names, no reading, message, value or log line."""
 
+ALL = {"boundary": BOUNDARY, "asks_for_key": True, "kms_key": KMS_KEY, "web_acl": WEB_ACL}
+
 
 @pytest.fixture(scope="module")
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
@@ -49,7 +52,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_policy_of_a_group_allows_all_that_its_commands_do(heard: Heard, group: str) -> None:
-    policy = document(heard.environment(boundary=BOUNDARY, asks_for_key=True, kms_key=KMS_KEY), [group])
+    policy = document(heard.environment(**ALL), [group])
     assert heard.asked[group]
     denied = {(each.action, each.resource) for each in heard.asked[group] if not allowing(policy, each)}
     assert sorted(denied) == []
@@ -57,7 +60,7 @@ def test_the_policy_of_a_group_allows_all_that_its_commands_do(heard: Heard, gro
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_policy_of_a_group_allows_nothing_that_its_commands_never_do(heard: Heard, group: str) -> None:
-    policy = document(heard.environment(boundary=BOUNDARY, asks_for_key=True, kms_key=KMS_KEY), [group])
+    policy = document(heard.environment(**ALL), [group])
     asked = [*heard.asked["plan"], *heard.asked[group]]
     used = {(sid, each.action) for each in asked for sid in allowing(policy, each)}
     allowed = {(each["Sid"], action) for each in policy["Statement"] for action in each["Action"]}

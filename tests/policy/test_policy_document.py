@@ -12,6 +12,7 @@ from policy_calls import ACCOUNT, REGION, Asked
 from policy_judge import allowing
 from samples_lambda import BOUNDARY
 from sampling import KMS_KEY, OTHER_KEY
+from web_acls import OTHER_WEB_ACL, WEB_ACL
 
 from iotpipe.policy import GROUPS, MANAGED, Environment, document, parts, size
 from iotpipe.policy.rights import RIGHTS
@@ -138,6 +139,18 @@ def test_the_api_key_may_only_be_read_by_who_operates_an_environment_that_asks_f
     on = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/iot-pipeline/prod/api-key"
     may = [g for g in GROUPS if allowing(document(prod(asks_for_key=asks), [g]), Asked("ssm:GetParameter", on))]
     assert may == (["operate"] if asks else [])
+
+
+def test_only_a_declared_web_acl_may_be_used_and_only_for_the_stage(prod: Made) -> None:
+    assert not [each for each in actions(document(prod())) if each.startswith("wafv2:") or each.endswith("SetWebACL")]
+    policy, stage = document(prod(web_acl=WEB_ACL)), f"arn:aws:apigateway:{REGION}::/restapis/abc/stages/prod"
+    for used in (WEB_ACL, stage):
+        assert allowing(policy, Asked("wafv2:AssociateWebACL", used))
+    assert not allowing(policy, Asked("wafv2:AssociateWebACL", OTHER_WEB_ACL))
+    assert not allowing(policy, Asked("wafv2:DisassociateWebACL", f"{stage}-of-another"))
+    needs = ("rest-api/iot-api-prod", "route/GET /query")
+    row = Row("stage", "prod", "ready", {"RestApiId": "abc", "webAclArn": WEB_ACL}, needs)
+    assert allowing(document(prod(recorded={row.address: row})), Asked("wafv2:DisassociateWebACL", stage))
 
 
 def test_a_key_of_kms_is_used_by_way_of_the_services_alone_and_without_one_there_is_no_right_of_kms(prod: Made) -> None:

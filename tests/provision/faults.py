@@ -67,6 +67,7 @@ _UPDATING = (
     "The operation cannot be performed at this time. An update is in progress for resource: "
     "arn:aws:lambda:us-east-1:123456789012:function:sample-function"
 )
+_NO_ENTITY = "AWS WAF couldn\u2019t retrieve the resource that you requested. Retry your request."
 _PENDING = "The operation cannot be performed at this time. The function is currently in the following state: Pending"
 _BESIDE = "The function could not be updated due to a concurrent update operation"
 _IN_USE = "Cannot {} the event source mapping because it is in use."
@@ -342,6 +343,7 @@ PASSING = (
     Answer("A8", "api-gateway-account", "UpdateAccount", "BadRequestException", _NO_PERMISSIONS, "logging role"),
     Answer("A8", "api-gateway-account", "UpdateAccount", "BadRequestException", _CANNOT_WRITE, "logging role"),
     Answer("A1", "api-gateway-account", "UpdateAccount", "TooManyRequestsException", "Too Many Requests", "20 s"),
+    Answer("A16", "stage", "AssociateWebACL", "WAFUnavailableEntityException", _NO_ENTITY, "WAF sees the stage"),
     Answer("A10", "stage", "CreateStage", "ConflictException", "Stage already exists", "exists after all"),
     # CloudWatch Logs
     Answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hands import (
@@ -16,6 +17,7 @@ from hands import (
 )
 from samples_lambda import BOUNDARY, FUNCTION_ARN, a_function
 from sampling import IDENTITY, KMS_KEY, Sample, Tagging, Tampering
+from web_acls import OTHER_WEB_ACL, WEB_ACL, make_web_acls
 
 from iotpipe.provision.resources import (
     Account,
@@ -178,11 +180,28 @@ def _make_stage(tags: dict[str, str]) -> None:
     client("apigateway").create_stage(restApiId=_the_api(), stageName="prod", deploymentId=_deploy_by_hand(), tags=tags)
 
 
+def _protected_stage() -> Stage:
+    make_web_acls()
+    return replace(a_stage(), web_acl=WEB_ACL)
+
+
+def _stage_arn() -> str:
+    return f"arn:aws:apigateway:{REGION}::/restapis/{_the_api()}/stages/prod"
+
+
 STAGE = Sample(
-    a_stage,
+    _protected_stage,
     lambda: _stages().count("prod"),
     lambda: client("apigateway").delete_stage(restApiId=_the_api(), stageName="prod"),
-    ("CreateLogGroup", "PutRetentionPolicy", "AssociateKmsKey", "CreateDeployment", "CreateStage", "UpdateStage"),
+    (
+        "CreateLogGroup",
+        "PutRetentionPolicy",
+        "AssociateKmsKey",
+        "CreateDeployment",
+        "CreateStage",
+        "UpdateStage",
+        "AssociateWebACL",
+    ),
     (
         Tampering(
             "deployed by hand",
@@ -236,6 +255,18 @@ STAGE = Sample(
             lambda: client("logs").delete_log_group(**_logs()),
             ("executionLogGroup.retentionInDays", "executionLogGroup.kmsKeyId"),
             ("CreateLogGroup", "PutRetentionPolicy", "AssociateKmsKey"),
+        ),
+        Tampering(
+            "behind another web ACL",
+            lambda: client("wafv2").associate_web_acl(WebACLArn=OTHER_WEB_ACL, ResourceArn=_stage_arn()),
+            ("webAclArn",),
+            ("AssociateWebACL",),
+        ),
+        Tampering(
+            "behind no web ACL",
+            lambda: client("wafv2").disassociate_web_acl(ResourceArn=_stage_arn()),
+            ("webAclArn",),
+            ("AssociateWebACL",),
         ),
         Tampering(
             "logs not encrypted",

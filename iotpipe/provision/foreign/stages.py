@@ -114,7 +114,8 @@ def _of_stage(seen: Seen) -> Iterator[Foreign]:
         if setting.declared not in declared and (told := setting.tell(found)):
             yield seen.foreign(setting.subject, setting.risk, told, _patching(seen, setting.tell, setting.undo))
     yield from _overrides(seen, found)
-    yield from _firewall(seen, found)
+    if "webAclArn" not in declared:
+        yield from _firewall(seen, found)
     yield from _others(seen, there)
 
 

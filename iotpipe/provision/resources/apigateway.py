@@ -14,7 +14,17 @@ from botocore.exceptions import ClientError
 
 from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.provision.adoption import advised
-from iotpipe.provision.resource import URL, Properties, Recorded, Resource, by_name, optional, tag_changes, tag_dict
+from iotpipe.provision.resource import (
+    URL,
+    Properties,
+    Recorded,
+    Resource,
+    by_name,
+    optional,
+    optional_found,
+    tag_changes,
+    tag_dict,
+)
 from iotpipe.provision.resources.iam import within
 from iotpipe.provision.resources.logs import (
     LogGroup,
@@ -410,6 +420,8 @@ class Stage(Resource):
     access_log: LogGroup | None = None
     kms_key: str | None = None
     """The ARN of the KMS key that encrypts what is logged; None leaves that to CloudWatch Logs."""
+    web_acl: str | None = None
+    """The ARN of the regional web ACL of WAFv2 that decides which requests reach the stage; None for none."""
 
     @property
     def logs(self) -> bool:
@@ -430,6 +442,7 @@ class Stage(Resource):
             },
             **({"executionLogGroup": self._log_group(run)} if self.logs else {}),
             **optional(run, self, "accessLogSettings", self._access_log_settings(run), {}),
+            **optional(run, self, "webAclArn", self.web_acl, ""),
             "Tags": run.all_tags,
         }
 
@@ -456,6 +469,8 @@ class Stage(Resource):
         return {
             **found,
             **self._log_group_found(run),
+            # API Gateway tells it with the stage: WAF need not be asked.
+            **optional_found(run, self, "webAclArn", found.get("webAclArn") or ""),
             "RestApiId": parent["RestApiId"],
             # One that somebody made by hand is not among ours, and is no definition of ours.
             "Deployment": ours.get(found["deploymentId"], ""),
@@ -497,6 +512,8 @@ class Stage(Resource):
             )
             access_log = _access_log(desired.get("accessLogSettings", {}))
             self._patch(run, desired, [*_settings(desired["methodSettings"]), *access_log])
+        if desired.get("webAclArn"):
+            self._protect(run, desired)
         return {"DeploymentId": deployment, "createdDate": _created(made)}
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
@@ -519,7 +536,9 @@ class Stage(Resource):
             # Only now: API Gateway deletes no deployment that a stage serves.
             if moves_on or observed["OutdatedDeployments"]:
                 _delete_outdated(run, desired["RestApiId"], desired["Deployment"])
-            _retag(run, f"{_api_arn(run, desired['RestApiId'])}/stages/{self.name}", desired, observed)
+            _retag(run, self._arn(run, desired), desired, observed)
+        if "webAclArn" in desired and desired["webAclArn"] != observed.get("webAclArn"):
+            self._protect(run, desired)
         return {"DeploymentId": deployment}
 
     @classmethod
@@ -597,6 +616,17 @@ class Stage(Resource):
     def _definition_hash(self, run: Run) -> str:
         definition = [route.definition(run) for route in self.routes]
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _arn(self, run: Run, desired: Properties) -> str:
+        return f"{_api_arn(run, desired['RestApiId'])}/stages/{self.name}"
+
+    def _protect(self, run: Run, desired: Properties) -> None:
+        """Put the stage behind the web ACL, in place of any other, or take it from behind one."""
+        waf, stage = run.client("wafv2"), self._arn(run, desired)
+        if desired["webAclArn"]:
+            waf.associate_web_acl(WebACLArn=desired["webAclArn"], ResourceArn=stage)
+        else:
+            waf.disassociate_web_acl(ResourceArn=stage)
 
     def _keep_log_group(self, run: Run, desired: Properties, observed: Properties) -> None:
         wanted, live = (each.get("executionLogGroup") for each in (desired, observed))
