@@ -215,6 +215,10 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ("DeletionProtectionEnabled", "Set tables.deletion_protection to false and run `iotpipe up` first"),
     ("CodeStorageExceeded", "Delete old function and layer versions of this account and region"),
     ("is not attachable", "Make the policy first that functions.permissions_boundary names, or name another"),
+    (
+        "WAFNonexistentItem",
+        "There is no such web ACL, or no such stage any more: correct api.web_acl, and run it again",
+    ),
     ("base path mapping", "Remove the API's custom domain mapping first"),
 )
 

@@ -17,6 +17,7 @@ from hands import REGION, account_role, apis, client, paths_of, role_arn
 from harness import declared, refusal
 from samples import SAMPLES
 from samples_gateway import a_stage
+from web_acls import WEB_ACL, make_web_acls
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision.resource import Resource, everything
@@ -328,6 +329,18 @@ def test_a_group_that_an_older_version_left_to_api_gateway_is_changed_and_is_no_
     assert [(each.property, each.before, each.drift) for each in step.changes] == [
         ("executionLogGroup.retentionInDays", "(absent)", False)
     ]
+
+
+def test_a_web_acl_that_is_not_there_is_told_with_the_setting_and_the_rest_stands(world: QuickWorld) -> None:
+    protected = everything(stage(web_acl=WEB_ACL))
+    with pytest.raises(ApplyFailed) as failed:
+        world.up(protected)
+    (told,) = failed.value.failed
+    assert "WAFNonexistentItemException" in told.message and "correct api.web_acl" in told.hint
+    make_web_acls()
+    world.up(protected)
+    assert world.writes == ["AssociateWebACL"], "everything else is there already"
+    assert untouched(world.plan(protected))
 
 
 # One writer
