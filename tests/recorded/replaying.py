@@ -209,7 +209,7 @@ def has_the_shape_of(resource: Resource, run: Run, observed: Mapping[str, Any]) 
     """What was read has every property that is declared, each of its own type, and the assigned ones."""
     desired = resource.desired(run)
     # An alarm is compared as CloudWatch tells it: what it does not have differs.
-    needed = set() if resource.kind == "alarm" else {*desired, *resource.assigned} - _OF_A_KEY
+    needed = set() if resource.kind == "alarm" else {*desired, *resource.assigned} - _UNTOLD
     missing = needed - observed.keys()
     assert not missing, f"{resource.address} was read without {missing}"
     for name, value in desired.items():
@@ -217,8 +217,8 @@ def has_the_shape_of(resource: Resource, run: Run, observed: Mapping[str, Any]) 
         assert there is None or value is None or _alike(value, there), f"{name}: {there!r} instead of {value!r}"
 
 
-_OF_A_KEY = frozenset(("KMSKeyArn", "KeyId", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "kmsKeyId"))
-"""AWS says nothing of a key where it encrypts with its own."""
+_UNTOLD = frozenset(("KMSKeyArn", "KeyId", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "kmsKeyId", "webAclArn"))
+"""AWS says nothing of a key where it encrypts with its own, nor of a web ACL where there is none."""
 
 
 def _alike(one: Any, other: Any) -> bool:
