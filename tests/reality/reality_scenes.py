@@ -361,12 +361,14 @@ SCENES: Sequence[Scene] = (
     Scene("* Throttled", up(parts.API, RestApi("other", "Another one"))),
 )
 
+NO_WAF = "AWS WAF is not among the emulated services"
 NO_STATE = "nothing that a service has in mind brings it about: it comes at random"
 ELSEWHERE = {
     "* LimitExceededException Too Many Requests": (
         "with the HTTP status 429 it is covered by the throttling row; this one is for answers without",
         "tests/provision/test_retries.py",
     ),
+    "AssociateWebACL WAFUnavailableEntityException": (NO_WAF, "tests/provision/test_retries.py"),
     "* ValidationException Rate exceeded": (NO_STATE, "tests/provision/test_retries.py"),
     "* InternalError": (NO_STATE, "tests/provision/test_retries.py"),
 }
