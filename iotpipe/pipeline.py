@@ -41,6 +41,8 @@ READ_SETTINGS = ("ssm:GetParameter",)
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 TRACE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 USE_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
+USES_KEY = "Encrypt"
+"""The statement of the roles' policies that names the KMS key with which everything is encrypted."""
 
 Variables = Mapping[str, Callable[[Run], str]]
 
@@ -220,7 +222,7 @@ class _Parts:
                 Allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], on=[_streams_of(log_group)]),
                 Allow("Trace", TRACE),
                 # Each decrypts its environment and sends to its dead-letter queue.
-                *([Allow("Encrypt", USE_KEY, on=[key])] if key else []),
+                *([Allow(USES_KEY, USE_KEY, on=[key])] if key else []),
             ],
             boundary=common.permissions_boundary,
         )

@@ -47,8 +47,11 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
     if not part:
         _explain(settings.environment, groups, whole, found)
         if not subject.api_ids:
-            note = "The API has no id yet: this policy reaches the tags and logs of every REST API of the region."
-            click.echo(f"{note} Print it again after the first `up`", err=True)
+            click.echo(
+                "The API has no id yet: this policy reaches the tags and logs of every REST API of the region, and by "
+                "its tags the API; it lets nobody call one. Print it again after the first `up`",
+                err=True,
+            )
 
 
 def _subject(settings: Settings) -> Environment:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from iotpipe.doctor.findings import Finding, ok, problem
+from iotpipe.pipeline import USES_KEY
 from iotpipe.provision.foreign.statements import Document, Statement, covers, denies, listed, principals, statements
-from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Function, LogGroup, Queue, Secret, Stage, Table, Topic
+from iotpipe.provision.resource import Properties, Resource
+from iotpipe.provision.resources import Function, LogGroup, Queue, Role, Secret, Stage, Table, Topic
+from iotpipe.provision.resources.apigateway import execution_logs
+from iotpipe.provision.resources.iam import POLICY
 from iotpipe.provision.run import Run
 
 CHECK = "KMS key"
@@ -74,10 +77,8 @@ def _fits(statement: Statement, context: str) -> bool:
 def check(run: Run, resources: Sequence[Resource]) -> list[Finding]:
     """What there is to say of the key. Raises ResourceError where AWS does not say."""
     key = _declared(resources)
-    if key is None:
-        return [ok(CHECK, "kms_key is not set: everything is encrypted with AWS's own keys")]
-    found = refusal(run, resources)
-    return found or [ok(CHECK, f"{key} can be used by all who have to")]
+    unset = "kms_key is not set: everything is encrypted with AWS's own keys"
+    return refusal(run, resources) or [ok(CHECK, f"{key} can be used by all who have to" if key else unset)]
 
 
 def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
@@ -86,6 +87,8 @@ def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
     Raises ResourceError where AWS does not say.
     """
     key = _declared(resources)
+    if other := _keys_in_use(run, resources) - {key}:
+        return [_exchanged(other, key)]
     if key is None:
         return []
     region = key.split(":")[3]
@@ -105,6 +108,30 @@ def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
     return [*_unfit(key, described), *_shut_out(run, key, document, resources)]
 
 
+def _keys_in_use(run: Run, resources: Sequence[Resource]) -> set[str]:
+    """The keys that the functions' roles may use: what is encrypted with one cannot be read without that right."""
+    found: set[str] = set()
+    for role in (each for each in resources if isinstance(each, Role)):
+        observed = run.trying("read", role.address, _look(run, role)) or {}
+        statements = observed.get("Policies", {}).get(POLICY, {}).get("Statement", {})
+        found |= set(listed(statements.get(USES_KEY, {}).get("Resource", [])))
+    return found
+
+
+def _look(run: Run, role: Role) -> Callable[[int], Properties | None]:
+    return lambda attempt: run.look(role)
+
+
+def _exchanged(used: Collection[str], key: str | None) -> Finding:
+    """Messages that wait in the queues can only be read with the key with which they were sent."""
+    old, wanted = ", ".join(sorted(used)), f"is {key}" if key else "is not set"
+    told = (
+        f"the environment is encrypted with the KMS key {old}, and kms_key {wanted}: iotpipe neither takes a key off "
+        "nor exchanges it, because the functions could not read what waits in the queues any more"
+    )
+    return problem(CHECK, told, f"Set kms_key to {old}; KMS itself can rotate what the key is made of")
+
+
 class _NoKey(Exception):
     """KMS has no such key."""
 
@@ -120,11 +147,20 @@ def _declared(resources: Sequence[Resource]) -> str | None:
     return next((each.kms_key for each in resources if isinstance(each, _ENCRYPTED)), None)
 
 
+_REMEDIES = {
+    "Disabled": "Enable it with `aws kms enable-key --key-id {key}`, or name another in kms_key",
+    "PendingDeletion": "Keep it with `aws kms cancel-key-deletion --key-id {key}`, then enable it with `aws kms "
+    "enable-key --key-id {key}`, or name another in kms_key",
+    "PendingImport": "Import its key material, or name another in kms_key",
+}
+"""By state of a key."""
+
+
 def _unfit(key: str, described: Mapping[str, Any]) -> Iterator[Finding]:
     state = described.get("KeyState")
     if state != "Enabled":
         told = f"the KMS key {key} is in the state {state}, and nothing can be encrypted with it"
-        yield problem(CHECK, told, f"Enable it with `aws kms enable-key --key-id {key}`, or name another in kms_key")
+        yield problem(CHECK, told, _REMEDIES.get(str(state), "Name another in kms_key").format(key=key))
     spec, usage = described.get("KeySpec", "SYMMETRIC_DEFAULT"), described.get("KeyUsage", "ENCRYPT_DECRYPT")
     if (spec, usage) != ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"):
         told = f"the KMS key {key} is one for {usage} ({spec}), and AWS's services encrypt with symmetric keys alone"
@@ -174,7 +210,7 @@ def _users(run: Run, resources: Iterable[Resource]) -> Iterator[_User]:
         ("kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"),
         "CloudWatch Logs refuses to encrypt the log groups with it",
         {"ArnLike": {_CONTEXT: logs}},
-        tuple(each.arn(run) for each in resources if isinstance(each, LogGroup)),
+        tuple(_log_groups(run, resources)),
     )
     # https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
     yield _User(
@@ -186,3 +222,13 @@ def _users(run: Run, resources: Iterable[Resource]) -> Iterator[_User]:
         "no alarm can tell the topic anything",
         {"StringEquals": {"aws:SourceAccount": account}},
     )
+
+
+def _log_groups(run: Run, resources: Iterable[Resource]) -> Iterator[str]:
+    """The ARNs of all that is logged to; whatever id the API will have, API Gateway's group begins with the same."""
+    for each in resources:
+        if isinstance(each, LogGroup):
+            yield each.arn(run)
+        elif isinstance(each, Stage) and each.logs:
+            api = run.recorded(each.api).get("RestApiId", "0123456789")
+            yield run.aws.arn("logs", f"log-group:{execution_logs(api)}{each.name}")

@@ -119,12 +119,22 @@ def _inhabitants(state_dir: Path) -> dict[str, ledger.Contents]:
 def status(place: Place) -> dict[str, Any]:
     """Whether it runs, its address, process, start, the bytes that it keeps, and what is wrong with it."""
     record = place.running()
-    size = sum(path.stat().st_size for path in place.data.rglob("*") if path.is_file()) if place.data.exists() else 0
+    size = _size(place.data)
     if record is None:
         return {"running": False, "data_bytes": size}
     said = ask(record, "state")
     found = {"running": True, "endpoint": record.endpoint, "pid": record.pid, "since": record.since}
     return found | {"saved_at": said["saved_at"], "trouble": said["trouble"], "data_bytes": size}
+
+
+def _size(directory: Path) -> int:
+    """The bytes of all files below; a snapshot may be replaced meanwhile."""
+    found = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found += os.lstat(os.path.join(parent, name)).st_size
+    return found
 
 
 def ask(record: Record, question: str) -> dict[str, Any]:

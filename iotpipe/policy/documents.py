@@ -76,6 +76,7 @@ class Environment:
             "partition": [partition(self.region)],
             "boundary": [self.boundary or ""],
             "api": self.api_ids or ["*"],
+            "known_api": self.api_ids,
             "key": self._used(self.kms_key, "KmsMasterKeyId"),
             "acl": self._used(self.web_acl, "webAclArn"),
         }

@@ -28,8 +28,8 @@ class Right:
     """Actions of one service on resources of one form.
 
     In `on` and `when` stand {partition}, {region}, {account}, {environment}, {api} (the API's id, * where it is not
-    known yet), {boundary}, {key} and {acl} for each KMS key and web ACL, {name} of the resource, and {kind} for the
-    name of each resource of that kind that it needs.
+    known yet), {known_api} (nothing then), {boundary}, {key} and {acl} for each KMS key and web ACL, {name} of the
+    resource, and {kind} for the name of each resource of that kind that it needs.
     """
 
     sid: str
@@ -43,7 +43,7 @@ class Right:
     only: str = "*"
     """The names of the resources that this is about, with wildcards."""
     of: str = ""
-    """`key` or `acl`: only asked for where a KMS key or a web ACL is declared, or is still to be taken off."""
+    """Only asked for where there is one: `key` or `acl`, declared or still to be taken off, or `known_api`."""
     bounded: bool | None = None
     """True where only roles with a permissions boundary may be made, False where none is asked for, None for both."""
 
@@ -54,6 +54,7 @@ def _arn(service: str, resource: str) -> str:
 
 _TAG = "iotpipe:environment"
 _OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{_TAG}": "{environment}"}}
+_OF_NOBODY: Condition = {"Null": {f"aws:ResourceTag/{_TAG}": "true"}}
 _TO_BE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{_TAG}": "{environment}"}}
 _BOUND: Condition = {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}}
 _ITS_ARN = {"lambda:FunctionArn": _arn("lambda", "function:{function}")}
@@ -311,7 +312,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         Right("ReadMappingTags", "lambda", _MAPPING, plan="ListTags"),
         Right("MappingTags", "lambda", _MAPPING, up="TagResource UntagResource", when=_OURS),
-        Right("NewMappingTags", "lambda", _MAPPING, up="TagResource", when=_TO_BE_OURS),
+        # Only on what bears no environment's tag: whose mapping it is, IAM knows from nothing else here.
+        Right("NewMappingTags", "lambda", _MAPPING, up="TagResource", when={**_TO_BE_OURS, **_OF_NOBODY}),
     ),
     "rest-api": (
         _READ_APIS,
@@ -349,7 +351,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("UseWebAcl", "wafv2", ("{acl}", _STAGE), up="AssociateWebACL", of="acl"),
         Right("LeaveWebAcl", "wafv2", (_STAGE,), up="DisassociateWebACL", of="acl"),
         Right("Protect", "apigateway", (_STAGE,), up="SetWebACL", of="acl"),
-        Right("Invoke", "execute-api", (_arn("execute-api", "{api}/{name}/{route}"),), operate="Invoke"),
+        Right(
+            "Invoke",
+            "execute-api",
+            (_arn("execute-api", "{known_api}/{name}/{route}"),),
+            operate="Invoke",
+            of="known_api",
+        ),
     ),
     "api-gateway-account": (
         Right("Account", "apigateway", (f"{_GATEWAY}/account",), plan="GET", up="PATCH"),

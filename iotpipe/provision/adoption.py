@@ -77,7 +77,13 @@ def adoption(everything: bool, said: Sequence[str], resources: Sequence[Resource
     Raises UsageError for what is not declared, with all that is, and where an id makes no sense.
     """
     declared = {each.address: each for each in resources}
-    return Adoption(everything, dict(_parsed(text, declared) for text in said))
+    named: dict[str, str] = {}
+    for text in said:
+        address, identifier = _parsed(text, declared)
+        if named.get(address, identifier) != identifier:
+            raise UsageError(f"{advised(address)}: nothing was changed, it is named twice, and differently")
+        named[address] = identifier
+    return Adoption(everything, named)
 
 
 def _parsed(text: str, declared: Mapping[str, Resource]) -> tuple[str, str]:

@@ -143,7 +143,12 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, agai
     if "Tags" in desired:
         observed = observed | {"Tags": our_tags(desired, observed, known)}
     # Without the ids of what is adopted: as long as it bears no tags, it is not this environment's to delete.
-    ledger.record(_row(resource, "updating", _until_updated(known, desired)))
+    begun = _until_updated(known, desired)
+    if adopt.named.get(resource.address):
+        # But for one that the user chose by its id: whatever happens now, the next command goes on with that one, and
+        # with no other of the name.
+        begun = {**begun, **{key: observed[key] for key in resource.identity}}
+    ledger.record(_row(resource, "updating", begun))
     _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
 
 
@@ -157,10 +162,13 @@ def _finish_predecessor(resource: Resource, run: Run, known: Row | None) -> None
 
 
 def _until_updated(known: Row | None, desired: Properties) -> Properties:
-    """What was last set, with the tags of both sides: if the command dies now, either may be there and is ours."""
-    before = known.properties if known else desired
-    tags = {"Tags": desired["Tags"] | before.get("Tags", {})} if "Tags" in desired else {}
-    return before | tags
+    """What was last set, with what is set for the first time: tags, an access log, a key.
+
+    If the command dies now, it may be there, and is this environment's to take off again.
+    """
+    before = known.properties if known else {}
+    both = {key for key in desired.keys() & before.keys() if isinstance(desired[key], dict)}
+    return {**desired, **before, **{key: {**desired[key], **before[key]} for key in both}}
 
 
 def _await_name(resource: Resource, run: Run) -> None:

@@ -76,10 +76,13 @@ def _by_identity(
     run: Run, kind: type[Resource], tags: Mapping[str, str], identity: Callable[[], Properties], row: Row | None
 ) -> Verdict:
     recorded = {key: row.properties.get(key) for key in kind.identity} if row else {}
-    if recorded and None not in recorded.values():
+    known = {key: value for key, value in recorded.items() if value is not None}
+    if known:
         live = identity()
-        if all(live.get(key) == value for key, value in recorded.items()):
+        same = all(live.get(key) == value for key, value in known.items())
+        if same and len(known) == len(recorded):
             return OURS
+    if known and not same:
         why = "is another resource of that name: the one that the state file records is gone"
         return Verdict(Whose.OTHERS, why, _ADOPT, adoptable=True)
     if row and ENVIRONMENT_TAG not in tags and tags_may_come(run, row):

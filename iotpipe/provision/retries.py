@@ -99,6 +99,7 @@ _BACKUPS = ("UpdateContinuousBackups", "DescribeContinuousBackups")
 _MAPPING_WRITES = ("CreateEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping")
 _IN_API = (
     *("CreateResource", "PutMethod", "PutIntegration", "CreateDeployment", "CreateStage", "UpdateStage"),
+    "UpdateRestApi",
     *("GetResources", "GetStages", "GetDeployments"),
 )
 _INVALID = ("InvalidParameterValueException",)

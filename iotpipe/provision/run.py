@@ -232,7 +232,7 @@ class Run:
                 with waited_out(again):
                     return attempt(number)
             except FAILED as error:
-                rule = None if error is given_up else rule_for(error, inside in self.new_apis)
+                rule = None if error is given_up else rule_for(error, bool({inside, address} & self.new_apis))
                 wait = patience.wait(rule, self.clock.now()) if rule else None
                 if rule is None or wait is None:
                     raise self._final(verb, address, error, number + repeated, began) from error

@@ -56,4 +56,4 @@ def test_an_account_that_is_too_small_is_refused_before_the_first_write_and_the_
     text = f"functions: {{ingestion: {each}, processor: {each}, query: {each}}}\nqueue: {{maximum_concurrency: 13}}\n"
     settings(cloud, "dev", text)
     cloud.run("up", "--env", "dev")
-    assert cloud.json("doctor")["summary"] == {"problem": 0, "warning": 0, "cannot tell": 0, "ok": 13}
+    assert cloud.json("doctor")["summary"] == {"problem": 0, "warning": 0, "cannot tell": 0, "ok": 14}

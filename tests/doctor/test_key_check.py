@@ -113,7 +113,7 @@ def test_who_is_not_let_in_is_named_before_the_first_write_with_the_statement_to
     "statement",
     [
         LOGS | about("*"),
-        LOGS | about("/aws/lambda/data-*"),
+        LOGS | about("*-*"),
         LOGS | {"Principal": {"Service": ["ec2.amazonaws.com", "logs.us-east-1.amazonaws.com"]}},
         LOGS | {"Principal": "*", "Condition": {"StringEquals": {"kms:CallerAccount": ACCOUNT}}},
         LOGS | {"Action": "kms:*"},
@@ -121,6 +121,42 @@ def test_who_is_not_let_in_is_named_before_the_first_write_with_the_statement_to
 )
 def test_the_right_can_be_given_in_other_words(clinic: Clinic, statement: dict[str, Any]) -> None:
     assert found(clinic, a_key(ROOT, ALARMS, statement)) == []
+
+
+@pytest.mark.parametrize("pattern", ["/aws/*", "/aws/lambda/data-*", "API-Gateway-Execution-Logs_*"])
+def test_a_key_for_some_of_the_log_groups_alone_is_refused(clinic: Clinic, pattern: str) -> None:
+    """API Gateway's own group is one of them."""
+    (told,) = found(clinic, a_key(ROOT, LOGS | about(pattern), ALARMS))
+    assert "does not let logs.us-east-1.amazonaws.com do" in told.found
+
+
+@pytest.mark.parametrize("then", ["another", "none"])
+def test_a_key_that_is_in_use_is_neither_exchanged_nor_taken_off(clinic: Clinic, then: str) -> None:
+    """Also where the state file is lost: the roles' policies name it."""
+    used, other = a_key(ROOT, LOGS, ALARMS), a_key(ROOT, LOGS, ALARMS)
+    iam, role = boto3.client("iam", region_name="us-east-1"), "iot-processor-lambda-role-dev"
+    statement = {
+        "Sid": "Encrypt",
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Resource": used,
+    }
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}))
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName=role, PolicyName="iotpipe", PolicyDocument=policy)
+    assert found(clinic, used) == []
+
+    wanted = encrypted(clinic, other) if then == "another" else declare(settings("", clinic.directory))
+    _, findings, _ = clinic.planned(wanted)
+    (told,) = [each for each in findings if each.check == key.CHECK]
+    assert (
+        f"is encrypted with the KMS key {used}, and kms_key is {other if then == 'another' else 'not set'}"
+        in told.found
+    )
+    assert told.remedy.startswith(f"Set kms_key to {used}")
+    with pytest.raises(RefusedError):
+        preflight.refuse([told])
+    assert not clinic.writes
 
 
 def test_a_key_that_nothing_can_be_encrypted_with_is_refused(clinic: Clinic) -> None:

@@ -320,6 +320,54 @@ def test_killed_while_it_adopts_the_next_up_goes_on(
 # Taken down
 
 
+@pytest.mark.parametrize(("at", "moment"), [(at, moment) for at in range(2) for moment in MOMENTS])
+@pytest.mark.parametrize("mistaken", [False, True], ids=["the first", "after a second was made"])
+def test_killed_while_it_adopts_an_api_by_its_id_the_next_up_goes_on_with_that_one(
+    world: World, original: Original, wanted: Declared, mistaken: bool, at: int, moment: str
+) -> None:
+    renamed = [{"op": "replace", "path": "/name", "value": "hidden"}]
+    client("apigateway").update_rest_api(restApiId=original.api, patchOperations=renamed)
+    if mistaken:
+        world.bring_up(wanted, EVERYTHING)
+        world.clock.time += 3600
+    world.parallel = 1
+    chosen = Adoption(named={API: original.api})
+    with killed(world, at, moment):
+        world.bring_up(wanted, chosen)
+    world.clock.time += 3600
+    again = adoption(True, [], wanted.resources)
+    begun = world.rows().get(API)
+    if begun is None or begun.properties.get("RestApiId") != original.api:
+        again = Adoption(True, {API: original.api})  # it died before it had begun with the API
+    plan = looked_at(world, wanted, again)
+    assert f"rest-api/{original.api}" not in {step.address for step in plan.steps if step.action == "delete"}
+    world.bring_up(wanted, again)
+    assert apis() == [original.api]
+    assert stage_of(original.api)["tags"]["iotpipe:environment"] == "dev"
+
+
+@pytest.mark.parametrize("wait", [0, 30, 3600])
+def test_an_api_that_is_exchanged_soon_after_it_was_made_gives_its_stage_no_tags_on_paper_alone(
+    world: World, original: Original, wanted: Declared, wait: int
+) -> None:
+    renamed = [{"op": "replace", "path": "/name", "value": "hidden"}]
+    client("apigateway").update_rest_api(restApiId=original.api, patchOperations=renamed)
+    world.bring_up(wanted, EVERYTHING)
+    world.clock.time += wait
+    world.bring_up(wanted, Adoption(True, {API: original.api}))
+    assert stage_of(original.api)["tags"]["iotpipe:environment"] == "dev"
+    world.clock.time += 3600
+    world.bring_up(wanted)
+    assert world.writes == []
+
+
+def test_an_address_that_is_named_twice_and_differently_is_refused(wanted: Declared) -> None:
+    for said in ([f"{API}=a", f"{API}=b"], [f"{API}=a", API]):
+        with pytest.raises(UsageError, match="named twice, and differently"):
+            adoption(False, said, wanted.resources)
+    assert adoption(False, [API, API], wanted.resources).named == {API: ""}
+
+
 def test_down_removes_what_was_adopted_and_leaves_the_rest(world: World, original: Original, wanted: Declared) -> None:
     before = inventory()
     world.bring_up(wanted, named("table/raw-sensor-data-dev", "queue/iot-dlq-dev", API))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pipeline_inventory import client
-from pipeline_world import Declared, Settings, World
+from pipeline_world import MOMENTS, Declared, Settings, World, killed
 from web_acls import WEB_ACL, make_web_acls
 
 from iotpipe.configuration import Environment
@@ -438,3 +438,21 @@ def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, d
     world.bring_up(running)
     assert world.writes == ["PutFunctionConcurrency", "UpdateEventSourceMapping"], "it is fed when it can be called"
     assert not world.planned(running).pending
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("at", [0, 3, 7, 11, 15])
+def test_what_a_killed_up_has_set_for_the_first_time_goes_when_it_is_not_wanted_any_more(
+    world: World, declared: Declare, at: int, moment: str
+) -> None:
+    make_web_acls()
+    plain = declared(BASE)
+    full = declared({**BASE, "kms_key": KEY, "api": {"access_logs": 90, "web_acl": WEB_ACL}})
+    world.bring_up(plain)
+    with killed(world, at, moment):
+        world.bring_up(full)
+    world.bring_up(plain)
+    plan = world.plan(plain.resources, tags=plain.tags, foreign=True)
+    assert (plan.pending, plan.foreign) == ((), ())
+    keys = {each.get("kmsKeyId") for each in client("logs").describe_log_groups()["logGroups"]}
+    assert keys == {None}, "also of the group of API Gateway, which no plan tells of"

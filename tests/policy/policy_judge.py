@@ -31,6 +31,8 @@ def _matches(pattern: str, resource: str) -> bool:
 
 def _holds(operator: str, tests: Mapping[str, Any], context: Mapping[str, str]) -> bool:
     """A key that IAM does not know of fails the test."""
+    if operator == "Null":
+        return all((key not in context) is (expected == "true") for key, expected in tests.items())
     assert operator in ("StringEquals", "StringLike", "ArnEquals", "ArnEqualsIfExists")
     return all(
         any(

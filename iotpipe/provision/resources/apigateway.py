@@ -102,7 +102,9 @@ class RestApi(Resource):
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         api = run.client("apigateway")
-        # First of all: rights on an API that has lost its tags may depend on them.
+        # First of all: rights on an API that has lost its tags, or is adopted, may depend on them.
+        if not _is_ours(run, {"tags": observed["Tags"]}):
+            run.new_apis.add(self.address)
         _retag(run, _api_arn(run, observed["RestApiId"]), desired, observed)
         named = (("/name", "Name"), ("/description", "Description"))
         changes = [_replace(path, desired[key]) for path, key in named if desired[key] != observed[key]]
@@ -164,7 +166,7 @@ class RestApi(Resource):
     def finish(cls, run: Run, recorded: Recorded) -> None:
         # The ledger need not know all its stages: one of the same name in another API may have taken a row over.
         if "RestApiId" in recorded.properties:
-            for each in log_groups(run, _logs_of(recorded.properties["RestApiId"])):
+            for each in log_groups(run, execution_logs(recorded.properties["RestApiId"])):
                 delete_log_group(run, each)
 
     @classmethod
@@ -385,7 +387,7 @@ def _its_deployments(run: Run, stage: Stage) -> dict[str, str]:
 
 def _its_log_group(run: Run, stage: Stage) -> dict[str, Any] | None:
     api = run.look(stage.api) if stage.logs else None
-    return describe_log_group(run, _logs_of(api["RestApiId"]) + stage.name) if api else None
+    return describe_log_group(run, execution_logs(api["RestApiId"]) + stage.name) if api else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -557,7 +559,7 @@ class Stage(Resource):
 
     @classmethod
     def finish(cls, run: Run, recorded: Recorded) -> None:
-        delete_log_group(run, _logs_of(recorded.properties["RestApiId"]) + recorded.name)
+        delete_log_group(run, execution_logs(recorded.properties["RestApiId"]) + recorded.name)
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
@@ -630,7 +632,7 @@ class Stage(Resource):
 
     def _keep_log_group(self, run: Run, desired: Properties, observed: Properties) -> None:
         wanted, live = (each.get("executionLogGroup") for each in (desired, observed))
-        name = _logs_of(desired["RestApiId"]) + self.name
+        name = execution_logs(desired["RestApiId"]) + self.name
         if not wanted:
             return
         if live is None:
@@ -745,7 +747,7 @@ def _deployments(run: Run, api: str) -> dict[str, str]:
     return {identifier: text.removeprefix(_DEPLOYMENT) for identifier, text in found if text.startswith(_DEPLOYMENT)}
 
 
-def _logs_of(api: str) -> str:
+def execution_logs(api: str) -> str:
     """How the names of the groups begin that API Gateway writes to, one per stage, and leaves behind."""
     return f"API-Gateway-Execution-Logs_{api}/"
 

@@ -196,7 +196,9 @@ class Function(Resource):
             "MemorySize": configuration["MemorySize"],
             "Timeout": configuration["Timeout"],
             "Layers": [each["Arn"] for each in configuration.get("Layers", [])],
-            "Environment": {"Variables": configuration.get("Environment", {}).get("Variables", {})},
+            "Environment": {
+                "Variables": self._without_secrets(configuration.get("Environment", {}).get("Variables", {}))
+            },
             "TracingConfig": {"Mode": configuration.get("TracingConfig", {}).get("Mode", "PassThrough")},
             "DeadLetterConfig": {"TargetArn": configuration.get("DeadLetterConfig", {}).get("TargetArn", "")},
             "CodeSha256": configuration["CodeSha256"],
@@ -231,6 +233,10 @@ class Function(Resource):
         if "ReservedConcurrentExecutions" in changed:
             self._set_concurrency(run, desired)
         return {}
+
+    def _without_secrets(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """The variables without the values of those that are not declared: what others put there may be a secret."""
+        return {name: value if name in self.environment else "(not shown)" for name, value in variables.items()}
 
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
