@@ -265,7 +265,8 @@ class Environment(Section):
     kms_key: KeyArn | None = _plain(
         None,
         "ARN of the KMS key of your own with which everything is encrypted that can be: tables, queues, topic, logs, "
-        "the functions' environment and the API key. null leaves it to AWS's own keys.",
+        "the functions' environment and the API key. null leaves it to AWS's own keys. One that is in use is neither "
+        "exchanged nor taken off.",
     )
     protect: bool = _plain(
         False, "Whether `down` refuses, and `up` to delete or make anew what holds data, messages, a key or the URL."
