@@ -42,7 +42,7 @@ CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 TRACE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 USE_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
 USES_KEY = "Encrypt"
-"""The statement of the roles' policies that names the KMS key with which everything is encrypted."""
+"""The statement of the roles' policies that names the KMS keys with which everything is or was encrypted."""
 
 Variables = Mapping[str, Callable[[Run], str]]
 
@@ -209,7 +209,7 @@ class _Parts:
     def function(self, handler: str, name: str, may: Sequence[Allow], sees: Variables) -> Function:
         """A function with its log group and its role, which may do just what the handler does."""
         common, own, suffix = self.env.functions, getattr(self.env.functions, handler), self.env.suffix
-        key = self.env.kms_key
+        key, keys = self.env.kms_key, self.env.usable_kms_keys
         log_group = LogGroup(f"/aws/lambda/{name}-{suffix}", retention=common.log_retention, kms_key=key)
         role = Role(
             f"iot-{handler}-lambda-role-{suffix}",
@@ -222,7 +222,7 @@ class _Parts:
                 Allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], on=[_streams_of(log_group)]),
                 Allow("Trace", TRACE),
                 # Each decrypts its environment and sends to its dead-letter queue.
-                *([Allow(USES_KEY, USE_KEY, on=[key])] if key else []),
+                *([Allow(USES_KEY, USE_KEY, on=keys)] if keys else []),
             ],
             boundary=common.permissions_boundary,
         )

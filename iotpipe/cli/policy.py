@@ -77,7 +77,7 @@ def _subject(settings: Settings) -> Environment:
         contents.rows if contents else {},
         boundary=env.functions.permissions_boundary,
         asks_for_key=env.api.require_api_key,
-        kms_key=env.kms_key,
+        kms_keys=env.usable_kms_keys,
         web_acl=env.api.web_acl,
     )
 

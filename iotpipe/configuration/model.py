@@ -265,8 +265,14 @@ class Environment(Section):
     kms_key: KeyArn | None = _plain(
         None,
         "ARN of the KMS key of your own with which everything is encrypted that can be: tables, queues, topic, logs, "
-        "the functions' environment and the API key. null leaves it to AWS's own keys. One that is in use is neither "
-        "exchanged nor taken off.",
+        "the functions' environment and the API key. null leaves it to AWS's own keys. One that was in use before "
+        "belongs into former_kms_keys.",
+    )
+    former_kms_keys: Annotated[tuple[KeyArn, ...], AfterValidator(distinct)] = Field(
+        default=(),
+        description="ARNs that kms_key had before: the functions may go on using these keys, as long as messages wait "
+        "in the queues that were sent with them.",
+        json_schema_extra={"uniqueItems": True},
     )
     protect: bool = _plain(
         False, "Whether `down` refuses, and `up` to delete or make anew what holds data, messages, a key or the URL."
@@ -277,6 +283,11 @@ class Environment(Section):
     api: Api = Field(default_factory=Api, validate_default=True)
     alerts: Alerts = _section(Alerts)
     processing: Processing = _section(Processing)
+
+    @property
+    def usable_kms_keys(self) -> tuple[str, ...]:
+        """The KMS keys that the functions may use, each once."""
+        return tuple(dict.fromkeys((*filter(None, [self.kms_key]), *self.former_kms_keys)))
 
     @model_validator(mode="before")
     @classmethod

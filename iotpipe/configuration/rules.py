@@ -97,6 +97,7 @@ def _on_this_machine(environment: Environment) -> Iterator[Conflict]:
     pretended: tuple[tuple[Path, object, str], ...] = (
         (("api", "access_logs"), environment.api.access_logs, "writes no access logs"),
         (("kms_key",), environment.kms_key, "encrypts nothing with a key of KMS"),
+        (("former_kms_keys",), environment.former_kms_keys, "encrypts nothing with a key of KMS"),
         (("api", "web_acl"), environment.api.web_acl, "has no web ACLs"),
     )
     for path, value, what in pretended:
@@ -108,6 +109,7 @@ def _regions(environment: Environment) -> Iterator[Conflict]:
     """What AWS only uses in the region that it is in."""
     there: tuple[tuple[Path, str | None, str], ...] = (
         (("kms_key",), environment.kms_key, "KMS key"),
+        *((("former_kms_keys", number), key, "KMS key") for number, key in enumerate(environment.former_kms_keys)),
         (("api", "web_acl"), environment.api.web_acl, "web ACL"),
     )
     for path, arn, what in there:

@@ -46,7 +46,7 @@ class Patient:
             self.resources,
             self.rows,
             boundary=self.env.functions.permissions_boundary,
-            kms_key=self.env.kms_key,
+            kms_keys=self.env.usable_kms_keys,
             web_acl=self.env.api.web_acl,
         )
 

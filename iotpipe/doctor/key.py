@@ -3,75 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from iotpipe.doctor.findings import Finding, ok, problem
-from iotpipe.pipeline import USES_KEY
-from iotpipe.provision.foreign.statements import Document, Statement, covers, denies, listed, principals, statements
-from iotpipe.provision.resource import Properties, Resource
+from iotpipe.doctor import former_keys
+from iotpipe.doctor.findings import Finding, ok, problem, unknown, warning
+from iotpipe.doctor.key_policy import LOG_GROUP, User
+from iotpipe.pipeline import USE_KEY
+from iotpipe.provision.foreign.statements import Document, statements
+from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import Function, LogGroup, Queue, Role, Secret, Stage, Table, Topic
 from iotpipe.provision.resources.apigateway import execution_logs
-from iotpipe.provision.resources.iam import POLICY
 from iotpipe.provision.run import Run
 
 CHECK = "KMS key"
-_CONTEXT = "kms:EncryptionContext:aws:logs:arn"
+_IAM = "LetIamDecide"
 _ENCRYPTED = (Function, LogGroup, Queue, Secret, Stage, Table, Topic)
 _DEFAULT_POLICY = "default"
 """The name of a key's only policy."""
-
-
-@dataclass(frozen=True)
-class _User:
-    """Somebody whom the key's policy has to let in: `names` are those by which it may, the first is shown.
-
-    `actions` are the calls of KMS, `granted` how AWS's documentation writes them into a policy, `why` what fails
-    otherwise. `contexts` are the ARNs of the log groups for which it must hold.
-    """
-
-    sid: str
-    kind: str
-    names: tuple[str, ...]
-    actions: tuple[str, ...]
-    granted: tuple[str, ...]
-    why: str
-    condition: Mapping[str, Any]
-    contexts: tuple[str, ...] = ()
-
-    def statement(self) -> str:
-        """What to add to the key's policy."""
-        wanted: dict[str, Any] = {"Sid": self.sid, "Effect": "Allow", "Principal": {self.kind: self.names[0]}}
-        wanted |= {"Action": list(self.granted), "Resource": "*"}
-        return json.dumps(wanted | ({"Condition": self.condition} if self.condition else {}))
-
-    def is_let_in(self, document: Document, action: str) -> bool:
-        """Whether the policy allows the action, for each log group that it is about."""
-        about = [each for each in statements(document) if covers(each, action) and self._is_named(each)]
-        if any(denies(each) and not each.get("Condition") for each in about):
-            return False
-        allowed = [each for each in about if not denies(each)]
-        return all(any(_fits(each, context) for each in allowed) for context in self.contexts or ("",))
-
-    def _is_named(self, statement: Statement) -> bool:
-        return "NotPrincipal" not in statement and any(
-            value == "*" or (kind, value) in ((self.kind, name) for name in self.names)
-            for kind, value in principals(statement)
-        )
-
-
-def _fits(statement: Statement, context: str) -> bool:
-    """Whether the statement holds for this log group. What other conditions ask for only AWS can tell."""
-    patterns = [
-        str(pattern)
-        for tests in (statement.get("Condition") or {}).values()
-        for key, values in tests.items()
-        if key.lower() == _CONTEXT.lower()
-        for pattern in listed(values)
-    ]
-    return not context or not patterns or any(fnmatchcase(context, pattern) for pattern in patterns)
 
 
 def check(run: Run, resources: Sequence[Resource]) -> list[Finding]:
@@ -86,15 +35,22 @@ def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
 
     Raises ResourceError where AWS does not say.
     """
-    key = _declared(resources)
-    if other := _keys_in_use(run, resources) - {key}:
-        return [_exchanged(other, key)]
-    if key is None:
-        return []
+    if needed := [problem(CHECK, told, remedy) for told, remedy in former_keys.needed(run, resources)]:
+        return needed
+    key, former = _declared(resources), former_keys.usable(resources)
+    found = _looked_at(run, key, resources, _users(run, resources)) if key else []
+    for each in sorted(former - {key}):
+        # What it encrypted may be lost already; that must not keep the rest from being repaired.
+        told = _looked_at(run, each, resources, [_iam(run)])
+        found += [warning(CHECK, f"{one.found}. Messages may wait that were sent with it", one.remedy) for one in told]
+    return found
+
+
+def _looked_at(run: Run, key: str, resources: Sequence[Resource], users: Iterable[User]) -> list[Finding]:
     region = key.split(":")[3]
     if region != run.aws.region:
         told = f"the KMS key {key} is in {region}, and the environment in {run.aws.region}"
-        return [problem(CHECK, told, f"Set kms_key to a key of {run.aws.region}")]
+        return [problem(CHECK, told, f"Name a key of {run.aws.region}")]
     kms = run.client("kms")
 
     def ask(attempt: int) -> tuple[Mapping[str, Any], Document]:
@@ -104,32 +60,8 @@ def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
     try:
         described, document = run.trying("read", f"the KMS key {key}", lambda attempt: _or_none(kms, ask, attempt))
     except _NoKey:
-        return [problem(CHECK, f"there is no KMS key {key}", "Correct kms_key")]
-    return [*_unfit(key, described), *_shut_out(run, key, document, resources)]
-
-
-def _keys_in_use(run: Run, resources: Sequence[Resource]) -> set[str]:
-    """The keys that the functions' roles may use: what is encrypted with one cannot be read without that right."""
-    found: set[str] = set()
-    for role in (each for each in resources if isinstance(each, Role)):
-        observed = run.trying("read", role.address, _look(run, role)) or {}
-        statements = observed.get("Policies", {}).get(POLICY, {}).get("Statement", {})
-        found |= set(listed(statements.get(USES_KEY, {}).get("Resource", [])))
-    return found
-
-
-def _look(run: Run, role: Role) -> Callable[[int], Properties | None]:
-    return lambda attempt: run.look(role)
-
-
-def _exchanged(used: Collection[str], key: str | None) -> Finding:
-    """Messages that wait in the queues can only be read with the key with which they were sent."""
-    old, wanted = ", ".join(sorted(used)), f"is {key}" if key else "is not set"
-    told = (
-        f"the environment is encrypted with the KMS key {old}, and kms_key {wanted}: iotpipe neither takes a key off "
-        "nor exchanges it, because the functions could not read what waits in the queues any more"
-    )
-    return problem(CHECK, told, f"Set kms_key to {old}; KMS itself can rotate what the key is made of")
+        return [problem(CHECK, f"there is no KMS key {key}", "Correct its ARN, or name another")]
+    return [*_unfit(key, described), *_shut_out(key, document, users, _roles(run, resources))]
 
 
 class _NoKey(Exception):
@@ -148,10 +80,10 @@ def _declared(resources: Sequence[Resource]) -> str | None:
 
 
 _REMEDIES = {
-    "Disabled": "Enable it with `aws kms enable-key --key-id {key}`, or name another in kms_key",
+    "Disabled": "Enable it with `aws kms enable-key --key-id {key}`",
     "PendingDeletion": "Keep it with `aws kms cancel-key-deletion --key-id {key}`, then enable it with `aws kms "
-    "enable-key --key-id {key}`, or name another in kms_key",
-    "PendingImport": "Import its key material, or name another in kms_key",
+    "enable-key --key-id {key}`",
+    "PendingImport": "Import its key material",
 }
 """By state of a key."""
 
@@ -160,45 +92,61 @@ def _unfit(key: str, described: Mapping[str, Any]) -> Iterator[Finding]:
     state = described.get("KeyState")
     if state != "Enabled":
         told = f"the KMS key {key} is in the state {state}, and nothing can be encrypted with it"
-        yield problem(CHECK, told, _REMEDIES.get(str(state), "Name another in kms_key").format(key=key))
+        remedy = _REMEDIES.get(str(state), "Wait until it is enabled").format(key=key)
+        yield problem(CHECK, told, f"{remedy}, or name another")
     spec, usage = described.get("KeySpec", "SYMMETRIC_DEFAULT"), described.get("KeyUsage", "ENCRYPT_DECRYPT")
     if (spec, usage) != ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"):
         told = f"the KMS key {key} is one for {usage} ({spec}), and AWS's services encrypt with symmetric keys alone"
-        yield problem(CHECK, told, "Name a symmetric key for ENCRYPT_DECRYPT in kms_key")
+        yield problem(CHECK, told, "Name a symmetric key for ENCRYPT_DECRYPT")
     if described.get("KeyManager") == "AWS":
         told = f"the KMS key {key} is managed by AWS, and its policy, which nobody can change, lets one service use it"
-        yield problem(CHECK, told, "Name a key of your own in kms_key")
+        yield problem(CHECK, told, "Name a key of your own")
 
 
-def _shut_out(run: Run, key: str, document: Document, resources: Sequence[Resource]) -> Iterator[Finding]:
-    for user in _users(run, resources):
-        missing = [each for each in user.actions if not user.is_let_in(document, each)]
-        if missing:
+def _shut_out(key: str, document: Document, users: Iterable[User], instead: Sequence[User]) -> Iterator[Finding]:
+    """Who is not let in. Where IAM does not decide, it is enough if the functions' roles themselves are."""
+    for user in users:
+        answers = {action: user.is_let_in(document, action) for action in user.actions}
+        missing = [action for action, allowed in answers.items() if allowed is False]
+        unsure = [action for action, allowed in answers.items() if allowed is None]
+        if missing and user.sid == _IAM and instead and _are_let_in(document, instead):
+            told = (
+                f"the policy of the KMS key {key} lets in the functions' roles, and whether you too only AWS can tell"
+            )
+            yield unknown(CHECK, told, f"Make sure that it lets whoever runs iotpipe do {', '.join(user.actions)}")
+        elif missing:
             told = f"the policy of the KMS key {key} does not let {user.names[0]} do {', '.join(missing)}: {user.why}"
-            yield problem(CHECK, told, f"Add this statement to the key's policy: {user.statement()}")
+            yield problem(CHECK, told, _remedy(document, user))
+        elif unsure:
+            told = (
+                f"whether the policy of the KMS key {key} lets {user.names[0]} do {', '.join(unsure)} depends on "
+                f"conditions that only AWS can judge; if not, {user.why}"
+            )
+            yield unknown(CHECK, told, f"Make sure that it does; this statement would: {user.statement()}")
 
 
-def _users(run: Run, resources: Iterable[Resource]) -> Iterator[_User]:
+def _remedy(document: Document, user: User) -> str:
+    extended = {"Statement": [*statements(document), json.loads(user.statement())]}
+    if any(user.is_let_in(extended, action) is False for action in user.actions):
+        return "Take the statement that denies it out of the key's policy"
+    return f"Add this statement to the key's policy: {user.statement()}"
+
+
+def _are_let_in(document: Document, users: Iterable[User]) -> bool:
+    return all(user.is_let_in(document, action) for user in users for action in user.actions)
+
+
+def _users(run: Run, resources: Iterable[Resource]) -> Iterator[User]:
     """Who has to be let in, each as AWS's documentation of the service says."""
+    yield _iam(run)
     account, region = run.aws.account, run.aws.region
-    # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
-    root = f"arn:{run.aws.partition}:iam::{account}:root"
-    use = ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant")
-    yield _User(
-        "LetIamDecide",
-        "AWS",
-        (root, account),
-        use,
-        ("kms:*",),
-        "no role's rights on the key count then, the functions' and yours among them",
-        {},
-    )
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     logs = f"arn:{run.aws.partition}:logs:{region}:{account}:log-group:*"
-    yield _User(
+    yield User(
         "LetLogsEncrypt",
         "Service",
-        (f"logs.{run.aws.region}.amazonaws.com",),
+        # In China, AWS's documentation names the second.
+        (f"logs.{region}.amazonaws.com", f"logs.{region}.amazonaws.com.cn"),
         (
             "kms:Encrypt",
             "kms:Decrypt",
@@ -209,19 +157,42 @@ def _users(run: Run, resources: Iterable[Resource]) -> Iterator[_User]:
         ),
         ("kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"),
         "CloudWatch Logs refuses to encrypt the log groups with it",
-        {"ArnLike": {_CONTEXT: logs}},
+        account,
+        {"ArnLike": {LOG_GROUP: logs}},
         tuple(_log_groups(run, resources)),
     )
     # https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
-    yield _User(
+    yield User(
         "LetAlarmsPublish",
         "Service",
         ("cloudwatch.amazonaws.com",),
         ("kms:Decrypt", "kms:GenerateDataKey"),
         ("kms:Decrypt", "kms:GenerateDataKey*"),
         "no alarm can tell the topic anything",
+        account,
         {"StringEquals": {"aws:SourceAccount": account}},
     )
+
+
+def _iam(run: Run) -> User:
+    """https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html"""
+    account = run.aws.account
+    return User(
+        _IAM,
+        "AWS",
+        (f"arn:{run.aws.partition}:iam::{account}:root", account),
+        ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant"),
+        ("kms:*",),
+        "no role's rights on the key count then, the functions' and yours among them",
+        account,
+        {},
+    )
+
+
+def _roles(run: Run, resources: Iterable[Resource]) -> list[User]:
+    """The functions' roles, where the key's policy names each of them instead of letting IAM decide."""
+    arns = [each.arn(run) for each in resources if isinstance(each, Role) and former_keys.usable([each])]
+    return [User("", "AWS", (arn,), USE_KEY, (), "", run.aws.account, {}) for arn in arns]
 
 
 def _log_groups(run: Run, resources: Iterable[Resource]) -> Iterator[str]:

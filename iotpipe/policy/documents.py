@@ -32,7 +32,7 @@ class Environment:
     """What a policy is about: the resources that are declared, and those that are recorded as made.
 
     `boundary` is the permissions boundary that the roles must have; `asks_for_key` says whether readings are only
-    taken with the API key. `kms_key` is the ARN of the KMS key that everything is encrypted with,
+    taken with the API key. `kms_keys` are the ARNs of the KMS keys that something is or was encrypted with,
     `web_acl` that of the web ACL that the stage is behind.
     """
 
@@ -43,7 +43,7 @@ class Environment:
     recorded: Mapping[str, Row] = field(default_factory=dict)
     boundary: str | None = None
     asks_for_key: bool = False
-    kms_key: str | None = None
+    kms_keys: Sequence[str] = ()
     web_acl: str | None = None
 
     def resources(self) -> Iterator[tuple[str, str, _Values]]:
@@ -77,14 +77,14 @@ class Environment:
             "boundary": [self.boundary or ""],
             "api": self.api_ids or ["*"],
             "known_api": self.api_ids,
-            "key": self._used(self.kms_key, "KmsMasterKeyId"),
-            "acl": self._used(self.web_acl, "webAclArn"),
+            "key": self._used(self.kms_keys, "KmsMasterKeyId"),
+            "acl": self._used([self.web_acl] if self.web_acl else [], "webAclArn"),
         }
 
-    def _used(self, declared: str | None, recorded: str) -> list[str]:
-        """The ARNs of what is used: the declared one, and one that is to be taken off."""
+    def _used(self, declared: Sequence[str], recorded: str) -> list[str]:
+        """The ARNs of what is used: the declared ones, and one that is to be taken off."""
         found = (row.properties.get(recorded) for row in self.recorded.values())
-        return list(dict.fromkeys(each for each in (declared, *found) if each))
+        return list(dict.fromkeys(each for each in (*declared, *found) if each))
 
 
 def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from iotpipe.errors import RefusedError
@@ -49,6 +49,8 @@ def up(
     by_address = {resource.address: resource for resource in resources}
     dropped = {step.address: ledger.rows[step.address] for step in plan.deletions}
     needs = {resource.address: [need.address for need in resource.needs()] for resource in resources}
+    for changed, granting in _granted_first(resources, pending):
+        needs[changed].append(granting)
     first = _parts_of_what_stays(dropped, needs)
 
     def visit(address: str) -> None:
@@ -71,6 +73,14 @@ def up(
     delete(run, ledger, last, parallel)
     if strict:
         _restore(plan.foreign, run)
+
+
+def _granted_first(resources: Sequence[Resource], pending: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is to be changed, with what has to have given the rights for that before."""
+    for granting in (each for each in resources if each.grants and each.address in pending):
+        for mentioned in granting.mentions():
+            if pending.get(mentioned.address) == "update":
+                yield mentioned.address, granting.address
 
 
 def _restore(found: Sequence[Foreign], run: Run) -> None:

@@ -111,12 +111,15 @@ def values_of(part: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy
         return st.sampled_from(part["enum"])
     if "pattern" in part:
         return st.from_regex(part["pattern"].replace("$", r"\Z") if part["pattern"].endswith("$") else part["pattern"])
+    if part.get("title") == "Emails":
+        return st.lists(st.sampled_from(["a@b.cd", "ops@example.com", "x@y.zz"]), unique=True)
+    if "items" in part:
+        return st.lists(values_of(part["items"], schema), unique=True, max_size=3)
     return {
         "null": st.none(),
         "boolean": st.booleans(),
         "integer": st.integers(part.get("minimum"), part.get("maximum")),
         "number": st.floats(part.get("minimum"), part.get("maximum")),
-        "array": st.lists(st.sampled_from(["a@b.cd", "ops@example.com", "x@y.zz"]), unique=True),
         "object": st.dictionaries(st.text("abcABC", min_size=1, max_size=3), st.text("abc :=", max_size=5), max_size=4),
     }[part["type"]]
 

@@ -40,6 +40,7 @@ def test_an_empty_file_gives_the_values_that_the_pipeline_is_specified_with(load
         "target": "aws",
         "tags": {},
         "kms_key": None,
+        "former_kms_keys": (),
         "protect": False,
         "tables": {"point_in_time_recovery": True, "deletion_protection": False},
         "queue": {

@@ -330,7 +330,11 @@ def test_two_settings_that_contradict_each_other_are_shown_where_one_is_written(
 
 @pytest.mark.parametrize(
     ("text", "key", "what"),
-    [(f"kms_key: {KEY}", "kms_key", "KMS key"), (f"api: {{web_acl: '{WEB_ACL}'}}", "api.web_acl", "web ACL")],
+    [
+        (f"kms_key: {KEY}", "kms_key", "KMS key"),
+        (f"former_kms_keys: ['{KEY}']", "former_kms_keys[0]", "KMS key"),
+        (f"api: {{web_acl: '{WEB_ACL}'}}", "api.web_acl", "web ACL"),
+    ],
 )
 def test_what_is_in_another_region_is_refused(problems: Problems, text: str, key: str, what: str) -> None:
     refused = only(problems(f"region: eu-west-1\n{text}"))
@@ -344,6 +348,7 @@ def test_what_is_in_another_region_is_refused(problems: Problems, text: str, key
     [
         ("api.access_logs", 365, "the AWS on this machine writes no access logs"),
         ("kms_key", KEY, "the AWS on this machine encrypts nothing with a key of KMS"),
+        ("former_kms_keys", [KEY], "the AWS on this machine encrypts nothing with a key of KMS"),
         ("api.web_acl", WEB_ACL, "the AWS on this machine has no web ACLs"),
     ],
 )

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from clinic import ACCOUNT, Clinic, declare, settings
 
 from iotpipe.doctor import key, preflight
-from iotpipe.doctor.findings import OK, UNKNOWN, Finding
+from iotpipe.doctor.findings import OK, PROBLEM, UNKNOWN, Finding
 from iotpipe.errors import RefusedError
 from iotpipe.provision.resource import Resource
 
@@ -103,8 +103,7 @@ def test_who_is_not_let_in_is_named_before_the_first_write_with_the_statement_to
         preflight.refuse([told])
     assert not clinic.writes
 
-    # Where it is denied, nothing that is added helps.
-    if not any(each["Effect"] == "Deny" for each in statements):
+    if told.remedy.startswith("Add"):
         added = json.loads(told.remedy.partition("policy: ")[2])
         assert found(clinic, a_key(*statements, added)) == [], "what the remedy says to add is all that is missing"
 
@@ -130,33 +129,50 @@ def test_a_key_for_some_of_the_log_groups_alone_is_refused(clinic: Clinic, patte
     assert "does not let logs.us-east-1.amazonaws.com do" in told.found
 
 
-@pytest.mark.parametrize("then", ["another", "none"])
-def test_a_key_that_is_in_use_is_neither_exchanged_nor_taken_off(clinic: Clinic, then: str) -> None:
-    """Also where the state file is lost: the roles' policies name it."""
-    used, other = a_key(ROOT, LOGS, ALARMS), a_key(ROOT, LOGS, ALARMS)
-    iam, role = boto3.client("iam", region_name="us-east-1"), "iot-processor-lambda-role-dev"
-    statement = {
-        "Sid": "Encrypt",
-        "Effect": "Allow",
-        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-        "Resource": used,
-    }
-    iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}))
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam.put_role_policy(RoleName=role, PolicyName="iotpipe", PolicyDocument=policy)
-    assert found(clinic, used) == []
+def test_what_conditions_ask_for_that_only_aws_knows_is_told_as_not_known(clinic: Clinic) -> None:
+    through = {"Condition": {"StringEquals": {"kms:ViaService": "sqs.us-east-1.amazonaws.com"}}}
+    (told,) = found(clinic, a_key(ROOT | through, LOGS, ALARMS))
+    assert told.result == UNKNOWN
+    assert f"lets arn:aws:iam::{ACCOUNT}:root do kms:Encrypt, kms:Decrypt" in told.found
+    assert "depends on conditions that only AWS can judge" in told.found
+    preflight.refuse([told])
 
-    wanted = encrypted(clinic, other) if then == "another" else declare(settings("", clinic.directory))
-    _, findings, _ = clinic.planned(wanted)
-    (told,) = [each for each in findings if each.check == key.CHECK]
-    assert (
-        f"is encrypted with the KMS key {used}, and kms_key is {other if then == 'another' else 'not set'}"
-        in told.found
-    )
-    assert told.remedy.startswith(f"Set kms_key to {used}")
-    with pytest.raises(RefusedError):
-        preflight.refuse([told])
-    assert not clinic.writes
+    mine = {"Condition": {"StringEquals": {"kms:CallerAccount": ACCOUNT}}}
+    assert found(clinic, a_key(ROOT | mine, LOGS, ALARMS)) == []
+    another = {"Condition": {"StringEquals": {"aws:SourceAccount": "999999999999"}}}
+    (told,) = found(clinic, a_key(ROOT, LOGS, ALARMS | another))
+    assert "does not let cloudwatch.amazonaws.com do" in told.found and told.result == PROBLEM
+
+
+@pytest.mark.parametrize(
+    "denial",
+    [
+        {"Principal": {"AWS": "*"}, "Action": "kms:Decrypt"},
+        {"NotPrincipal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "kms:Decrypt"},
+        {"Principal": "*", "Action": "kms:D*", "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}},
+    ],
+    ids=["everybody", "everybody else", "within the account"],
+)
+def test_a_denial_counts_however_it_is_written(clinic: Clinic, denial: dict[str, Any]) -> None:
+    told = found(clinic, a_key(ROOT, LOGS, ALARMS, {"Effect": "Deny", "Resource": "*", **denial}))
+    alarms = [each for each in told if "cloudwatch.amazonaws.com" in each.found]
+    assert [each.result for each in alarms] == [PROBLEM]
+    assert alarms[0].remedy == "Take the statement that denies it out of the key's policy"
+
+
+def test_a_denial_that_depends_on_what_aws_alone_knows_is_told(clinic: Clinic) -> None:
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
+    when = {"Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-example"}}}
+    assert {each.result for each in found(clinic, a_key(ROOT, LOGS, ALARMS, denial | when))} == {UNKNOWN}
+
+
+def test_a_policy_may_name_the_functions_roles_instead_of_letting_iam_decide(clinic: Clinic) -> None:
+    roles = [f"arn:aws:iam::{ACCOUNT}:role/iot-{each}-lambda-role-dev" for each in ("ingestion", "processor", "query")]
+    named = ROOT | {"Principal": {"AWS": roles}, "Action": ["kms:Decrypt", "kms:GenerateDataKey"]}
+    (told,) = found(clinic, a_key(named, LOGS, ALARMS))
+    assert told.result == UNKNOWN and "lets in the functions' roles" in told.found
+    (told,) = found(clinic, a_key(named | {"Principal": {"AWS": roles[:2]}}, LOGS, ALARMS))
+    assert told.result == PROBLEM
 
 
 def test_a_key_that_nothing_can_be_encrypted_with_is_refused(clinic: Clinic) -> None:

@@ -158,6 +158,14 @@ SAMPLES: dict[str, Sample] = dict(
                 },
             ),
         ),
+        (
+            "former_kms_keys",
+            Sample(
+                [KEY],
+                alike(ROLES, *(f"Policies.iotpipe.Statement.Encrypt.{each}" for each in STATEMENT)),
+                {"PutRolePolicy": 3},
+            ),
+        ),
         *functions("memory", 1536, "MemorySize"),
         *functions("timeout", 20, "Timeout"),
         *functions("reserved_concurrency", None, "ReservedConcurrentExecutions", "DeleteFunctionConcurrency"),

@@ -41,7 +41,7 @@ LISTED = (
 )
 """What an environment may look at of others: settings and names, no reading, message, value or log line."""
 
-ALL = {"boundary": BOUNDARY, "asks_for_key": True, "kms_key": KMS_KEY, "web_acl": WEB_ACL}
+ALL = {"boundary": BOUNDARY, "asks_for_key": True, "kms_keys": [KMS_KEY], "web_acl": WEB_ACL}
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,7 @@ def test_only_a_declared_web_acl_may_be_used_and_only_for_the_stage(prod: Made) 
 
 def test_a_key_of_kms_is_used_by_way_of_the_services_alone_and_without_one_there_is_no_right_of_kms(prod: Made) -> None:
     assert not [each for each in actions(document(prod())) if each.startswith("kms:")]
-    policy = document(prod(kms_key=KMS_KEY))
+    policy = document(prod(kms_keys=[KMS_KEY]))
     via = {"kms:ViaService": f"ssm.{REGION}.amazonaws.com"}
     assert allowing(policy, Asked("kms:Encrypt", KMS_KEY, via))
     assert not allowing(policy, Asked("kms:Encrypt", KMS_KEY))

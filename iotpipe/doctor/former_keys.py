@@ -1,0 +1,90 @@
+"""Whether a KMS key that the functions are no longer to use is still needed to read what it encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from iotpipe.pipeline import USES_KEY
+from iotpipe.provision.foreign.statements import listed
+from iotpipe.provision.resource import Properties, Resource
+from iotpipe.provision.resources import Function, Queue, Role, Secret, Table, Topic
+from iotpipe.provision.resources.iam import POLICY
+from iotpipe.provision.run import Run
+
+_USED_BY_FUNCTIONS = (Function, Queue, Secret, Table, Topic)
+_COUNTED = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+_SETTLED = 60
+"""Seconds after which SQS has counted all that was sent:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+"""
+
+
+def usable(resources: Sequence[Resource]) -> set[str]:
+    """The keys that the functions' roles may use by the declaration."""
+    roles = [each for each in resources if isinstance(each, Role)]
+    return {key for role in roles for allowed in role.may if allowed.sid == USES_KEY for key in allowed.on}
+
+
+def needed(run: Run, resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
+    """What is said of each key that the roles would lose too early, and what to do about it.
+
+    Raises ResourceError where AWS does not say what there is.
+    """
+    for key in sorted(_used(run, resources) - usable(resources)):
+        if reasons := [*_encrypted(run, resources, key), *_waiting(run, resources)]:
+            told = (
+                f"the functions would lose their right to the KMS key {key}, which is neither kms_key nor one of "
+                f"former_kms_keys, and need it: {'; '.join(reasons)}"
+            )
+            yield told, f"Add {key} to former_kms_keys, and take it out of there when nothing needs it any more"
+
+
+def _used(run: Run, resources: Sequence[Resource]) -> set[str]:
+    """The keys that the roles may use now; that is known also where the state file is lost."""
+    found: set[str] = set()
+    for role in (each for each in resources if isinstance(each, Role)):
+        statements = _observed(run, role).get("Policies", {}).get(POLICY, {}).get("Statement", {})
+        found |= set(listed(statements.get(USES_KEY, {}).get("Resource", [])))
+    return found
+
+
+def _encrypted(run: Run, resources: Sequence[Resource], key: str) -> Iterator[str]:
+    encrypted = [
+        each.address for each in resources if isinstance(each, _USED_BY_FUNCTIONS) and _names(_observed(run, each), key)
+    ]
+    if encrypted:
+        yield f"{', '.join(encrypted)} {'are' if len(encrypted) > 1 else 'is'} encrypted with it"
+
+
+def _names(value: Any, key: str) -> bool:
+    if isinstance(value, dict):
+        return any(_names(each, key) for each in value.values())
+    return bool(value == key)
+
+
+def _waiting(run: Run, resources: Sequence[Resource]) -> Iterator[str]:
+    """A message stays encrypted with the key with which it was sent, also when it moves to the dead-letter queue."""
+    queues = {each.address: _observed(run, each) for each in resources if isinstance(each, Queue)}
+    changed = max((float(each["LastModifiedTimestamp"]) for each in queues.values() if each), default=0)
+    for address, queue in queues.items():
+        last = changed + int(queue.get("MessageRetentionPeriod", 0))
+        messages = sum(int(queue.get(name, 0)) for name in _COUNTED)
+        until = datetime.fromtimestamp(last, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        if messages and run.clock.now() < last:
+            yield f"{address} holds messages that may have been sent with it, until {until} at the latest"
+        elif queue and run.clock.now() < changed + _SETTLED:
+            yield f"{address} was changed less than {_SETTLED} s ago, and SQS has not counted its messages yet"
+
+
+def _observed(run: Run, resource: Resource) -> Properties:
+    return run.trying("read", resource.address, _look(run, resource)) or {}
+
+
+def _look(run: Run, resource: Resource) -> Callable[[int], Properties | None]:
+    return lambda attempt: run.look(resource)
