@@ -9,21 +9,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from iotpipe import console, output
+from iotpipe.console import Out
 from iotpipe.errors import Problem
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.plan import Plan, Step, recovery
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.run import Event, Run
 from iotpipe.provision.teardown import TakenDown, Teardown
-from iotpipe.terminals import colours, terminal
+from iotpipe.terminals import terminal
 
 _SIGNS = {
     "create": ("+", "green"),
@@ -33,25 +34,6 @@ _SIGNS = {
     "forget": ("·", "dim"),
 }
 _DONE = {"created": "green", "updated": "yellow", "deleted": "red"}
-
-
-def console(stream: TextIO) -> Console:
-    """Where to write: coloured on a terminal, plain and unwrapped elsewhere."""
-    drawn = colours(stream)
-    return Console(
-        file=stream,
-        force_terminal=drawn,
-        no_color=not drawn,
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-        width=None if terminal(stream) else 200,
-    )
-
-
-def answer(data: Any) -> None:
-    """A result for a program."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - the answer itself
 
 
 def problems(name: str, found: Sequence[Problem]) -> dict[str, Any]:
@@ -97,54 +79,53 @@ def foreign_data(plan: Plan) -> list[dict[str, str]]:
     ]
 
 
-def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, to: TextIO) -> None:
+def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, out: Out) -> None:
     """A plan for a person: every step that is to be done, and of an update every property.
 
     That what is adopted gets the environment's tags goes without saying.
     """
-    out = console(to)
-    out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
+    out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
     for step in plan.steps:
         if step.action == "none" and not step.refusal:
             continue
-        out.print(_step_line(step))
+        out.line(_step_line(step))
         if step.action == "update" or verbose:
             for change in step.changes:
                 if verbose or not (step.adopted and change.property.startswith("Tags.iotpipe:")):
-                    out.print(_change_line(step, change))
+                    out.line(_change_line(step, change))
     show_foreign(out, plan)
     _show_later(out, plan)
     counts = Counter(step.action for step in plan.steps)
     drifted = sum(step.drifted for step in plan.steps)
     if not plan.pending:
-        out.print(f"Nothing to do: {counts['none']} resources are as declared.")
+        out.line(f"Nothing to do: {counts['none']} resources are as declared.")
         return
     said = [f"{counts[action]} to {action}" for action in ("create", "update", "delete") if counts[action]]
     unchanged = [f"{counts['none']} unchanged"] if counts["none"] else []
-    out.print(", ".join([*said, *unchanged, *([f"{drifted} drifted"] if drifted else [])]) + ".")
+    out.line(", ".join([*said, *unchanged, *([f"{drifted} drifted"] if drifted else [])]) + ".")
 
 
 def _step_line(step: Step) -> Text:
     sign, style = _SIGNS.get(step.action, (" ", ""))
     note = step.note or ("missing: somebody deleted it" if step.missing else "adopted" if step.adopted else "")
-    return Text.assemble((f"  {sign} {step.action:<6}  ", style), step.address, (f"  ({note})" if note else "", "dim"))
+    return console.line((f"  {sign} {step.action:<6}  ", style), step.address, (f"  ({note})" if note else "", "dim"))
 
 
 def _change_line(step: Step, change: Any) -> Text:
     drift = ("  drift: somebody changed it", "magenta") if change.drift else ("", "")
     if step.action == "create":
-        return Text.assemble(("      ", ""), f"{change.property}: ", (_short(change.after), "green"))
+        return console.line(("      ", ""), f"{change.property}: ", (_short(change.after), "green"))
     before, after = (_short(change.before), "red"), (_short(change.after), "green")
-    return Text.assemble("      ", f"{change.property}: ", before, " → ", after, drift)
+    return console.line("      ", f"{change.property}: ", before, " → ", after, drift)
 
 
-def _show_later(out: Console, plan: Plan) -> None:
+def _show_later(out: Out, plan: Plan) -> None:
     """What is left alone since `--adopt` names other resources."""
     refused = [step.address for step in plan.later if step.refusal]
     pending = [step.address for step in plan.later if step.action != "none" and not step.refusal]
     for told, left in (("not adopted yet", refused), ("to a later `iotpipe up`", pending)):
         if left:
-            out.print(Text.assemble(("  = leave   ", "cyan"), f"{len(left)} {told}: {', '.join(left)}"))
+            out.line(("  = leave   ", "cyan"), f"{len(left)} {told}: {', '.join(left)}")
 
 
 def _short(value: Any) -> str:
@@ -155,18 +136,15 @@ def _short(value: Any) -> str:
 _RISKS = {"opens": "bold red", "drains": "red", "stops": "red", "hides": "yellow", "alters": "cyan"}
 
 
-def show_foreign(out: Console, plan: Plan) -> None:
+def show_foreign(out: Out, plan: Plan) -> None:
     """What others added to the resources, worst first, and what could not be looked at."""
     for each in plan.foreign:
-        out.print(
-            Text.assemble(
-                ("  ! foreign ", "red"), (f"{each.risk:<6}  ", _RISKS[each.risk]), f"{each.address}: {each.found}"
-            )
-        )
+        risk = (f"{each.risk:<6}  ", _RISKS[each.risk])
+        out.line(("  ! foreign ", "red"), risk, f"{each.address}: {each.found}")
     for reason in plan.unread:
-        out.print(Text.assemble(("  ? not read ", "cyan"), reason))
+        out.line(("  ? not read ", "cyan"), reason)
     if plan.foreign:
-        out.print(f"{len(plan.foreign)} foreign: `iotpipe up --strict` removes them.")
+        out.line(f"{len(plan.foreign)} foreign: `iotpipe up --strict` removes them.")
 
 
 # Progress
@@ -175,7 +153,7 @@ def show_foreign(out: Console, plan: Plan) -> None:
 @contextmanager
 def progress() -> Iterator[Callable[[Event], None]]:
     """Tells what goes on: drawn on a terminal, as plain lines elsewhere."""
-    shown = _Drawn(console(sys.stderr)) if terminal(sys.stderr) else _Lines(console(sys.stderr))
+    shown = _Drawn(console.stderr()) if terminal(sys.stderr) else _Lines(console.stderr())
     try:
         yield shown.tell
     finally:
@@ -185,7 +163,7 @@ def progress() -> Iterator[Callable[[Event], None]]:
 class _Lines:
     """One line per thing done, one per reason for a wait, and at the end how much was done in what time."""
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Out) -> None:
         self.out = out
         self.began: dict[str, float] = {}
         self.waiting: dict[str, str] = {}
@@ -202,38 +180,38 @@ class _Lines:
                 self._wait(event)
             elif event.phase in ("done", "skipped", "kept"):
                 self.waiting.pop(event.address, None)
-                self.out.print(self._line(event))
+                self.out.line(self._line(event))
                 self.counts[event.detail or event.phase] += 1
 
     def close(self) -> None:
         if self.start:
             done = ", ".join(f"{number} {word}" for word, number in self.counts.items())
-            self.out.print(f"{done or 'nothing done'} in {time.monotonic() - self.start:.1f} s")
+            self.out.line(f"{done or 'nothing done'} in {time.monotonic() - self.start:.1f} s")
 
     def _wait(self, event: Event) -> None:
         reason = event.detail.split(":")[0]
         if self.waiting.get(event.address) != reason:
-            self.out.print(Text.assemble("  … ", event.address, (f"  {event.detail}", "dim")))
+            self.out.line("  … ", event.address, (f"  {event.detail}", "dim"))
         self.waiting[event.address] = reason
 
     def _line(self, event: Event) -> Text:
         word = event.detail or event.phase
         began = self.began.pop(event.address, None)
         took = f"  {time.monotonic() - began:.1f} s" if began is not None else ""
-        return Text.assemble((f"  {word:<9}", _DONE.get(word, "cyan")), event.address, (took, "dim"))
+        return console.line((f"  {word:<9}", _DONE.get(word, "cyan")), event.address, (took, "dim"))
 
 
 class _Drawn(_Lines):
     """What runs at the moment stands at the bottom, with its reason where it waits."""
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Out) -> None:
         super().__init__(out)
         self.live: Live | None = None
         self.spinner = Spinner("dots")
 
     def tell(self, event: Event) -> None:
         if event.phase == "started" and self.live is None:
-            self.live = Live(console=self.out, get_renderable=self._running, refresh_per_second=10, transient=True)
+            self.live = Live(console=self.out.rich, get_renderable=self._running, refresh_per_second=10, transient=True)
             self.live.start()
         super().tell(event)
 
@@ -261,27 +239,28 @@ class _Drawn(_Lines):
 def show_outputs(found: Mapping[str, str], as_json: bool) -> None:
     """The outputs on stdout."""
     if as_json:
-        answer(dict(found))
+        output.answer(dict(found))
         return
     width = max(map(len, found), default=0)
+    out = console.stdout()
     for name, value in found.items():
-        console(sys.stdout).print(Text.assemble((f"{name:<{width}}", "bold"), f"  {value}"))
+        out.line((f"{name:<{width}}", "bold"), f"  {value}")
 
 
 def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool) -> None:
     """What `down` is about to do."""
-    out = console(sys.stderr)
-    out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
+    out = console.stderr()
+    out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
     tables = ", the tables and all their data among them" if delete_data else ""
-    out.print(f"  {len(looked.doomed)} resources will be deleted{tables}")
+    out.line(f"  {len(looked.doomed)} resources will be deleted{tables}")
     for address in sorted(looked.found.keys() & looked.doomed.keys()):
-        out.print(Text.assemble(("  - delete ", "red"), address, ("  (not recorded; it bears its tags)", "dim")))
+        out.line(("  - delete ", "red"), address, ("  (not recorded; it bears its tags)", "dim"))
     for address in looked.kept:
-        out.print(Text.assemble(("  = keep   ", "cyan"), address))
+        out.line(("  = keep   ", "cyan"), address)
     for line in _left_alone(looked.others):
-        out.print(Text.assemble(("  = leave  ", "cyan"), line))
+        out.line(("  = leave  ", "cyan"), line)
     for reason in looked.unread:
-        out.print(Text.assemble(("  ? not read ", "cyan"), reason))
+        out.line(("  ? not read ", "cyan"), reason)
 
 
 def show_vanished(run: Run, plan: Plan) -> None:
@@ -290,19 +269,19 @@ def show_vanished(run: Run, plan: Plan) -> None:
         kind, _, name = step.address.partition("/")
         what = Resource.kinds[kind].holds
         told = f"{step.address} was deleted by somebody, and its {what} with it: `up` makes it anew without. "
-        console(sys.stderr).print(Text.assemble(("  ! gone   ", "red"), (told + recovery(run, kind, name)).strip()))
+        console.stderr().line(("  ! gone   ", "red"), (told + recovery(run, kind, name)).strip())
 
 
 def show_lost(lost: Sequence[str]) -> None:
     """What goes with what is about to be deleted, besides the resources themselves."""
     for line in lost:
-        console(sys.stderr).print(Text.assemble(("  ! lost   ", "red"), line))
+        console.stderr().line(("  ! lost   ", "red"), line)
 
 
 def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
     """What `down` did: what it saw gone, and what is still there."""
     if as_json:
-        answer(
+        output.answer(
             {
                 "environment": name,
                 "deleted": sorted(done.deleted),
@@ -312,20 +291,20 @@ def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
             }
         )
         return
-    out = console(sys.stdout)
-    out.print(
+    out = console.stdout()
+    out.line(
         f"{name} is down: {len(done.deleted)} resources deleted." if done.deleted else f"{name}: nothing to take down."
     )
     if done.gone:
-        out.print(f"Deleted by somebody else before: {', '.join(done.gone)}.")
+        out.line(f"Deleted by somebody else before: {', '.join(done.gone)}.")
     tables = [address for address in done.kept if address.startswith("table/")]
     if tables:
         more = f"`iotpipe down --env {name} --delete-data` deletes them too."
-        out.print(f"Kept with their data: {', '.join(tables)}. {more}")
+        out.line(f"Kept with their data: {', '.join(tables)}. {more}")
     if shared := [address for address in done.kept if address not in tables]:
-        out.print(f"Left in place for the whole account: {', '.join(shared)}.")
+        out.line(f"Left in place for the whole account: {', '.join(shared)}.")
     for line in _left_alone(done.others):
-        out.print(f"Left alone: {line}.")
+        out.line(f"Left alone: {line}.")
 
 
 def _left_alone(others: Mapping[str, str]) -> list[str]:

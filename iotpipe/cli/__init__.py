@@ -8,13 +8,14 @@ import sys
 
 import click
 
+from iotpipe import output
 from iotpipe.cli import commands, options, proving
 from iotpipe.cli.doctor import doctor
 from iotpipe.cli.local import local
 from iotpipe.cli.policy import policy
 from iotpipe.cli.watching import dlq, logs
 from iotpipe.errors import IotpipeError
-from iotpipe.terminals import colours, ready
+from iotpipe.terminals import ready
 
 __all__ = ["main"]
 
@@ -43,10 +44,10 @@ def _run() -> int:
     try:
         code = iotpipe.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        output.report_usage(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing is running any more", err=True)
+        output.note("interrupted; nothing is running any more")
         return 130
     except IotpipeError as error:
         _report(error)
@@ -76,6 +77,4 @@ def _written(code: int) -> int:
 
 
 def _report(error: IotpipeError) -> None:
-    click.echo(f"{click.style('error', fg='red')}: {error.message}", err=True, color=colours(sys.stderr))
-    if error.hint:
-        click.echo(f"{error.hint}.", err=True)
+    output.report(error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import IotpipeError, RefusedError, UsageError
@@ -33,7 +34,7 @@ def init(settings: Settings) -> None:
         settings.config_dir.mkdir(parents=True, exist_ok=True)
         for name, text in starter_files().items():
             path = settings.config_dir / name
-            click.echo(f"{'wrote' if _written(path, text) else 'kept '}  {path}", err=True)
+            output.note(f"{'wrote' if _written(path, text) else 'kept '}  {path}")
     except OSError as error:
         hint = "Name another directory with --config-dir"
         raise IotpipeError(f"cannot write to {settings.config_dir}: {error}", hint) from error
@@ -72,12 +73,12 @@ def validate(settings: Settings, as_json: bool) -> int:
     except ConfigurationError as error:
         if not as_json:
             raise
-        rendering.answer(rendering.problems(name, error.problems))
+        output.answer(rendering.problems(name, error.problems))
         return error.exit_code
     if as_json:
-        rendering.answer(rendering.problems(name, ()))
+        output.answer(rendering.problems(name, ()))
     else:
-        click.echo(f"{name}: the configuration is valid")
+        output.say(f"{name}: the configuration is valid")
     return 0
 
 
@@ -94,7 +95,7 @@ def plan(settings: Settings, exit_code: bool, strict: bool, adopt: tuple[str, ..
     Property by property; what somebody else changed since the last `up` is marked as drift. What others added to the
     resources (a function URL, an open policy, a second consumer of the queue) is listed as foreign, worst first.
     """
-    from iotpipe import rendering
+    from iotpipe import console, rendering
     from iotpipe.cli.session import open_session
     from iotpipe.doctor import preflight, report
 
@@ -105,10 +106,10 @@ def plan(settings: Settings, exit_code: bool, strict: bool, adopt: tuple[str, ..
             resources, session.run, session.rows(), _adoption(adopt, resources), protect=session.protected, foreign=True
         )
     if as_json:
-        rendering.answer(rendering.plan_data(session.name, session.aws, steps))
+        output.answer(rendering.plan_data(session.name, session.aws, steps))
     else:
-        rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stdout)
-    report.show_untold(findings, to=sys.stderr)
+        rendering.show_plan(session.name, session.aws, steps, settings.verbose, console.stdout())
+    report.show_untold(findings, console.stderr())
     steps.check()
     preflight.refuse(findings)
     return 3 if (exit_code or strict) and (steps.pending or (strict and steps.foreign)) else 0
@@ -128,7 +129,7 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
     Asks only before it deletes something, takes policies off a role that it adopts, or makes a deleted table or key
     anew. Run it again after any failure: it goes on from there.
     """
-    from iotpipe import rendering
+    from iotpipe import console, rendering
     from iotpipe.cli.session import open_session, stoppable
     from iotpipe.doctor import preflight, report
     from iotpipe.outputs import outputs
@@ -151,8 +152,8 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
                 # What is adopted may bring along what nobody declared.
                 foreign=strict or bool(adopt),
             )
-            rendering.show_plan(session.name, session.aws, steps, settings.verbose, to=sys.stderr)
-            report.show_untold(findings, to=sys.stderr)
+            rendering.show_plan(session.name, session.aws, steps, settings.verbose, console.stderr())
+            report.show_untold(findings, console.stderr())
             steps.check()
             preflight.refuse(findings)
             if steps.deletions:
@@ -229,7 +230,7 @@ def confirm(yes: bool, question: str) -> None:
     from iotpipe.cli.session import answerable
 
     with answerable():
-        agreed = click.confirm(question, err=True)
+        agreed = output.ask(question)
     if not agreed:
         raise UsageError("not confirmed, and nothing was changed")
 
@@ -291,7 +292,7 @@ def graph(settings: Settings, how: str) -> None:
     from iotpipe import drawing
     from iotpipe.cli.session import undeployed
 
-    click.echo(drawing.draw(undeployed(settings), how), nl=False)
+    output.document(drawing.draw(undeployed(settings), how))
 
 
 ALL = (init, validate, plan, up, down, status, outputs, graph)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import click
 
+from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import UsageError
@@ -34,7 +34,7 @@ def start(settings: Settings, as_json: bool) -> None:
     """
     from iotpipe.local import launcher, place
 
-    record = launcher.start(place.at(settings.state_dir), lambda text: click.echo(f"{text}.", err=True))
+    record = launcher.start(place.at(settings.state_dir), lambda text: output.note(f"{text}."))
     _answer({"endpoint": record.endpoint, "pid": record.pid, "since": record.since}, as_json)
 
 
@@ -45,7 +45,7 @@ def stop(settings: Settings) -> None:
     from iotpipe.local import launcher, place
 
     stopped = launcher.stop(place.at(settings.state_dir))
-    click.echo("stopped; its data is kept" if stopped else "it was not running", err=True)
+    output.note("stopped; its data is kept" if stopped else "it was not running")
 
 
 @local.command(epilog="Example:  iotpipe local status --json")
@@ -72,20 +72,20 @@ def reset(settings: Settings, yes: bool) -> None:
     if not yes:
         if not (terminal(sys.stdin) and terminal(sys.stderr)):
             raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")
-        if not click.confirm(f"Delete everything in {engine.directory}?", err=True):
+        if not output.ask(f"Delete everything in {engine.directory}?"):
             raise UsageError("not confirmed, and nothing was changed")
     launcher.reset(engine)
     launcher.forget(settings.state_dir)
-    click.echo("the embedded AWS is empty", err=True)
+    output.note("the embedded AWS is empty")
 
 
 def _answer(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        output.answer(found)
         return
     for name, value in found.items():
         if value != "":
-            click.echo(f"{name.replace('_', ' '):<12}{_said(value)}")
+            output.say(f"{name.replace('_', ' '):<12}{_said(value)}")
 
 
 def _said(value: Any) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import CredentialsError, UsageError
@@ -35,7 +36,6 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
     send-test-data, query, logs, dlq. AWS is only asked where neither the configuration nor the state file says which
     account and region it is about.
     """
-    from iotpipe import rendering
     from iotpipe.policy import document, parts
 
     subject = _subject(settings)
@@ -43,14 +43,13 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
     found = parts(whole)
     if part and part > len(found):
         raise UsageError(f"there is no part {part} of {len(found)}", "Leave --part out to see the whole policy")
-    rendering.answer(found[part - 1] if part else whole)
+    output.answer(found[part - 1] if part else whole)
     if not part:
         _explain(settings.environment, groups, whole, found)
         if not subject.api_ids:
-            click.echo(
+            output.note(
                 "The API has no id yet: this policy reaches the tags and logs of every REST API of the region, and by "
-                "its tags the API; it lets nobody call one. Print it again after the first `up`",
-                err=True,
+                "its tags the API; it lets nobody call one. Print it again after the first `up`"
             )
 
 
@@ -109,15 +108,13 @@ def _explain(name: str, groups: tuple[str, ...], whole: Policy, found: list[Poli
     made = f"aws iam create-policy --policy-name {'-'.join(('iotpipe', name, *groups))}"
     said = f"{size(whole):,} characters of {MANAGED:,} that a managed policy may have"
     if len(found) == 1:
-        click.echo(f"{said}. To make it one:", err=True)
-        click.echo(f"  {command} > policy.json", err=True)
-        click.echo(f"  {made} --policy-document file://policy.json", err=True)
+        output.note(f"{said}. To make it one:")
+        output.note(f"  {command} > policy.json")
+        output.note(f"  {made} --policy-document file://policy.json")
         return
     inline = "it fits" if size(whole) <= INLINE else "it does not fit either"
-    click.echo(
-        f"{said}, so that it takes {len(found)}; {inline} inline in a role ({INLINE:,}). To make them:", err=True
-    )
-    click.echo(f"  for n in {' '.join(str(n) for n in range(1, len(found) + 1))}; do", err=True)
-    click.echo(f"    {command} --part $n > policy-$n.json", err=True)
-    click.echo(f"    {made}-$n --policy-document file://policy-$n.json", err=True)
-    click.echo("  done", err=True)
+    output.note(f"{said}, so that it takes {len(found)}; {inline} inline in a role ({INLINE:,}). To make them:")
+    output.note(f"  for n in {' '.join(str(n) for n in range(1, len(found) + 1))}; do")
+    output.note(f"    {command} --part $n > policy-$n.json")
+    output.note(f"    {made}-$n --policy-document file://policy-$n.json")
+    output.note("  done")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import Interrupted, UsageError
@@ -78,7 +79,6 @@ def send_test_data(
     Realistic ones, with a daily cycle, drift and noise, or those of a file; signed, and tried again where that may
     help. Without --map NAME=COLUMN for any metric, all other columns of a file are metrics.
     """
-    from iotpipe import rendering
     from iotpipe.proving import proof, showing
     from iotpipe.provision.run import RealClock
 
@@ -102,7 +102,7 @@ def send_test_data(
             showing.show_verified(proved.findings, proved.tally)
     if as_json:
         found = showing.verified(proved.findings) if proved.findings else None
-        rendering.answer({"environment": session.name, **showing.sent(proved.tally, load.seed), "verified": found})
+        output.answer({"environment": session.name, **showing.sent(proved.tally, load.seed), "verified": found})
     return _end(load, proved)
 
 
@@ -180,19 +180,19 @@ def query(
     parameters = {name: value for name, value in given.items() if value}
     found, more = answers.ask(_api(session, place), parameters, None if everything else limit)
     if as_json:
-        click.echo(answers.as_json(found, more))
+        output.document(f"{answers.as_json(found, more)}\n")
     elif as_csv:
-        click.echo(answers.as_csv(found), nl=False)
+        output.document(answers.as_csv(found))
     elif found:
         for line in answers.as_table(found):
-            click.echo(line)
-        click.echo()
+            output.say(line)
+        output.say("")
         for line in answers.as_pictures(found, _columns()):
-            click.echo(line)
+            output.say(line)
     else:
-        click.echo(f"{device} has no readings there", err=True)
+        output.note(f"{device} has no readings there")
     if more:
-        click.echo(f"there are more than these {len(found)}: --all shows them, --limit N so many", err=True)
+        output.note(f"there are more than these {len(found)}: --all shows them, --limit N so many")
 
 
 def _columns() -> int:

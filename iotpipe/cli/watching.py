@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.commands import confirm
 from iotpipe.cli.options import Settings
@@ -39,7 +40,7 @@ def logs(
 
     Times are in UTC. The functions' own lines are shown in short, all others as they are.
     """
-    from iotpipe import rendering
+    from iotpipe import console, rendering
     from iotpipe.cli.session import interruptible
     from iotpipe.watching import lines
     from iotpipe.watching.logs import LogReader, followed, merged, moment
@@ -49,16 +50,17 @@ def logs(
     begin = moment(since, session.run.clock.now())
     named = [(each, names.log_group(each, suffix)) for each in ([function] if function else names.FUNCTIONS)]
     readers = [LogReader(session.run, each, group, begin, correlation_id) for each, group in named]
-    out = rendering.console(sys.stdout)
+    out = console.stdout()
 
     def show(events: Iterable[LogEvent]) -> bool:
         any_shown = False
         for event in events:
             any_shown = True
             if as_json:
-                click.echo(lines.event_data(event))
+                output.say(lines.event_data(event))
             else:
-                out.print(lines.event_text(event))
+                for told in lines.event_text(event):
+                    out.line(told)
         return any_shown
 
     try:
@@ -67,7 +69,7 @@ def logs(
             if not any(reader.there for reader in readers):
                 _nothing_there(session, follow)
             elif not shown and not follow:
-                click.echo(f"nothing was logged since {lines.moment(begin)}; --since 2h looks further back", err=True)
+                output.note(f"nothing was logged since {lines.moment(begin)}; --since 2h looks further back")
             if follow:
                 show(followed(session.run, readers))
     except (KeyboardInterrupt, Interrupted):
@@ -78,7 +80,7 @@ def logs(
 def _nothing_there(session: Session, follow: bool) -> None:
     if not follow:
         raise _not_up(session.name)
-    click.echo("there is no log group yet; waiting for the first entry", err=True)
+    output.note("there is no log group yet; waiting for the first entry")
 
 
 def _open(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Session, str]:
@@ -114,7 +116,7 @@ def list_(settings: Settings, limit: int, as_json: bool) -> None:
     Takes nothing away. While it looks, what it has seen is hidden from others, and each look counts as a receive;
     for a dead-letter queue that has no consequence.
     """
-    from iotpipe import rendering
+    from iotpipe import console, rendering
     from iotpipe.watching import lines
     from iotpipe.watching.deadletters import look
 
@@ -122,12 +124,12 @@ def list_(settings: Settings, limit: int, as_json: bool) -> None:
         dead, _ = _queues(settings, "dlq list", tell)
         seen = look(dead, limit)
     if as_json:
-        rendering.answer(lines.letters_data(dead.name, seen))
+        output.answer(lines.letters_data(dead.name, seen))
         return
     for letter in seen.letters:
-        rendering.console(sys.stdout).print(lines.letter_text(letter))
+        console.stdout().line(lines.letter_text(letter))
     for told in lines.look_summary(dead.name, seen):
-        click.echo(told, err=True)
+        output.note(told)
 
 
 @dlq.command(epilog="Example:  iotpipe dlq redrive --env prod --limit 1")
@@ -158,13 +160,13 @@ def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> 
         )
         raise Interrupted("stopped; nothing is lost", hint) from None
     if as_json:
-        rendering.answer({"queue": dead.name, "target": target.name, **vars(done)})
+        output.answer({"queue": dead.name, "target": target.name, **vars(done)})
         return 1 if done.reasons else 0
-    click.echo(f"sent back from {dead.name} to {target.name}: {done.moved}")
+    output.say(f"sent back from {dead.name} to {target.name}: {done.moved}")
     if done.returned:
-        click.echo(f"{done.returned} of them failed again and are back: `iotpipe dlq list` says why", err=True)
+        output.note(f"{done.returned} of them failed again and are back: `iotpipe dlq list` says why")
     for name, reason in done.reasons.items():
-        click.echo(f"{name}: {reason}", err=True)
+        output.note(f"{name}: {reason}")
     return 1 if done.reasons else 0
 
 
@@ -188,11 +190,11 @@ def purge(settings: Settings, yes: bool, as_json: bool) -> None:
         with _telling(dead):
             purge(dead)
     if as_json:
-        rendering.answer({"queue": dead.name, "about": about})
+        output.answer({"queue": dead.name, "about": about})
     elif about:
-        click.echo(f"purged {dead.name} of all it had, about {about}; SQS may take a minute until the last is gone")
+        output.say(f"purged {dead.name} of all it had, about {about}; SQS may take a minute until the last is gone")
     else:
-        click.echo(f"{dead.name} is empty")
+        output.say(f"{dead.name} is empty")
 
 
 def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Mailbox, Mailbox]:
@@ -206,13 +208,12 @@ def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> 
 @contextmanager
 def _telling(box: Mailbox) -> Iterator[None]:
     """What goes on with the queue stands on one line of a terminal; elsewhere it is said once."""
-    from rich.text import Text
 
-    from iotpipe import rendering
+    from iotpipe import console
 
     if not terminal(sys.stderr):
         yield
         return
-    with rendering.console(sys.stderr).status("") as status:
-        box.run.tell = lambda event: status.update(Text(event.detail))
+    with console.stderr().status("") as status:
+        box.run.tell = lambda event: status.update(console.line(event.detail))
         yield

@@ -6,14 +6,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from iotpipe import console, output
+from iotpipe.console import Out
 from iotpipe.doctor.findings import OK, PROBLEM, RESULTS, UNKNOWN, WARNING, Finding
 from iotpipe.provision.aws import Aws
-from iotpipe.rendering import answer, console
 from iotpipe.terminals import terminal
 
 _STYLES = {OK: "green", WARNING: "yellow", PROBLEM: "bold red", UNKNOWN: "cyan"}
@@ -33,31 +34,32 @@ def looking(name: str) -> Iterator[None]:
     if not terminal(sys.stderr):
         yield
         return
-    with console(sys.stderr).status(f"examining {name}"):
+    with console.stderr().status(f"examining {name}"):
         yield
 
 
 def show_report(name: str, aws: Aws | None, findings: Sequence[Finding], as_json: bool) -> None:
     """The findings on stdout, in the order in which they were looked at; `aws` is None where none was reached."""
     if as_json:
-        answer(_data(name, aws, findings))
+        output.answer(_data(name, aws, findings))
         return
-    out = console(sys.stdout)
-    out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}" if aws else ""))
+    out = console.stdout()
+    out.line((name, "bold"), f" in account {aws.account}, {aws.region}" if aws else "")
     if terminal(sys.stdout):
-        out.print(_table(findings), soft_wrap=False)
+        out.table(_table(findings))
     else:
         for each in findings:
-            out.print("\n".join(_lines(each)))
+            for told in _lines(each):
+                out.line(told)
     counts = Counter(each.result for each in findings)
-    out.print(", ".join(f"{counts[each]} {_COUNTED[each][counts[each] > 1]}" for each in RESULTS if counts[each]) + ".")
+    out.line(", ".join(f"{counts[each]} {_COUNTED[each][counts[each] > 1]}" for each in RESULTS if counts[each]) + ".")
 
 
-def show_untold(findings: Sequence[Finding], to: TextIO) -> None:
+def show_untold(findings: Sequence[Finding], out: Out) -> None:
     """What could not be looked at before an `up`, one line each."""
     for each in findings:
         if each.result == UNKNOWN:
-            console(to).print(Text.assemble((UNKNOWN, _STYLES[UNKNOWN]), f" {each.check}: {each.found}. {each.remedy}"))
+            out.line((UNKNOWN, _STYLES[UNKNOWN]), f" {each.check}: {each.found}. {each.remedy}")
 
 
 def _data(name: str, aws: Aws | None, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -77,8 +79,8 @@ def _table(findings: Sequence[Finding]) -> Table:
     for no_wrap in (True, True, False):
         grid.add_column(no_wrap=no_wrap, overflow="fold")  # or the end of a long ARN would be left out
     for each in findings:
-        remedy = ("\n→ ", "dim"), each.remedy
-        text = Text.assemble(each.found, *(remedy if each.remedy else ()))
+        remedy = [console.line(("→ ", "dim"), each.remedy)] if each.remedy else []
+        text = Text("\n").join([console.line(each.found), *remedy])
         grid.add_row(Text(f"  {each.result}", _STYLES[each.result]), each.check, text)
     return grid
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from iotpipe import output
 from iotpipe.proving import exact, pictures, rows
 from iotpipe.proving.api import Api
 from iotpipe.proving.readings import iso
@@ -27,7 +28,7 @@ def ask(api: Api, parameters: Mapping[str, str], most: int | None) -> tuple[list
 
 def as_json(found: Sequence[Row], more: bool) -> str:
     """One row per line."""
-    listed = ",\n    ".join(exact.dumps(row) for row in found)
+    listed = ",\n    ".join(output.escaped_json(exact.dumps(row)) for row in found)
     items = f"[\n    {listed}\n  ]" if found else "[]"
     return f'{{\n  "count": {len(found)},\n  "more": {"true" if more else "false"},\n  "items": {items}\n}}'
 
@@ -41,9 +42,9 @@ def as_csv(found: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if names:
-        writer.writerow(names)
+        writer.writerow(map(_inert, names))
     for row in flat:
-        writer.writerow([_cell(row[name]) if name in row else "" for name in names])
+        writer.writerow([_inert(row[name]) if name in row else "" for name in names])
     return text.getvalue()
 
 
@@ -51,7 +52,7 @@ def as_table(found: Sequence[Row]) -> Iterator[str]:
     """A line per row: its time, and the metrics that any of the rows has."""
     values = [rows.metrics(row) for row in found]
     names = _names(values)
-    lines = [["time", *names]]
+    lines = [["time", *map(output.harmless, names)]]
     for row, metrics in zip(found, values, strict=True):
         lines.append([iso(rows.moment(row)), *(_cell(metrics[name]) if name in metrics else "" for name in names)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -70,11 +71,11 @@ def as_pictures(found: Sequence[Row], width: int) -> Iterator[str]:
         for name, value in rows.metrics(row).items():
             if exact.is_number(value):
                 points.setdefault(name, []).append((moment, value))
-    widest = max(map(len, points), default=0)
+    widest = max((len(output.harmless(name)) for name in points), default=0)
     for name, drawn in points.items():
         line = pictures.sparkline(drawn, min(moments), max(moments), columns)
         low, high = (choose(value for _, value in drawn) for choose in (min, max))
-        yield f"{_printable(name):<{widest}}  {line}  {_cell(low)} to {_cell(high)}"
+        yield f"{output.harmless(name):<{widest}}  {line}  {_cell(low)} to {_cell(high)}"
 
 
 def _names(values: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -93,10 +94,14 @@ def _flat(row: Row) -> dict[str, Any]:
 
 def _cell(value: Any) -> str:
     """A value as it is stored; a device's text is kept from moving the cursor."""
-    if isinstance(value, str):
-        return _printable(value)
-    return exact.dumps(value)
+    return output.harmless(value if isinstance(value, str) else exact.dumps(value))
 
 
-def _printable(text: str) -> str:
-    return text if text.isprintable() else ascii(text)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A cell that begins so is taken for a formula by a spreadsheet: https://owasp.org/www-community/attacks/CSV_Injection"""
+
+
+def _inert(value: Any) -> str:
+    """A value in CSV. A text that a spreadsheet would calculate gets an apostrophe; a number stays as it is stored."""
+    quoted = isinstance(value, str) and value.startswith(_FORMULA)
+    return f"'{_cell(value)}" if quoted else _cell(value)

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from iotpipe import console
 from iotpipe.proving.sending import Tally
 from iotpipe.proving.verification import TABLES, Findings
-from iotpipe.rendering import console
 from iotpipe.terminals import terminal
 
 _MOST_LISTED = 20
@@ -27,7 +27,7 @@ def progress(what: str) -> Iterator[Tell]:
         yield _Tenths(what).tell
         return
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
+    with Progress(*columns, console=console.stderr().rich, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -43,7 +43,7 @@ class _Tenths:
         with self.lock:
             if tenth > self.told:
                 self.told = tenth
-                console(sys.stderr).print(f"{self.what}: {done} of {total}")
+                console.stderr().line(f"{self.what}: {done} of {total}")
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
@@ -77,18 +77,18 @@ def sent(tally: Tally, seed: int | None) -> dict[str, Any]:
 
 def show_sent(tally: Tally, seed: int | None) -> None:
     """What was sent, for a person."""
-    out, data = console(sys.stdout), sent(tally, seed)
-    out.print(
+    out, data = console.stdout(), sent(tally, seed)
+    out.line(
         f"sent {data['sent']} of {tally.total} readings in {data['seconds']} s: {data['accepted']} accepted"
         f" ({tally.duplicates} duplicates), {data['refused']} refused, {data['failed']} failed"
     )
     if bad := len(tally.bad_refused) + len(tally.bad_otherwise):
-        out.print(f"  {bad} bad posted, {len(tally.bad_refused)} of them answered with 400 as they must be")
+        out.line(f"  {bad} bad posted, {len(tally.bad_refused)} of them answered with 400 as they must be")
     again = ", ".join(f"{count} times after {reason}" for reason, count in tally.retried.most_common()) or "never"
-    out.print(f"  {data['readings_per_second']} readings/s; {data['requests']} requests; tried again {again}")
-    out.print(f"  latency {_percentiles(data['latency_ms'])}")
+    out.line(f"  {data['readings_per_second']} readings/s; {data['requests']} requests; tried again {again}")
+    out.line(f"  latency {_percentiles(data['latency_ms'])}")
     if seed is not None:
-        out.print(f"  --seed {seed} makes the same again")
+        out.line(f"  --seed {seed} makes the same again")
     listed(data["problems"])
 
 
@@ -115,32 +115,32 @@ def verified(findings: Findings) -> dict[str, Any]:
 
 def show_verified(findings: Findings, tally: Tally) -> None:
     """What was found, for a person."""
-    out, data = console(sys.stdout), verified(findings)
+    out, data = console.stdout(), verified(findings)
     tables = ", ".join(f"{table} {findings.found[table]}" for table in TABLES)
-    out.print(
+    out.line(
         f"{'verified' if findings.proven else 'NOT verified'} in {data['seconds']} s ({findings.queries} queries):"
         f" of {findings.expected} accepted readings, each exactly once and unchanged: {tables}"
     )
     if left := tally.total - len(tally.accepted):
-        out.print(f"  {left} more were to be sent and not accepted: nothing is proven of them")
+        out.line(f"  {left} more were to be sent and not accepted: nothing is proven of them")
     if findings.bad or findings.poison:
-        out.print(
+        out.line(
             f"  bad: {findings.refused} of {findings.bad} refused, {findings.dead} of {findings.poison} in the DLQ"
         )
     for hop, figures in data["hops_ms"].items():
         if figures["count"]:
-            out.print(f"  {hop:<22} {_percentiles(figures)}  ({figures['count']} readings)")
+            out.line(f"  {hop:<22} {_percentiles(figures)}  ({figures['count']} readings)")
     for kind in ("missing", "doubled", "different", "astray"):
         listed([f"{kind}: {one}" for one in data[kind]])
 
 
 def listed(problems: Sequence[str]) -> None:
     """Problems on stderr, the first of them in full."""
-    out = console(sys.stderr)
+    out = console.stderr()
     for problem in problems[:_MOST_LISTED]:
-        out.print(f"  {problem}")
+        out.line(f"  {problem}")
     if len(problems) > _MOST_LISTED:
-        out.print(f"  and {len(problems) - _MOST_LISTED} more; --json lists all")
+        out.line(f"  and {len(problems) - _MOST_LISTED} more; --json lists all")
 
 
 def _percentiles(figures: dict[str, float]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
 
+from iotpipe import console, output
 from iotpipe.watching.deadletters import Letter, Look
 from iotpipe.watching.logs import LogEvent
 
@@ -21,25 +21,26 @@ _TOLD = frozenset(
     | {"cold_starts", *_COUNTS}
 )
 _MOST_NAMED = 3
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def event_data(event: LogEvent) -> str:
     """An entry for a program, in one line; `message` is an object where the entry is JSON."""
     line = event.document()
     head = {"timestamp": moment(event.timestamp), "function": event.function, "event_id": event.event_id}
-    return json.dumps(head | {"log_stream": event.stream, "message": event.message if line is None else line})
+    told = event.message if line is None else line
+    return output.as_json(head | {"log_stream": event.stream, "message": told})
 
 
-def event_text(event: LogEvent) -> Text:
-    """An entry for a person: the handlers' own lines in short, all others as they are."""
+def event_text(event: LogEvent) -> list[Text]:
+    """An entry for a person: the handlers' own lines in short, all others as they are, further ones indented."""
     line = event.document()
-    head = Text.assemble(
+    head = console.line(
         (f"{moment(event.timestamp)}  ", "dim"), (f"{event.function:<9}  ", _COLOURS.get(event.function, ""))
     )
     if line is None or "milliseconds" not in line:
-        return head + Text(harmless(event.message))
-    return head + _invocation(line)
+        first, *rest = output.lines_of(event.message.expandtabs(2))
+        return [head + Text(first), *(Text(f"  {each}") for each in rest)]
+    return [head + _invocation(line)]
 
 
 def moment(milliseconds: int) -> str:
@@ -48,20 +49,13 @@ def moment(milliseconds: int) -> str:
     return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def harmless(text: str) -> str:
-    """Without what would make a terminal do something else than show it: logs may quote what strangers sent."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
 def _invocation(line: dict[str, Any]) -> Text:
     what = " ".join(str(line[name]) for name in ("route", "status") if name in line)
     status = line.get("status")
     wrong = line.get("failed") or line.get("rejected") or (isinstance(status, int) and status >= 400)
     rest = {name: value for name, value in line.items() if name not in _TOLD and value not in (None, [], {})}
     told = "".join(f"  {name}={_short(value)}" for name, value in rest.items())
-    return Text.assemble(
-        (harmless(what), "red" if wrong else "bold"), f"  {', '.join(_figures(line))}", (harmless(told), "dim")
-    )
+    return console.line((what, "red" if wrong else "bold"), f"  {', '.join(_figures(line))}", (told, "dim"))
 
 
 def _figures(line: dict[str, Any]) -> list[str]:
@@ -99,14 +93,14 @@ def letters_data(queue: str, look: Look) -> dict[str, Any]:
 def letter_text(letter: Letter) -> Text:
     """One dead letter for a person."""
     flaw = letter.flaw()
-    why = (harmless(flaw), "red") if flaw else ("nothing is wrong with it: the processor would take it now", "green")
+    why = (flaw, "red") if flaw else ("nothing is wrong with it: the processor would take it now", "green")
     request = f"  correlation_id={letter.correlation_id}" if letter.correlation_id else ""
-    return Text.assemble(
+    return console.line(
         (moment(letter.sent), "dim"),
         f"  received {'once' if letter.receives == 1 else f'{letter.receives} times'}  ",
-        (f"{harmless(letter.device_id or '(no device)')}  ", "bold"),
+        (f"{letter.device_id or '(no device)'}  ", "bold"),
         why,
-        (harmless(request), "dim"),
+        (request, "dim"),
     )
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
+from iotpipe import console, output
+from iotpipe.console import Out
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.plan import Plan, Step
-from iotpipe.rendering import answer, console, foreign_data, show_foreign
+from iotpipe.rendering import foreign_data, show_foreign
 from iotpipe.watching.vitals import Depth, Vitals
 
 _STATES = {
@@ -29,20 +27,20 @@ def show_status(name: str, aws: Aws, plan: Plan, found: Vitals, as_json: bool, v
     """How an environment is doing, on stdout; what could not be read is told on stderr too."""
     states = {step.address: _state(step) for step in plan.steps}
     if as_json:
-        answer(
+        output.answer(
             {"environment": name, "account": aws.account, "region": aws.region, "resources": states}
             | _data(found)
             | {"foreign": foreign_data(plan)}
         )
     else:
-        out = console(sys.stdout)
-        out.print(Text.assemble((name, "bold"), f" in account {aws.account}, {aws.region}"))
+        out = console.stdout()
+        out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
         _show_resources(out, name, states, verbose)
         show_foreign(out, plan)
         _show_queues(out, found)
         _show_alarms(out, found)
     for reason in found.unread:
-        console(sys.stderr).print(Text.assemble(("not read", "red"), f": {reason}"))
+        console.stderr().line(("not read", "red"), f": {reason}")
 
 
 def _data(found: Vitals) -> dict[str, Any]:
@@ -66,11 +64,11 @@ def _state(step: Step) -> str:
     return "changed" if step.action == "update" else "live"
 
 
-def _line(out: Console, title: str, *parts: Any) -> None:
-    out.print(Text.assemble(f"  {title:<10} ", *parts))
+def _line(out: Out, title: str, *parts: Any) -> None:
+    out.line(f"  {title:<10} ", *parts)
 
 
-def _show_resources(out: Console, name: str, states: dict[str, str], verbose: bool) -> None:
+def _show_resources(out: Out, name: str, states: dict[str, str], verbose: bool) -> None:
     counts = Counter(states.values())
     if not counts.keys() - {"missing"}:
         _line(out, "resources", ("none", "red"), f": {name} is not up. Run `iotpipe up --env {name}`")
@@ -89,7 +87,7 @@ def _counted(counts: Counter[str], styles: dict[str, str]) -> list[Any]:
     return [part for text in texts for part in (", ", text)][1:]
 
 
-def _show_queues(out: Console, found: Vitals) -> None:
+def _show_queues(out: Out, found: Vitals) -> None:
     for number, (queue, depth) in enumerate(found.queues.items()):
         style = "red" if queue.startswith("iot-dlq") and depth.visible + depth.in_flight else ""
         _line(out, "" if number else "queues", f"{queue}  ", (_depth(depth), style))
@@ -113,7 +111,7 @@ def duration(seconds: float) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in amounts[first : first + 2] if amount) or "0 s"
 
 
-def _show_alarms(out: Console, found: Vitals) -> None:
+def _show_alarms(out: Out, found: Vitals) -> None:
     if found.alarms:
         _line(out, "alarms", *_counted(Counter(each.state for each in found.alarms.values()), _ALARMS))
     for name, alarm in found.alarms.items():

@@ -149,7 +149,7 @@ def test_our_lines_are_shown_in_short_and_all_others_as_they_are(deployed: Shell
         "processor  START RequestId: 1",
     ]
     assert lines[2].endswith("processor  [ERROR] KeyError: 'x'")
-    assert lines[3:] == ["Traceback", "  line 7"]
+    assert lines[3:] == ["  Traceback", "    line 7"], "no further line begins like an entry"
 
 
 def test_logs_are_one_json_document_per_line_and_can_be_narrowed_down(deployed: Shell) -> None:

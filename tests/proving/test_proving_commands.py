@@ -245,6 +245,32 @@ def test_csv_has_a_column_for_everything(typed: Type, world: World) -> None:
     assert {"device_id", "event_date", "timestamp", "received_at", "processed_at", "temperature"} <= read[0].keys()
 
 
+def test_what_a_device_calls_its_metrics_and_values_makes_no_terminal_obey(typed: Type, world: World) -> None:
+    name = "\x1b[31mkey\u202e\n"
+    value = "\x9b2J\nerror: forged\u200b"
+    body = {"device_id": "A", "timestamp": NOON, "sensor_data": {name: 2, "sky": value, "deep": {name: value}}}
+    world.ingest(json.dumps(body))
+    world.deliver()
+    for words in ([], ["--json"], ["--csv"]):
+        for table in ("raw", "processed"):
+            shown = typed("query", "A", "--table", table, *words).output
+            assert not {each for each in shown if not each.isprintable()} - {"\n"}
+            assert "\nerror: forged" not in shown
+    assert "\\x1b[31mkey\\u202e\\n" in typed("query", "A").stdout
+    item = json.loads(typed("query", "A", "--table", "raw", "--json").stdout)["items"][0]
+    assert item["sensor_data"] == body["sensor_data"], "a program gets what the device sent"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\uff1d1+1"])
+def test_a_spreadsheet_calculates_nothing_that_a_device_sent(typed: Type, world: World, text: str) -> None:
+    body = {"device_id": "A", "timestamp": NOON, "sensor_data": {"temperature": -5, "sky": text}}
+    world.ingest(json.dumps(body))
+    world.deliver()
+    (read,) = csv.DictReader(io.StringIO(typed("query", "A", "--csv").stdout))
+    assert read["sensor_data.sky"].startswith("'")
+    assert read["temperature"] == "-5", "a number is no formula"
+
+
 def test_only_so_many_are_shown_unless_all_are_asked_for(
     typed: Type, world: World, monkeypatch: pytest.MonkeyPatch, gateway: Gateway
 ) -> None:

@@ -22,9 +22,19 @@ SHOWING = ("report",)
 HANDLERS = sorted((ROOT / "handlers").rglob("*.py"))
 RESOURCES = sorted((ROOT / "provision" / "resources").glob("*.py"))
 
+PRINTS = ("output.py", "console.py")
+# The engine writes its own log; the tree of the resources is drawn into a text; what compiles runs by itself.
+PRINT_FOR_PROGRAMS = ("local/engine.py", "drawing.py", "packaging/compile_sources.py")
+EVERY = [
+    each
+    for each in sorted(ROOT.rglob("*.py"))
+    if str(each.relative_to(ROOT)) not in (*PRINTS, *PRINT_FOR_PROGRAMS) and each not in HANDLERS
+]
+
 NOT_FOR_PROVISION = ("click", "rich", "yaml", "pydantic")
 ABOVE_PROVISION = (
-    *("configuration", "packaging", "cli", "rendering", "pipeline", "handlers", "local", "watching"),
+    *("configuration", "packaging", "cli", "rendering", "console", "output", "pipeline", "handlers", "local"),
+    "watching",
     *("policy", "doctor"),
 )
 POLICY = sorted((ROOT / "policy").glob("*.py"))
@@ -58,6 +68,14 @@ def test_provisioning_does_not_even_load_them() -> None:
     assert "iotpipe.provision.apply" in loaded
     assert not {each.split(".")[0] for each in loaded} & set(NOT_FOR_PROVISION)
     assert not [each for each in loaded if each.startswith(tuple(f"iotpipe.{one}" for one in ABOVE_PROVISION))]
+
+
+@pytest.mark.parametrize("file", EVERY, ids=name)
+def test_only_one_place_prints(file: Path) -> None:
+    """What goes another way is not escaped."""
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)}
+    printing = {"click.echo", "click.secho", "click.confirm", "click.prompt", "print", "Console", "sys.stdout.write"}
+    assert not called & {*printing, "sys.stderr.write", "pprint"}
 
 
 @pytest.mark.parametrize("file", DOCTOR, ids=name)
