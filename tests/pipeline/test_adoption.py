@@ -317,7 +317,47 @@ def test_killed_while_it_adopts_the_next_up_goes_on(
     assert left_over() == ["layers: iot-shared-dependencies-dev", "layers: iot-shared-dependencies-dev #2"]
 
 
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("at", range(6))
+def test_killed_while_it_adopts_a_role_no_policy_goes_unasked(
+    at: int, moment: str, world: World, original: Original, wanted: Declared
+) -> None:
+    name = "iot-query-lambda-role-dev"
+    with killed(world, at, moment) as death:
+        world.bring_up(wanted, named(f"role/{name}"))
+    # The tags are the last that is changed: with them the role is no adoption any more, of which the user is asked.
+    assert (death.victim == "TagRole") is (at == 5)
+    world.clock.time += 3600
+    before = policies_of(name)
+    steps = world.up(wanted.resources, named(f"role/{name}"), tags=wanted.tags)
+    assert len(steps.taken_off) == len(before - policies_of(name))
+
+
+def policies_of(role: str) -> set[str]:
+    """The names of the inline policies and the ARNs of those that are attached."""
+    iam = client("iam")
+    attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    return {*iam.list_role_policies(RoleName=role)["PolicyNames"], *(each["PolicyArn"] for each in attached)}
+
+
 # Taken down
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_down_right_after_a_killed_adoption_leaves_no_logs_of_the_api(
+    moment: str, world: World, original: Original, wanted: Declared
+) -> None:
+    client("logs").create_log_group(logGroupName=f"API-Gateway-Execution-Logs_{original.api}/{STAGE}")
+    world.parallel = 1
+    with killed(world, 0, moment) as death:
+        world.bring_up(wanted, named(API, f"stage/{STAGE}"))
+    assert death.victim == "TagResource"
+    assert "RestApiId" not in world.rows()[API].properties
+    world.down(delete_data=True)
+    # Not tagged yet it is nobody's; tagged it goes, and the logs that bear its id with it.
+    assert apis() == ([original.api] if moment == "before" else [])
+    groups = client("logs").describe_log_groups(logGroupNamePrefix="API-Gateway-Execution-Logs_")["logGroups"]
+    assert len(groups) == len(apis())
 
 
 @pytest.mark.parametrize(("at", "moment"), [(at, moment) for at in range(2) for moment in MOMENTS])
