@@ -141,10 +141,15 @@ def show_foreign(out: Out, plan: Plan) -> None:
     for each in plan.foreign:
         risk = (f"{each.risk:<6}  ", _RISKS[each.risk])
         out.line(("  ! foreign ", "red"), risk, f"{each.address}: {each.found}")
+        if each.instead:
+            out.line(f"      {each.instead}")
     for reason in plan.unread:
         out.line(("  ? not read ", "cyan"), reason)
     if plan.foreign:
-        out.line(f"{len(plan.foreign)} foreign: `iotpipe up --strict` removes them.")
+        removed = {len(plan.foreign): "removes them", 0: "leaves them"}.get(
+            len(plan.removable), f"removes {len(plan.removable)} of them"
+        )
+        out.line(f"{len(plan.foreign)} foreign: `iotpipe up --strict` {removed}.")
 
 
 # Progress

@@ -165,8 +165,8 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
             if steps.vanished:
                 rendering.show_vanished(session.run, steps)
                 confirm(yes, f"Make {', '.join(step.address for step in steps.vanished)} anew?")
-            if steps.foreign and strict:
-                confirm(yes, f"Remove the {len(steps.foreign)} foreign additions?")
+            if steps.removable and strict:
+                confirm(yes, f"Remove the {len(steps.removable)} foreign additions?")
             session.make_ready(built, steps)
             ledger.protect(session.env.protect)
             apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopted, strict=strict)

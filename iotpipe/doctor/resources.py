@@ -45,7 +45,7 @@ def foreign(steps: Plan) -> list[Finding]:
     """What others added to the resources, worst first."""
     remedy = "Remove it where nobody needs it, or let `iotpipe up --strict` remove all of them"
     found = [
-        (problem if each.risk in _SEVERE else warning)(FOREIGN, f"{each.address}: {each.found}", remedy)
+        (problem if each.risk in _SEVERE else warning)(FOREIGN, f"{each.address}: {each.found}", each.instead or remedy)
         for each in steps.foreign
     ]
     unread = [unknown(FOREIGN, text, "Allow it, or look at it by hand") for text in steps.unread]

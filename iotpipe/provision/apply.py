@@ -91,9 +91,13 @@ def _restore(found: Sequence[Foreign], run: Run) -> None:
 
 
 def _remove(finding: Foreign, run: Run) -> None:
-    """Take away what somebody else added to a resource."""
+    """Take away what somebody else added to a resource, unless it is to stay."""
+    remove = finding.remove
+    if remove is None:
+        run.tell(Event(finding.address, "kept"))
+        return
     run.tell(Event(finding.address, "started", "remove"))
-    run.trying("restore", finding.address, lambda attempt: finding.remove())
+    run.trying("restore", finding.address, lambda attempt: remove())
     run.tell(Event(finding.address, "done", "restored"))
 
 

@@ -93,6 +93,11 @@ class Plan:
         """What is taken for good off the resources that are adopted."""
         return tuple(f"{step.address}: {what}" for step in self.steps for what in step.taken_off)
 
+    @property
+    def removable(self) -> tuple[Foreign, ...]:
+        """What others added and `up --strict` removes."""
+        return tuple(each for each in self.foreign if each.remove)
+
     def of(self, address: str) -> Step:
         return next(step for step in (*self.steps, *self.later) if step.address == address)
 

@@ -78,6 +78,23 @@ def test_what_others_added_is_shown_counted_and_removed_when_asked_to(deployed: 
     cloud.run("plan", "--strict")
 
 
+def test_a_web_acl_is_left_with_what_to_do_about_it(deployed: Shell) -> None:
+    cloud = deployed
+    waf, [api] = cloud.client("wafv2"), cloud.client("apigateway").get_rest_apis()["items"]
+    seen = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "m"}
+    acl = waf.create_web_acl(Name="a", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=seen)["Summary"]
+    stage = f"arn:aws:apigateway:us-east-1::/restapis/{api['id']}/stages/dev"
+    waf.associate_web_acl(WebACLArn=acl["ARN"], ResourceArn=stage)
+    cloud.operations()
+    left = cloud.run("up", "--strict").stderr
+    assert f"stage/dev: the web ACL {acl['ARN']} decides which requests reach the stage, and stays" in left
+    assert f"`aws wafv2 disassociate-web-acl --resource-arn {stage}`" in left
+    assert "1 foreign: `iotpipe up --strict` leaves them." in left
+    assert writes(cloud.operations()) == []
+    told = cloud.run("doctor").stdout
+    assert "If it is wanted, set `api.web_acl` to it" in told and "up --strict" not in told
+
+
 def test_what_a_lost_state_file_knew_is_found_by_its_tags(deployed: Shell) -> None:
     cloud = deployed
     state = cloud.directory / ".iotpipe" / "dev.json"

@@ -21,14 +21,16 @@ class Foreign:
 
     `subject` names it in a few words and is unique within the resource ("function URL", "statement public").
     `found` says in one sentence what it is and who can call or read what because of it. `remove` puts AWS back
-    to what `up` would have made; it may be called again after a failure.
+    to what `up` would have made; it may be called again after a failure. It is None where `up --strict` leaves it:
+    `instead` says then what the user can do.
     """
 
     address: str
     subject: str
     risk: str
     found: str
-    remove: Callable[[], None]
+    remove: Callable[[], None] | None
+    instead: str = ""
 
 
 def made_anew(run: Run, resource: Resource, observed: Properties) -> bool:
@@ -57,6 +59,9 @@ class Seen:
 
     def foreign(self, subject: str, risk: str, found: str, remove: Callable[[], None]) -> Foreign:
         return Foreign(self.resource.address, subject, risk, found, remove)
+
+    def foreign_that_stays(self, subject: str, risk: str, found: str, instead: str) -> Foreign:
+        return Foreign(self.resource.address, subject, risk, found, None, instead)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, HIDES, OPENS, STOPS, Check, Foreign, Seen
 from iotpipe.provision.resources.apigateway import Stage, known_stages, stages
 from iotpipe.provision.run import Run
@@ -187,18 +186,13 @@ def _firewall(seen: Seen, found: Answer) -> Iterator[Foreign]:
     acl = found.get("webAclArn")
     if acl:
         arn = f"{seen.resource.api.arn(seen.run)}/stages/{seen.resource.name}"
-        told = f"the web ACL {acl} decides which requests reach the stage"
-        yield seen.foreign("web ACL", ALTERS, told, _refusing(seen.resource.address, acl, arn))
-
-
-def _refusing(address: str, acl: str, arn: str) -> Callable[[], None]:
-    def remove() -> None:
-        raise RefusedError(
-            f"{address}: iotpipe takes no protection away, and {acl} may be one",
-            f"If it is not wanted: `aws wafv2 disassociate-web-acl --resource-arn {arn}`",
+        told = f"the web ACL {acl} decides which requests reach the stage, and stays, since it may protect the API"
+        # WAF would take the stage from behind it, but Firewall Manager puts it back behind one that it manages:
+        # https://docs.aws.amazon.com/waf/latest/developerguide/how-fms-manages-web-acls.html
+        instead = (
+            f"If it is wanted, set `api.web_acl` to it; if not: `aws wafv2 disassociate-web-acl --resource-arn {arn}`"
         )
-
-    return remove
+        yield seen.foreign_that_stays("web ACL", ALTERS, told, instead)
 
 
 def _others(seen: Seen, there: Mapping[str, Answer]) -> Iterator[Foreign]:

@@ -14,8 +14,8 @@ from contract import lose
 from foreign_lambda_world import ByHand, Pipeline, api_id, at
 from hands import REGION, arn, client, paths, role_arn
 
-from iotpipe.errors import RefusedError
 from iotpipe.provision.resources import Stage
+from iotpipe.provision.run import Event
 
 API, STAGE, ROUTE = "rest-api/iot-api-dev", "stage/dev", "route/POST /ingest"
 
@@ -357,9 +357,15 @@ def test_a_firewall_is_told_and_left_to_the_user(pipeline: Pipeline, kept: list[
     made = waf.create_web_acl(Name="a", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visible)
     waf.associate_web_acl(WebACLArn=made["Summary"]["ARN"], ResourceArn=stage)
     _, [found], _ = pipeline.looked_at()
-    assert (found.address, found.risk) == (STAGE, "alters")
-    with pytest.raises(RefusedError, match=f"disassociate-web-acl --resource-arn {stage}"):
-        found.remove()
+    assert (found.address, found.risk, found.remove) == (STAGE, "alters", None)
+    assert (
+        "set `api.web_acl` to it" in found.instead and f"disassociate-web-acl --resource-arn {stage}" in found.instead
+    )
+    on_stage(put("/variables/added", "1"))()
+    pipeline.up(pipeline.resources, tags=pipeline.tags, strict=True)
+    assert pipeline.writes == ["UpdateStage"]
+    assert Event(STAGE, "kept") in pipeline.events
+    assert [each.subject for each in pipeline.looked_at()[1]] == ["web ACL"]
     waf.disassociate_web_acl(ResourceArn=stage)
     assert pipeline.looked_at()[1] == []
     kept.append(pipeline)
