@@ -47,12 +47,14 @@ class Adoption:
 
     def with_chosen(self, resources: Sequence[Resource], recorded: Mapping[str, Properties]) -> dict[str, Properties]:
         """What the state file records, but with the ids that the user gave: by these AWS is asked instead."""
-        chosen = {each.address: {each.chosen_by: self.named[each.address]} for each in resources if self._id_of(each)}
+        chosen = {
+            each.address: {each.chosen_by: self.named[each.address]} for each in resources if self.chosen_for(each)
+        }
         return {**recorded, **{address: {**recorded.get(address, {}), **given} for address, given in chosen.items()}}
 
     def missed(self, resource: Resource, run: Run, observed: Properties | None) -> str:
         """Why what the user named cannot be taken over, since it is not there; empty where it is, or was not named."""
-        chosen = self._id_of(resource)
+        chosen = self.chosen_for(resource)
         if resource.address in self.named and not chosen and observed is None:
             nothing = f"{resource.address} cannot be adopted: there is none. `iotpipe up` without naming it makes one"
             return resource.obstacle(run) or nothing
@@ -64,7 +66,8 @@ class Adoption:
             f"bears another environment's tags. Of that name and without any environment's tags there is: {found}"
         )
 
-    def _id_of(self, resource: Resource) -> str:
+    def chosen_for(self, resource: Resource) -> str:
+        """The id that the user gave for it; empty where none was given."""
         return self.named.get(resource.address, "")
 
 

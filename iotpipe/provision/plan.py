@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iotpipe.errors import RefusedError
@@ -147,6 +147,9 @@ def plan(
         known = [*live, *(row.recorded() for row in undeclared.values())]
         left = leftovers.found(reads, searches, known, {*declared, *undeclared})
     steps = {each.address: step_for(each, run, rows.get(each.address), adopt, protect) for each in resources}
+    for each in scope if protect else ():
+        if kept := _not_exchanged(each, run, [*rows.values(), *left.values()], adopt):
+            steps[each.address] = replace(steps[each.address], refusal=kept)
     if adopt.limited:
         within = tuple(steps.pop(each.address) for each in scope)
         return Plan(within, foreign=tuple(judged(run, checked)), unread=tuple(reads.unread), later=(*steps.values(),))
@@ -204,6 +207,26 @@ def _adopted(resource: Resource, run: Run, desired: Properties, observed: Proper
     changes = differences(desired, observed, None)
     fixed, taken_off = _immutable(resource, changes), tuple(resource.taken_off(observed))
     return Step(resource.address, "update", changes, refusal=fixed, adopted=True, taken_off=taken_off)
+
+
+def _not_exchanged(resource: Resource, run: Run, rows: Sequence[Row], adopt: Adoption) -> str:
+    """Why a protected environment keeps the one that it has, where the user chose another by its id."""
+    chosen, key = adopt.chosen_for(resource), resource.chosen_by
+    known = [
+        each for each in rows if chosen and each.kind == resource.kind and each.properties.get(key, chosen) != chosen
+    ]
+    there = [each.properties[key] for each in known if _is_there(run, each)]
+    if not there:
+        return ""
+    return (
+        f"{resource.address} is not adopted as {chosen}: {run.environment} is protected, and {there[0]} has its "
+        f"{resource.holds}. Set `protect: false` to exchange it"
+    )
+
+
+def _is_there(run: Run, row: Row) -> bool:
+    kind = Resource.kinds[row.kind]
+    return run.trying("read", row.address, lambda attempt: kind.tags(run, row.recorded())) is not None
 
 
 def _creation(resource: Resource, run: Run, row: Row | None, desired: Properties, protect: bool) -> Step:

@@ -292,6 +292,32 @@ def test_who_has_got_a_second_api_by_mistake_goes_back_to_the_first(
     assert world.planned(wanted).pending == ()
 
 
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("lost", ["", "tags", "state file"])
+def test_a_protected_environment_keeps_the_url_that_it_has(
+    world: World, original: Original, wanted: Declared, lost: str, whole: bool
+) -> None:
+    second = original.make_api()
+    world.bring_up(wanted, Adoption(True, {API: original.api}))
+    if lost == "tags":
+        tags = client("apigateway").get_rest_api(restApiId=original.api)["tags"]
+        arn = f"arn:aws:apigateway:us-east-1::/restapis/{original.api}"
+        client("apigateway").untag_resource(resourceArn=arn, tagKeys=[*tags])
+    if lost == "state file":
+        world.path.unlink()
+    world.clock.time += 3600
+    chosen = Adoption(whole, {API: second})
+    with pytest.raises(RefusedError) as said:
+        world.up(wanted.resources, chosen, tags=wanted.tags, protect=True)
+    assert f"{API} is not adopted as {second}: dev is protected, and {original.api} has its URL" in str(said.value)
+    assert world.writes == []
+    # That it may go on with the one that it has, and with another where that one is gone, nobody need be asked.
+    world.up(wanted.resources, Adoption(True, {API: original.api}), tags=wanted.tags, protect=True)
+    client("apigateway").delete_rest_api(restApiId=original.api)
+    world.up(wanted.resources, Adoption(True, {API: second}), tags=wanted.tags, protect=True)
+    assert f"https://{second}." in url(world)
+
+
 # Cut short
 
 
