@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.resources.ssm import ACCOUNTS_KEY, Parameter, Secret, described
+from iotpipe.provision.resources.ssm import ACCOUNTS_KEY, Parameter, Secret, described, tier
 from iotpipe.provision.run import Run
 
 _NO_POLICY = "[{}]"
@@ -58,7 +58,12 @@ def _put(seen: Seen, **settings: str) -> None:
     wanted = seen.resource.desired(seen.run)
     text = json.dumps(wanted["Value"], sort_keys=True)
     seen.run.client("ssm").put_parameter(
-        Name=seen.resource.name, Type=wanted["Type"], Value=text, Overwrite=True, **settings
+        Name=seen.resource.name,
+        Type=wanted["Type"],
+        Tier=tier(seen.run, seen.resource.name),
+        Value=text,
+        Overwrite=True,
+        **settings,
     )
 
 

@@ -25,7 +25,9 @@ ACCOUNTS_KEY = "alias/aws/ssm"
 """With which SSM encrypts where no other key is named."""
 
 _TIER = "Standard"
-"""Of a new one: the account may have another default, and an advanced one never becomes standard again."""
+"""Of a new one. A request without a tier gets the account's default, also where it overwrites: a standard parameter
+would become an advanced one for good, and of an advanced one AWS would refuse it:
+https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-default-tier.html"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,9 @@ class Parameter(_Named):
         if desired["Value"] != observed["Value"]:
             # Overwriting and tagging cannot go into one call.
             text = json.dumps(desired["Value"], sort_keys=True)
-            run.client("ssm").put_parameter(Name=self.name, Type="String", Value=text, Overwrite=True)
+            run.client("ssm").put_parameter(
+                Name=self.name, Type="String", Tier=tier(run, self.name), Value=text, Overwrite=True
+            )
         self._retag(run, desired, observed)
         return {}
 
@@ -148,6 +152,7 @@ class Secret(_Named):
             run.client("ssm").put_parameter(
                 Name=self.name,
                 Type="SecureString",
+                Tier=tier(run, self.name),
                 Value=value,
                 KeyId=desired["KeyId"] or ACCOUNTS_KEY,
                 Overwrite=True,
@@ -163,6 +168,11 @@ def described(run: Run, name: str) -> dict[str, Any]:
     """
     names = sorted({name, *(each.name for each in run.resources if isinstance(each, _Named))})
     return run.once(f"parameters {names}", lambda: _describe(run, names)).get(name, {})
+
+
+def tier(run: Run, name: str) -> str:
+    """The tier of the parameter, to be said with each request that overwrites it."""
+    return str(described(run, name).get("Tier", _TIER))
 
 
 def _describe(run: Run, names: list[str]) -> dict[str, dict[str, Any]]:

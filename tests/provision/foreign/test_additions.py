@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from contract import QuickWorld, untouched
 from foreign_additions import (
     ADDED,
+    CONFIG,
     KEY,
     QUEUE,
     STREAM,
@@ -30,12 +32,13 @@ from foreign_world import Forgotten, a_pipeline, looked_at, remembered
 from hands import ACCOUNT, REGION, client, make_role, role_arn
 from harness import declared, refusal
 from moto.ssm.models import ssm_backends
+from sampling import KMS_KEY
 
 from iotpipe.configuration import load
 from iotpipe.errors import ApplyFailed, RefusedError
 from iotpipe.provision.foreign.finding import DRAINS
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Subscription
+from iotpipe.provision.resources import Secret, Subscription
 
 NEW_CALLS, MOST_CALLS = 25, 80
 """What looking for additions may add to a plan."""
@@ -194,6 +197,29 @@ def test_parameters_are_standard_ones_whatever_the_account_makes_by_default(worl
     resources = a_pipeline("parameter", "secret")
     world.up(resources)
     assert looked_at(world, resources) == []
+
+
+@pytest.mark.parametrize("tier", ["Standard", "Advanced"])
+def test_a_parameter_that_is_written_anew_keeps_its_tier(tier: str, world: QuickWorld) -> None:
+    """A request without a tier gets the account's default, whatever the parameter is; moto leaves it as it is."""
+    resources = a_pipeline("parameter", "secret")
+    world.up(resources)
+    for name, kind in ((CONFIG, "String"), (KEY, "SecureString")):
+        client("ssm").put_parameter(
+            Name=name, Type=kind, Value="{}", Tier=tier, AllowedPattern="^.*$" * (name == CONFIG), Overwrite=True
+        )
+    asked = []
+
+    def hear(operation: str, parameters: Any) -> None:
+        if operation == "PutParameter":
+            asked.append(json.loads(parameters["body"])["Tier"])
+
+    world.before = hear
+    world.up([replace(each, kms_key=KMS_KEY) if isinstance(each, Secret) else each for each in resources])
+    [pattern] = [each for each in looked_at(world, resources) if each.subject == "AllowedPattern"]
+    assert pattern.remove
+    pattern.remove()
+    assert asked == [tier] * 3
 
 
 def test_where_there_are_no_mute_rules_nothing_is_muted(world: QuickWorld) -> None:
