@@ -113,7 +113,7 @@ def _finish(run: Run, ledger: Ledger, row: Row) -> None:
 
 
 def raise_if_incomplete(run: Run, walked: Walked) -> None:
-    errors: list[IotpipeError] = list(walked.failed.values())
+    errors: list[IotpipeError] = list(dict.fromkeys(walked.failed.values()))
     if expired := next((error for error in errors if isinstance(error, CredentialsError)), None):
         raise expired
     failed = [error for error in errors if not isinstance(error, Interrupted)]

@@ -66,7 +66,7 @@ class Reads:
             except IotpipeError as error:
                 if isinstance(error, ResourceError) and not needed and is_denied(error.code):
                     self.unread.append(str(error))
-                else:
+                elif error not in failed:
                     failed.append(error)
         for kind in (CredentialsError, Interrupted):
             if ending := next((error for error in failed if isinstance(error, kind)), None):

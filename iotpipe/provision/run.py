@@ -89,6 +89,8 @@ class Run:
         """The addresses of the REST APIs that this command has made."""
         self._looks: dict[str, Future[Properties | None]] = {}
         self._once: dict[str, Future[Any]] = {}
+        self._given_up: dict[BaseException, IotpipeError] = {}
+        """What was said of each throttled call that was given up: who needs the same answer hears the same."""
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -167,7 +169,9 @@ class Run:
                 future.set_result(read())
             except BaseException as error:  # noqa: BLE001 - whoever else waits for the answer gets it as well
                 with self._guard:
-                    memory.pop(key, None)
+                    # What was asked until the patience was at an end is not asked once more by the next who needs it.
+                    if error not in self._given_up:
+                        memory.pop(key, None)
                 future.set_exception(error)
         return future.result()
 
@@ -215,14 +219,13 @@ class Run:
         patience = Patience()
         began = self.clock.now()
         number, repeated = 0, 0
-        given_up: ClientError | None = None
 
         def again(rule: Rule, patience: Patience, error: ClientError) -> None:
             """Wait until a throttled call may be made again."""
-            nonlocal repeated, given_up
+            nonlocal repeated
             wait = patience.wait(rule, self.clock.now())
             if wait is None:
-                given_up = error
+                self._given_up[error] = self._final(verb, address, error, number + repeated, began)
                 raise error
             repeated += 1
             self._wait(address, rule, wait)
@@ -232,7 +235,9 @@ class Run:
                 with waited_out(again):
                     return attempt(number)
             except FAILED as error:
-                rule = None if error is given_up else rule_for(error, bool({inside, address} & self.new_apis))
+                if error in self._given_up:
+                    raise self._given_up[error] from error
+                rule = rule_for(error, bool({inside, address} & self.new_apis))
                 wait = patience.wait(rule, self.clock.now()) if rule else None
                 if rule is None or wait is None:
                     raise self._final(verb, address, error, number + repeated, began) from error

@@ -171,6 +171,24 @@ def test_what_is_throttled_for_good_is_given_up_when_the_budget_of_one_call_is_s
     assert f"(tried {len(fault.at)} times over {waited:.0f} s)" in str(error)
 
 
+@pytest.mark.parametrize("operation", ["GetRestApis", "GetStages"])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_shared_answer_that_is_throttled_for_good_is_given_up_once_and_told_once(
+    world: QuickWorld, operation: str, foreign: bool
+) -> None:
+    wanted = everything(SAMPLES["stage"].make())
+    world.up(wanted)
+    fault = Fault(operation, "TooManyRequestsException", "Too Many Requests", FOREVER, world.clock.now)
+    world.before = fault
+    began = world.clock.now()
+    with pytest.raises(ApplyFailed) as failed:
+        world.plan(wanted, foreign=foreign)
+    (error,) = failed.value.failed
+    waited = world.clock.now() - began
+    assert 90 <= waited < 99
+    assert f"(tried {len(fault.at)} times over {waited:.0f} s)" in str(error)
+
+
 def test_a_stop_ends_the_wait_for_a_throttled_call(world: QuickWorld) -> None:
     topic = Topic("t", display_name="T")
     run = world.run()
