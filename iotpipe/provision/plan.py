@@ -190,7 +190,8 @@ def step_for(resource: Resource, run: Run, row: Row | None, adopt: Adoption, pro
     if observed is None:
         return _creation(resource, run, row, desired, protect)
     refusal = refusal_to_touch(resource, run, row, observed, adopt)
-    if not refusal and ownership.of_observed(run, resource, observed, row).whose is Whose.OTHERS:
+    whose = ownership.of_observed(run, resource, observed, row).whose
+    if not refusal and (whose is Whose.OTHERS or (whose is Whose.UNCLEAR and adopt.covers(resource.address))):
         return _adopted(resource, run, desired, observed)
     changes = differences(desired, observed, row)
     if not refusal and (fixed := _immutable(resource, changes)):
@@ -296,8 +297,11 @@ def refusal_to_touch(resource: Resource, run: Run, row: Row | None, observed: Pr
 
 
 def is_unclear(resource: Resource, run: Run, row: Row | None, observed: Properties) -> bool:
-    """Whether its tags may still become visible: it may be what was being made when the last command died."""
-    if row is None or row.status != "creating":
+    """Whether its tags may still become visible: it may be what was being made when the last command died.
+
+    Or what was being adopted then: without its tags it is still nobody's.
+    """
+    if row is None or row.status not in ("creating", "updating"):
         return False
     return ownership.of_observed(run, resource, observed, row).whose is Whose.UNCLEAR
 
