@@ -242,6 +242,9 @@ def hint_for(error: Failure, environment: str, region: str) -> str:
         return _activate(region)
     if code in _DENIED:
         needed = f"`iotpipe policy --env {environment}` prints all that are needed"
+        if any(each in message for each in ("restapis", "API-Gateway-Execution-Logs_")):
+            # What bears an API's id is only allowed for the one that is recorded, and `up` records first what it does.
+            needed += ", for the API that the state file names by now"
         denied = denial_hint(error.operation_name, message)
         return denied or f"The credentials need the permission for {error.operation_name}: {needed}"
     return next((hint for part, hint in _HINTS if part in message or part in code), "")

@@ -157,7 +157,7 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, agai
     if "Tags" in desired:
         observed = observed | {"Tags": our_tags(desired, observed, known)}
     # Without the ids of what is adopted: as long as it bears no tags, it is not this environment's to delete.
-    begun = _until_updated(known, desired)
+    begun = _until_updated(_without_other_ids(resource, known, observed), desired)
     if adopt.named.get(resource.address):
         # But for one that the user chose by its id: whatever happens now, the next command goes on with that one, and
         # with no other of the name.
@@ -173,6 +173,15 @@ def _finish_predecessor(resource: Resource, run: Run, known: Row | None) -> None
     """What the ledger knows is gone, but perhaps not all that it left behind: with its ids that would be forgotten."""
     if known and known.status != "creating" and resource.leaves:
         resource.finish(run, known.recorded())
+
+
+def _without_other_ids(resource: Resource, known: Row | None, observed: Properties) -> Row | None:
+    """What was last set, without the ids of another one whose place this one takes: the printed policy goes by them."""
+    others = {key for key in resource.identity if key in resource.assigned}
+    if known is None:
+        return None
+    kept = {key: each for key, each in known.properties.items() if key not in others or observed.get(key) == each}
+    return replace(known, properties=kept)
 
 
 def _until_updated(known: Row | None, desired: Properties) -> Properties:
