@@ -42,7 +42,7 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 @click.option(
     "--until", default="", metavar="TIME", help="When the last reading is; moves a file's times. [now; as they are]"
 )
-@click.option("--file", type=_FILE, help="Send the readings of this CSV or JSON Lines file.")
+@click.option("--file", type=_FILE, help="Send the readings of this CSV or JSON Lines file, also of .gz; - is stdin.")
 @click.option(
     "--map",
     "maps",

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import csv
 import difflib
+import gzip
+import io
 import json
 import re
+import shlex
+import sys
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, DecimalException
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from iotpipe.errors import UsageError
 from iotpipe.proving import exact
 from iotpipe.proving.readings import Reading
 from iotpipe.proving.rows import MAIN_METRICS
 
+STDIN = Path("-")
+_GZIP = b"\x1f\x8b"
 _OWN = ("device_id", "timestamp", "reading_id")
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "--"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 # What Decimal takes besides, as 1_000, is a name for something and no number.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # A number below this is seconds (up to the year 5138), from this on milliseconds (from 1973).
@@ -75,12 +84,25 @@ def replay(path: Path, maps: Sequence[str], device: str, time_format: str, most:
     columns that are not there.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with _opened(path) as file:
             return _read(path, file, _parsed(maps), device, time_format, most)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(
-            f"cannot read {path}: {error}", "It must be CSV with a header or JSON Lines, in UTF-8"
-        ) from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        what = "CSV with a header or JSON Lines, in UTF-8, by itself or compressed with gzip"
+        raise UsageError(f"cannot read {called(path)}: {error}", f"It must be {what}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[io.TextIOWrapper]:
+    """The text of a file, or of stdin for `-`; what is compressed is told by how it begins."""
+    with io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer)) if path == STDIN else path.open("rb") as raw:
+        packed = raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+        with io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if packed else raw, "utf-8-sig", newline="") as text:
+            yield text
+
+
+def called(path: Path) -> str:
+    """What the file is called in a message."""
+    return "stdin" if path == STDIN else str(path)
 
 
 def shifted(readings: Sequence[Reading], until: int) -> list[Reading]:
@@ -99,7 +121,8 @@ def _read(
 ) -> Replay:
     lines = iter(file)
     first = next(lines, "")
-    rows = _json_rows(first, lines) if first.lstrip().startswith("{") else _csv_rows(first, lines)
+    is_json = first.lstrip().startswith("{")
+    rows = _json_rows(first, lines) if is_json else _csv_rows(first, lines)
     found, mapped = Replay(), None
     for line, cells, problem in rows:
         if most is not None and len(found.readings) == most:
@@ -107,7 +130,7 @@ def _read(
         if problem:
             found.bad.append((line, problem))
             continue
-        mapped = mapped or _mapped(path, maps, list(cells), device, time_format)
+        mapped = mapped or _mapped(called(path), maps, list(cells), device, time_format, alike=not is_json)
         try:
             reading = mapped.reading(cells, line)
         except BadRow as error:
@@ -131,7 +154,12 @@ def _csv_rows(first: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str,
         if not cells:
             continue
         wrong = "" if len(cells) == len(header) else f"{len(cells)} cells, the header has {len(header)}"
-        yield reader.line_num, dict(zip(header, cells, strict=False)), wrong
+        # Where cells are separated by semicolons, as many spreadsheets do in Europe, a comma is the decimal point.
+        decimal = separator == ";"
+        values = [
+            cell.replace(",", ".") if decimal and _DECIMAL_COMMA.fullmatch(cell.strip()) else cell for cell in cells
+        ]
+        yield reader.line_num, dict(zip(header, values, strict=False)), wrong
 
 
 def _named(header: Sequence[str]) -> list[str]:
@@ -179,19 +207,39 @@ def _parsed(maps: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _mapped(path: Path, maps: Mapping[str, str], columns: Sequence[str], device: str, time_format: str) -> Mapped:
+def _mapped(
+    file: str, maps: Mapping[str, str], columns: Sequence[str], device: str, time_format: str, *, alike: bool
+) -> Mapped:
+    """How the columns of the first row are taken; `alike` are all rows of CSV.
+
+    Not every line of JSON has every metric; the device and the time each has.
+    """
     for name, column in maps.items():
-        # Not every line of JSON has every metric; the device and the time each has.
-        if column not in columns and (path.suffix == ".csv" or name in _OWN):
-            raise UsageError(f"--map {name}={column}: {path} has no column {column}", _columns(columns, column))
+        if column not in columns and (alike or name in _OWN):
+            raise UsageError(f"--map {name}={column}: {file} has no column {column}", _columns(columns, column))
     own = {name: maps.get(name, name) for name in _OWN}
-    for name in ("timestamp", *(() if device else ("device_id",))):
-        if own[name] not in columns:
-            also = ", or --device NAME if all are of one" if name == "device_id" else ""
-            raise UsageError(
-                f"{path} has no column {name}", f"Say which it is with --map {name}=COLUMN{also}. {_columns(columns)}"
-            )
+    needed = ("timestamp", *(() if device else ("device_id",)))
+    if missing := [name for name in needed if own[name] not in columns]:
+        told = f"{file} has no column {' and none '.join(missing)}"
+        raise UsageError(told, _proposal(missing, [each for each in columns if each not in maps.values()]))
     return Mapped(own, {name: column for name, column in maps.items() if name not in _OWN}, device, time_format)
+
+
+_USUAL = {
+    "timestamp": ("time", "date", "datetime", "ts", "moment", "when", "epoch", "zeit", "datum", "year"),
+    "device_id": ("device", "sensor", "station", "node", "meter", "id", "name", "site", "location"),
+}
+"""What columns are usually called."""
+
+
+def _proposal(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """The --map that is probably right, for each of these columns that is missing."""
+    words = []
+    for name in missing:
+        likely = next((column for usual in _USUAL[name] for column in columns if usual in column.lower()), "COLUMN")
+        words.append(f"--map {shlex.quote(f'{name}={likely}')}")
+    one = " (or --device NAME if all are of one)" if "device_id" in missing else ""
+    return f"Say which it is with {' '.join(words)}{one}. {_columns(columns)}"
 
 
 def _columns(columns: Sequence[str], meant: str = "") -> str:

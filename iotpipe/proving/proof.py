@@ -75,7 +75,7 @@ def load(asked: Asked, now: float) -> Load:
     replay = files.replay(asked.file, asked.maps, asked.device, asked.time_format, asked.count)
     if not replay.readings:
         first = f": line {replay.bad[0][0]}: {replay.bad[0][1]}" if replay.bad else ""
-        raise UsageError(f"{asked.file} has no reading{first}", "Look at --map and --time-format")
+        raise UsageError(f"{files.called(asked.file)} has no reading{first}", "Look at --map and --time-format")
     good = replay.readings if until is None else files.shifted(replay.readings, until)
     return Load(good, *_spoiled(asked.bad, good), replay.bad)
 

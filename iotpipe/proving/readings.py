@@ -13,6 +13,8 @@ from typing import Any
 from iotpipe.proving import exact
 
 DAY = 86_400_000
+_CHARGED = 90
+"""Days between two charges of a device's battery."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -88,18 +90,20 @@ def generate(devices: int, count: int, seed: int, until: int) -> Iterator[Readin
 
 
 class _Device:
-    """One device: its climate, its instruments' drift and noise."""
+    """One device. Its climate and its instruments follow from its name, so that every sending goes on with the same;
+    the seed makes the noise."""
 
     def __init__(self, name: str, index: int, seed: int) -> None:
         self.name = name
         self.label = f"{seed}-{index + 1}"
         self.random = random.Random(f"{seed}/{name}")
-        self.base = self.random.uniform(14, 22)
-        self.swing = self.random.uniform(3, 8)
-        self.drift = self.random.uniform(-0.15, 0.15)
-        self.peak = self.random.uniform(13.5, 16)
-        self.height = self.random.uniform(0, 25)
-        self.charge = self.random.uniform(70, 100)
+        climate = random.Random(name)
+        self.base = climate.uniform(14, 22)
+        self.swing = climate.uniform(3, 8)
+        self.drift = climate.uniform(-0.15, 0.15)
+        self.peak = climate.uniform(13.5, 16)
+        self.height = climate.uniform(0, 25)
+        self.charge = climate.uniform(85, 100)
         self.on_battery = index % 2 == 0
 
     def measure(self, moment: int, number: int) -> Reading:
@@ -115,7 +119,7 @@ class _Device:
             "pressure": _places(1013 - self.height - 7 * weather + noise(0, 0.12), 2),
         }
         if self.on_battery:
-            metrics["battery"] = _places(max(5.0, self.charge - number * 0.01), 1)
+            metrics["battery"] = _places(self.charge - days % _CHARGED * 0.9, 1)
         return Reading(self.name, moment, metrics, f"{self.label}-{number + 1}")
 
 

@@ -22,6 +22,14 @@ def test_the_same_seed_makes_the_same_readings_and_another_seed_others() -> None
     assert not {one.reading_id for one in made} & {one.reading_id for one in others}
 
 
+def test_a_second_sending_goes_on_with_the_climate_of_the_first() -> None:
+    first, second = (list(generate(3, 300, seed, NOON)) for seed in (1, 2))
+    for one, other in zip(first, second, strict=True):
+        for name, noise in {"temperature": 2, "humidity": 8, "pressure": 2, "battery": 0}.items():
+            assert abs(one.metrics.get(name, 0) - other.metrics.get(name, 0)) <= noise
+    assert len({one.metrics["temperature"] for one in first[-3:]}) == 3, "each device has its own"
+
+
 def test_devices_share_the_count_and_the_last_reading_comes_when_asked() -> None:
     made = list(generate(3, 100, 7, NOON))
     assert sorted([one.device_id for one in made].count(f"sensor-00{number}") for number in (1, 2, 3)) == [33, 33, 34]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -160,7 +162,7 @@ def test_times_move_together_so_that_the_last_is_when_asked(read: Read) -> None:
     ("text", "maps", "told"),
     [
         ("station,time,tmax\nA,1,2\n", ["temperature=tmx"], "no column tmx.*Did you mean tmax"),
-        ("station,timestamp,tmax\nA,1,2\n", [], "no column device_id.*--map device_id=COLUMN, or --device"),
+        ("station,timestamp,tmax\nA,1,2\n", [], "no column device_id.*--map device_id=station .or --device"),
         ("device_id,time,tmax\nA,1,2\n", [], "no column timestamp.*It has: device_id, time, tmax"),
         ("device_id,timestamp\nA,1\n", ["temperature"], "maps nothing"),
         (b"device_id,timestamp,sky\nA,1,\xff\n", [], "cannot read.*UTF-8"),
@@ -171,6 +173,46 @@ def test_a_file_that_does_not_fit_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(UsageError, match=told):
         read(text, *maps)
+
+
+def test_a_compressed_file_is_read_whatever_it_is_called(read: Read) -> None:
+    packed = gzip.compress(b"device_id,timestamp,rain\nA,1795348800,1\n")
+    for name in ("data.csv.gz", "data"):
+        assert [one.device_id for one in read(packed, name=name).readings] == ["A"]
+    with pytest.raises(UsageError, match="cannot read"):
+        read(packed[:-12], name="cut.csv.gz")
+
+
+def test_stdin_is_read_as_a_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"device_id,timestamp,rain\nA,1795348800,1\n"
+    for given in (text, gzip.compress(text)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        found = files.replay(Path("-"), (), device="", time_format="", most=None)
+        assert [one.device_id for one in found.readings] == ["A"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2\n")))
+    with pytest.raises(UsageError, match="stdin has no column timestamp"):
+        files.replay(Path("-"), (), device="", time_format="", most=None)
+
+
+def test_between_semicolons_a_comma_is_the_decimal_point(read: Read) -> None:
+    (one,) = read("device_id;timestamp;temperature;note\nA;1795348800;-1,50;1,2 and more\n").readings
+    assert one.metrics == {"temperature": Decimal("-1.50"), "note": "1,2 and more"}
+
+
+@pytest.mark.parametrize(
+    ("header", "proposed"),
+    [
+        ("Station,Date,tmax", "--map timestamp=Date --map device_id=Station"),
+        ("YEAR,JAN", "--map timestamp=YEAR --map device_id=COLUMN (or --device NAME if all are of one)"),
+        ("sensor name;measured at (time);v", "--map 'timestamp=measured at (time)' --map 'device_id=sensor name'"),
+        ("device_id,a,b", "--map timestamp=COLUMN. It has: device_id, a, b"),
+    ],
+)
+def test_the_map_that_is_probably_right_is_proposed(read: Read, header: str, proposed: str) -> None:
+    separator = ";" if ";" in header else ","
+    with pytest.raises(UsageError) as refused:
+        read(f"{header}\n{separator.join('1' * len(header.split(separator)))}\n")
+    assert proposed in refused.value.hint
 
 
 def test_a_file_that_is_not_there_is_refused_in_a_sentence(tmp_path: Path) -> None:

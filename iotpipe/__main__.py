@@ -1,0 +1,5 @@
+"""`python -m iotpipe` is `iotpipe`."""
+
+from iotpipe.cli import main
+
+main()
