@@ -344,8 +344,15 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         TRACING_ROLE,
         # The API's id is part of the name, and an API that is made anew has another.
         Right("FindLogGroups", "logs", _ALL_LOG_GROUPS, plan="DescribeLogGroups"),
-        Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="CreateLogGroup PutRetentionPolicy"),
-        Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="AssociateKmsKey DisassociateKmsKey", of="key"),
+        Right(
+            "StageLogGroups",
+            "logs",
+            _STAGE_LOG_GROUP,
+            plan="DescribeSubscriptionFilters",
+            up="CreateLogGroup PutRetentionPolicy DeleteSubscriptionFilter DisassociateKmsKey"
+            " DeleteDataProtectionPolicy PutLogGroupDeletionProtection",
+        ),
+        Right("StageLogGroups", "logs", _STAGE_LOG_GROUP, up="AssociateKmsKey", of="key"),
         # AWS asks about the web ACL, about the stage, and API Gateway whether the stage may be put behind one:
         # https://docs.aws.amazon.com/waf/latest/developerguide/security_iam_service-with-iam.html
         Right("UseWebAcl", "wafv2", ("{acl}", _STAGE), up="AssociateWebACL", of="acl"),

@@ -17,8 +17,8 @@ import test_foreign_apigateway
 import test_foreign_lambda
 from contract import QuickWorld
 from dead_letters import MoveTasks, Queues, body
-from foreign_additions import ADDED, Added, let_two_in
-from foreign_lambda_world import Pipeline
+from foreign_additions import ADDED, Added, let_two_in, of_group
+from foreign_lambda_world import Pipeline, api_id
 from foreign_world import a_pipeline, looked_at, remembered
 from harness import FakeClock, StandInLayer
 from harness import World as PlainWorld
@@ -285,6 +285,12 @@ def _meddled_with(heard: Heard, directory: Path) -> None:
         for each in found:
             each.remove()
     assert not pipeline.looked_at()[1]
+    for added in of_group(f"API-Gateway-Execution-Logs_{api_id()}/dev"):
+        with remembered(added.gap):
+            with heard.of("plan"):
+                _, [each], _ = pipeline.looked_at()
+            with heard.of("up"), suppress(RefusedError):
+                each.remove()
 
 
 # What is up, in use

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, HIDES, OPENS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.resources.apigateway import Stage, known_stages, stages
+from iotpipe.provision.foreign.logs import of_group, subscription_filters
+from iotpipe.provision.resources.apigateway import Stage, execution_logs, its_log_group, known_stages, stages
 from iotpipe.provision.run import Run
 
 Answer = Mapping[str, Any]
@@ -21,6 +22,12 @@ def every_stage(run: Run, stage: Stage) -> dict[str, dict[str, Any]]:
     """All stages of the API by name, which the declared one is read from as well."""
     identifier = (run.look(stage.api) or {}).get("RestApiId")
     return known_stages(run, identifier) if identifier else {}
+
+
+def log_filters(run: Run, stage: Stage) -> list[dict[str, Any]]:
+    """Whoever gets the lines that API Gateway writes of the stage as they come."""
+    api = run.look(stage.api) if stage.logs else None
+    return subscription_filters(run, execution_logs(api["RestApiId"]) + stage.name) if api else []
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,8 @@ def _of_stage(seen: Seen) -> Iterator[Foreign]:
     yield from _overrides(seen, found)
     if "webAclArn" not in declared:
         yield from _firewall(seen, found)
+    if group := seen.run.answer(seen.resource, its_log_group):
+        yield from of_group(seen, group, seen.read(log_filters), declared["executionLogGroup"])
     yield from _others(seen, there)
 
 
@@ -222,5 +231,5 @@ def _dropping(seen: Seen, name: str) -> Callable[[], None]:
     return remove
 
 
-CHECKS: Mapping[str, Check] = {Stage.kind: Check(_of_stage, (every_stage,))}
+CHECKS: Mapping[str, Check] = {Stage.kind: Check(_of_stage, (every_stage, log_filters))}
 """By kind of resource."""

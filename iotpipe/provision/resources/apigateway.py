@@ -385,7 +385,8 @@ def _its_deployments(run: Run, stage: Stage) -> dict[str, str]:
     return run.once(_DEPLOYMENTS, lambda: _deployments(run, api["RestApiId"])) if api else {}
 
 
-def _its_log_group(run: Run, stage: Stage) -> dict[str, Any] | None:
+def its_log_group(run: Run, stage: Stage) -> dict[str, Any] | None:
+    """What CloudWatch Logs tells of the group that API Gateway writes to, where it logs anything."""
     api = run.look(stage.api) if stage.logs else None
     return describe_log_group(run, execution_logs(api["RestApiId"]) + stage.name) if api else None
 
@@ -406,7 +407,7 @@ class Stage(Resource):
     holds: ClassVar[str] = URL
     assigned: ClassVar[tuple[str, ...]] = ("DeploymentId", "createdDate")
     identity: ClassVar[tuple[str, ...]] = ("RestApiId", "createdDate")
-    questions: ClassVar = (_its_stages, _its_deployments, _its_log_group)
+    questions: ClassVar = (_its_stages, _its_deployments, its_log_group)
     inside: ClassVar[str] = "api"
     finishes: ClassVar[bool] = True
 
@@ -491,7 +492,7 @@ class Stage(Resource):
         }
 
     def _log_group_found(self, run: Run) -> Properties:
-        found = run.answer(self, _its_log_group)
+        found = run.answer(self, its_log_group)
         if found is None:
             return {}
         # Only what is declared: the retention where there is one, and the key where it is iotpipe's to set.

@@ -440,62 +440,67 @@ PARAMETERS = [
 ]
 
 
-def group_shows(write: str, clears: dict[str, Any], **shown: Any) -> Forgotten:
+def group_shows(group: str, write: str, clears: dict[str, Any], **shown: Any) -> Forgotten:
     """Moto knows nothing of protected groups, and forgets their class."""
     return Forgotten(
         "DescribeLogGroups",
         lambda answer: answer["logGroups"][0].update(shown),
         write,
         clears,
-        {"logGroupNamePrefix": GROUP},
+        {"logGroupNamePrefix": group},
     )
 
 
-GROUPS = [
-    Added(
-        "a log group that somebody reads along",
-        OPENS,
-        f"every line in {GROUP} that matches ERROR goes to {STREAM}",
-        gap=Forgotten(
-            "DescribeSubscriptionFilters",
-            lambda answer: answer["subscriptionFilters"].append(
-                {"filterName": "spy", "destinationArn": STREAM, "filterPattern": "ERROR"}
+def of_group(group: str) -> list[Added]:
+    """What may be added to a log group of this name."""
+    return [
+        Added(
+            "a log group that somebody reads along",
+            OPENS,
+            f"every line in {group} that matches ERROR goes to {STREAM}",
+            gap=Forgotten(
+                "DescribeSubscriptionFilters",
+                lambda answer: answer["subscriptionFilters"].append(
+                    {"filterName": "spy", "destinationArn": STREAM, "filterPattern": "ERROR"}
+                ),
+                "DeleteSubscriptionFilter",
+                {"logGroupName": group, "filterName": "spy"},
+                {"logGroupName": group},
             ),
-            "DeleteSubscriptionFilter",
-            {"logGroupName": GROUP, "filterName": "spy"},
-            {"logGroupName": GROUP},
         ),
-    ),
-    Added(
-        "a log group with a KMS key",
-        HIDES,
-        f"the KMS key {KMS}",
-        gap=group_shows("DisassociateKmsKey", {"logGroupName": GROUP}, kmsKeyId=KMS),
-    ),
-    Added(
-        "a log group that is masked",
-        HIDES,
-        "masks what it takes for sensitive",
-        gap=group_shows("DeleteDataProtectionPolicy", {"logGroupIdentifier": GROUP}, dataProtectionStatus="ACTIVATED"),
-    ),
-    Added(
-        "a log group of another class",
-        HIDES,
-        "INFREQUENT_ACCESS",
-        gap=group_shows("", {}, logGroupClass="INFREQUENT_ACCESS"),
-        refused="cannot change the class",
-    ),
-    Added(
-        "a log group that is protected",
-        ALTERS,
-        "`down` cannot delete it",
-        gap=group_shows(
-            "PutLogGroupDeletionProtection",
-            {"logGroupIdentifier": GROUP, "deletionProtectionEnabled": False},
-            deletionProtectionEnabled=True,
+        Added(
+            "a log group with a KMS key",
+            HIDES,
+            f"the KMS key {KMS}",
+            gap=group_shows(group, "DisassociateKmsKey", {"logGroupName": group}, kmsKeyId=KMS),
         ),
-    ),
-]
+        Added(
+            "a log group that is masked",
+            HIDES,
+            "masks what it takes for sensitive",
+            gap=group_shows(
+                group, "DeleteDataProtectionPolicy", {"logGroupIdentifier": group}, dataProtectionStatus="ACTIVATED"
+            ),
+        ),
+        Added(
+            "a log group of another class",
+            HIDES,
+            "INFREQUENT_ACCESS",
+            gap=group_shows(group, "", {}, logGroupClass="INFREQUENT_ACCESS"),
+            refused="cannot change the class",
+        ),
+        Added(
+            "a log group that is protected",
+            ALTERS,
+            "`down` cannot delete it",
+            gap=group_shows(
+                group,
+                "PutLogGroupDeletionProtection",
+                {"logGroupIdentifier": group, "deletionProtectionEnabled": False},
+                deletionProtectionEnabled=True,
+            ),
+        ),
+    ]
 
 
 def change_alarm(**settings: Any) -> Callable[[], None]:
@@ -660,7 +665,7 @@ ADDED = [
         (("topic", "subscription"), TOPICS),
         (("table",), TABLES),
         (("parameter", "secret"), PARAMETERS),
-        (("log-group",), GROUPS),
+        (("log-group",), of_group(GROUP)),
         (("alarm",), ALARMS),
         (("api-gateway-account",), ROLES),
     )

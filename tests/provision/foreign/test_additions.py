@@ -40,7 +40,7 @@ from iotpipe.provision.foreign.finding import DRAINS
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import Secret, Subscription
 
-NEW_CALLS, MOST_CALLS = 25, 80
+NEW_CALLS, MOST_CALLS = 26, 80
 """What looking for additions may add to a plan."""
 
 

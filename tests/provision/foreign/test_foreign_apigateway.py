@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 from contract import lose
+from foreign_additions import of_group
 from foreign_lambda_world import ByHand, Pipeline, api_id, at
+from foreign_world import remembered
 from hands import REGION, arn, client, paths, role_arn
 
+from iotpipe.errors import RefusedError
 from iotpipe.provision.resources import Stage
 from iotpipe.provision.run import Event
 
@@ -349,6 +352,38 @@ def test_what_up_will_delete_is_not_foreign(pipeline: Pipeline) -> None:
     plan, found, _ = pipeline.looked_at()
     assert {each.address for each in plan.deletions} == {"route/GET /query", STAGE, "permission/iotpipe-query"}
     assert found == []
+
+
+@pytest.mark.parametrize("what", [each.what for each in of_group("")])
+def test_what_is_added_to_the_logs_of_the_stage_is_found_and_removed(
+    what: str, pipeline: Pipeline, kept: list[Pipeline]
+) -> None:
+    [added] = [each for each in of_group(f"API-Gateway-Execution-Logs_{api_id()}/dev") if each.what == what]
+    with remembered(added.gap):
+        plan, [found], _ = pipeline.looked_at()
+        assert (found.address, found.risk) == (STAGE, added.risk)
+        assert added.found in found.found
+        assert not plan.pending
+        assert found.remove
+        if added.refused:
+            with pytest.raises(RefusedError, match=added.refused):
+                found.remove()
+        else:
+            found.remove()
+            found.remove()
+            assert pipeline.looked_at()[1] == []
+    kept.append(pipeline)
+
+
+def test_a_stage_that_logs_nothing_has_no_logs_for_others_to_read(pipeline: Pipeline) -> None:
+    [stage] = [each for each in pipeline.resources if isinstance(each, Stage)]
+    [added, *_] = of_group(f"API-Gateway-Execution-Logs_{api_id()}/dev")
+    pipeline.resources = [replace(stage, logging="OFF") if each is stage else each for each in pipeline.resources]
+    with remembered(added.gap):
+        assert pipeline.looked_at()[1] == []
+    client("logs").delete_log_group(logGroupName=f"API-Gateway-Execution-Logs_{api_id()}/dev")
+    pipeline.resources = [stage if each.address == STAGE else each for each in pipeline.resources]
+    assert pipeline.looked_at()[1] == []
 
 
 def test_a_firewall_is_told_and_left_to_the_user(pipeline: Pipeline, kept: list[Pipeline]) -> None:
