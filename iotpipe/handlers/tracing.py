@@ -41,5 +41,16 @@ def span(line: Line) -> Iterator[None]:
         try:
             yield
         finally:
-            for name, value in line.annotations().items() if subsegment else ():
-                subsegment.put_annotation(name, value)
+            if subsegment:
+                _mark(subsegment, line.annotations())
+
+
+def _mark(subsegment: Any, annotations: dict[str, str | int]) -> None:
+    """X-Ray itself counts only what is raised: an answer is a fault or an error if it is said of it."""
+    for name, value in annotations.items():
+        subsegment.put_annotation(name, value)
+    status = int(annotations.get("status", 0))
+    if status >= 500:
+        subsegment.add_fault_flag()
+    elif status >= 400:
+        subsegment.add_error_flag()

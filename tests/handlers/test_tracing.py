@@ -15,7 +15,7 @@ import pytest
 
 WORKER = Path(__file__).with_name("traced_worker.py")
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
-WENT_WELL = "[200, [], 200, 400]"
+WENT_WELL = "[200, [], 200, 400, 503]"
 
 
 def work(tmp_path: Path, **environment: str) -> str:
@@ -67,22 +67,31 @@ def test_a_daemon_receives_every_invocation_with_its_calls_and_annotations(
     assert work(tmp_path, AWS_XRAY_DAEMON_ADDRESS=f"{host}:{port}", _X_AMZN_TRACE_ID=TRACE) == ""
     documents = received(daemon)
     ours = [one for one in documents if one["name"] in ("ingestion", "processor", "query")]
-    assert [one["name"] for one in ours] == ["ingestion", "processor", "query", "query"]
+    assert [one["name"] for one in ours] == ["ingestion", "processor", "query", "query", "query"]
     for one in ours:
         assert one["trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
         assert one["parent_id"] == "53995c3f42cd8ad8"
         assert one["annotations"]["environment"] == "test"
-    ingestion, processor, query, refused = (one["annotations"] for one in ours)
+    ingestion, processor, query, refused, unavailable = (one["annotations"] for one in ours)
     assert (ingestion["route"], ingestion["status"], ingestion["accepted"]) == ("/ingest", 200, 2)
     assert (processor["route"], processor["processed"], processor["failed"]) == ("queue", 2, 0)
     assert (query["route"], query["status"]) == ("/query", 200)
     assert (refused["status"], refused["rejected"]) == (400, 1)
+    assert unavailable["status"] == 503
+    assert [[kind for kind in ("error", "fault") if one.get(kind)] for one in ours] == [
+        [],
+        [],
+        [],
+        ["error"],
+        ["fault"],
+    ]
     made = {one["id"]: [call["aws"]["operation"] for call in calls_of(one, documents)] for one in ours}
     assert list(made.values()) == [
         ["GetParameter", "BatchWriteItem", "SendMessageBatch"],
         ["BatchWriteItem"],
         ["Query"],
         [],
+        ["Query"],
     ]
 
 

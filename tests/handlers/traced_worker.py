@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from handlers_world import ENVIRONMENT, NOON, proxy_event, reading, sqs_record, success
+from handlers_world import ENVIRONMENT, NOON, failure, proxy_event, reading, sqs_record, success
 
 from iotpipe.handlers import aws, clock, ingestion, processor, query
 
@@ -21,7 +21,11 @@ sent: list[dict[str, Any]] = []
 def play_aws(model: Any, params: dict[str, Any], **_: Any) -> Any:
     if model.name == "SendMessageBatch":
         sent.extend(json.loads(params["body"])["Entries"])
-    return success(Parameter={"Value": "{}"}, Items=[])
+    if model.name == "Query" and "lost" in params["body"].decode():
+        return failure("AccessDeniedException")
+    answers = {"SendMessageBatch": {"Successful": [{"Id": entry["Id"]} for entry in sent]}}
+    answers |= {"BatchWriteItem": {"UnprocessedItems": {}}, "GetParameter": {"Parameter": {"Value": "{}"}}}
+    return success(**answers.get(model.name, {"Items": []}))
 
 
 def main() -> None:
@@ -36,7 +40,7 @@ def main() -> None:
         for entry in sent
     ]
     answers.append(processor.lambda_handler({"Records": records}, None))
-    for parameters in ({"device_id": "sensor-001"}, None):
+    for parameters in ({"device_id": "sensor-001"}, None, {"device_id": "lost"}):
         answers.append(query.lambda_handler(proxy_event("GET", "/query", queryStringParameters=parameters), None))
     Path(sys.argv[1]).write_text(
         repr([answer.get("statusCode", answer.get("batchItemFailures")) for answer in answers])
