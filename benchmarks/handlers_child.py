@@ -8,9 +8,10 @@ import io
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
-ANSWERS = {"GetParameter": {"Parameter": {"Value": "{}"}}, "SendMessageBatch": {"Successful": [], "Failed": []}}
+ANSWERS = {"GetParameter": {"Parameter": {"Value": "{}"}}, "BatchWriteItem": {"UnprocessedItems": {}}}
 ROUNDS = 200
 calls: list[str] = []
 
@@ -28,7 +29,13 @@ def play_aws(request: Any, **_: Any) -> Any:
     target = request.headers["X-Amz-Target"]
     operation = (target.decode() if isinstance(target, bytes) else target).rpartition(".")[2]
     calls.append(operation)
-    return AWSResponse(request.url, 200, {}, Reply(json.dumps(ANSWERS.get(operation, {})).encode()))
+    answer = queued(request.body) if operation == "SendMessageBatch" else ANSWERS.get(operation, {})
+    return AWSResponse(request.url, 200, {}, Reply(json.dumps(answer).encode()))
+
+
+def queued(body: bytes) -> dict[str, Any]:
+    """SQS confirms each message by the id that it was sent with."""
+    return {"Successful": [{"Id": entry["Id"]} for entry in json.loads(body)["Entries"]], "Failed": []}
 
 
 def readings(count: int) -> list[dict[str, Any]]:
@@ -58,11 +65,16 @@ def batch(count: int) -> dict[str, Any]:
     for index, reading in enumerate(readings(count)):
         envelope = {
             "version": 1,
-            "event_date": f"2026-11-22T12:00:00.000Z#{index:018}",
+            "event_date": f"{iso(reading['timestamp'])}#{index:018}",
             "received_at": "2026-11-22T12:00:00.000Z",
         }
         records.append({"messageId": str(index), "eventSource": "aws:sqs", "body": json.dumps(reading | envelope)})
     return {"Records": records}
+
+
+def iso(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
 
 
 def start(ingestion: str, function: str, *_: str) -> dict[str, float]:

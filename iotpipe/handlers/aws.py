@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,12 @@ from iotpipe.handlers import clock
 
 logger = logging.getLogger(__name__)
 
-FAILED = (ClientError, BotoCoreError, ResponseParserError)
+
+class Unconfirmed(Exception):
+    """AWS answered, but with nothing that says what became of the request: it may have been done or not."""
+
+
+FAILED = (ClientError, BotoCoreError, ResponseParserError, Unconfirmed)
 
 # Tried again here and not by botocore, so that it ends when the invocation's time does. "standard" because
 # the legacy mode reads a data file that a trimmed botocore need not have.
@@ -68,6 +74,19 @@ def _make(service: str) -> Any:
     global _session
     _session = _session or botocore.session.get_session()
     return _session.create_client(service, os.environ.get("AWS_REGION"), config=_CONFIG)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Put around one call and nothing else. Raises Unconfirmed for an answer that botocore's parser stumbles over.
+
+    Its JSON parser trusts the shape of a document: `null`, `[]` or a text for a list end in these errors, whatever
+    the status is. HTML or a document that is cut off give an empty answer instead.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError, KeyError, UnicodeDecodeError) as error:
+        raise Unconfirmed(f"an answer that cannot be read: {type(error).__name__}") from error
 
 
 def code(error: Exception) -> str:

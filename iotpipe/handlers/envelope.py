@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from iotpipe.handlers import moments, parsing, readings
-from iotpipe.handlers.readings import Problem, Reading
+from iotpipe.handlers.parsing import Problem
+from iotpipe.handlers.readings import Reading
 
 VERSION = 1
 # A message names some things that a reading does not: what ingestion has taken must not be too large here.
@@ -86,9 +87,18 @@ def _document(body: Any) -> dict[str, Any]:
         document = parsing.parse(body, _MOST_VALUES)
     except parsing.NotJson as error:
         raise Poison(str(error)) from None
-    if not isinstance(document, dict) or document.get("version") != VERSION:
+    flaws = [] if document.sound else sorted({message for _, _, message in parsing.flaws(document.value)})
+    if flaws:
+        raise Poison("; ".join(flaws))
+    if not _is_message(document.value):
         raise Poison("not a message of ingestion's")
-    return document
+    found: dict[str, Any] = document.value
+    return found
+
+
+def _is_message(document: Any) -> bool:
+    version = document.get("version") if isinstance(document, dict) else None
+    return isinstance(version, Decimal) and version == VERSION
 
 
 def _problems(document: dict[str, Any]) -> list[Problem]:

@@ -23,12 +23,13 @@ def _ingest(call: Call) -> web.Answer:
     # Said in both places: a new worker that cannot reach SSM would let everybody in.
     if call.settings.require_api_key or os.environ.get("REQUIRE_API_KEY"):
         apikey.check(call.request, call.budget)
-    found, single = readings.from_request(call.request, call.settings, timed=False)
+    examined = readings.from_request(call.request, call.settings, timed=False)
+    found = readings.all_good(examined)
     distinct = list({reading.key: reading for reading in found}.values())
     work = partial(_store_and_queue, call, moments.iso(clock.now()))
     reasons = tables.in_units(distinct, call.settings.batch_size, work)
     undone = {reading.key: reason for reading, reason in zip(distinct, reasons, strict=True)}
-    return _answer(call, found, undone, single)
+    return _answer(call, found, undone, examined.single)
 
 
 def _store_and_queue(call: Call, received_at: str, unit: Sequence[Reading]) -> list[str | None]:

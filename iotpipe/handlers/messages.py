@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from iotpipe.handlers import aws, clock
 from iotpipe.handlers.tables import chunks
@@ -25,9 +26,25 @@ def send(queue_url: str, bodies: Sequence[str], correlation_id: str, budget: clo
 def _send(queue_url: str, correlation_id: str, bodies: Sequence[str], indexes: list[int]) -> aws.Outcome:
     attributes = {"correlation_id": {"DataType": "String", "StringValue": correlation_id}}
     entries = [{"Id": str(index), "MessageBody": bodies[index], "MessageAttributes": attributes} for index in indexes]
-    answer = aws.client("sqs").send_message_batch(QueueUrl=queue_url, Entries=entries)
+    with aws.answering():
+        answer = aws.client("sqs").send_message_batch(QueueUrl=queue_url, Entries=entries)
+    return _outcome(answer, indexes)
+
+
+def _outcome(answer: dict[str, Any], indexes: list[int]) -> aws.Outcome:
+    """Only an entry that `Successful` names is in the queue. One that the answer does not name is sent again."""
+    confirmed = {entry.get("Id") for entry in _entries(answer, "Successful")}
+    failures = {entry.get("Id"): entry for entry in _entries(answer, "Failed")}
     outcome = aws.Outcome()
-    for failure in answer.get("Failed", []):
-        undone = outcome.refused if failure.get("SenderFault") else outcome.again
-        undone[int(failure["Id"])] = failure.get("Code", "Failed")
+    for index in indexes:
+        failure = failures.get(str(index))
+        if failure is not None:
+            undone = outcome.refused if failure.get("SenderFault") is True else outcome.again
+            undone[index] = str(failure.get("Code", "Failed"))
+        elif str(index) not in confirmed:
+            outcome.again[index] = "Unconfirmed"
     return outcome
+
+
+def _entries(answer: dict[str, Any], member: str) -> list[dict[str, Any]]:
+    return [entry for entry in answer.get(member) or [] if entry is not None]

@@ -11,8 +11,12 @@ _RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_ZONELESS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 DAY = 86_400_000
+# Below this a number is no epoch milliseconds: in 1973 no device sent any. As seconds it lies before the year 5138.
+_FIRST_MILLISECONDS = 100_000_000_000
+_FIRST_SECONDS = 100_000_000
 LAST = 253_402_300_799_999  # the last millisecond of the year 9999
 
 
@@ -28,6 +32,32 @@ def from_rfc_3339(text: str) -> Decimal | None:
         return None
     seconds = (moment - _EPOCH) // timedelta(seconds=1)
     return seconds * Decimal(1000) + Decimal(f"0.{fraction or 0}") * 1000
+
+
+def why_not(text: str) -> str:
+    """What keeps a text from being an RFC 3339 time, in words that help."""
+    if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text):
+        return "a number in quotes; epoch milliseconds are sent without quotes"
+    if re.fullmatch(r"[0-9-]{10}", text):
+        return "a day without a time; such as 2026-11-22T12:00:00Z required"
+    if _ZONELESS.fullmatch(text):
+        return "no time zone; add Z or an offset such as +01:00"
+    if re.search(r"\.[0-9]{10}", text):
+        return "more than 9 digits behind the second"
+    if re.search(r"[Tt ][0-9]{2}:[0-9]{2}:60", text):
+        return "a leap second, which epoch milliseconds do not have; send the second before or after it"
+    return "not an RFC 3339 time such as 2026-11-22T12:00:00Z"
+
+
+def not_milliseconds(number: Decimal) -> str | None:
+    """Why a number is evidently no epoch milliseconds, or None where it may be some."""
+    if _FIRST_SECONDS <= number < _FIRST_MILLISECONDS:
+        return "evidently epoch seconds; epoch milliseconds required, or for a time before 1973-03-03 RFC 3339"
+    if number < _FIRST_MILLISECONDS:
+        return "evidently no epoch milliseconds; a time before 1973-03-03 is sent as RFC 3339"
+    if number > LAST:
+        return "beyond the year 9999 as epoch milliseconds; evidently micro- or nanoseconds"
+    return None
 
 
 def from_day(text: str) -> int | None:

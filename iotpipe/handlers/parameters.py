@@ -41,7 +41,7 @@ def _refreshed(name: str, known: Parameter, budget: clock.Budget) -> Parameter:
         if clock.elapsed() - began >= _LONGEST_ASKING:
             break
         try:
-            answer = aws.client("ssm").get_parameter(Name=name, WithDecryption=True)
+            text = _value(name)
         except aws.FAILED as error:
             reason = aws.describe(error)
             if not aws.passing(error):
@@ -50,6 +50,15 @@ def _refreshed(name: str, known: Parameter, budget: clock.Budget) -> Parameter:
             now = clock.now()
             # A tenth earlier or later, so that workers started together do not all ask in one second.
             due_at = now + int(_LIFE * (0.9 + 0.2 * clock.chance()))
-            return Parameter(answer["Parameter"]["Value"], now, due_at)
+            return Parameter(text, now, due_at)
     logger.warning("cannot read the parameter %s: %s", name, reason)
     return replace(known, due_at=clock.now() + _RETRY_AFTER)
+
+
+def _value(name: str) -> str:
+    with aws.answering():
+        answer = aws.client("ssm").get_parameter(Name=name, WithDecryption=True)
+    text = (answer.get("Parameter") or {}).get("Value")
+    if not isinstance(text, str):
+        raise aws.Unconfirmed("an answer without the parameter's value")
+    return text

@@ -14,6 +14,7 @@ from iotpipe.handlers import (
     alerts,
     clock,
     envelope,
+    events,
     moments,
     readings,
     routes,
@@ -34,19 +35,18 @@ _MOST_NAMED = 100
 
 
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
-    """Takes a batch from the queue or an API Gateway proxy event; raises ValueError on anything else.
-
-    To return from any other would acknowledge it, and Lambda would delete its messages.
-    """
+    """Takes a batch from the queue or an API Gateway proxy event; raises NotUnderstood on anything else."""
     if isinstance(event, dict) and "Records" in event:
-        return _from_queue(_records(event["Records"]), context)
-    if isinstance(event, dict) and "httpMethod" in event:
+        if reason := _not_a_batch(event["Records"]):
+            events.refuse("processor", event, context, reason)
+        return _from_queue(event["Records"], context)
+    if events.is_proxy_event(event):
         return routes.serve("processor", "/process", _process, event, context)
-    raise ValueError("neither a queue's batch nor an API Gateway proxy event")
+    events.refuse("processor", event, context, "neither a queue's batch nor an API Gateway proxy event")
 
 
 def _process(call: Call) -> web.Answer:
-    found, _ = readings.from_request(call.request, call.settings, timed=True)
+    found = readings.all_good(readings.from_request(call.request, call.settings, timed=True))
     now = moments.iso(clock.now())
     reasons = _store([rows.processed(envelope.direct(one, now), now) for one in found], call.settings, call.budget)
     failed = sum(reason is not None for reason in reasons)
@@ -57,16 +57,16 @@ def _process(call: Call) -> web.Answer:
     return web.unavailable(call.request, body) if failed else web.answer(call.request, 200, json.dumps(body))
 
 
-def _records(records: Any) -> list[dict[str, Any]]:
-    """The batch, if it consists of messages that can be handed back one by one; else raises ValueError."""
+def _not_a_batch(records: Any) -> str | None:
+    """Why the records are no messages that can be handed back one by one, or None."""
     if not isinstance(records, list) or not records:
-        raise ValueError("a batch without records")
+        return "a batch without records"
     for record in records:
         if not isinstance(record, dict) or record.get("eventSource") != "aws:sqs":
-            raise ValueError("a record that is not from a queue")
+            return "a record that is not from a queue"
         if not isinstance(record.get("messageId"), str) or not record["messageId"]:
-            raise ValueError("a record without a message id")
-    return records
+            return "a record without a message id"
+    return None
 
 
 def _from_queue(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:

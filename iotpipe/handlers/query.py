@@ -50,7 +50,7 @@ def _rows(call: Call, question: Question) -> Iterator[Item]:
     """The question's rows, a DynamoDB page of at most 1 MB at a time."""
     request = _request(question)
     while True:
-        page = _page(call, request)
+        page = _page(call, request, question)
         yield from page["Items"]
         if "LastEvaluatedKey" not in page:
             return
@@ -81,14 +81,23 @@ def _request(question: Question) -> dict[str, Any]:
     return request
 
 
-def _page(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+def _page(call: Call, request: dict[str, Any], question: Question) -> dict[str, Any]:
     reason = "out of time"
     for _ in aws.attempts(call.budget):
         try:
-            page: dict[str, Any] = aws.client("dynamodb").query(**request)
-            return page
+            return _read_page(request, question)
         except aws.FAILED as error:
             reason = aws.describe(error)
             if not aws.passing(error):
                 break
     raise web.Unavailable(f"cannot query {request['TableName']}: {reason}")
+
+
+def _read_page(request: dict[str, Any], question: Question) -> dict[str, Any]:
+    with aws.answering():
+        page: dict[str, Any] = aws.client("dynamodb").query(**request)
+    items = page.get("Items")
+    # An empty page and an answer of nobody's look alike but for this member.
+    if items is None or not all(question.kind in (item or {}).get(question.range_key, {}) for item in items):
+        raise aws.Unconfirmed("an answer without the rows")
+    return page

@@ -12,7 +12,8 @@ from decimal import Decimal, DecimalException
 from typing import Any
 
 from iotpipe.handlers import identifiers, moments
-from iotpipe.handlers.web import Request, detail, invalid, quoted
+from iotpipe.handlers.parsing import quoted
+from iotpipe.handlers.web import Request, detail, invalid
 
 PARAMETERS = ("device_id", "table", "event_date", "from", "to", "limit", "order", "next_token")
 CHOICES = {"table": ("processed", "raw"), "order": ("asc", "desc")}

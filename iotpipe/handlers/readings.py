@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from iotpipe.handlers import attributes, clock, identifiers, moments, parsing
 from iotpipe.handlers.attributes import Attribute
+from iotpipe.handlers.parsing import Document, Flaw, Problem, Repeating, quoted
 from iotpipe.handlers.settings import Settings
-from iotpipe.handlers.web import Request, detail, invalid, quoted
+from iotpipe.handlers.web import Request, detail, invalid
 
 MAIN_METRICS = ("temperature", "humidity", "pressure")
 MOST_METRICS = 100
@@ -22,8 +24,6 @@ MOST_BYTES = 250_000
 # In Fahrenheit, anything hotter would be beyond DynamoDB's numbers.
 _HOTTEST = Decimal("5E125")
 _FIELDS = {"device_id", "sensor_data", "timestamp", "reading_id"}
-
-Problem = tuple[str, str, str]  # field, code, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +53,63 @@ class Reading:
         return self.device_id, self.raw_key
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a reading without a time of its own gets: the request's time, and what no other reading has.
+
+    `origin` is of the request, `index` the reading's place in it. Equal values within one millisecond are the most
+    usual thing there is, and each is a reading.
+    """
+
+    time: int
+    origin: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A body's readings in their order, each as it is or as everything that is wrong with it.
+
+    `single` is a reading by itself rather than in a batch.
+    """
+
+    readings: list[Reading | list[Problem]]
+    single: bool
+
+
 def result(index: int, reading: Reading, status: str, reason: str | None) -> dict[str, Any]:
     """What became of one reading, for an answer; a `reason` makes it a failure."""
     known = {"index": index, "device_id": reading.device_id, "timestamp": reading.timestamp}
     return known | ({"status": "failed", "reason": reason} if reason else {"status": status})
 
 
-def from_request(request: Request, settings: Settings, timed: bool) -> tuple[list[Reading], bool]:
-    """The body's readings, and whether it was a single one rather than a batch.
+def from_request(request: Request, settings: Settings, timed: bool) -> Examined:
+    """The body's readings, good and bad. `timed` requires a timestamp of each.
 
-    `timed` requires a timestamp of each. Raises Refused with everything that is wrong.
+    Raises Refused for a body that cannot be taken apart into readings.
     """
-    candidates, single = _candidates(_document(request), settings)
+    document = _document(request)
+    candidates, single = _candidates(document.value, settings)
     now = clock.now()
-    found: list[Reading] = []
-    details: list[dict[str, Any]] = []
+    time = request.received_at(now)
+    found = []
     for index, candidate in enumerate(candidates):
-        examined = examine(candidate, settings, now, timed)
-        if isinstance(examined, Reading):
-            found.append(examined)
-        else:
-            details += [detail(*problem, None if single else index) for problem in examined]
-    if details:
-        raise invalid(details)
-    return found, single
+        arrival = None if timed else Arrival(time, request.origin, index)
+        flaws = [] if document.sound else list(parsing.flaws(candidate))
+        found.append(examine(candidate, settings, now, arrival, flaws))
+    return Examined(found, single)
 
 
-def _document(request: Request) -> Any:
+def all_good(examined: Examined) -> list[Reading]:
+    """The readings, if there is none but good ones. Raises Refused with everything that is wrong with the others."""
+    wrong = [(index, found) for index, found in enumerate(examined.readings) if not isinstance(found, Reading)]
+    if wrong:
+        places = [(None if examined.single else index, problem) for index, found in wrong for problem in found]
+        raise invalid([detail(*problem, index) for index, problem in places])
+    return [found for found in examined.readings if isinstance(found, Reading)]
+
+
+def _document(request: Request) -> Document:
     try:
         return parsing.parse(request.body())
     except parsing.NotJson as error:
@@ -89,6 +119,8 @@ def _document(request: Request) -> Any:
 def _candidates(document: Any, settings: Settings) -> tuple[list[Any], bool]:
     if isinstance(document, dict) and "readings" in document:
         wrong = [detail(*problem) for problem in _foreign(document, {"readings"}, "a batch")]
+        if isinstance(document, Repeating):
+            wrong += [detail(quoted(name), "duplicate_key", "named more than once") for name in document.repeated]
         document = document["readings"]
         if not isinstance(document, list):
             wrong.append(detail("readings", "type", "an array of readings required"))
@@ -106,39 +138,51 @@ def _foreign(members: dict[str, Any], own: set[str], what: str) -> list[Problem]
     return [(quoted(name), "unknown", f"not a field of {what}") for name in members if name not in own]
 
 
-def examine(candidate: Any, settings: Settings, now: int, timed: bool) -> Reading | list[Problem]:
+def examine(
+    candidate: Any, settings: Settings, now: int, arrival: Arrival | None = None, flaws: Sequence[Problem] = ()
+) -> Reading | list[Problem]:
     """The reading that a parsed JSON value is, or everything that is wrong with it.
 
-    `now` is its time if it brings none, which `timed` does not allow.
+    Without an `arrival` it needs a time of its own. `flaws` are what the parser has found in it.
     """
+    flawed = {field for field, _, _ in flaws}
+    wrong: list[Problem] = [(field or "reading", code, message) for field, code, message in flaws]
+    wrong += [problem for problem in _problems(candidate, settings, now, arrival) if problem[0] not in flawed]
+    return wrong or _made(candidate, arrival)
+
+
+def _problems(candidate: Any, settings: Settings, now: int, arrival: Arrival | None) -> list[Problem]:
     if not isinstance(candidate, dict):
-        return [("reading", "type", "an object required")]
-    moment = _moment(candidate, now)
-    wrong = _foreign(candidate, _FIELDS, "a reading")
-    wrong += identifier_problems(candidate, "device_id", required=True)
-    wrong += identifier_problems(candidate, "reading_id", required=False)
-    wrong += _timestamp_problems(candidate, moment, settings, now, timed)
-    wrong += metric_problems(candidate)
-    if wrong or moment is None:
-        return wrong
-    return _sized(candidate, moment)
+        return [] if isinstance(candidate, Flaw) else [("reading", "type", "an object required")]
+    return [
+        *_foreign(candidate, _FIELDS, "a reading"),
+        *identifier_problems(candidate, "device_id", required=True),
+        *identifier_problems(candidate, "reading_id", required=False),
+        *_timestamp_problems(candidate, settings, now, arrival),
+        *metric_problems(candidate),
+    ]
 
 
-def _moment(candidate: dict[str, Any], now: int) -> Decimal | None:
-    given = candidate.get("timestamp", Decimal(now))
+def _moment(given: Any) -> Decimal | None:
     if isinstance(given, str):
         return moments.from_rfc_3339(given)
     return given if isinstance(given, Decimal) else None
 
 
-def _sized(candidate: dict[str, Any], moment: Decimal) -> Reading | list[Problem]:
+def _made(candidate: dict[str, Any], arrival: Arrival | None) -> Reading | list[Problem]:
     sensor_data, text = attributes.encode(candidate["sensor_data"])
     if len(text) > MOST_BYTES:
-        return [("sensor_data", "size", f"at most {MOST_BYTES} bytes as JSON")]
+        return [("sensor_data", "size", f"at most {MOST_BYTES} bytes as JSON in ASCII, others than that as \\uXXXX")]
     device_id, reading_id = candidate["device_id"], candidate.get("reading_id")
+    moment = _moment(candidate.get("timestamp"))
     # The time counts with all its digits: two readings within one millisecond keep different keys.
-    canonical = json.dumps([device_id, attributes.canonical_number(moment), reading_id]) + text
-    return Reading(device_id, int(moment), _digits(canonical), reading_id, candidate["sensor_data"], sensor_data, text)
+    identity: list[Any] = [device_id, None if moment is None else attributes.canonical_number(moment), reading_id]
+    if moment is None and arrival:
+        moment = Decimal(arrival.time)
+        identity += [arrival.time, arrival.origin, arrival.index]
+    milliseconds = int(moment or 0)
+    digits = _digits(json.dumps(identity) + text)
+    return Reading(device_id, milliseconds, digits, reading_id, candidate["sensor_data"], sensor_data, text)
 
 
 def _digits(canonical: str) -> str:
@@ -154,17 +198,21 @@ def identifier_problems(candidate: dict[str, Any], name: str, required: bool) ->
 
 
 def _timestamp_problems(
-    candidate: dict[str, Any], moment: Decimal | None, settings: Settings, now: int, timed: bool
+    candidate: dict[str, Any], settings: Settings, now: int, arrival: Arrival | None
 ) -> list[Problem]:
     if "timestamp" not in candidate:
-        if not timed and "reading_id" not in candidate:
+        if arrival and "reading_id" not in candidate:
             return []
-        reason = "" if timed else " with reading_id: a retry would get another time"
+        reason = " with reading_id: a retry would get another time" if arrival else ""
         return [("timestamp", "required", f"required{reason}")]
-    if not isinstance(candidate["timestamp"], str | Decimal):
+    given = candidate["timestamp"]
+    if not isinstance(given, str | Decimal):
         return [("timestamp", "type", "epoch milliseconds or an RFC 3339 string required")]
+    moment = _moment(given)
     if moment is None:
-        return [("timestamp", "format", "not an RFC 3339 time")]
+        return [("timestamp", "format", moments.why_not(str(given)))]
+    if isinstance(given, Decimal) and (evident := moments.not_milliseconds(given)):
+        return [("timestamp", "range", evident)]
     earliest = max(0, now - settings.past_days * moments.DAY)
     latest = min(moments.LAST, now + settings.future_minutes * 60_000)
     if not earliest <= moment <= latest:
@@ -194,8 +242,10 @@ def metric_problems(candidate: dict[str, Any]) -> list[Problem]:
     return found
 
 
-def _well_named(value: Any) -> bool:
-    """DynamoDB has no empty attribute names, at no depth."""
+def _well_named(value: Any, levels: int = parsing.DEEPEST) -> bool:
+    """DynamoDB has no empty attribute names, at no depth. What is nested deeper is refused for that."""
+    if levels == 0:
+        return True
     if isinstance(value, dict):
-        return all(1 <= len(name) <= LONGEST_NAME and _well_named(inner) for name, inner in value.items())
-    return not isinstance(value, list) or all(map(_well_named, value))
+        return all(1 <= len(name) <= LONGEST_NAME and _well_named(inner, levels - 1) for name, inner in value.items())
+    return not isinstance(value, list) or all(_well_named(inner, levels - 1) for inner in value)

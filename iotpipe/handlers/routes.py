@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from iotpipe.handlers import settings, telemetry, tracing, web
+from iotpipe.handlers import events, settings, telemetry, tracing, web
 from iotpipe.handlers.clock import Budget
 from iotpipe.handlers.settings import Settings
 from iotpipe.handlers.web import Answer, Request
@@ -26,7 +26,12 @@ class Call:
 
 
 def serve(function: str, route: str, work: Callable[[Call], Answer], event: Any, context: Any) -> Answer:
-    """Answer a proxy event by `work`: what that refuses is 4xx, what AWS cannot do at the moment 503."""
+    """Answer a proxy event by `work`: what that refuses is 4xx, what AWS cannot do at the moment 503.
+
+    Raises NotUnderstood for any other event.
+    """
+    if not events.is_proxy_event(event):
+        events.refuse(function, event, context, "no API Gateway proxy event")
     line = telemetry.Line(function, context)
     request = web.request(event, context)
     line.fields.update(route=route, request_id=request.request_id, correlation_id=request.correlation_id)

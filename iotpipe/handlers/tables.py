@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from iotpipe.handlers import aws, clock
 from iotpipe.handlers.attributes import Item
@@ -64,9 +64,21 @@ def store(table: str, rows: Sequence[Row], budget: clock.Budget) -> list[str | N
 
 def _write(table: str, rows: Sequence[Row], indexes: list[int]) -> aws.Outcome:
     requests = [{"PutRequest": {"Item": rows[index].item}} for index in indexes]
-    answer = aws.client("dynamodb").batch_write_item(RequestItems={table: requests})
-    left = answer.get("UnprocessedItems", {}).get(table, [])
-    unprocessed = {_key(request["PutRequest"]["Item"], rows[0].range_key) for request in left}
-    again = [index for index in indexes if rows[index].key in unprocessed]
+    with aws.answering():
+        answer = aws.client("dynamodb").batch_write_item(RequestItems={table: requests})
+    left = answer.get("UnprocessedItems")
+    # DynamoDB always sends this member, empty where all is stored. An answer without it is none of DynamoDB's.
+    if left is None or left.keys() - {table}:
+        return aws.Outcome(again=dict.fromkeys(indexes, "Unconfirmed"))
+    keys = [_requested_key(request, rows[0].range_key) for request in left.get(table) or []]
+    again = [index for index in indexes if rows[index].key in keys]
     # Should AWS write a key in another way than it was sent, nobody knows which one it means: then all go again.
-    return aws.Outcome(again=dict.fromkeys(again if len(again) == len(left) else indexes, "UnprocessedItems"))
+    return aws.Outcome(again=dict.fromkeys(again if len(again) == len(keys) else indexes, "UnprocessedItems"))
+
+
+def _requested_key(request: dict[str, Any], range_key: str) -> tuple[str, ...] | None:
+    """The key of an unprocessed put, None where it has none."""
+    try:
+        return _key(request["PutRequest"]["Item"], range_key)
+    except (KeyError, TypeError):
+        return None

@@ -19,7 +19,7 @@ class Line:
     """What one invocation has to say. Never a body, never a key.
 
     `counts` become metrics: accepted, duplicates, failed and processed count readings, rejected counts requests,
-    cold_starts invocations. `lags` are milliseconds from a reading's own time to its processed row.
+    cold_starts and not_understood invocations. `lags` are milliseconds from a reading's own time to its processed row.
     """
 
     def __init__(self, function: str, context: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 # A refusal's list is cut here: the answer must stay below the 6 MB that Lambda returns.
 MOST_DETAILS = 1000
 RETRY_AFTER = 2
+# Lambda repeats an asynchronous invocation for six hours. A time further away is not API Gateway's.
+_LONGEST_UNDER_WAY = 6 * 3_600_000
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/=@+-]{1,128}")
 
 Answer = dict[str, Any]
@@ -40,11 +43,6 @@ def detail(field: str, code: str, message: str, index: int | None = None) -> dic
     return {**where, "field": field, "code": code, "message": message}
 
 
-def quoted(name: str) -> str:
-    """A name of the client's own choosing as it may stand in an answer: short, and ASCII whatever it is made of."""
-    return name.encode("ascii", "backslashreplace").decode()[:64]
-
-
 @dataclass(frozen=True)
 class Request:
     """A proxy event as far as the routes need it; header names in lower case."""
@@ -54,6 +52,16 @@ class Request:
     request_id: str
     correlation_id: str
     event: dict[str, Any]
+    origin: str
+    """What no other request has, and a repetition of this one by Lambda has as well."""
+
+    def received_at(self, now: int) -> int:
+        """When API Gateway received the request, in epoch milliseconds; `now` where the event does not say it.
+
+        A repetition by Lambda has the same event, and so its readings get the same time.
+        """
+        given = _about(self.event).get("requestTimeEpoch")
+        return given if isinstance(given, int) and abs(given - now) <= _LONGEST_UNDER_WAY else now
 
     def body(self) -> str:
         """The body as text. Raises Refused where there is none, or none that is UTF-8."""
@@ -68,9 +76,8 @@ class Request:
             raise invalid([detail("body", "base64", "base64 of UTF-8 text required")]) from None
 
 
-def request(event: Any, context: Any) -> Request:
+def request(event: dict[str, Any], context: Any) -> Request:
     """Read a proxy event, taking nothing for granted: every part of it may be missing or null."""
-    event = event if isinstance(event, dict) else {}
     named = _pairs(event, "headers", "multiValueHeaders")
     headers = {name.lower(): values[-1] for name, values in named.items()}
     request_id = _request_id(event, context)
@@ -80,13 +87,30 @@ def request(event: Any, context: Any) -> Request:
         request_id=request_id,
         correlation_id=_safe(headers.get("x-correlation-id")) or request_id,
         event=event,
+        origin=_origin(event, context),
     )
 
 
-def _request_id(event: dict[str, Any], context: Any) -> str:
+def _about(event: dict[str, Any]) -> dict[str, Any]:
     about = event.get("requestContext")
-    given = about.get("requestId") if isinstance(about, dict) else None
+    return about if isinstance(about, dict) else {}
+
+
+def _request_id(event: dict[str, Any], context: Any) -> str:
+    given = _about(event).get("requestId")
     return _safe(given) or _safe(getattr(context, "aws_request_id", None)) or "unknown"
+
+
+def _origin(event: dict[str, Any], context: Any) -> str:
+    """Both of API Gateway's ids, since clients may choose the first; else Lambda's id; else a random one.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+    """
+    about = _about(event)
+    given = [about.get(name) for name in ("requestId", "extendedRequestId")]
+    known = [name for name in given if isinstance(name, str) and name]
+    known = known or [name for name in [getattr(context, "aws_request_id", None)] if isinstance(name, str) and name]
+    return json.dumps(known or [os.urandom(16).hex()])
 
 
 def _safe(text: Any) -> str | None:

@@ -173,7 +173,7 @@ class Sender:
     def _set_apart(self, sent: list[Reading], answer: Answer) -> list[list[Reading]]:
         """A batch is refused as a whole: without those that the answer names, the others get in.
 
-        Where it names none, as for what the parser stumbles over, the halves show which it is.
+        Where it names none, as for a batch that is too large, the halves show which it is.
         """
         named = {index: reason for index, reason in _reasons(answer).items() if 0 <= index < len(sent)}
         if not named and len(sent) > 1:

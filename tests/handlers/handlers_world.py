@@ -287,6 +287,16 @@ def success(**body: Any) -> tuple[Any, dict[str, Any]]:
     return SimpleNamespace(status_code=200), {"ResponseMetadata": {"HTTPStatusCode": 200}, **body}
 
 
+def all_stored(_: dict[str, Any]) -> Any:
+    """BatchWriteItem's answer when nothing is left to do."""
+    return success(UnprocessedItems={})
+
+
+def all_queued(request: dict[str, Any]) -> Any:
+    """SendMessageBatch's answer when each message is in the queue."""
+    return success(Successful=[{"Id": entry["Id"], "MessageId": f"m-{entry['Id']}"} for entry in request["Entries"]])
+
+
 def failure(code: str, status: int = 400, message: str = "scripted") -> tuple[Any, dict[str, Any]]:
     error = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return SimpleNamespace(status_code=status), error

@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from handlers_world import ENVIRONMENT, NOON, Calls, Clock, proxy_event, sqs_record, success, watch
+from handlers_world import (
+    ENVIRONMENT,
+    NOON,
+    Calls,
+    Clock,
+    all_queued,
+    all_stored,
+    proxy_event,
+    sqs_record,
+    success,
+    watch,
+)
 
 from iotpipe.handlers import ingestion, processor, query
 
@@ -26,8 +37,10 @@ def aws_calls(environment: None, worker: Any, now: Clock, monkeypatch: pytest.Mo
     monkeypatch.setenv("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/queue")
     monkeypatch.setenv("ALERT_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:topic")
     recorded = Calls()
-    for operation in ("BatchWriteItem", "SendMessageBatch", "Publish", "Query"):
-        recorded.answer(operation, lambda _: success(Items=[]))
+    recorded.answer("BatchWriteItem", all_stored)
+    recorded.answer("SendMessageBatch", all_queued)
+    recorded.answer("Publish", lambda _: success(MessageId="m"))
+    recorded.answer("Query", lambda _: success(Items=[]))
     recorded.answer("GetParameter", lambda _: success(Parameter={"Value": "{}"}))
     end = watch(recorded)
     yield recorded

@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from handlers_world import NOON, Calls, World, answered, reading
+from handlers_world import NOON, Calls, World, answered, proxy_event, reading
+
+from iotpipe.handlers import ingestion
 
 
 def stored(world: World) -> tuple[int, int]:
@@ -73,6 +75,75 @@ def test_the_same_reading_written_otherwise_is_the_same_row(world: World, writte
     assert world.ingest(written)["statusCode"] == 200
     world.deliver()
     assert stored(world) == (1, 1)
+
+
+UNTIMED = {"device_id": "roof", "sensor_data": {"temperature": 21.5}}
+
+
+def of_request(name: str, time: int | None = NOON) -> dict[str, Any]:
+    """What API Gateway says of one request."""
+    return {"requestContext": {"requestId": name, "requestTimeEpoch": time}}
+
+
+def test_equal_readings_without_a_time_are_one_each_also_within_one_millisecond(world: World) -> None:
+    """An unchanged value is the most usual reading, and the clock of the test stands still."""
+    for number in range(50):
+        assert world.ingest(UNTIMED, **of_request(f"r{number}"))["statusCode"] == 200
+    world.deliver()
+    assert stored(world) == (50, 50)
+
+
+@pytest.mark.parametrize("wrap", [lambda batch: batch, lambda batch: {"readings": batch}], ids=["array", "object"])
+def test_equal_readings_without_a_time_in_one_batch_are_one_each(world: World, wrap: Any) -> None:
+    answer = answered(world.ingest(wrap([UNTIMED] * 5)))
+    assert (answer["accepted"], answer["duplicates"], answer["failed"]) == (5, 0, 0)
+    world.deliver()
+    assert stored(world) == (5, 5)
+
+
+def test_a_request_that_lambda_repeats_is_the_same_readings(world: World) -> None:
+    for _ in range(3):
+        assert world.ingest([UNTIMED] * 4, **of_request("r"))["statusCode"] == 200
+        world.clock.pass_(60)
+    world.deliver()
+    assert stored(world) == (4, 4)
+    assert {row["timestamp"]["N"].partition(".")[0] for row in world.rows(world.raw)} == {str(NOON)}
+
+
+def test_an_id_that_a_client_has_chosen_does_not_make_two_requests_one(world: World) -> None:
+    """It may: by the header X-Amzn-RequestId. API Gateway's other id is its own."""
+    for number in range(3):
+        about = {"requestId": "mine", "extendedRequestId": f"JJbxUFzKoAMF{number}=", "requestTimeEpoch": NOON}
+        assert world.ingest(UNTIMED, requestContext=about)["statusCode"] == 200
+    world.deliver()
+    assert stored(world) == (3, 3)
+
+
+@pytest.mark.parametrize("about", [None, {}, {"requestId": None}, {"requestId": ""}, {"requestId": 5}, "text"])
+def test_without_the_request_s_id_lambda_s_counts_and_without_that_none_is_like_another(
+    world: World, about: Any
+) -> None:
+    event = proxy_event("POST", "/ingest", body=json.dumps(UNTIMED), requestContext=about)
+    for _ in range(3):
+        assert ingestion.lambda_handler(event, world.context())["statusCode"] == 200
+    assert stored(world) == (1, 0)
+    for _ in range(3):
+        assert ingestion.lambda_handler(event, None)["statusCode"] == 200
+    assert stored(world) == (4, 0)
+
+
+@pytest.mark.parametrize("time", [None, "1795348800000", NOON / 1000, NOON // 1000, NOON + 86_400_000, True, -1])
+def test_a_time_of_the_request_that_cannot_be_is_not_taken(world: World, time: Any) -> None:
+    world.ingest(UNTIMED, **of_request("r", time))
+    (row,) = world.rows(world.raw)
+    assert row["timestamp"]["N"].partition(".")[0] == str(NOON)
+
+
+def test_a_reading_keeps_the_key_that_it_has_always_had(world: World) -> None:
+    """What is sent again after an update of the functions must meet the row that it made before."""
+    world.ingest(reading(reading_id="r"))
+    (row,) = world.rows(world.raw)
+    assert row["timestamp"]["N"] == "1795348740000.177005269597194544"
 
 
 def test_zero_and_minus_zero_are_the_same_number(world: World) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 from handlers_world import NOON, TODAY, Calls, World, answered, failure, proxy_event, reading
 
-from iotpipe.handlers import ingestion, processor
+from iotpipe.handlers import ingestion
 
 DAY = 86_400_000
 
@@ -102,27 +102,6 @@ def test_keys_do_not_depend_on_the_time_zone_of_the_machine(world: World, monkey
     assert row["event_date"]["S"].startswith(f"{TODAY}T00:30:00.000Z#")
     (raw,) = world.rows(world.raw)
     assert raw["timestamp"]["N"].startswith(str(NOON - 11 * 3_600_000 - 1_800_000))
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        None,
-        {},
-        [],
-        "text",
-        {"Records": []},
-        {"Records": None},
-        {"Records": [{"messageId": "1", "body": "{}", "eventSource": "aws:kinesis"}]},
-        {"Records": [{"body": "{}", "eventSource": "aws:sqs"}]},
-        {"Records": [{"messageId": "", "body": "{}", "eventSource": "aws:sqs"}]},
-        {"Records": ["text"]},
-        {"detail": {"device_id": "d"}},
-    ],
-)
-def test_an_event_of_unknown_shape_is_never_acknowledged(world: World, event: object) -> None:
-    with pytest.raises(ValueError, match=r"record|neither"):
-        processor.lambda_handler(event, world.context())
 
 
 def test_the_handlers_do_without_a_lambda_context(world: World) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from handlers_world import NOON, Calls, World, answered, failure, reading, success
+from handlers_world import NOON, Calls, World, all_queued, all_stored, answered, failure, reading, success
 
 from iotpipe.handlers import parsing
 
@@ -53,8 +53,8 @@ def nested(levels: int) -> str:
         reading(sensor_data={"text": "x" * 249_980}),
         written(nested(15)),
         written('{"a": ' * 14 + "{}" + "}" * 14),
-        f"[{written(nested(14))}]",
-        f'{{"readings": [{written(nested(13))}]}}',
+        f"[{written(nested(15))}]",
+        f'{{"readings": [{written(nested(15))}]}}',
         f"\n\t {written()} \r\n",
     ],
     ids=lambda body: str(body)[:30],
@@ -73,22 +73,22 @@ def test_what_is_allowed_is_accepted_up_to_its_limits(world: World, calls: Calls
         ("'single'", (None, "body", "json")),
         ("{} {}", (None, "body", "json")),
         ("\ufeff{}", (None, "body", "json")),
-        (written('{"a": NaN}'), (None, "body", "number")),
-        (written('{"a": -Infinity}'), (None, "body", "number")),
-        (written('{"a": 1E126}'), (None, "body", "number")),
-        (written('{"a": 1E-131}'), (None, "body", "number")),
-        (written('{"a": 1.5E-130}'), (None, "body", "number")),
-        (written(f'{{"a": {"1" * 39}}}'), (None, "body", "number")),
-        (written(f'{{"a": 0.{"1" * 39}}}'), (None, "body", "number")),
-        (written(f'{{"a": {"1" * 100_000}}}'), (None, "body", "number")),
-        (written('{"a": 1e999999999999999999}'), (None, "body", "number")),
-        (written('{"a": 1, "a": 1}'), (None, "body", "duplicate_key")),
-        (written(more=', "device_id": "other"'), (None, "body", "duplicate_key")),
-        (written('{"a": "\\ud800"}'), (None, "body", "surrogate")),
-        (written('{"a": {"\\udfff": 1}}'), (None, "body", "surrogate")),
-        (written('{"a": "\ud83d"}'), (None, "body", "surrogate")),
-        (written(nested(16)), (None, "body", "nesting")),
-        (written('{"a": ' * 15 + "{}" + "}" * 15), (None, "body", "nesting")),
+        (written('{"a": NaN}'), (None, "sensor_data.a", "number")),
+        (written('{"a": -Infinity}'), (None, "sensor_data.a", "number")),
+        (written('{"a": 1E126}'), (None, "sensor_data.a", "number")),
+        (written('{"a": 1E-131}'), (None, "sensor_data.a", "number")),
+        (written('{"a": 1.5E-130}'), (None, "sensor_data.a", "number")),
+        (written(f'{{"a": {"1" * 39}}}'), (None, "sensor_data.a", "number")),
+        (written(f'{{"a": 0.{"1" * 39}}}'), (None, "sensor_data.a", "number")),
+        (written(f'{{"a": {"1" * 100_000}}}'), (None, "sensor_data.a", "number")),
+        (written('{"a": 1e999999999999999999}'), (None, "sensor_data.a", "number")),
+        (written('{"a": 1, "a": 1}'), (None, "sensor_data.a", "duplicate_key")),
+        (written(more=', "device_id": "other"'), (None, "device_id", "duplicate_key")),
+        (written('{"a": "\\ud800"}'), (None, "sensor_data.a", "surrogate")),
+        (written('{"a": {"\\udfff": 1}}'), (None, "sensor_data.a.\\udfff", "surrogate")),
+        (written('{"a": "\ud83d"}'), (None, "sensor_data.a", "surrogate")),
+        (written(nested(16)), (None, "sensor_data.a" + "[0]" * 14, "nesting")),
+        (written('{"a": ' * 15 + "{}" + "}" * 15), (None, "sensor_data" + ".a" * 15, "nesting")),
         (written(nested(50_000)), (None, "body", "nesting")),
         ("[" * 100_000, (None, "body", "nesting")),
         ('{"a":' * 100_000, (None, "body", "nesting")),
@@ -208,8 +208,8 @@ def test_a_body_that_is_no_base64_of_text_is_refused(world: World, body: str) ->
 
 def test_the_largest_reading_fits_a_row_and_a_message(world: World, calls: Calls) -> None:
     """The worst that 250,000 bytes of JSON can become: the most values, or text that JSON has to escape."""
-    calls.answer("BatchWriteItem", lambda _: success())
-    calls.answer("SendMessageBatch", lambda _: success())
+    calls.answer("BatchWriteItem", all_stored)
+    calls.answer("SendMessageBatch", all_queued)
     few = parsing.MOST_VALUES - 10
     digits = {"list": [1] * few, "text": "x" * 99_000}
     nests = {"list": [json.loads("[" * 12 + "1" + "]" * 12)] * (few // 13), "text": "x" * 99_000}
@@ -238,7 +238,7 @@ def attribute_bytes(attribute: dict[str, Any]) -> int:
 
 def test_whatever_ingestion_takes_the_processor_takes_as_well(world: World, calls: Calls) -> None:
     """A reading of as many values as one may have; its message has a few more than the reading."""
-    calls.answer("BatchWriteItem", lambda _: success())
+    calls.answer("BatchWriteItem", all_stored)
     bodies = [reading(sensor_data={"list": [1] * (parsing.MOST_VALUES - less)}) for less in range(10)]
     most = next(body for body in bodies if world.ingest(body)["statusCode"] == 200)
     assert most is not bodies[0]
@@ -246,8 +246,8 @@ def test_whatever_ingestion_takes_the_processor_takes_as_well(world: World, call
 
 
 def test_calls_stay_within_the_limits_of_count_and_bytes(world: World, calls: Calls) -> None:
-    calls.answer("BatchWriteItem", lambda _: success())
-    calls.answer("SendMessageBatch", lambda _: success())
+    calls.answer("BatchWriteItem", all_stored)
+    calls.answer("SendMessageBatch", all_queued)
     small = [reading(index) for index in range(60)]
     large = [reading(100 + index, sensor_data={"text": "ü" * 40_000}) for index in range(24)]
     assert world.ingest(small)["statusCode"] == 200
@@ -265,7 +265,7 @@ def test_calls_stay_within_the_limits_of_count_and_bytes(world: World, calls: Ca
 
 def test_a_permanent_refusal_of_the_queue_is_not_tried_again(world: World, calls: Calls) -> None:
     refused = [{"Id": "0", "SenderFault": True, "Code": "InvalidMessageContents"}]
-    calls.answer("SendMessageBatch", lambda _: success(Failed=refused))
+    calls.answer("SendMessageBatch", lambda _: success(Failed=refused, Successful=[{"Id": "1"}]))
     answer = world.ingest([reading(0), reading(1)])
     assert answer["statusCode"] == 503
     results = answered(answer)["results"]
@@ -295,7 +295,8 @@ def test_unprocessed_items_and_failed_entries_are_sent_again_alone(world: World,
 
     def last_fails(request: dict[str, Any]) -> Any:
         calls.let_through("SendMessageBatch")
-        return success(Failed=[{"Id": "2", "SenderFault": False, "Code": "InternalError"}])
+        failed = [{"Id": "2", "SenderFault": False, "Code": "InternalError"}]
+        return success(Failed=failed, Successful=[{"Id": "0"}, {"Id": "1"}])
 
     calls.answer("BatchWriteItem", first_only)
     calls.answer("SendMessageBatch", last_fails)

@@ -1,0 +1,175 @@
+"""Only what AWS confirms by name is acknowledged: whatever else its answer is, nothing is raised or taken for done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from handlers_world import World, answered, reading, sqs_record
+from moto.core.models import botocore_stubber
+
+from iotpipe.handlers import aws, processor
+
+STORE, QUEUE, FIND, READ = (
+    ("dynamodb", "BatchWriteItem"),
+    ("sqs", "SendMessageBatch"),
+    ("dynamodb", "Query"),
+    ("ssm", "GetParameter"),
+)
+NO_ANSWERS = {
+    "null": b"null",
+    "array": b"[]",
+    "object": b"{}",
+    "empty": b"",
+    "text": b'"done"',
+    "number": b"17",
+    "HTML": b"<html><body>502 Bad Gateway</body></html>",
+    "cut off": b'{"UnprocessedItems": {}, "Items": [], "Parameter": {"Value": "{}"}, "Successful": [{"Id": "0", "Mess',
+    "no UTF-8": b"\xff\xfe\x00",
+    "nulls": b'{"Successful": null, "UnprocessedItems": null, "Items": null, "Parameter": null}',
+    "texts": b'{"Successful": "0", "UnprocessedItems": "", "Items": "0", "Parameter": ""}',
+    "arrays": b'{"Successful": [], "UnprocessedItems": [], "Items": {"0": {}}, "Parameter": []}',
+    "nothing in arrays": b'{"Successful": [null], "UnprocessedItems": {"t": [null]}, "Items": [null], "Parameter": {}}',
+}
+
+
+class Wire:
+    """Answers an operation with these bytes; with `done` after moto has done what was asked."""
+
+    def __init__(self) -> None:
+        self._ends: list[Callable[[], None]] = []
+        self.asked = 0
+
+    def answers(self, what: tuple[str, str], body: Any, *, status: int = 200, done: bool = False) -> None:
+        events, name = aws.client(what[0]).meta.events, f"before-send.{what[0]}.{what[1]}"
+
+        def hook(event_name: str, request: Any, **_: Any) -> Any:
+            self.asked += 1
+            real = botocore_stubber(event_name, request).content if done else b"{}"
+            text = body(json.loads(real)) if callable(body) else body
+            raw = text if isinstance(text, bytes) else json.dumps(text).encode()
+            return AWSResponse(request.url, status, {}, Raw(raw))
+
+        events.register_first(name, hook)
+        self._ends.append(lambda: events.unregister(name, hook))
+
+    def end(self) -> None:
+        for end in self._ends:
+            end()
+
+
+class Raw:
+    """A response's bytes, as botocore reads them."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self) -> Iterator[bytes]:
+        yield self._content
+
+
+@pytest.fixture
+def wire(world: World) -> Iterator[Wire]:
+    found = Wire()
+    yield found
+    found.end()
+
+
+def records(world: World, count: int) -> list[dict[str, Any]]:
+    """Messages of readings, ready for the processor, and none in the tables or the queue."""
+    assert world.ingest([reading(index) for index in range(count)])["statusCode"] == 200
+    bodies = world.bodies(world.queue)
+    message = {"ReceiptHandle": "r", "MD5OfBody": ""}
+    return [sqs_record(message | {"MessageId": f"m{index}", "Body": body}) for index, body in enumerate(bodies)]
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS)
+@pytest.mark.parametrize("what", [STORE, QUEUE])
+def test_ingestion_acknowledges_nothing_on_an_answer_that_is_none(
+    world: World, wire: Wire, what: tuple[str, str], body: bytes, status: int
+) -> None:
+    wire.answers(what, body, status=status)
+    for sent in (reading(), [reading(index) for index in range(3)]):
+        answer = world.ingest(sent)
+        assert answer["statusCode"] == 503
+        assert answer["headers"]["Retry-After"]
+        assert {one["status"] for one in answered(answer)["results"]} == {"failed"}
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_the_processor_hands_back_what_an_answer_does_not_confirm(
+    world: World, wire: Wire, body: bytes, status: int
+) -> None:
+    batch = records(world, 3)
+    wire.answers(STORE, body, status=status)
+    answer = processor.lambda_handler({"Records": batch}, world.context())
+    assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == ["m0", "m1", "m2"]
+    assert world.process(reading())["statusCode"] == 503
+
+
+@pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_a_query_is_not_answered_with_no_rows_because_of_an_answer_that_is_none(
+    world: World, wire: Wire, body: bytes
+) -> None:
+    wire.answers(FIND, body)
+    assert world.query(device_id="d")["statusCode"] == 503
+
+
+@pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_a_parameter_that_cannot_be_read_is_as_if_ssm_were_out_of_reach(
+    world: World, wire: Wire, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire.answers(READ, body)
+    assert world.ingest(reading())["statusCode"] == 200
+    assert "cannot read the parameter" in caplog.text
+
+
+def test_of_a_batch_only_the_messages_that_are_named_are_in_the_queue(world: World, wire: Wire) -> None:
+    """One of three is confirmed each time; the others are sent again until they are."""
+    wire.answers(QUEUE, lambda real: {"Successful": real["Successful"][:1]}, done=True)
+    assert answered(world.ingest([reading(index) for index in range(3)]))["accepted"] == 3
+    assert wire.asked == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda real: real | {"Successful": []},
+        lambda real: {"Successful": [{"Id": "nine"}, {"MessageId": "m"}], "Failed": [{"Id": "ten"}, {}]},
+        lambda real: {"Failed": [{"Id": "7", "SenderFault": True, "Code": "x"}]},
+        lambda real: {"Failed": [{"Id": "x", "SenderFault": False, "Code": None}]},
+        lambda real: real | {"Failed": [{"Id": one["Id"], "SenderFault": True} for one in real["Successful"]]},
+    ],
+)
+def test_ids_that_nobody_sent_confirm_nothing(world: World, wire: Wire, change: Any) -> None:
+    wire.answers(QUEUE, change, done=True)
+    answer = world.ingest([reading(index) for index in range(3)])
+    assert answer["statusCode"] == 503
+    assert answered(answer)["failed"] == 3
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"another-table": []},
+        {"another-table": [{"PutRequest": {"Item": {}}}]},
+        {"raw-sensor-data-test": [{"PutRequest": {"Item": {"device_id": {"S": "sensor-001"}}}}]},
+        {"raw-sensor-data-test": [{"DeleteRequest": {"Key": {}}}]},
+        {"raw-sensor-data-test": [{}]},
+    ],
+)
+def test_unprocessed_items_that_nobody_sent_confirm_nothing(world: World, wire: Wire, left: Any) -> None:
+    wire.answers(STORE, {"UnprocessedItems": left}, done=True)
+    assert world.ingest(reading())["statusCode"] == 503
+
+
+def test_an_answer_that_is_lost_once_costs_one_more_call_and_no_reading(world: World, wire: Wire) -> None:
+    bodies = [b"null", b'{"UnprocessedItems": {}}']
+    wire.answers(STORE, lambda _: bodies.pop(0), done=True)
+    assert world.ingest(reading())["statusCode"] == 200
+    assert len(world.rows(world.raw)) == len(world.bodies(world.queue)) == 1
