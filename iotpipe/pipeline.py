@@ -109,6 +109,8 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
             Allow("Consume", CONSUME, on=[readings]),
             Allow("StoreProcessed", ["dynamodb:BatchWriteItem"], on=[processed]),
             Allow("Alert", ["sns:Publish"], on=[alerts]),
+            # The time of the last alert is a row there, written under a condition: of all workers one sends the next.
+            Allow("ClaimAlert", ["dynamodb:PutItem"], on=[processed]),
             Allow("ReadSettings", READ_SETTINGS, on=[settings]),
         ],
         sees={

@@ -227,7 +227,13 @@ class Processing(Section):
     batch_size: int = _whole(100, 1, 500, "Readings that a handler stores and queues in one go, at most.")
     processing_timeout: int = _whole(60, 1, 900, "Seconds that a handler may spend; what is left then goes back.")
     max_readings: int = _whole(500, 1, 500, "Readings that one request may carry.")
-    alert_threshold: int = _whole(5, 0, 10_000, "Failed records of one batch that still raise no alert.")
+    alert_threshold: int = _whole(
+        5,
+        0,
+        10_000,
+        "Failed records of one batch that still raise no alert; less than queue.batch_size. Default: 5, and 1 less "
+        "than queue.batch_size where that is smaller.",
+    )
     alert_cooldown: int = _whole(900, 0, 604_800, "Seconds between two such alerts, at least.")
     past_days: int = _whole(365, 0, 36_500, "Days by which a timestamp may lie in the past.")
     future_minutes: int = _whole(10, 0, 525_600, "Minutes by which a timestamp may lie in the future.")
@@ -282,7 +288,7 @@ class Environment(Section):
     functions: Functions = _section(Functions)
     api: Api = Field(default_factory=Api, validate_default=True)
     alerts: Alerts = _section(Alerts)
-    processing: Processing = _section(Processing)
+    processing: Processing = Field(default_factory=Processing, validate_default=True)
 
     @property
     def usable_kms_keys(self) -> tuple[str, ...]:
@@ -304,3 +310,11 @@ class Environment(Section):
         if api.stage or "name" not in info.data:
             return api
         return api.model_copy(update={"stage": info.data["name"].replace("-", "_")})
+
+    @field_validator("processing", mode="after")
+    @classmethod
+    def _with_threshold_in_reach(cls, processing: Processing, info: ValidationInfo) -> Processing:
+        if "alert_threshold" in processing.model_fields_set or "queue" not in info.data:
+            return processing
+        reached = min(processing.alert_threshold, info.data["queue"].batch_size - 1)
+        return processing.model_copy(update={"alert_threshold": reached})

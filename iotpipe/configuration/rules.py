@@ -25,6 +25,7 @@ def conflicts(environment: Environment) -> Iterator[Conflict]:
     """Every contradiction between two settings."""
     yield from _visibility(environment)
     yield from _batches(environment)
+    yield from _threshold(environment)
     yield from _retention(environment)
     yield from _concurrency(environment)
     yield from _on_this_machine(environment)
@@ -62,6 +63,17 @@ def _batches(environment: Environment) -> Iterator[Conflict]:
             (("queue", "batch_size"), ("queue", "batching_window")),
             f"Lambda refuses a batch size over 10 ({queue.batch_size}) without a batching window",
             "Set queue.batching_window to 1 at least, or queue.batch_size to 10 at most",
+        )
+
+
+def _threshold(environment: Environment) -> Iterator[Conflict]:
+    most, threshold = environment.queue.batch_size, environment.processing.alert_threshold
+    if threshold >= most:
+        yield Conflict(
+            (("processing", "alert_threshold"), ("queue", "batch_size")),
+            f"a batch has {most} records at most, so that never more than {threshold} of one can fail: "
+            "no alert would ever be sent",
+            f"Set processing.alert_threshold to {most - 1} at most, or raise queue.batch_size",
         )
 
 

@@ -22,7 +22,7 @@ class Settings:
     processing_timeout: int = 60  # seconds that one invocation may spend
     max_readings: int = 500  # most readings in one POST
     alert_threshold: int = 5  # more failures than this in one batch raise an alert
-    alert_cooldown: int = 900  # seconds between two alerts of one worker
+    alert_cooldown: int = 900  # seconds between two alerts of the environment
     past_days: int = 365  # how old a reading may be
     future_minutes: int = 10  # how far ahead of ours a device's clock may be
     require_api_key: bool = False

@@ -144,6 +144,7 @@ def test_of_what_the_schema_takes_only_contradictions_are_refused(document: dict
                 "a visibility timeout of",
                 "the queue may have",
                 "the dead-letter queue",
+                "a batch has ",
                 "holds ",
                 "the AWS on this machine ",
                 "the KMS key ",

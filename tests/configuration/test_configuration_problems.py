@@ -317,6 +317,13 @@ def test_what_was_found_is_shown_as_written_and_as_yaml_reads_it(problems: Probl
             3,
             "80 batches processed at once, but the processor runs 79 times",
         ),
+        ("processing:\n  alert_threshold: 50", "processing.alert_threshold", 2, "never more than 50 of one can fail"),
+        (
+            "processing:\n  alert_threshold: 4\nqueue:\n  batch_size: 4",
+            "processing.alert_threshold",
+            2,
+            "a batch has 4 records at most",
+        ),
     ],
 )
 def test_two_settings_that_contradict_each_other_are_shown_where_one_is_written(
@@ -367,6 +374,9 @@ def test_what_the_aws_on_this_machine_would_only_pretend_is_refused_there(
         "queue: {visibility_timeout: 360, batching_window: 300}",
         "queue: {visibility_timeout: 900}\nfunctions: {processor: {timeout: 900}}",
         "queue: {batch_size: 10000, batching_window: 1}",
+        "queue: {batch_size: 1}",
+        "processing: {alert_threshold: 9}",
+        "processing: {alert_threshold: 9999}\nqueue: {batch_size: 10000, batching_window: 1}",
         "queue: {retention: 60, dead_letter_retention: 60}",
         "queue: {maximum_concurrency: 1000}\nfunctions: {processor: {reserved_concurrency: null}}",
         "queue: {maximum_concurrency: 2}\nfunctions: {processor: {reserved_concurrency: 2}}",

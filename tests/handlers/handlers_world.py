@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from iotpipe.handlers import aws, ingestion, processor, query
+from iotpipe.handlers import alerts, aws, ingestion, processor, query
 
 NAME = "test"
 ENVIRONMENT = {
@@ -200,8 +200,14 @@ class World:
             token = {"next_token": body["next_token"]}
 
     def rows(self, table: str) -> list[dict[str, Any]]:
+        """The rows of all devices."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=table)
-        return [item for page in pages for item in page["Items"]]
+        return [item for page in pages for item in page["Items"] if item["device_id"] != alerts.ROW["device_id"]]
+
+    def last_alert(self) -> dict[str, Any]:
+        """The row that all workers know of the last alert by."""
+        found: dict[str, Any] = self.dynamodb.get_item(TableName=self.processed, Key=alerts.ROW)["Item"]
+        return found
 
     def receive(self, queue_url: str, count: int = 10) -> list[dict[str, Any]]:
         answer = self.sqs.receive_message(

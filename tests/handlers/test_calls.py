@@ -30,6 +30,7 @@ DECLARED = {
     "processor": {
         ("ssm", "GetParameter", CONFIG),
         ("dynamodb", "BatchWriteItem", PROCESSED),
+        ("dynamodb", "PutItem", PROCESSED),
         ("sns", "Publish", "topic"),
     },
     "query": {

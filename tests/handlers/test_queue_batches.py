@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handlers_world import Calls, Clock, World, failure, reading, sqs_record, success
+from handlers_world import Calls, World, failure, reading, sqs_record, success
 
 from iotpipe.handlers import processor, rows
 
@@ -240,8 +240,64 @@ def test_an_alert_never_quotes_a_message(world: World, calls: Calls, capsys: pyt
     assert "s3cr3t" not in capsys.readouterr().out
 
 
-def test_a_new_worker_has_no_memory_of_alerts(world: World, worker: Callable[[], None], now: Clock) -> None:
+def test_all_workers_together_send_one_alert_per_cool_down(world: World, worker: Callable[[], None]) -> None:
+    for _ in range(100):
+        worker()
+        processor.lambda_handler(bad_batch(6), world.context())
+    assert len(world.alerts()) == 1
+    world.clock.pass_(901)
+    for _ in range(10):
+        worker()
+        processor.lambda_handler(bad_batch(6), world.context())
+    assert len(world.alerts()) == 1
+
+
+def test_a_worker_that_knows_of_an_alert_asks_the_table_no_more(
+    world: World, calls: Calls, worker: Callable[[], None]
+) -> None:
     processor.lambda_handler(bad_batch(6), world.context())
+    world.clock.pass_(500)
     worker()
+    for _ in range(5):
+        processor.lambda_handler(bad_batch(6), world.context())
+    assert len(calls.of("PutItem")) == 2
+    world.clock.pass_(401)
     processor.lambda_handler(bad_batch(6), world.context())
     assert len(world.alerts()) == 2
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ThrottlingException"])
+def test_where_the_table_cannot_tell_each_worker_keeps_its_own_peace(
+    world: World, calls: Calls, worker: Callable[[], None], code: str
+) -> None:
+    """As for the moments until IAM has told all of DynamoDB of the right: two alerts are better than none."""
+    calls.answer("PutItem", lambda _: failure(code))
+    for _ in range(2):
+        worker()
+        for _ in range(3):
+            processor.lambda_handler(bad_batch(6), world.context())
+    assert len(world.alerts()) == 2
+
+
+def test_an_alert_that_one_worker_could_not_send_is_left_to_any_other(
+    world: World, calls: Calls, worker: Callable[[], None]
+) -> None:
+    calls.answer("Publish", lambda _: failure("AuthorizationError", 403))
+    processor.lambda_handler(bad_batch(6), world.context())
+    calls.let_through("Publish")
+    worker()
+    processor.lambda_handler(bad_batch(6), world.context())
+    assert len(world.alerts()) == 1
+
+
+def test_the_row_of_the_last_alert_is_no_device_s_and_no_query_shows_it(world: World) -> None:
+    processor.lambda_handler(bad_batch(6), world.context())
+    row = world.last_alert()
+    name = row["device_id"]["S"]
+    assert set(row) == {"device_id", "event_date", "alerted_at"}
+    for table in ("processed", "raw"):
+        assert world.query(device_id=name, table=table)["statusCode"] == 400
+    assert world.ingest(reading(device_id=name))["statusCode"] == 400
+    assert world.process(reading(device_id=name))["statusCode"] == 400
+    (body,) = good(world, 1)
+    assert failed(processor.lambda_handler(batch(changed(body, device_id=name)), world.context())) == ["m0"]

@@ -103,6 +103,7 @@ MAY = {
     ],
     "processor": [
         ("dynamodb:BatchWriteItem", PROCESSED),
+        ("dynamodb:PutItem", PROCESSED),
         ("sqs:ReceiveMessage", arn("sqs", "iot-ingestion-queue-dev")),
         ("sqs:DeleteMessage", arn("sqs", "iot-ingestion-queue-dev")),
         ("sqs:GetQueueAttributes", arn("sqs", "iot-ingestion-queue-dev")),

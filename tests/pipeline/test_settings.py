@@ -97,7 +97,7 @@ SAMPLES: dict[str, Sample] = dict(
         queue("retention", 86_400, "MessageRetentionPeriod"),
         queue("max_receives", 5, "RedrivePolicy.maxReceiveCount"),
         queue("dead_letter_retention", 600_000, "MessageRetentionPeriod", of=DEAD_LETTERS),
-        feed("batch_size", 5, "BatchSize"),
+        feed("batch_size", 7, "BatchSize"),
         feed("batching_window", 3, "MaximumBatchingWindowInSeconds"),
         feed("maximum_concurrency", 50, "ScalingConfig.MaximumConcurrency"),
         (
