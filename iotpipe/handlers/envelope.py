@@ -15,7 +15,7 @@ from iotpipe.handlers.readings import Reading
 VERSION = 1
 # A message names some things that a reading does not: what ingestion has taken must not be too large here.
 _MOST_VALUES = parsing.MOST_VALUES + 10
-_EVENT_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z#[0-9]{18}")
+_DIGITS = re.compile("[0-9]{18}")
 
 
 class Poison(ValueError):
@@ -105,11 +105,20 @@ def _problems(document: dict[str, Any]) -> list[Problem]:
     wrong = readings.metric_problems(document)
     wrong += readings.identifier_problems(document, "device_id", required=True)
     wrong += readings.identifier_problems(document, "reading_id", required=False)
-    event_date, timestamp = document.get("event_date"), document.get("timestamp")
-    if not isinstance(event_date, str) or not _EVENT_DATE.fullmatch(event_date):
-        wrong.append(("event_date", "format", "not a key of the processed table"))
+    timestamp = document.get("timestamp")
     if not isinstance(timestamp, Decimal) or not 0 <= timestamp <= moments.LAST or timestamp % 1:
         wrong.append(("timestamp", "type", "epoch milliseconds required"))
-    if not isinstance(document.get("received_at"), str):
-        wrong.append(("received_at", "type", "string required"))
+    elif not _is_key_of(document.get("event_date"), int(timestamp)):
+        wrong.append(("event_date", "format", "not a key of the processed table for this timestamp"))
+    received_at = document.get("received_at")
+    if not isinstance(received_at, str) or moments.from_rfc_3339(received_at) is None:
+        wrong.append(("received_at", "type", "an RFC 3339 time required"))
     return wrong
+
+
+def _is_key_of(event_date: Any, timestamp: int) -> bool:
+    """Whether it is a key that a reading of this time may have."""
+    if not isinstance(event_date, str):
+        return False
+    moment, _, digits = event_date.partition("#")
+    return moment == moments.iso(timestamp) and bool(_DIGITS.fullmatch(digits))

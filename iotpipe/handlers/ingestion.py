@@ -13,6 +13,9 @@ from iotpipe.handlers.attributes import Item
 from iotpipe.handlers.readings import Reading
 from iotpipe.handlers.routes import Call
 
+# Two calls of DynamoDB and five of SQS, all of them full: when time runs short, what is stored is queued as well.
+_UNIT = 50
+
 
 def lambda_handler(event: Any, context: Any) -> web.Answer:
     """Answers an API Gateway proxy event. 200: every reading is stored and queued. 503: send it all again."""
@@ -27,7 +30,7 @@ def _ingest(call: Call) -> web.Answer:
     found = readings.all_good(examined)
     distinct = list({reading.key: reading for reading in found}.values())
     work = partial(_store_and_queue, call, moments.iso(clock.now()))
-    reasons = tables.in_units(distinct, call.settings.batch_size, work)
+    reasons = tables.in_units(distinct, min(call.settings.batch_size, _UNIT), work)
     undone = {reading.key: reason for reading, reason in zip(distinct, reasons, strict=True)}
     return _answer(call, found, undone, examined.single)
 

@@ -21,6 +21,7 @@ class Parameter:
 
     text: str | None = None
     read_at: int = 0
+    asked_at: int = 0
     due_at: int = 0
 
 
@@ -31,6 +32,14 @@ def read(name: str, budget: clock.Budget) -> Parameter:
     """The parameter as last read, decrypted. Never fails: unreachable, it is as old as it is, or without text."""
     known = _cache.get(name, Parameter())
     if clock.now() >= known.due_at:
+        known = _cache[name] = _refreshed(name, known, budget)
+    return known
+
+
+def read_again(name: str, budget: clock.Budget) -> Parameter:
+    """The same for somebody whom its text does not suit: no older than half a minute, if SSM can be reached."""
+    known = read(name, budget)
+    if clock.now() - known.asked_at >= _RETRY_AFTER:
         known = _cache[name] = _refreshed(name, known, budget)
     return known
 
@@ -50,9 +59,10 @@ def _refreshed(name: str, known: Parameter, budget: clock.Budget) -> Parameter:
             now = clock.now()
             # A tenth earlier or later, so that workers started together do not all ask in one second.
             due_at = now + int(_LIFE * (0.9 + 0.2 * clock.chance()))
-            return Parameter(text, now, due_at)
+            return Parameter(text, now, now, due_at)
     logger.warning("cannot read the parameter %s: %s", name, reason)
-    return replace(known, due_at=clock.now() + _RETRY_AFTER)
+    now = clock.now()
+    return replace(known, asked_at=now, due_at=now + _RETRY_AFTER)
 
 
 def _value(name: str) -> str:

@@ -32,6 +32,7 @@ from iotpipe.handlers.tables import Row
 
 _LONGEST = 900  # seconds: what Lambda gives at most
 _MOST_NAMED = 100
+_MOST_BYTES = 1_000_000  # of message bodies that are worked on together
 
 
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
@@ -87,17 +88,30 @@ def _from_queue(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:
 def _work_off(
     records: list[dict[str, Any]], configured: Settings, budget: Budget, line: telemetry.Line
 ) -> dict[str, str]:
-    """Store what can be stored; what goes back to the queue, by message id, with the reason."""
-    understood, undone = _understood(records)
-    reasons = _store(list(understood.values()), configured, budget)
-    undone |= {name: reason for name, reason in zip(understood, reasons, strict=True) if reason is not None}
-    now = clock.now()
-    done = [row for name, row in understood.items() if name not in undone]
-    line.lags = [now - int(row.item["timestamp"]["N"]) for row in done]
-    line.counts.update(processed=len(done), failed=len(undone))
+    """Store what can be stored; what goes back to the queue, by message id, with the reason.
+
+    Part by part: a message takes twenty times its length once it is parsed, and a batch may have 6 MB.
+    """
+    undone: dict[str, str] = {}
+    for part in tables.chunks(records, configured.batch_size, _MOST_BYTES, _length):
+        if budget.left() <= 0:
+            undone |= {record["messageId"]: clock.OUT_OF_TIME for record in part}
+            continue
+        understood, poison = _understood(part)
+        reasons = _store(list(understood.values()), configured, budget)
+        failed = {name: reason for name, reason in zip(understood, reasons, strict=True) if reason is not None}
+        undone |= poison | failed
+        now = clock.now()
+        line.lags += [now - int(row.item["timestamp"]["N"]) for name, row in understood.items() if name not in failed]
+    line.counts.update(processed=len(line.lags), failed=len(undone))
     if undone:
         line.fields["reasons"] = dict(Counter(undone.values()).most_common(10))
     return undone
+
+
+def _length(record: dict[str, Any]) -> int:
+    body = record.get("body")
+    return len(body) if isinstance(body, str) else 0
 
 
 def _understood(records: list[dict[str, Any]]) -> tuple[dict[str, Row], dict[str, str]]:

@@ -33,16 +33,25 @@ def _query(call: Call) -> web.Answer:
 
 
 def _fetch(call: Call, question: Question) -> tuple[list[str], str | None]:
-    """Rows as JSON text; and where to go on, the range key of the last one, if there are more."""
+    """Rows as JSON text; and where to go on, the range key of the last one, if there are more.
+
+    What was found before DynamoDB could not go on is an answer as well: the token asks for the rest.
+    """
     items: list[str] = []
     size, last = 0, None
-    for item in _rows(call, question):
-        text = attributes.item_to_json(item)
-        size += len(json.dumps(text)) + 2
-        if len(items) == question.limit or (items and size > MOST_BYTES):
-            return items, last
-        items.append(text)
-        last = _range_key(item, question)
+    try:
+        for item in _rows(call, question):
+            text = attributes.item_to_json(item)
+            size += len(json.dumps(text)) + 2
+            if len(items) == question.limit or (items and size > MOST_BYTES):
+                return items, last
+            items.append(text)
+            last = _range_key(item, question)
+    except web.Unavailable as error:
+        if not items:
+            raise
+        call.line.fields["reasons"] = [str(error)]
+        return items, last
     return items, None
 
 

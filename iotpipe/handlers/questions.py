@@ -21,6 +21,7 @@ MOST, USUAL = 1000, 100
 # As DynamoDB writes numbers; it takes nothing else for one, though Decimal would.
 _NUMBER = re.compile("[0-9.]{1,39}(E[+-]?[0-9]{1,3})?")
 _LONGEST_KEY = 1024  # bytes
+_WHOLE = re.compile("[0-9]{1,20}")
 
 Details = list[dict[str, Any]]
 
@@ -95,11 +96,11 @@ def _period(given: dict[str, str]) -> Details:
     wrong: Details = []
     if "event_date" in given and ("from" in given or "to" in given):
         wrong.append(detail("event_date", "conflict", "not together with from or to"))
-    if "event_date" in given and moments.from_day(given["event_date"]) is None:
+    if "event_date" in given and (moments.from_day(given["event_date"]) or -1) < 0:
         wrong.append(detail("event_date", "format", "YYYY-MM-DD required"))
     for name in ("from", "to"):
         if name in given and _moment(given[name], end=False) is None:
-            wrong.append(detail(name, "format", "epoch milliseconds, an RFC 3339 time or YYYY-MM-DD required"))
+            wrong.append(detail(name, "format", _why_not(given[name])))
     if not wrong and _start(given) > _end(given):
         wrong.append(detail("from", "range", "later than to"))
     return wrong
@@ -108,10 +109,21 @@ def _period(given: dict[str, str]) -> Details:
 def _moment(text: str, end: bool) -> int | None:
     """The millisecond a text names; of a day its first, or at the `end` of a range its last."""
     day = moments.from_day(text)
-    if day is not None:
+    if day is not None and day >= 0:
         return day + moments.DAY - 1 if end else day
-    exact = Decimal(text) if re.fullmatch("[0-9]{1,15}", text) else moments.from_rfc_3339(text)
+    if _WHOLE.fullmatch(text):
+        # 0 is how people write "from the beginning"; every other small number is a mistake that would find too much.
+        return None if int(text) and moments.not_milliseconds(Decimal(text)) else int(text)
+    exact = moments.from_rfc_3339(text)
     return int(exact) if exact is not None and 0 <= exact <= moments.LAST else None
+
+
+def _why_not(text: str) -> str:
+    if _WHOLE.fullmatch(text):
+        return moments.not_milliseconds(Decimal(text)) or "epoch milliseconds required"
+    if moments.from_rfc_3339(text) is not None or moments.from_day(text) is not None:
+        return "a time from 1970 to 9999 required"
+    return "epoch milliseconds, an RFC 3339 time or YYYY-MM-DD required"
 
 
 def _start(given: dict[str, str]) -> int:

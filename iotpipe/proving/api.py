@@ -182,7 +182,7 @@ def refuse(answer: Answer) -> None:
     if answer.status == 401:
         raise IotpipeError(
             "the API wants another X-Api-Key: 401",
-            "Set `api.require_api_key: true` in the configuration; a key that was just changed holds within 5 minutes",
+            "Set `api.require_api_key: true` in the configuration; a changed key holds within half a minute",
         )
     if answer.status == 403:
         raise _forbidden(answer, words)

@@ -283,7 +283,8 @@ def test_any_parameters_for_query(aws_calls: Calls) -> None:
 
 def as_message(reading: str, version: str) -> str:
     """A reading in the envelope in which ingestion would have queued it."""
-    more = f'"version": {version}, "event_date": "2026-11-22T12:00:00.000Z#{"0" * 18}", "received_at": "{NOON}"'
+    noon = "2026-11-22T12:00:00.000Z"
+    more = f'"version": {version}, "event_date": "{noon}#{"0" * 18}", "received_at": "{noon}"'
     return f"{reading[:-1]}, {more}}}"
 
 

@@ -192,6 +192,47 @@ def test_a_list_of_keys_lets_each_in_while_they_are_rotated(locked: World) -> No
     assert [status(locked, key) for key in ("old", "new")] == [401, 200]
 
 
+@pytest.mark.parametrize("stored", ["right\n", " right\r\n", '["old", "right\\n"]', '["right"]\n'])
+def test_a_line_end_that_got_into_the_stored_key_is_not_part_of_it(world: World, stored: str) -> None:
+    """`echo right | aws ssm put-parameter …` stores one, and no header could carry it."""
+    world.configure(require_api_key=True)
+    world.set_key(stored)
+    assert [status(world, key) for key in ("right", "wrong", "")] == [200, 401, 401]
+
+
+@pytest.mark.parametrize("stored", ["[]", "in\nside", '[""]', "\t\n"])
+def test_a_parameter_without_a_key_that_anybody_could_send_is_an_error_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture, stored: str
+) -> None:
+    world.configure(require_api_key=True)
+    world.set_key(stored)
+    assert status(world, "right") == 401
+    assert "/iot-pipeline/test/api-key has no key that a header can carry" in caplog.text
+    assert "side" not in caplog.text
+
+
+def test_a_key_that_replaces_the_known_one_is_let_in_after_half_a_minute(locked: World) -> None:
+    assert status(locked, "right") == 200
+    locked.set_key("new")
+    locked.clock.pass_(29)
+    assert status(locked, "new") == 401
+    locked.clock.pass_(1)
+    assert [status(locked, key) for key in ("new", "right")] == [200, 401]
+
+
+def test_wrong_keys_do_not_make_every_request_ask_ssm(locked: World, calls: Calls) -> None:
+    for _ in range(120):
+        locked.clock.pass_(1)
+        assert status(locked, "wrong") == 401
+    assert len([one for one in calls.of("GetParameter") if one["Name"].endswith("api-key")]) <= 5
+    calls.answer("GetParameter", lambda _: failure("ThrottlingException"))
+    asked = len(calls.of("GetParameter"))
+    for _ in range(60):
+        locked.clock.pass_(1)
+        assert status(locked, "wrong") == 401
+    assert len([one for one in calls.of("GetParameter")[asked:] if one["Name"].endswith("api-key")]) <= 3
+
+
 @pytest.mark.parametrize("value", ["[]", "[null, 5, {}]", '[""]', "[[]]"])
 def test_a_list_without_keys_lets_nobody_in(locked: World, value: str) -> None:
     locked.set_key(value)

@@ -96,13 +96,16 @@ def test_periods_take_in_both_their_ends(five: World, parameters: dict[str, Any]
         ({"device_id": "d", "limit": "٣"}, "limit", "range"),
         ({"device_id": "d", "event_date": "2026-02-30"}, "event_date", "format"),
         ({"device_id": "d", "event_date": "22.11.2026"}, "event_date", "format"),
-        ({"device_id": "d", "event_date": TODAY, "from_": "1"}, "event_date", "conflict"),
-        ({"device_id": "d", "event_date": TODAY, "to": "1"}, "event_date", "conflict"),
+        ({"device_id": "d", "event_date": "1969-12-31"}, "event_date", "format"),
+        ({"device_id": "d", "event_date": TODAY, "from_": "0"}, "event_date", "conflict"),
+        ({"device_id": "d", "event_date": TODAY, "to": "0"}, "event_date", "conflict"),
         ({"device_id": "d", "from_": "yesterday"}, "from", "format"),
         ({"device_id": "d", "to": "-5"}, "to", "format"),
         ({"device_id": "d", "to": "999999999999999"}, "to", "format"),
         ({"device_id": "d", "from_": "0001-01-01T00:00:00Z"}, "from", "format"),
-        ({"device_id": "d", "from_": "2", "to": "1"}, "from", "range"),
+        ({"device_id": "d", "to": "1969-12-31"}, "to", "format"),
+        ({"device_id": "d", "from_": "1969-12-31"}, "from", "format"),
+        ({"device_id": "d", "from_": f"{NOON + 1}", "to": f"{NOON}"}, "from", "range"),
         ({"device_id": "d", "form": "1"}, "form", "unknown"),
         ({"device_id": "d", "next_token": ""}, "next_token", "token"),
     ],
@@ -112,6 +115,56 @@ def test_a_bad_parameter_is_named(world: World, parameters: dict[str, Any], fiel
     assert answer["statusCode"] == 400
     details = answered(answer)["error"]["details"]
     assert [(one["field"], one["code"]) for one in details] == [(field, code)]
+
+
+@pytest.mark.parametrize("name", ["from", "to"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (str(NOON // 1000), "evidently epoch seconds"),
+        ("2026", "evidently no epoch milliseconds"),
+        ("20261122", "evidently no epoch milliseconds"),
+        (f"{NOON}000", "micro- or nanoseconds"),
+        (f"{NOON}000000", "micro- or nanoseconds"),
+        ("1969-12-31", "1970 to 9999"),
+        ("1969-12-31T23:59:59Z", "1970 to 9999"),
+    ],
+)
+def test_a_time_that_is_evidently_no_milliseconds_is_refused_where_it_stands(
+    world: World, name: str, text: str, words: str
+) -> None:
+    """As seconds it would be in January 1970: `from` would find everything, `to` nothing."""
+    answer = world.query(device_id="d", **{f"{name}_": text})
+    (detail,) = answered(answer)["error"]["details"]
+    assert (answer["statusCode"], detail["field"], detail["code"]) == (400, name, "format")
+    assert words in detail["message"]
+
+
+def test_from_0_is_from_the_beginning(world: World) -> None:
+    assert world.query(device_id="d", from_="0")["statusCode"] == 200
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_what_was_found_before_dynamodb_is_throttled_is_answered_and_the_rest_follows(
+    world: World, calls: Calls, order: str
+) -> None:
+    for index in range(12):
+        assert world.process(reading(index, sensor_data={"n": index, "text": "x" * 200_000}))["statusCode"] == 200
+    begun: list[Any] = []
+
+    def throttled_after_the_first(request: dict[str, Any]) -> Any:
+        begun.append(request)
+        return failure("ThrottlingException") if len(begun) > 1 else None
+
+    calls.answer("Query", throttled_after_the_first)
+    first = answered(world.query(device_id="sensor-001", order=order))
+    assert 0 < first["count"] < 12
+    calls.let_through("Query")
+    rest = answered(world.query(device_id="sensor-001", order=order, next_token=first["next_token"]))
+    found = numbers([first["items"], rest["items"]])
+    assert found == (sorted(found) if order == "asc" else sorted(found, reverse=True))
+    assert sorted(found) == list(range(12))
+    assert "next_token" not in rest
 
 
 def test_everything_that_is_wrong_is_listed(world: World) -> None:

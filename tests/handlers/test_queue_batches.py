@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handlers_world import Calls, World, failure, reading, sqs_record, success
+from handlers_world import Calls, World, all_stored, failure, reading, sqs_record, success
 
-from iotpipe.handlers import processor, rows
+from iotpipe.handlers import envelope, processor, rows
 
 
 def record(body: str, message_id: str) -> dict[str, Any]:
@@ -55,9 +56,15 @@ def poison(body: str) -> list[str]:
         changed(body, device_id={"S": "d"}),
         changed(body, version=2),
         changed(body, version="absent"),
+        changed(body, version=True),
+        changed(body, version="1"),
         changed(body, event_date="absent"),
         changed(body, event_date=""),
         changed(body, event_date="2026-11-22"),
+        changed(body, event_date=json.loads(body)["event_date"].replace("2026-11", "2026-13")),
+        changed(body, event_date=json.loads(body)["event_date"].replace("2026-11", "2026-12")),
+        changed(body, event_date=json.loads(body)["event_date"] + "0"),
+        changed(body, timestamp=json.loads(body)["timestamp"] + 1),
         changed(body, timestamp="2026-11-22T12:00:00Z"),
         changed(body, timestamp=1.5),
         changed(body, timestamp=-1),
@@ -66,6 +73,7 @@ def poison(body: str) -> list[str]:
         changed(body, timestamp=True),
         changed(body, received_at="absent"),
         changed(body, received_at=5),
+        changed(body, received_at="yesterday"),
         changed(body, reading_id=5),
         changed(body, sensor_data=[]),
         changed(body, sensor_data="absent"),
@@ -164,6 +172,25 @@ def test_when_time_runs_short_the_rest_goes_back_unharmed_and_is_no_failure(
     assert len(world.rows(world.processed)) == 50
     assert world.alerts() == []
     assert "alert" not in caplog.text
+
+
+def test_a_large_batch_is_worked_off_part_by_part(world: World, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message takes twenty times its length once it is parsed: all of 6 MB at once would end the worker."""
+    calls.answer("BatchWriteItem", all_stored)
+    (body,) = good(world, 1)
+    large = [changed(body, device_id=f"d{index}", sensor_data={"list": [1] * 45_000}) for index in range(30)]
+    parsed: list[int] = []
+    understand = envelope.read
+
+    def read(text: Any) -> Any:
+        parsed.append(len(calls.of("BatchWriteItem")))
+        return understand(text)
+
+    monkeypatch.setattr(envelope, "read", read)
+    assert failed(processor.lambda_handler(batch(*large), world.context())) == []
+    most = max(Counter(parsed).values())
+    assert most * len(large[0]) <= 1_000_000
+    assert len(Counter(parsed)) == 5
 
 
 def test_the_handler_s_own_time_counts_where_lambda_gives_more(world: World, calls: Calls) -> None:

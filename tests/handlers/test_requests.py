@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from handlers_world import NOON, Calls, World, all_queued, all_stored, answered, failure, reading, success
+from handlers_world import NOON, Calls, World, all_queued, all_stored, answered, failure, proxy_event, reading, success
 
-from iotpipe.handlers import parsing
+from iotpipe.handlers import ingestion, parsing
 
 DAY = 86_400_000
 WRITES = {"BatchWriteItem", "SendMessageBatch", "Publish"}
@@ -170,6 +170,116 @@ def test_a_batch_with_one_bad_reading_is_refused_whole_with_every_error(world: W
     assert wrongs(world.ingest(batch)) == expected
     assert wrongs(world.ingest({"readings": batch})) == expected
     assert not WRITES & set(calls.names())
+
+
+def test_what_the_parser_stumbles_over_is_listed_like_everything_else(world: World, calls: Calls) -> None:
+    """500 readings, each kind of mistake somewhere among them, and every one of them named."""
+    batch = [written().replace(str(NOON), str(NOON - index)) for index in range(500)]
+    batch[7] = written('{"temperature": 5}', device="[]")
+    batch[137] = written('{"temperature": NaN, "list": [1, {"x": -Infinity}]}')
+    batch[140] = written(nested(16), more=', "colour": 1e400')
+    batch[141] = "Infinity"
+    batch[300] = written('{"temperature": NaN}')
+    batch[301] = written('{"a": "\\udfff", "a": 1}', more=', "timestamp": 1')
+    batch[499] = written('{"humidity": "damp"}').replace(str(NOON), "1" * 39)
+    expected = [
+        (7, "device_id", "type"),
+        (137, "sensor_data.temperature", "number"),
+        (137, "sensor_data.list[1].x", "number"),
+        (140, "sensor_data.a" + "[0]" * 14, "nesting"),
+        (140, "colour", "number"),
+        (141, "reading", "number"),
+        (300, "sensor_data.temperature", "number"),
+        (301, "timestamp", "duplicate_key"),
+        (301, "sensor_data.a", "duplicate_key"),
+        (499, "timestamp", "number"),
+        (499, "sensor_data.humidity", "type"),
+    ]
+    for body in (f"[{','.join(batch)}]", f'{{"readings": [{",".join(batch)}]}}'):
+        assert wrongs(world.ingest(body)) == expected
+        assert wrongs(world.process(body)) == expected
+    assert not WRITES & set(calls.names())
+
+
+def test_what_is_wrong_with_the_envelope_is_listed_as_well(world: World) -> None:
+    body = f'{{"readings": [{written()}], "readings": [{written()}], "more": NaN}}'
+    assert wrongs(world.ingest(body)) == [(None, "more", "unknown"), (None, "readings", "duplicate_key")]
+    assert wrongs(world.ingest('{"readings": NaN}')) == [(None, "readings", "type")]
+    assert wrongs(world.ingest("NaN")) == [(None, "reading", "number")]
+
+
+def test_a_path_is_short_and_ascii_whatever_the_names_are(world: World) -> None:
+    name = "ü\ud800" * 100
+    answer = world.ingest(written(f'{{"{name}": ' * 10 + "NaN" + "}" * 10))
+    assert answer["body"].isascii()
+    assert all(len(field) <= 200 for _, field, _ in wrongs(answer))
+
+
+def test_an_object_that_names_very_many_keys_twice_is_answered(world: World) -> None:
+    members = ", ".join(f'"k{index // 2}": {{}}' for index in range(70_000))
+    assert len(wrongs(world.ingest(written(f"{{{members}}}")))) == 1000
+
+
+SECONDS = NOON // 1000
+
+
+@pytest.mark.parametrize("past_days", [365, 36_500])
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (SECONDS, "evidently epoch seconds"),
+        (float(SECONDS) + 0.25, "evidently epoch seconds"),
+        (0, "evidently no epoch milliseconds"),
+        (2026, "evidently no epoch milliseconds"),
+        (20261122, "evidently no epoch milliseconds"),
+        (46_348, "evidently no epoch milliseconds"),
+        (-NOON, "evidently no epoch milliseconds"),
+        (NOON * 1000, "micro- or nanoseconds"),
+        (NOON * 1_000_000, "micro- or nanoseconds"),
+    ],
+)
+def test_a_number_that_is_evidently_no_milliseconds_is_refused(
+    world: World, time: Any, words: str, past_days: int
+) -> None:
+    """With a window of a century it would be a time in January 1970."""
+    world.configure(past_days=past_days)
+    for send in (world.ingest, world.process):
+        answer = send(reading(timestamp=time))
+        assert wrongs(answer) == [(None, "timestamp", "range")]
+        assert words in answered(answer)["error"]["details"][0]["message"]
+
+
+def test_a_time_of_long_ago_is_taken_if_it_is_written_as_one(world: World) -> None:
+    world.configure(past_days=36_500)
+    assert world.ingest(reading(timestamp="1970-01-21T18:42:28.800Z"))["statusCode"] == 200
+    assert world.ingest(reading(timestamp=100_000_000_000))["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (str(NOON), "a number in quotes"),
+        ("2026-11-22", "a day without a time"),
+        ("2026-11-22T12:00:00", "no time zone"),
+        ("2026-11-22 12:00", "no time zone"),
+        ("2026-11-22T12:00:00.1234567890Z", "more than 9 digits"),
+        ("2016-12-31T23:59:60Z", "a leap second"),
+        ("yesterday", "not an RFC 3339 time"),
+        ("2026-02-30T12:00:00Z", "not an RFC 3339 time"),
+    ],
+)
+def test_a_text_that_is_no_time_is_told_why(world: World, text: str, words: str) -> None:
+    answer = world.ingest(reading(timestamp=text))
+    assert wrongs(answer) == [(None, "timestamp", "format")]
+    assert words in answered(answer)["error"]["details"][0]["message"]
+
+
+def test_a_text_s_size_is_that_of_ascii_json_and_the_refusal_says_so(world: World) -> None:
+    """Messages are ASCII, since SQS refuses some characters: one of three bytes in UTF-8 takes six there."""
+    assert world.ingest(reading(sensor_data={"text": "水" * 41_660}))["statusCode"] == 200
+    answer = world.ingest(reading(sensor_data={"text": "水" * 42_000}))
+    assert wrongs(answer) == [(None, "sensor_data", "size")]
+    assert "ASCII" in answered(answer)["error"]["details"][0]["message"]
 
 
 def test_process_needs_a_timestamp_and_ingest_only_with_a_reading_id(world: World) -> None:
@@ -347,6 +457,14 @@ def test_retries_end_with_the_time_that_api_gateway_waits(world: World, calls: C
     assert world.ingest([reading(index) for index in range(500)])["statusCode"] == 503
     assert world.clock.elapsed() - begun < 29
     assert answered(world.ingest(reading()))["failed"] == 1
+
+
+def test_when_time_runs_short_what_is_stored_is_queued_as_well(world: World, calls: Calls) -> None:
+    calls.answer("BatchWriteItem", lambda _: world.clock.pass_(0.4))
+    event = proxy_event("POST", "/ingest", body=json.dumps([reading(index) for index in range(300)]))
+    answer = ingestion.lambda_handler(event, world.context(3))
+    assert answer["statusCode"] == 503
+    assert answered(answer)["accepted"] == len(world.bodies(world.queue)) == 50
 
 
 def test_a_reading_dynamodb_refuses_does_not_take_its_neighbours_along(world: World, calls: Calls) -> None:
