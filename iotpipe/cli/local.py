@@ -74,9 +74,11 @@ def reset(settings: Settings, yes: bool) -> None:
             raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")
         if not output.ask(f"Delete everything in {engine.directory}?"):
             raise UsageError("not confirmed, and nothing was changed")
-    launcher.reset(engine)
+    left = launcher.reset(engine)
     launcher.forget(settings.state_dir)
     output.note("the embedded AWS is empty")
+    if left:
+        output.note(f"kept in {engine.directory}, since iotpipe did not make it: {', '.join(left)}")
 
 
 def _answer(found: dict[str, Any], as_json: bool) -> None:

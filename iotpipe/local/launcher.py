@@ -6,7 +6,6 @@ import http.client
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.errors import IotpipeError, LedgerError, UsageError
+from iotpipe.local import belongings
 from iotpipe.local.guard import ADMIN, SECRET
 from iotpipe.local.place import ACCOUNT, Place, Record
 from iotpipe.provision import ledger
@@ -45,7 +45,7 @@ def start(place: Place, tell: Callable[[str], None] = lambda text: None) -> Reco
         if before := place.record():
             # Or what a killed engine has left would pass for the new one's word as soon as that has the lock.
             place.write(replace(before, ready=False))
-        shutil.rmtree(place.temporary, ignore_errors=True)
+        belongings.clear_temporary(place.directory)
         place.make()
         record = _started(place, _spawn(place))
     for text in (f"started, at {record.endpoint}", *_news(before, record)):
@@ -56,8 +56,10 @@ def start(place: Place, tell: Callable[[str], None] = lambda text: None) -> Reco
 def stop(place: Place) -> Record | None:
     """End the running engine, with everything saved; None if there is none.
 
-    Raises IotpipeError where it cannot save: it keeps running then.
+    Raises IotpipeError where it cannot save: it keeps running then. And LedgerError where the directory is not
+    iotpipe's own.
     """
+    belongings.check(place.directory)
     if not place.directory.exists():
         return None
     with place.launching():
@@ -75,20 +77,21 @@ def stop(place: Place) -> Record | None:
         return record
 
 
-def reset(place: Place) -> None:
-    """End the engine, if it runs, and remove everything that it kept."""
+def reset(place: Place) -> list[str]:
+    """End the engine, if it runs, and delete everything that it kept.
+
+    Returns the names of what in its directory iotpipe has not made, which stays. Raises LedgerError where the directory
+    is not iotpipe's own.
+    """
+    belongings.check(place.directory)
     if not place.directory.exists():
-        return
+        return []
     with place.launching():
         # One that is only coming up or going down has not recorded its process id yet, or no longer.
         _wait(lambda: place.running() is not None or not place.alive(), _START)
         if place.alive() and (record := place.record()) and record.pid:
             _end(place, record)
-        for path in place.directory.iterdir():
-            if path.name == "launch.lock":
-                continue
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    shutil.rmtree(place.directory, ignore_errors=True)
+        return belongings.clear(place.directory)
 
 
 def forget(state_dir: Path) -> None:
@@ -117,7 +120,11 @@ def _inhabitants(state_dir: Path) -> dict[str, ledger.Contents]:
 
 
 def status(place: Place) -> dict[str, Any]:
-    """Whether it runs, its address, process, start, the bytes that it keeps, and what is wrong with it."""
+    """Whether it runs, its address, process, start, the bytes that it keeps, and what is wrong with it.
+
+    Raises LedgerError where the directory is not iotpipe's own.
+    """
+    belongings.check(place.directory)
     record = place.running()
     size = _size(place.data)
     if record is None:
@@ -167,7 +174,7 @@ def _spawn(place: Place) -> subprocess.Popen[bytes]:
         place.log.replace(place.log.with_suffix(".log.1"))
     own = {"HOME": str(place.temporary), "TMPDIR": str(place.temporary)}
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
-    with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
+    with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "iotpipe.local.engine", str(place.directory)],
             env=kept | own,
@@ -197,7 +204,7 @@ def _end(place: Place, record: Record) -> None:
     if not _wait(lambda: not place.alive(), _STOP):
         os.kill(record.pid, signal.SIGKILL)
         _wait(lambda: not place.alive(), _STOP)
-    shutil.rmtree(place.temporary, ignore_errors=True)
+    belongings.clear_temporary(place.directory)
 
 
 def _news(before: Record | None, now: Record) -> list[str]:

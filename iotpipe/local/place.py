@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from iotpipe.errors import LedgerCorrupt, LedgerError, LedgerTooNew
+from iotpipe.local import belongings
 from iotpipe.provision import trust
 from iotpipe.provision.ledger import write_atomically
 
@@ -63,7 +64,7 @@ class Place:
 
     @property
     def data(self) -> Path:
-        return self.directory / "data"
+        return self.directory / belongings.DATA
 
     @property
     def log(self) -> Path:
@@ -71,7 +72,7 @@ class Place:
 
     @property
     def temporary(self) -> Path:
-        return self.directory / "tmp"
+        return self.directory / belongings.TEMPORARY
 
     @property
     def _record(self) -> Path:
@@ -82,13 +83,14 @@ class Place:
         return self.directory / "credentials.json"
 
     def make(self) -> None:
-        """Make the directory, readable for its owner alone, also where somebody opened it. Raises LedgerError."""
+        """Make the directory, readable for its owner alone, also where somebody opened it.
+
+        Raises LedgerError where it cannot be written, or is not iotpipe's own.
+        """
         try:
             # Parents that mkdir makes on the way are open to everybody. One that is there stays as it is.
             self.directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for directory in (self.directory, self.data, self.temporary):
-                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-                directory.chmod(0o700)
+            belongings.make(self.directory)
         except OSError as error:
             hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
             raise LedgerError(f"cannot write {self.directory}: {error}", hint) from error
@@ -145,7 +147,7 @@ class Place:
 
     def hold(self) -> int | None:
         """Take the lock that says an engine runs; it is held until the process ends. None if another one has it."""
-        descriptor = os.open(self.directory / "engine.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.directory / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         for _ in range(_LOOKS):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,7 +161,8 @@ class Place:
     @contextmanager
     def launching(self) -> Iterator[None]:
         """Wait for, and be, the only command that starts or stops the engine."""
-        descriptor = os.open(self.directory / "launch.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = self.directory / belongings.LAUNCH_LOCK
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

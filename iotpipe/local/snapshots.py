@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from iotpipe.errors import LedgerCorrupt, LedgerTooNew
-
-_CODE = "lambda-blobs"
+from iotpipe.local.belongings import CODE, NEXT, is_snapshot, remove_snapshot
 
 
 class Snapshots:
@@ -29,8 +27,7 @@ class Snapshots:
     @property
     def newest(self) -> Path | None:
         """The directory of the newest snapshot."""
-        numbered = [path for path in self._directory.glob("[0-9]*") if path.is_dir() and path.name.isdigit()]
-        return max(numbered, key=lambda path: int(path.name), default=None)
+        return max(filter(is_snapshot, self._directory.glob("[0-9]*")), key=lambda path: int(path.name), default=None)
 
     def check(self, format_of: Callable[[str], int]) -> None:
         """Raise LedgerCorrupt or LedgerTooNew where ministack would pass over a file and begin with nothing."""
@@ -46,12 +43,13 @@ class Snapshots:
 
     def prepare(self) -> Path:
         """An empty directory for the next snapshot, with the function code of the last one in it."""
-        draft = self._directory / "next"
-        shutil.rmtree(draft, ignore_errors=True)
-        code = draft / _CODE
-        code.mkdir(parents=True)
-        if self.newest and (self.newest / _CODE).is_dir():
-            for blob in (self.newest / _CODE).iterdir():
+        draft = self._directory / NEXT
+        remove_snapshot(draft)
+        code = draft / CODE
+        draft.mkdir()
+        code.mkdir()
+        if self.newest and (self.newest / CODE).is_dir():
+            for blob in (self.newest / CODE).iterdir():
                 os.link(blob, code / blob.name)
         return code
 
@@ -61,11 +59,11 @@ class Snapshots:
         `moment` (s) is from before they were copied: what was written later may not be in them, so it is the
         directory's time.
         """
-        draft, newest = self._directory / "next", self.newest
+        draft, newest = self._directory / NEXT, self.newest
         texts = {service: encode(service, state) for service, state in states.items()}
         digests = {service: hashlib.sha256(text).hexdigest() for service, text in texts.items()}
         if newest and digests == self._digests:
-            shutil.rmtree(draft)
+            remove_snapshot(draft)
             return False
         for service, text in texts.items():
             path = draft / f"{service}.json"
@@ -73,12 +71,14 @@ class Snapshots:
                 os.link(newest / path.name, path)
             else:
                 _write(path, text)
-        for blob in (draft / _CODE).iterdir():
+        for blob in (draft / CODE).iterdir():
             _sync(blob)
-        _sync(draft / _CODE)
+        _sync(draft / CODE)
         os.utime(draft, (moment, moment))
         _sync(draft)
-        draft.rename(self._directory / str(int(newest.name) + 1 if newest else 1))
+        # Also after what somebody else has numbered: a directory that is in the way would keep every snapshot out.
+        taken = [int(path.name) for path in self._directory.iterdir() if path.name.isdecimal()]
+        draft.rename(self._directory / str(max(taken, default=0) + 1))
         _sync(self._directory)
         self._digests = digests
         self._forget_old()
@@ -86,12 +86,12 @@ class Snapshots:
 
     def _forget_old(self) -> None:
         for path in self._directory.iterdir():
-            if path != self.newest:
-                shutil.rmtree(path, ignore_errors=True)
+            if path != self.newest and is_snapshot(path):
+                remove_snapshot(path)
 
 
 def _write(path: Path, text: bytes) -> None:
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

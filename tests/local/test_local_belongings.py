@@ -1,0 +1,213 @@
+"""What the embedded AWS deletes in its directory: what iotpipe has made there, and nobody's files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from local_machine import Machine
+
+from iotpipe.errors import LedgerError
+from iotpipe.local import belongings, launcher
+from iotpipe.local.belongings import MARK
+from iotpipe.local.place import Place, Record
+from iotpipe.local.snapshots import Snapshots
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A directory that iotpipe has made."""
+    place = Place(tmp_path / "local")
+    place.make()
+    return place
+
+
+@pytest.fixture
+def treasure(tmp_path: Path) -> Path:
+    """A directory of the user's with a file in it, elsewhere."""
+    path = tmp_path / "treasure"
+    path.mkdir()
+    (path / "engine.json").write_text("precious")
+    (path / "photo.jpg").write_text("precious")
+    return path
+
+
+def tree(directory: Path) -> dict[str, str]:
+    """All that is below a directory, with the contents of the files."""
+    return {
+        str(path.relative_to(directory)): path.read_text() if path.is_file() else "" for path in directory.rglob("*")
+    }
+
+
+def saved(place: Place, states: str = "{}") -> Path:
+    """The snapshot that an engine writes."""
+    snapshots = Snapshots(place.data)
+    (snapshots.prepare() / f"{'a' * 64}.zip").write_text("code")
+    assert snapshots.finish({"sqs": states}, lambda service, state: state.encode(), 1)
+    assert snapshots.newest
+    return snapshots.newest
+
+
+ACTS: dict[str, Callable[[Place], object]] = {
+    "make": Place.make,
+    "start": launcher.start,
+    "stop": launcher.stop,
+    "reset": launcher.reset,
+    "status": launcher.status,
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("name", ["data/photos/a.jpg", "tmp/work/b", "engine.json", "data/1/lambda-blobs/c.zip"])
+def test_a_directory_that_iotpipe_did_not_make_is_refused_and_left_as_it_is(
+    tmp_path: Path, act: str, name: str
+) -> None:
+    file = tmp_path / "local" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("precious")
+    (tmp_path / "local").chmod(0o755)
+    before = tree(tmp_path)
+    with pytest.raises(LedgerError, match="not a directory that iotpipe made") as refused:
+        ACTS[act](Place(tmp_path / "local"))
+    assert name.split("/")[0] in refused.value.message
+    assert "--state-dir" in refused.value.hint
+    assert tree(tmp_path) == before
+    assert (tmp_path / "local").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_link_in_place_of_the_directory_is_refused(tmp_path: Path, treasure: Path, act: str) -> None:
+    (tmp_path / "local").symlink_to(treasure)
+    # Neither is what it leads to believed for its mark.
+    (treasure / MARK).write_text("")
+    before = tree(treasure)
+    with pytest.raises(LedgerError, match=f"is a link to {treasure}"):
+        ACTS[act](Place(tmp_path / "local"))
+    assert tree(treasure) == before
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data", "engine.tmp", "engine.json", "engine.lock", "engine.log", "engine.log.1"),
+        *("credentials.json", "launch.lock", MARK, "data/next", "data/7", "data/1/lambda-blobs"),
+    ],
+)
+def test_a_link_in_place_of_what_it_would_write_or_delete_is_refused(
+    place: Place, treasure: Path, act: str, name: str
+) -> None:
+    saved(place)
+    link = place.directory / name
+    if link.exists():
+        link.rename(place.directory.parent / "moved")
+    link.symlink_to(treasure if "." not in name or name.endswith("tmp") else treasure / "photo.jpg")
+    before = tree(treasure)
+    with pytest.raises(LedgerError, match="is a link to"):
+        ACTS[act](place)
+    assert tree(treasure) == before
+    assert link.is_symlink()
+
+
+def test_another_users_directory_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: place.directory.stat().st_uid + 1)
+    with pytest.raises(LedgerError, match="belongs to another user"):
+        place.make()
+
+
+def test_what_somebody_put_among_its_own_survives_a_reset_and_is_named(place: Place) -> None:
+    place.write(Record(4566))
+    saved(place)
+    kept = ["photos/a.jpg", "data/photos/a.jpg", "data/2024/a.json", "data/1/a.jpg", "data/1/lambda-blobs/a.jpg"]
+    for name in kept:
+        path = place.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("precious")
+    (place.temporary / "worker").mkdir()
+    assert launcher.reset(place) == ["data", "photos"]
+    assert {name: text for name, text in tree(place.directory).items() if text == "precious"} == dict.fromkeys(
+        kept, "precious"
+    )
+    assert sorted(path.name for path in place.directory.iterdir()) == [MARK, "data", "photos"]
+    # It is still known for its own.
+    place.make()
+    for name in kept:
+        (place.directory / name).unlink()
+    for name in ("data/1/lambda-blobs", "data/1", "data/2024", "data/photos", "photos"):
+        (place.directory / name).rmdir()
+    assert launcher.reset(place) == []
+    assert not place.directory.exists()
+
+
+def test_a_new_snapshot_deletes_the_old_one_and_nothing_else(place: Place) -> None:
+    other = place.data / "2024" / "a.json"
+    other.parent.mkdir()
+    other.write_text("precious")
+    first = saved(place)
+    (first / "a.jpg").write_text("precious")
+    (first / "sqs.json").unlink()
+    second = saved(place, "[]")
+    assert (second / "sqs.json").read_text() == "[]"
+    assert not (first / "lambda-blobs").exists()
+    assert (first / "a.jpg").read_text() == other.read_text() == "precious"
+
+
+def test_what_is_in_a_snapshot_is_not_written_through_a_hard_link(place: Place, treasure: Path) -> None:
+    draft = place.data / "next"
+    (draft / "lambda-blobs").mkdir(parents=True)
+    os.link(treasure / "photo.jpg", draft / "sqs.json")
+    saved(place)
+    assert (treasure / "photo.jpg").read_text() == "precious"
+
+
+def test_a_link_that_is_put_in_the_way_of_a_deletion_is_not_followed(place: Place, treasure: Path) -> None:
+    (treasure / "lambda-blobs").mkdir()
+    (treasure / "sqs.json").write_text("precious")
+    for name in ("9", "next"):
+        (place.data / name).symlink_to(treasure)
+    (place.temporary / "inside").symlink_to(treasure)
+    before = tree(treasure)
+    belongings.clear_temporary(place.directory)
+    place.temporary.symlink_to(treasure)
+    belongings.remove_snapshot(place.data / "9")
+    assert belongings.clear(place.directory) == ["data", "engine.tmp"]
+    assert tree(treasure) == before
+
+
+@pytest.mark.slow
+def test_a_users_own_files_survive_up_and_reset_with_the_project_as_state_directory(machine: Machine) -> None:
+    files = [machine.directory / "local" / name for name in ("data/photos/a.jpg", "tmp/work/b")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text("precious")
+    for command in (("up", "--env", "local"), ("local", "start"), ("local", "reset", "--yes"), ("local", "status")):
+        said = machine.run("--state-dir", ".", *command, code=1).stderr
+        assert f"{machine.directory / 'local'} is not a directory that iotpipe made: it holds 'data', 'tmp'" in said
+        assert [file.read_text() for file in files] == ["precious", "precious"]
+    assert sorted(path.name for path in machine.directory.iterdir()) == ["local"]
+
+
+@pytest.mark.slow
+def test_what_a_linked_directory_leads_to_survives_up_and_reset(machine: Machine, treasure: Path) -> None:
+    (machine.directory / ".iotpipe").mkdir()
+    machine.place.directory.symlink_to(treasure)
+    before = tree(treasure)
+    for command in (("up", "--env", "local"), ("local", "stop"), ("local", "reset", "--yes")):
+        assert "is a link to" in machine.run(*command, code=1).stderr
+    assert tree(treasure) == before
+
+
+@pytest.mark.slow
+def test_what_a_user_puts_into_the_directory_later_survives_too(machine: Machine) -> None:
+    machine.run("local", "start")
+    file = machine.place.data / "photos" / "a.jpg"
+    file.parent.mkdir()
+    file.write_text("precious")
+    machine.client("sqs").create_queue(QueueName="something")
+    machine.run("local", "stop")
+    machine.run("local", "start")
+    assert machine.client("sqs").list_queues()["QueueUrls"]
+    assert "kept in" in machine.run("local", "reset", "--yes").stderr
+    assert file.read_text() == "precious"
