@@ -25,6 +25,7 @@ from typing import Any, cast
 from iotpipe.errors import IotpipeError, LedgerCorrupt
 from iotpipe.local.guard import Guard
 from iotpipe.local.place import ACCOUNT, REGION, Place, Record
+from iotpipe.local.signatures import Signatures
 from iotpipe.local.snapshots import Snapshots
 
 INTERVALS = (2.0, 10.0)
@@ -148,8 +149,8 @@ class Engine:
         guard = Guard(
             self._app.app,
             port=self.record.port,
-            root=self.root.access_key,
             secret=self.record.secret,
+            signatures=Signatures(self.root.access_key),
             ready=self.ready,
             touched=self.touched,
             admin=self.admin,

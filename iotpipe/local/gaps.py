@@ -24,7 +24,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     _check_the_roots_signature(root)
     _keep_the_workers_keys_secret(root)
     _know_queues_at_another_port()
-    _allow_batches_what_is_allowed_singly()
+    _authorize_every_operation()
     _let_dashboards_bear_tags()
     _keep_one_set_of_tags_per_api()
     _list_all_that_bears_tags()
@@ -117,15 +117,20 @@ def _know_queues_at_another_port() -> None:
     sqs.load_persisted_state = load_persisted_state
 
 
-def _allow_batches_what_is_allowed_singly() -> None:
-    """ministack wants a right of its own for SendMessageBatch and its like, where IAM has only that of SendMessage."""
+def _authorize_every_operation() -> None:
+    """ministack authorizes nothing where it finds no name for what is asked, and does it all the same.
+
+    And it wants a right of its own for SendMessageBatch and its like, where IAM has only that of SendMessage.
+    """
     from ministack.core import iam_actions
 
     extract = iam_actions.extract_iam_action
 
     def extract_iam_action(service: str, *request: Any) -> Any:
         action = extract(service, *request)
-        return action.removesuffix("Batch") if service == "sqs" and action else action
+        if action is None:  # a right that only those have who may do everything
+            return f"{iam_actions.SERVICE_TO_IAM_NAMESPACE.get(service, service)}:UnknownOperation"
+        return action.removesuffix("Batch") if service == "sqs" else action
 
     iam_actions.extract_iam_action = extract_iam_action
 

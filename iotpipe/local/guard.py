@@ -6,14 +6,14 @@ With CreateFunction that would let a web page run code here, so this stands in f
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs
 
-Scope = MutableMapping[str, Any]
+from iotpipe.local.signatures import Refused, Request, Scope, Signatures, worded
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -24,19 +24,14 @@ SECRET = "x-iotpipe-secret"
 """The header that lets the launcher into the paths under ADMIN and those of ministack itself."""
 ADMIN = "/_iotpipe/"
 
-_EXECUTE = re.compile("/_aws/execute-api/[^/]+/")
-"""Where an API answers. Without a stage behind the API's id, ministack takes the request for one of a service."""
-_SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=([A-Za-z0-9]+)/")
-_MADE_HERE = re.compile(r"A[KS]IA[A-Z0-9]{16}")
-"""Keys of users and roles as ministack makes them. It checks their signatures, as it does that of our root key."""
 _IN_QUERY = ("x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid", "signature")
 
 
 class Guard:
     """An ASGI application in front of another one.
 
-    `root` is the only root key that is let in. `ready` is called once the application has started, `touched` after
-    every request that it was given, and `admin` answers what the launcher asks under ADMIN.
+    `ready` is called once the application has started, `touched` after every request that it was given, and `admin`
+    answers what the launcher asks under ADMIN.
     """
 
     def __init__(
@@ -44,16 +39,16 @@ class Guard:
         application: Application,
         *,
         port: int,
-        root: str,
         secret: str,
+        signatures: Signatures,
         ready: Callable[[], None],
         touched: Callable[[], None],
         admin: Admin,
     ) -> None:
         self._application = application
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-        self._root = root
         self._secret = secret.encode()
+        self._signatures = signatures
         self._ready = ready
         self._touched = touched
         self._admin = admin
@@ -63,44 +58,49 @@ class Guard:
             await self._application(scope, receive, self._listening(send))
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
-        elif refusal := self.refusal(scope):
-            await _answer(send, 403, {"__type": "AccessDeniedException", "message": refusal})
-        elif scope["path"].startswith(ADMIN):
-            await _answer(send, 200, await self._admin(scope["method"], scope["path"].removeprefix(ADMIN)))
         else:
+            request = Request.of(scope)
             try:
-                await self._application(scope, receive, send)
-            finally:
-                self._touched()
+                await self._let_in(request, scope, receive, send)
+            except Refused as refused:
+                # hypercorn ends no connection as long as nobody takes what still comes in on it.
+                rest = asyncio.create_task(_discard(receive))
+                try:
+                    await _answer(send, *worded(request, refused))
+                finally:
+                    rest.cancel()
 
-    def refusal(self, scope: Scope) -> str:
-        """Why the request is not let in; empty if it is."""
-        headers = _Headers(scope)
-        if headers.all("origin"):
-            return "requests from web pages are refused"
-        if len(headers.all("host")) != 1 or headers.first("host") not in self._hosts:
-            return "this AWS is only known as 127.0.0.1 and localhost"
-        path = scope["path"]
-        to_an_api = _EXECUTE.match(path) is not None
-        if path.startswith("/_") and not to_an_api:
-            known = hmac.compare_digest(headers.first(SECRET).encode(), self._secret)
-            return "" if known else "this path is only open to iotpipe itself"
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if any(name.lower() in _IN_QUERY for name in query):
-            return "requests are signed in the Authorization header here"
-        return self._of_key(headers, needed=not to_an_api)
+    async def _let_in(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give the request on, if it is let in. Raises Refused."""
+        self._check_sender(request)
+        if request.path.startswith(ADMIN):
+            found = await self._admin(request.method, request.path.removeprefix(ADMIN))
+            await _answer(send, 200, {"content-type": "application/json"}, json.dumps(found).encode())
+            return
+        if not self._is_of_the_launcher(request):
+            signature = self._signatures.check_head(request)
+            body = await _read(request, receive, signature.largest)
+            self._signatures.check_body(request, signature, body)
+            receive = _again(body, receive)
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self._touched()
 
-    def _of_key(self, headers: _Headers, needed: bool) -> str:
-        given = headers.all("authorization")
-        if not given:
-            return "this AWS only takes signed requests" if needed else ""
-        signed = _SIGNED.match(given[0]) if len(given) == 1 else None
-        if not signed:
-            return "this AWS only takes requests that are signed with Signature Version 4"
-        key = signed[1]
-        if key != self._root and not _MADE_HERE.fullmatch(key):
-            return "this AWS does not know that access key"
-        return ""
+    def _check_sender(self, request: Request) -> None:
+        """Raise Refused for what comes from a web page, under a foreign name, or to what only iotpipe may ask."""
+        if "origin" in request.headers:
+            raise Refused("requests from web pages are refused")
+        if request.headers.get("host") not in self._hosts:  # one that is there twice is a name with a comma
+            raise Refused("this AWS is only known as 127.0.0.1 and localhost")
+        if self._is_of_the_launcher(request):
+            if not hmac.compare_digest(request.headers.get(SECRET, "").encode(), self._secret):
+                raise Refused("this path is only open to iotpipe itself")
+        elif any(name.lower() in _IN_QUERY for name in request.parameters):
+            raise Refused("requests are signed in the Authorization header here")
+
+    def _is_of_the_launcher(self, request: Request) -> bool:
+        return request.path.startswith("/_") and not request.to_an_api
 
     def _listening(self, send: Send) -> Send:
         async def heard(message: Message) -> None:
@@ -111,23 +111,47 @@ class Guard:
         return heard
 
 
-class _Headers:
-    def __init__(self, scope: Scope) -> None:
-        self._pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+async def _read(request: Request, receive: Receive, largest: int) -> bytes:
+    """The body. Raises Refused as soon as it is too large, by its own word or by what has come of it."""
+    too_large = Refused(f"Request must be smaller than {largest} bytes", "RequestEntityTooLargeException", 413)
+    if int(request.headers.get("content-length", "0")) > largest:
+        raise too_large
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused("the body ended before its end")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > largest:
+            raise too_large
+        if not message.get("more_body"):
+            return b"".join(parts)
 
-    def all(self, name: str) -> list[str]:
-        return [value for each, value in self._pairs if each == name]
 
-    def first(self, name: str) -> str:
-        return next(iter(self.all(name)), "")
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that has been read once more, and then what comes after it."""
+    given = False
+
+    async def once_more() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return once_more
 
 
-async def _answer(send: Send, status: int, content: Mapping[str, Any]) -> None:
-    body = json.dumps(content).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"x-amzn-errortype", str(content.get("__type", "")).encode()),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def _discard(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    said = {**headers, "content-length": str(len(body))}
+    # Of what is refused the body may not have been read: the connection cannot be used for another request.
+    closed = {"connection": "close"} if status >= 400 else {}
+    pairs = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in (said | closed).items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import hashlib
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from local_machine import Machine
 
-from iotpipe.local.guard import Guard, Message, Receive, Scope, Send
+from iotpipe.local.guard import Application, Guard, Message, Receive, Send
+from iotpipe.local.signatures import Scope, Signatures
 
 pytestmark = pytest.mark.slow
 
@@ -174,32 +180,66 @@ def test_keys_in_the_address_are_refused(running: Machine, query: str) -> None:
     assert running.signed("s3", "GET", f"/?{query}")[0] == 403
 
 
-def test_a_host_or_a_signature_that_is_there_twice_is_refused_whatever_ministack_would_take_of_them() -> None:
-    async def never(*of: Any) -> Any:
+def guard(application: Application) -> Guard:
+    """A guard without a server around it, in front of an application."""
+
+    async def nobody(method: str, path: str) -> dict[str, Any]:
         raise AssertionError("asked")
 
-    guard = Guard(never, port=1, root="R", secret="s", ready=lambda: None, touched=lambda: None, admin=never)
-    host = (b"host", b"127.0.0.1:1")
-    signed = (b"authorization", b"AWS4-HMAC-SHA256 Credential=R/20260101/us-east-1/sqs/aws4_request, Signature=x")
+    signatures = Signatures("R")
+    return Guard(
+        application,
+        port=1,
+        secret="s",
+        signatures=signatures,
+        ready=lambda: None,
+        touched=lambda: None,
+        admin=nobody,
+    )
 
-    def refusal(*headers: tuple[bytes, bytes]) -> str:
-        return guard.refusal({"type": "http", "path": "/", "query_string": b"", "headers": headers})
 
-    assert refusal(host, signed) == ""
-    assert "only known as" in refusal(host, host, signed)
-    assert "Signature Version 4" in refusal(host, signed, signed)
+async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("let in")
+
+
+HOST, SIGNED = (
+    (b"host", b"127.0.0.1:1"),
+    (
+        b"authorization",
+        b"AWS4-HMAC-SHA256 Credential=R/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature="
+        + b"0" * 64,
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ((HOST, HOST, SIGNED), "only known as"),
+        ((HOST, SIGNED, SIGNED), "in one Authorization header"),
+        ((HOST, (SIGNED[0], SIGNED[1].replace(b"Credential=R", b"Credential=test"))), "does not know that access key"),
+    ],
+)
+def test_what_is_refused_by_its_head_is_not_read(headers: Any, said: str) -> None:
+    async def receive() -> Message:
+        assert sent, "read before it was refused"
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        await asyncio.sleep(0)
+
+    sent: list[Message] = []
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    asyncio.run(guard(behind)(scope, receive, send))
+    assert sent[0]["status"] in (400, 403)
+    assert said in sent[1]["body"].decode()
 
 
 def test_a_websocket_is_closed_before_anything_behind_the_guard_hears_of_it(running: Machine) -> None:
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     assert running.send("GET", "/_aws/execute-api/abc/local", upgrade | key)[0] == 403
-
-    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
-        raise AssertionError("let in")
-
-    async def nobody(method: str, path: str) -> dict[str, Any]:
-        return {}
 
     async def receive() -> Message:
         return {"type": "websocket.connect"}
@@ -208,10 +248,204 @@ def test_a_websocket_is_closed_before_anything_behind_the_guard_hears_of_it(runn
         sent.append(message)
 
     sent: list[Message] = []
-    guard = Guard(behind, port=1, root="R", secret="s", ready=lambda: None, touched=lambda: None, admin=nobody)
     scope = {"type": "websocket", "path": "/_aws/execute-api/abc/local", "headers": [(b"host", b"127.0.0.1:1")]}
-    asyncio.run(guard(scope | {"query_string": b""}, receive, send))
+    asyncio.run(guard(behind)(scope | {"query_string": b""}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+TARGET = "X-Amz-Target"
+
+
+class Signer(SigV4Auth):
+    """Signs all headers but those that are named."""
+
+    def __init__(self, key: Credentials, service: str, unsigned: tuple[str, ...]) -> None:
+        super().__init__(key, service, "us-east-1")
+        self.unsigned = unsigned
+
+    def headers_to_sign(self, request: AWSRequest) -> Any:
+        headers = super().headers_to_sign(request)
+        for name in self.unsigned:
+            del headers[name]
+        return headers
+
+
+def tampered(
+    machine: Machine,
+    headers: dict[str, str],
+    unsigned: tuple[str, ...] = (),
+    later: dict[str, str] | None = None,
+    body: bytes | None = None,
+    query: str = "",
+) -> tuple[int, str]:
+    """What is answered where something was added or changed after a request of the root's had been signed."""
+    request = AWSRequest("POST", f"{machine.record.endpoint}/", data=b"{}", headers=headers)
+    Signer(machine.root, "dynamodb", unsigned).add_auth(request)
+    return machine.send("POST", f"/{query}", dict(request.headers) | (later or {}), b"{}" if body is None else body)
+
+
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"unsigned": ("host",)}, "'host' must be a 'SignedHeader'"),
+        ({"unsigned": ("x-amz-date",)}, "'x-amz-date' must be a 'SignedHeader'"),
+        ({"unsigned": ("x-amz-target",)}, "'x-amz-target' must be a 'SignedHeader'"),
+        ({"later": {"X-Amz-Content-Sha256": EMPTY}}, "'x-amz-content-sha256' must be a 'SignedHeader'"),
+        ({"later": {TARGET: "DynamoDB_20120810.DeleteTable"}}, "does not match the signature"),
+        ({"later": {"X-Amz-Date": "20200101T000000Z"}}, "Signature expired"),
+        ({"later": {"X-Amz-Date": "yesterday"}}, "no moment"),
+        ({"body": b'{"Limit": 1}'}, "does not match the signature"),
+        ({"headers": {"X-Amz-Content-Sha256": EMPTY}}, "the body is not that"),
+        ({"headers": {"X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}}, "the body is not that"),
+        ({"query": "?X=1"}, "not clear which operation"),
+    ],
+)
+def test_a_signature_binds_the_host_the_operation_the_moment_and_the_body(
+    running: Machine, changes: dict[str, Any], said: str
+) -> None:
+    assert tampered(running, JSON)[0] == 200
+    status, answer = tampered(running, JSON | changes.pop("headers", {}), **changes)
+    assert status in (400, 403)
+    assert said in answer
+
+
+@pytest.fixture(scope="module")
+def reader(running: Machine) -> Credentials:
+    """The key of a user who may list queues and functions and query tables, and nothing else."""
+    iam = running.client("iam")
+    iam.create_user(UserName="lister")
+    actions = ["sqs:ListQueues", "lambda:ListFunctions", "dynamodb:Query"]
+    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+    iam.put_user_policy(UserName="lister", PolicyName="list", PolicyDocument=json.dumps(allowed))
+    made = iam.create_access_key(UserName="lister")["AccessKey"]
+    return Credentials(made["AccessKeyId"], made["SecretAccessKey"])
+
+
+SCAN = {TARGET: "DynamoDB_20120810.Scan"}
+PLAIN = {"Content-Type": "application/x-amz-json-1.0"}
+QUERYING = b'{"TableName": "x", "_": "&Action=Query&"}'
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "path", "headers", "body"),
+    [
+        ("dynamodb", "POST", "/?Action=Query", PLAIN | SCAN, b"{}"),
+        ("dynamodb", "POST", "/?%61ction=Query", PLAIN | SCAN, b"{}"),
+        ("dynamodb", "POST", "/", FORM | SCAN, QUERYING),
+        (
+            "dynamodb",
+            "POST",
+            "/",
+            {"Content-Type": f"{PLAIN['Content-Type']}; {FORM['Content-Type']}"} | SCAN,
+            QUERYING,
+        ),
+        ("lambda", "GET", "/2015-03-31/functions/f", {TARGET: "AWSLambda.ListFunctions"}, b""),
+        ("lambda", "DELETE", "/2015-03-31/functions/f", FORM, b"Action=ListFunctions"),
+        ("lambda", "GET", "/2015-03-31/Functions/f", {}, b""),
+        ("sqs", "POST", "/?QueueName=x", FORM, b"Action=ListQueues"),
+        ("sqs", "POST", "/", PLAIN | SCAN, b"{}"),
+        (
+            *("monitoring", "POST", "/service/GraniteServiceVersion20100801/operation/DescribeAlarms"),
+            *({"Content-Type": "application/cbor", "Smithy-Protocol": "rpc-v2-cbor"}, b"\xa0"),
+        ),
+    ],
+)
+def test_a_right_to_one_operation_is_none_to_another_by_naming_two(
+    running: Machine, reader: Credentials, service: str, method: str, path: str, headers: dict[str, str], body: bytes
+) -> None:
+    assert running.signed("sqs", "POST", "/", b"Action=ListQueues", reader, FORM)[0] == 200
+    status, said = running.signed(service, method, path, body, reader, headers)
+    assert (status, "not authorized" in said or "Denied" in said or "SignatureDoesNotMatch" in said) == (403, True)
+
+
+@pytest.mark.parametrize("service", ["sqs", "execute-api"])
+def test_a_signature_for_one_service_is_none_for_another(running: Machine, service: str) -> None:
+    assert running.signed(service, "POST", "/", b"{}", None, JSON)[0] == 403
+    status, said = running.signed("sqs", "POST", "/_aws/execute-api/abc/local/ingest", b"{}")
+    assert (status, json.loads(said)) == (
+        403,
+        {"message": "Credential should be scoped to correct service: 'execute-api'."},
+    )
+
+
+@pytest.mark.parametrize("service", ["s3", "execute-api", "cognito-idp", "sqs"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", "/health"), ("OPTIONS", "/"), ("OPTIONS", "/_aws/execute-api/abc/local/ingest"), ("GET", "/v2/")),
+        *(("GET", "/oauth2/authorize"), ("POST", "/oauth2/token"), ("GET", "/login"), ("GET", "/latest/meta-data/")),
+        *(("GET", "/.well-known/openid-configuration"), ("GET", "/v20180820/tags/x"), ("GET", "/oidc/x")),
+    ],
+)
+def test_no_path_answers_to_a_forged_signature(running: Machine, service: str, method: str, path: str) -> None:
+    status, said = running.signed(service, method, path, b"", Credentials(running.root.access_key, "wrong"))
+    assert status in (400, 403)
+    assert any(word in said for word in ("signature", "scoped", "no API"))
+
+
+def streamed(machine: Machine, headers: dict[str, str], megabytes: int, path: str = "/") -> tuple[str, float]:
+    """The status line for a body that is sent in pieces, and how many megabytes of it were taken."""
+    said = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection(("127.0.0.1", machine.record.port), timeout=60) as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{machine.record.port}\r\n{said}\r\n".encode())
+        taken, piece = 0, b"x" * 2**16
+        if "Transfer-Encoding" in headers:
+            piece = b"%x\r\n%s\r\n" % (len(piece), piece)
+        with suppress(ConnectionError):
+            while taken < megabytes * 2**20:
+                connection.sendall(piece)
+                taken += len(piece)
+        answer = b""
+        with suppress(ConnectionError):
+            while part := connection.recv(2**16):
+                answer += part
+    return answer.decode().partition("\r\n")[0], taken / 2**20
+
+
+def test_a_large_body_is_not_taken_in_from_somebody_without_a_key(running: Machine) -> None:
+    for path in ("/", "/_aws/execute-api/abc/local/ingest"):
+        for how in ({"Content-Length": str(300 * 2**20)}, {"Transfer-Encoding": "chunked"}):
+            status, taken = streamed(running, how, 300, path)
+            assert " 403 " in status
+            assert taken < 20
+
+
+def test_a_body_that_is_larger_than_aws_takes_is_refused_before_it_is_all_there(running: Machine) -> None:
+    forged = Credentials(running.root.access_key, "wrong")
+    path = "/_aws/execute-api/abc/local/ingest"
+    request = AWSRequest("POST", f"{running.record.endpoint}{path}", data=b"")
+    SigV4Auth(forged, "execute-api", "us-east-1").add_auth(request)
+    headers = {name: value for name, value in request.headers.items() if name != "Content-Length"}
+    for how in ({"Content-Length": str(300 * 2**20)}, {"Transfer-Encoding": "chunked"}):
+        status, taken = streamed(running, headers | how, 300, path)
+        assert " 413 " in status
+        assert taken < 30
+
+
+def test_a_compressed_request_is_refused_whoever_sends_it(running: Machine) -> None:
+    bomb = gzip.compress(b"0" * 4_000_000)
+    status, said = running.signed("dynamodb", "POST", "/", bomb, None, JSON | {"Content-Encoding": "gzip"})
+    assert status == 415
+    assert "AWS_DISABLE_REQUEST_COMPRESSION" in said
+
+
+def test_a_refusal_is_understood_by_the_clients_of_every_protocol(running: Machine) -> None:
+    unknown = Credentials("AKIAIOSFODNN7EXAMPLE", "x")
+    for service, call, code in (
+        ("dynamodb", "list_tables", "UnrecognizedClientException"),
+        ("sts", "get_caller_identity", "InvalidClientTokenId"),
+        ("cloudwatch", "describe_alarms", "InvalidClientTokenId"),
+        ("apigateway", "get_rest_apis", "UnrecognizedClientException"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            getattr(running.client(service, unknown), call)()
+        assert refused.value.response["Error"]["Code"] == code
+    expected = {"message": "Missing Authentication Token"}
+    assert json.loads(running.send("POST", "/_aws/execute-api/abc/local/ingest", {}, b"{}")[1]) == expected
 
 
 def test_keys_that_it_made_itself_get_what_their_policies_allow(running: Machine) -> None:
