@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import resolve_name
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from iotpipe.errors import PackagingError
 from iotpipe.packaging.archive import Archive, archive
+from iotpipe.packaging.layers import MODULES
 
 _PACKAGE = "iotpipe.handlers"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +22,8 @@ def handler_zip(name: str, root: Path = _ROOT) -> Archive:
 
     Found by reading the import statements, so that a change to one handler leaves the others' zips alone.
     `root` is the directory that holds the package iotpipe. Raises PackagingError where an import would fail
-    on Lambda because the module is not, or must not be, part of the zip.
+    on Lambda: of a module that does not compile, that is not, or must not be, part of the zip, or that neither the
+    layer nor Lambda's Python has.
     """
     start = f"{_PACKAGE}.{name}"
     if _file(root, start) is None:
@@ -74,8 +77,11 @@ def _with_parents(module: str) -> list[str]:
 def _imports(source: bytes, path: str, package: str) -> Iterator[_Import]:
     try:
         tree = ast.parse(source)
+        # The parser takes what only the compiler refuses, like a line before `from __future__`.
+        compile(source, path, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise PackagingError(f"cannot package {path}: line {error.lineno}: {error.msg}") from error
+    _refuse_what_nobody_brings(tree, path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             every = [_Import(alias.name, node.lineno) for alias in node.names]
@@ -84,6 +90,28 @@ def _imports(source: bytes, path: str, package: str) -> Iterator[_Import]:
         else:
             continue
         yield from (each for each in every if each.module.split(".")[0] == "iotpipe")
+
+
+def _refuse_what_nobody_brings(tree: ast.Module, path: str) -> None:
+    """Only what is imported without any condition: what a function or a `try` imports may well be missing."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules = [node.module or ""]
+        else:
+            continue
+        for module in modules:
+            if module.split(".")[0] not in _BROUGHT:
+                where = f"cannot package {path}: line {node.lineno}"
+                raise PackagingError(
+                    f"{where} imports {module}, which neither Lambda's Python nor the layer has",
+                    f"The layer has {', '.join(sorted(MODULES))}: do without it, or import it where it may be missing",
+                )
+
+
+_BROUGHT = {"iotpipe", "boto3", "s3transfer", *MODULES, *sys.stdlib_module_names}
+"""Top-level modules. boto3 comes with Lambda's Python: https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html"""
 
 
 def _imported_from(node: ast.ImportFrom, package: str) -> list[_Import]:

@@ -19,6 +19,9 @@ from iotpipe.packaging.wheels import fetch, pins
 # latter names no version, so the layer also works where an emulator runs functions in another Python.
 _DIRECTORY = "python"
 
+MODULES = frozenset({"aws_xray_sdk", "botocore", "dateutil", "jmespath", "six", "urllib3", "wrapt"})
+"""What can be imported from the layer."""
+
 
 def layer(runtime: str, architecture: str, cache: Path | None = None) -> Layer:
     """The layer for a Lambda runtime ("python3.13") and architecture ("arm64" or "x86_64").

@@ -130,6 +130,11 @@ def test_each_handler_of_iotpipe_can_be_packaged_without_its_siblings(name: str)
         ("import iotpipe.handlers.gone", "line 2 imports iotpipe.handlers.gone, which is missing"),
         ("from .gone import key", "line 2 imports iotpipe.handlers.gone, which is missing"),
         ("def broken(:", "line 2: "),
+        ("from __future__ import annotations", "line 2: from __future__ imports must occur at the beginning"),
+        ("return key", "line 2: 'return' outside function"),
+        ("import nosuchmodule", "line 2 imports nosuchmodule, which neither Lambda's Python nor the layer has"),
+        ("import json, pandas.core", "line 2 imports pandas.core, which neither Lambda's Python nor the layer has"),
+        ("from requests import get", "line 2 imports requests, which neither Lambda's Python nor the layer has"),
     ],
 )
 def test_what_would_fail_to_import_on_lambda_fails_here(line: str, problem: str, tmp_path: Path) -> None:
@@ -137,6 +142,21 @@ def test_what_would_fail_to_import_on_lambda_fails_here(line: str, problem: str,
     with pytest.raises(PackagingError) as caught:
         handler_zip("one", tmp_path)
     assert f"cannot package iotpipe/handlers/keys.py: {problem}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os.path, botocore.session, boto3, aws_xray_sdk.core\n",
+        "from dateutil.tz import UTC\n",
+        "try:\n    import orjson\nexcept ImportError:\n    import json as orjson\n",
+        "def late():\n    import nosuchmodule\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import mypy_extensions\n",
+    ],
+)
+def test_what_may_be_there_on_lambda_or_may_be_missing_is_let_through(text: str, tmp_path: Path) -> None:
+    plant(tmp_path, TREE | {"iotpipe/handlers/keys.py": f"key = 1\n{text}"})
+    assert "keys" in modules("one", tmp_path)
 
 
 def test_a_name_that_is_no_module_is_taken_for_an_attribute(tmp_path: Path) -> None:

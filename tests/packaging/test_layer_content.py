@@ -18,6 +18,7 @@ from packaging_samples import unpacked
 
 import iotpipe.handlers
 from iotpipe.packaging import Layer, handler_zip, unzipped_size, wheels
+from iotpipe.packaging.layers import MODULES
 from iotpipe.packaging.target import Target, refuse_foreign_objects
 
 pytestmark = pytest.mark.slow
@@ -212,6 +213,11 @@ def test_the_layer_holds_what_runs_and_nothing_else(arm_layer: Layer) -> None:
     assert {path.split("/")[1] for path in paths} == {"aws_xray_sdk", "botocore", "dateutil", "wrapt"}
     unwanted = re.compile(r"dist-info|\.data/|/tests?/|/examples|\.pyi$|\.c$|\.json\.gz$|__pycache__/.*\.py$")
     assert [path for path in unpacked(arm_layer.content()) if unwanted.search(path)] == []
+
+
+def test_the_modules_that_a_handler_may_import_are_those_of_the_layer(arm_layer: Layer) -> None:
+    modules = {path.split("/")[1].removesuffix(".py") for path in unpacked(arm_layer.content())}
+    assert modules - {"__pycache__"} == MODULES
 
 
 def test_who_changes_what_the_layer_holds_gives_it_another_identity(arm_layer: Layer) -> None:
