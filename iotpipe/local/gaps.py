@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import tempfile
 import threading
 import zipfile
@@ -125,14 +126,30 @@ def _authorize_every_operation() -> None:
     from ministack.core import iam_actions
 
     extract = iam_actions.extract_iam_action
+    iam_actions._BOTOCORE_SERVICE_MAP["lambda"] = ["lambda"]
 
-    def extract_iam_action(service: str, *request: Any) -> Any:
-        action = extract(service, *request)
-        if action is None:  # a right that only those have who may do everything
-            return f"{iam_actions.SERVICE_TO_IAM_NAMESPACE.get(service, service)}:UnknownOperation"
-        return action.removesuffix("Batch") if service == "sqs" else action
+    def extract_iam_action(
+        service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+    ) -> str:
+        action = extract(service, method, path, headers, body, query)
+        if action is None:
+            # The last is a right that only those have who may do everything.
+            name = iam_actions._match_rest_action(service, method, path, query) or "UnknownOperation"
+            return f"{iam_actions.SERVICE_TO_IAM_NAMESPACE.get(service, service)}:{name}"
+        return str(action.removesuffix("Batch") if service == "sqs" else action)
+
+    find_resource = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(service: str, method: str, path: str, *rest: Any) -> str:
+        found = str(find_resource(service, method, path, *rest))
+        version = _LAYER_VERSION.fullmatch(path) if service == "lambda" else None
+        return f"{found}:{version[1]}" if version else found
 
     iam_actions.extract_iam_action = extract_iam_action
+    iam_actions.extract_resource_arn = extract_resource_arn
+
+
+_LAYER_VERSION = re.compile(r"/2018-10-31/layers/[^/]+/versions/(\d+)(?:/.*)?")
 
 
 def _let_dashboards_bear_tags() -> None:
