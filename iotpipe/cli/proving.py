@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
-from iotpipe.errors import Interrupted, UsageError
+from iotpipe.errors import Interrupted, IotpipeError, UsageError
 from iotpipe.terminals import terminal
 
 if TYPE_CHECKING:
@@ -136,8 +137,27 @@ def _api(session: Session, place: Deployment, connections: int = 1, *, writes: b
 
     asks_for_key = writes and session.env is not None and session.env.api.require_api_key
     key = api_key(session.run, place.key_parameter) if asks_for_key else ""
-    aws, pause = session.aws, session.run.pause
-    return Api(place.endpoint, aws.session, aws.region, pause, api_key=key, connections=connections)
+    aws, pause, explain = session.aws, session.run.pause, _explanation(session)
+    return Api(place.endpoint, aws.session, aws.region, pause, api_key=key, connections=connections, explain=explain)
+
+
+def _explanation(session: Session) -> Callable[[str], str]:
+    """Why the function behind a path of the API does not start, if that is so; as far as the logs may be read."""
+    from iotpipe.watching import names, startup
+
+    suffix = names.recorded_suffix(session.rows().values()) or ""
+    # The clocks of this machine and of AWS may differ.
+    since = int(session.run.clock.now() * 1000) - 10_000
+
+    def explain(path: str) -> str:
+        function = "ingestion" if path.startswith("/ingest") else "query"
+        try:
+            found = startup.failure(session.run, function, suffix, since)
+        except IotpipeError:
+            return ""
+        return f"the {function} function does not start: {found}" if found else ""
+
+    return explain
 
 
 @click.command(epilog="Example:  iotpipe query sensor-001 --from 2026-11-01 --order desc")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,7 @@ from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.commands import confirm
 from iotpipe.cli.options import Settings
-from iotpipe.errors import Interrupted, UsageError
+from iotpipe.errors import Interrupted, IotpipeError, UsageError
 from iotpipe.terminals import terminal
 from iotpipe.watching import names
 
@@ -113,21 +114,23 @@ def dlq() -> None:
 def list_(settings: Settings, limit: int, as_json: bool) -> None:
     """Show what failed and why.
 
-    Takes nothing away. While it looks, what it has seen is hidden from others, and each look counts as a receive;
-    for a dead-letter queue that has no consequence.
+    Takes nothing away. While it looks, what it has seen is hidden from others. How often a message was received is
+    how often the processor had it: looks are not counted.
     """
     from iotpipe import console, rendering
     from iotpipe.watching import lines
     from iotpipe.watching.deadletters import look
 
     with rendering.progress() as tell:
-        dead, _ = _queues(settings, "dlq list", tell)
-        seen = look(dead, limit)
+        dead, source = _queues(settings, "dlq list", tell)
+        seen = look(dead, source, limit)
+        if any(seen.reason(letter) is None for letter in seen.letters):
+            seen = replace(seen, broken=_what_breaks_the_processor(dead))
     if as_json:
         output.answer(lines.letters_data(dead.name, seen))
         return
     for letter in seen.letters:
-        console.stdout().line(lines.letter_text(letter))
+        console.stdout().line(lines.letter_text(letter, seen))
     for told in lines.look_summary(dead.name, seen):
         output.note(told)
 
@@ -203,6 +206,17 @@ def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> 
 
     session, suffix = _open(settings, command, tell)
     return Mailbox(session.run, names.dead_letters(suffix)), Mailbox(session.run, names.readings(suffix))
+
+
+def _what_breaks_the_processor(dead: Mailbox) -> str:
+    """Why it does not start, if that was so within the last hour and as far as its logs may be read."""
+    from iotpipe.watching import startup
+
+    since = int((dead.run.clock.now() - 3600) * 1000)
+    try:
+        return startup.failure(dead.run, "processor", dead.name.removeprefix(names.dead_letters("")), since)
+    except IotpipeError:
+        return ""
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from iotpipe.local import functions
 from iotpipe.local.place import ACCOUNT, RootKey
 
 
@@ -32,6 +33,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     _keep_the_metrics_of_alarms()
     _unpack_layers_once()
     _say_as_aws_what_is_not_there()
+    functions.say_why_they_do_not_start()
 
 
 def note_what_is_not_restored() -> list[str]:

@@ -74,6 +74,7 @@ class Unreachable(IotpipeError):
 class Api:
     """One API. `pause(seconds)` waits between tries, and may raise Interrupted; safe to share between threads.
 
+    `explain(path)` says why the function behind a path will not answer however often it is asked, if that is so.
     Repeating is safe: readings carry their time, and the handlers store the same reading once.
     """
 
@@ -88,6 +89,7 @@ class Api:
         connections: int = 8,
         tries: int = 8,
         chance: Callable[[], float] = random.random,
+        explain: Callable[[str], str] = lambda path: "",
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.tries = tries
@@ -96,6 +98,7 @@ class Api:
         self._pause = pause
         self._api_key = api_key
         self._chance = chance
+        self._explain = explain
         self._http = URLLib3Session(
             verify=os.environ.get("AWS_CA_BUNDLE") or True,
             proxies=get_environ_proxies(endpoint),
@@ -141,6 +144,9 @@ class Api:
                 error = failure
             if answer and answer.status != 429 and answer.status < 500:
                 return answer
+            # What API Gateway answers where a function has failed, for once or for good.
+            if answer and answer.status == 502 and (why := self._explain(url.removeprefix(self.endpoint))):
+                raise IotpipeError(why, "Repair what it imports, and run `iotpipe up`; `iotpipe logs` shows more")
             reasons += (str(answer.status) if answer else type(error).__name__,)
         if answer:
             return answer

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from iotpipe.errors import RefusedError
+from iotpipe.errors import IotpipeError, RefusedError
 from iotpipe.handlers import envelope, rows
 from iotpipe.watching.mailbox import BATCH, Mailbox
 
@@ -16,12 +16,12 @@ from iotpipe.watching.mailbox import BATCH, Mailbox
 class Letter:
     """One message of the dead-letter queue. `sent` is when it first entered a queue, in epoch milliseconds.
 
-    `receives` counts every time that it was received, by the processor or by who looked at it here.
+    `receives` is how often the processor had it before it came here; None where it did not come from there.
     """
 
     message_id: str
     sent: int
-    receives: int
+    receives: int | None
     body: str
     attributes: Mapping[str, str]
 
@@ -58,17 +58,24 @@ class Letter:
 class Look:
     """What was seen, the oldest first. `about` is how many messages SQS counts in all.
 
-    `hidden` messages could not be made visible again; they are by themselves after `hold` seconds.
+    `hidden` messages could not be made visible again; they are by themselves after `hold` seconds. `broken` is why
+    the processor does not start, if that is so.
     """
 
     letters: tuple[Letter, ...]
     about: int
     hidden: int
     hold: int
+    broken: str = ""
+
+    def reason(self, letter: Letter) -> str | None:
+        """Why the message would fail again; None where the processor would take it as it is."""
+        broken = f"the processor does not start: {self.broken}" if self.broken else None
+        return letter.flaw() or broken
 
 
-def look(box: Mailbox, limit: int) -> Look:
-    """See up to `limit` dead letters, each once; all of them stay where they are.
+def look(box: Mailbox, source: Mailbox, limit: int) -> Look:
+    """See up to `limit` dead letters, each once; all of them stay where they are. `source` is the processor's queue.
 
     Raises RefusedError where even looking could move a message on.
     """
@@ -78,26 +85,39 @@ def look(box: Mailbox, limit: int) -> Look:
             f"`iotpipe up --env {box.run.environment}` removes it",
         )
     about, hold = box.count(), 30 + limit // BATCH
-    found: dict[str, Letter] = {}
+    found: dict[str, dict[str, Any]] = {}
     handles: dict[str, str] = {}
     try:
         for messages in box.received(limit, hold):
             for message in messages:
                 handles[message["MessageId"]] = message["ReceiptHandle"]
-                found.setdefault(message["MessageId"], _letter(message))
+                found.setdefault(message["MessageId"], message)
     finally:
         hidden = box.show_again(handles)
-    letters = sorted(found.values(), key=lambda letter: letter.sent)
+    most = _most_receives(source) if any(_came_from(source, message) for message in found.values()) else None
+    letters = sorted((_letter(message, source, most) for message in found.values()), key=lambda letter: letter.sent)
     return Look(tuple(letters), max(about, len(letters)), len(hidden), hold)
 
 
-def _letter(message: Mapping[str, Any]) -> Letter:
+def _came_from(source: Mailbox, message: Mapping[str, Any]) -> bool:
+    """Whether SQS itself has moved the message here."""
+    return bool(message.get("Attributes", {}).get("DeadLetterQueueSourceArn") == source.arn)
+
+
+def _most_receives(source: Mailbox) -> int | None:
+    """After how many receives SQS moves a message on; None where that cannot be read."""
+    try:
+        policy = json.loads(source.attributes().get("RedrivePolicy") or "{}")
+    except IotpipeError:
+        return None
+    return int(policy["maxReceiveCount"]) if "maxReceiveCount" in policy else None
+
+
+def _letter(message: Mapping[str, Any], source: Mailbox, most: int | None) -> Letter:
     system, own = message.get("Attributes", {}), message.get("MessageAttributes", {})
     texts = {name: each["StringValue"] for name, each in own.items() if "StringValue" in each}
-    return Letter(
-        message["MessageId"],
-        int(system.get("SentTimestamp", 0)),
-        int(system.get("ApproximateReceiveCount", 0)),
-        message["Body"],
-        texts,
-    )
+    receives = None
+    if most is not None and _came_from(source, message):
+        # SQS goes on counting here, with each look.
+        receives = min(most, int(system.get("ApproximateReceiveCount", most)))
+    return Letter(message["MessageId"], int(system.get("SentTimestamp", 0)), receives, message["Body"], texts)

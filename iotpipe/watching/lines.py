@@ -81,7 +81,7 @@ def letters_data(queue: str, look: Look) -> dict[str, Any]:
             "receives": letter.receives,
             "device_id": letter.device_id,
             "correlation_id": letter.correlation_id,
-            "reason": letter.flaw(),
+            "reason": look.reason(letter),
             "attributes": dict(letter.attributes),
             "body": letter.body,
         }
@@ -90,23 +90,27 @@ def letters_data(queue: str, look: Look) -> dict[str, Any]:
     return {"queue": queue, "about": look.about, "hidden": look.hidden, "messages": messages}
 
 
-def letter_text(letter: Letter) -> Text:
+def letter_text(letter: Letter, look: Look) -> Text:
     """One dead letter for a person."""
-    flaw = letter.flaw()
+    flaw = look.reason(letter)
     why = (flaw, "red") if flaw else ("nothing is wrong with it: the processor would take it now", "green")
     request = f"  correlation_id={letter.correlation_id}" if letter.correlation_id else ""
     return console.line(
         (moment(letter.sent), "dim"),
-        f"  received {'once' if letter.receives == 1 else f'{letter.receives} times'}  ",
+        f"  {_received(letter.receives)}",
         (f"{letter.device_id or '(no device)'}  ", "bold"),
         why,
         (request, "dim"),
     )
 
 
+def _received(times: int | None) -> str:
+    return "" if times is None else f"received {'once' if times == 1 else f'{times} times'}  "
+
+
 def look_summary(queue: str, look: Look) -> list[str]:
     """What the list itself does not say."""
-    seen, taken = len(look.letters), sum(letter.flaw() is None for letter in look.letters)
+    seen, taken = len(look.letters), sum(look.reason(letter) is None for letter in look.letters)
     if not seen and not look.about:
         return [f"{queue} is empty"]
     told = [f"{seen} of about {look.about} messages in {queue}"]

@@ -58,13 +58,17 @@ class LogEvent:
 
 @dataclass
 class LogReader:
-    """Reads one log group from `since` (epoch milliseconds) on. Answers each event once, however often it is asked."""
+    """Reads one log group from `since` (epoch milliseconds) on. Answers each event once, however often it is asked.
+
+    Where there is a `phrase`, CloudWatch looks for it; an emulator may answer with more.
+    """
 
     run: Run
     function: str
     group: str
     since: int
     correlation_id: str | None = None
+    phrase: str | None = None
     there: bool = False
     """Whether the group has been seen to exist."""
     _newest: int = 0
@@ -93,6 +97,8 @@ class LogReader:
         request: dict[str, Any] = {"logGroupName": self.group, "startTime": start}
         if self.correlation_id and _NAMED.fullmatch(self.correlation_id):
             request["filterPattern"] = f'"{self.correlation_id}"'
+        elif self.phrase:
+            request["filterPattern"] = f'"{self.phrase}"'
         while True:
             answer = self.run.trying("read", f"log-group/{self.group}", partial(self._ask, request))
             events = _events(self.function, answer["events"])

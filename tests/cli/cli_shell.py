@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 
-READS = ("Get", "List", "Describe")
+READS = ("Get", "List", "Describe", "Filter")
 
 
 @dataclass

@@ -145,6 +145,75 @@ def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobod
     assert ":assumed-role/r/" in machine.client("sts", worker).get_caller_identity()["Arn"]
 
 
+def deploy(machine: Machine, name: str, text: str) -> None:
+    """Give a function other code, behind iotpipe's back."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path, source in (("__init__", ""), ("handlers/__init__", ""), (f"handlers/{name}", text)):
+            archive.writestr(f"iotpipe/{path}.py", source)
+    machine.client("lambda").update_function_code(FunctionName=f"data-{name}-local", ZipFile=content.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (
+            "import nosuchmodule",
+            "Runtime.ImportModuleError",
+            "Unable to import module '{}': No module named 'nosuchmodule'",
+        ),
+        (
+            "x = 1\nfrom __future__ import annotations",
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module '{}': from",
+        ),
+        ("x = 1", "Runtime.HandlerNotFound", "Handler 'lambda_handler' missing on module '{}'"),
+        ("import os; os._exit(1)", "Runtime.ExitError", "the process ended"),
+        ("x = {}['x']", "KeyError", "'x'"),
+    ],
+)
+def test_a_function_that_does_not_start_says_so_as_on_lambda(up: Machine, text: str, kind: str, said: str) -> None:
+    try:
+        deploy(up, "query", text)
+        answer = up.client("lambda").invoke(FunctionName="data-query-local", Payload=b"{}")
+        body = json.load(answer["Payload"])
+        assert (answer["FunctionError"], body["errorType"]) == ("Unhandled", kind)
+        said = said.format("iotpipe.handlers.query")
+        assert body["errorMessage"].startswith(said)
+        logged = up.run("logs", "--env", "local", "--function", "query", "--since", "1m").stdout
+        assert f"[ERROR] {kind}: {said}" in " ".join(logged.split())
+        assert str(up.directory) not in json.dumps(body)
+    finally:
+        up.run("up", "--env", "local")
+    assert stored(up, "nobody") == []
+
+
+def test_a_query_and_a_look_at_the_dead_letters_say_which_function_does_not_start(up: Machine) -> None:
+    sqs = up.client("sqs")
+    try:
+        deploy(up, "query", "import nosuchmodule")
+        said = up.run("query", "anything", "--env", "local", code=1).stderr
+        assert "the query function does not start: Unable to import module 'iotpipe.handlers.query': No module" in said
+        deploy(up, "ingestion", "import nosuchmodule")
+        said = up.run("send-test-data", "--env", "local", "--count", "1", code=1).stderr
+        assert "the ingestion function does not start" in said
+        up.run("up", "--env", "local")
+        deploy(up, "processor", "import nosuchmodule")
+        url = sqs.get_queue_url(QueueName="iot-ingestion-queue-local")["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "0"})
+        assert post(up, "unlucky", temperature=1)[0] == 200
+        (letter,) = eventually(lambda: up.json("dlq", "list", "--env", "local")["messages"])
+        assert letter["reason"].startswith("the processor does not start: Unable to import module")
+        assert letter["receives"] == 3
+        again = up.run("dlq", "list", "--env", "local")
+        assert "received 3 times" in again.stdout
+        assert "would be processed" not in again.stderr
+    finally:
+        up.run("up", "--env", "local")
+    assert up.json("dlq", "redrive", "--env", "local", "--yes")["moved"] == 1
+    eventually(lambda: stored(up, "unlucky"))
+
+
 def identities(machine: Machine) -> dict[str, Any]:
     """By what the engine knows a resource again, whatever its tags say."""
     lambdas, gateway, dynamodb = (machine.client(each) for each in ("lambda", "apigateway", "dynamodb"))

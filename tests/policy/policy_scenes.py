@@ -303,7 +303,7 @@ def _operating(heard: Heard, directory: Path) -> None:
     boto3.client("ssm").put_parameter(Name="/iot-pipeline/dev/api-key", Type="SecureString", Value="key")
     queues.put(*(body(reading_id=str(number)) for number in range(3)))
     with heard.of("operate"):
-        look(queues.dead, 10)
+        look(queues.dead, queues.target, 10)
         redrive(queues.dead, queues.target, 1)
         MoveTasks(queues)
         redrive(queues.dead, queues.target, None)

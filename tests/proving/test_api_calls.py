@@ -61,6 +61,22 @@ def test_trouble_that_does_not_pass_is_answered_after_some_tries(
     assert (answer.status, answer.retried, len(gateway.requests)) == (503, ("503", "503"), 3)
 
 
+def test_a_function_that_will_not_start_is_not_asked_again_and_says_why(
+    make_api: Callable[..., Api], gateway: Gateway, run: Run
+) -> None:
+    def explain(path: str) -> str:
+        asked.append(path)
+        return "" if len(asked) == 1 else "the query function does not start: No module named 'x'"
+
+    asked: list[str] = []
+    gateway.faults.extend([answering(503), answering(502), answering(502)])
+    with pytest.raises(IotpipeError, match="the query function does not start: No module named 'x'"):
+        make_api(explain=explain).get("/query", {"device_id": "a"})
+    # Logs come late: it asks again after each failure that may be of that kind.
+    assert [path.partition("?")[0] for path in asked] == ["/query", "/query"]
+    assert len(gateway.requests) == 3
+
+
 def test_pauses_differ_from_client_to_client(make_api: Callable[..., Api], gateway: Gateway, run: Run) -> None:
     for chance in (0.1, 0.9):
         gateway.faults.append(answering(503))

@@ -355,8 +355,7 @@ def logged(world: Replaying, kind: str) -> None:
 
 
 def dead_letters_seen(world: Replaying, kind: str) -> None:
-    dead, _ = _mailboxes(world)
-    for letter in look(dead, 20).letters:
+    for letter in look(*_mailboxes(world), 20).letters:
         assert letter.message_id and letter.sent >= 0 and isinstance(letter.flaw(), str | None)
 
 
