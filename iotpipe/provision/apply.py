@@ -156,8 +156,11 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, agai
         return
     if "Tags" in desired:
         observed = observed | {"Tags": our_tags(desired, observed, known)}
+    before = _without_other_ids(resource, known, observed)
+    if known and before != known and resource.leaves and type(resource).tags(run, known.recorded()) is None:
+        _finish_predecessor(resource, run, known)
     # Without the ids of what is adopted: as long as it bears no tags, it is not this environment's to delete.
-    begun = _until_updated(_without_other_ids(resource, known, observed), desired)
+    begun = _until_updated(before, desired)
     if adopt.named.get(resource.address):
         # But for one that the user chose by its id: whatever happens now, the next command goes on with that one, and
         # with no other of the name.

@@ -256,6 +256,29 @@ def test_an_api_may_be_chosen_that_has_another_name(world: World, original: Orig
     assert apis() == [original.api] and f"https://{original.api}." in url(world)
 
 
+def test_the_logs_of_a_deleted_api_go_when_another_one_is_adopted_in_its_place(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    world.bring_up(wanted, EVERYTHING)
+    world.clock.time += 3600
+    client("apigateway").delete_rest_api(restApiId=original.api)
+    second = original.make_api()
+    world.bring_up(wanted, EVERYTHING)
+    assert apis() == [second]
+    groups = client("logs").describe_log_groups(logGroupNamePrefix="API-Gateway-Execution-Logs_")["logGroups"]
+    assert [each["logGroupName"] for each in groups] == [f"API-Gateway-Execution-Logs_{second}/{STAGE}"]
+
+
+def test_the_logs_of_an_api_that_is_still_there_stay_when_another_one_is_chosen(
+    world: World, original: Original, wanted: Declared
+) -> None:
+    world.bring_up(wanted, EVERYTHING)
+    world.clock.time += 3600
+    world.bring_up(wanted, Adoption(named={API: original.make_api()}))
+    groups = client("logs").describe_log_groups(logGroupNamePrefix=f"API-Gateway-Execution-Logs_{original.api}/")
+    assert len(groups["logGroups"]) == 1
+
+
 def test_an_id_that_is_no_apis_is_refused_with_those_that_are(
     world: World, original: Original, wanted: Declared
 ) -> None:
