@@ -160,16 +160,18 @@ def _explanation(session: Session) -> Callable[[str], str]:
     return explain
 
 
-@click.command(epilog="Example:  iotpipe query sensor-001 --from 2026-11-01 --order desc")
+@click.command(epilog="Example:  iotpipe query sensor-001 --from 6h")
 @options.on_aws
 @click.argument("device")
 @click.option("--table", type=click.Choice(["processed", "raw"]), default="processed", show_default=True)
 @click.option("--date", metavar="DAY", help="The readings of one day, YYYY-MM-DD.")
-@click.option("--from", "start", metavar="TIME", help="A day, an RFC 3339 time or epoch milliseconds.")
+@click.option("--from", "start", metavar="TIME", help="30m, 6h, 7d ago, a day, an RFC 3339 time or epoch milliseconds.")
 @click.option("--to", "end", metavar="TIME", help="Likewise; included.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Rows at most.")
 @click.option("--all", "everything", is_flag=True, help="All rows, however many.")
-@click.option("--order", type=click.Choice(["asc", "desc"]), default="asc", show_default=True, help="Of time.")
+@click.option(
+    "--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="desc: the latest first."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV on stdout.")
 @options.as_json
 def query(
@@ -196,6 +198,7 @@ def query(
     if date and (start or end):
         raise UsageError("--date is a period by itself", "Leave out --from and --to, or --date")
     session, place = _open(settings, "query")
+    start, end = (_moment(text, session.run.clock.now()) for text in (start, end))
     given = {"device_id": device, "table": table, "event_date": date, "from": start, "to": end, "order": order}
     parameters = {name: value for name, value in given.items() if value}
     found, more = answers.ask(_api(session, place), parameters, None if everything else limit)
@@ -213,6 +216,14 @@ def query(
         output.note(f"{device} has no readings there")
     if more:
         output.note(f"there are more than these {len(found)}: --all shows them, --limit N so many")
+
+
+def _moment(text: str | None, now: float) -> str | None:
+    """A time as the API takes it; only how long ago it was is reckoned here."""
+    from iotpipe.moments import ago
+
+    found = ago(text, now) if text else None
+    return text if found is None else str(found)
 
 
 def _columns() -> int:

@@ -33,9 +33,20 @@ if TYPE_CHECKING:
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("--function", type=click.Choice(names.FUNCTIONS), help="Of this function only.")
 @click.option("--correlation-id", metavar="ID", help="Only what belongs to this request.")
+@click.option("--errors", is_flag=True, help="Only what went wrong.")
+@click.option("--grep", metavar="PATTERN", help="Only entries in which this regular expression is found.")
+@click.option("--platform", is_flag=True, help="Also what Lambda writes of each invocation: START, END, REPORT.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document per entry and line.")
 def logs(
-    settings: Settings, since: str, follow: bool, function: str | None, correlation_id: str | None, as_json: bool
+    settings: Settings,
+    since: str,
+    follow: bool,
+    function: str | None,
+    correlation_id: str | None,
+    errors: bool,
+    grep: str | None,
+    platform: bool,
+    as_json: bool,
 ) -> int:
     """Show the logs of all functions, in the order of time.
 
@@ -45,7 +56,9 @@ def logs(
     from iotpipe.cli.session import interruptible
     from iotpipe.watching import lines
     from iotpipe.watching.logs import LogReader, followed, merged, moment
+    from iotpipe.watching.selection import Selection, pattern
 
+    selection = Selection(platform, errors, pattern(grep))
     with rendering.progress() as tell:
         session, suffix = _open(settings, "logs", tell)
     begin = moment(since, session.run.clock.now())
@@ -55,7 +68,7 @@ def logs(
 
     def show(events: Iterable[LogEvent]) -> bool:
         any_shown = False
-        for event in events:
+        for event in filter(selection.takes, events):
             any_shown = True
             if as_json:
                 output.say(lines.event_data(event))
@@ -70,7 +83,8 @@ def logs(
             if not any(reader.there for reader in readers):
                 _nothing_there(session, follow)
             elif not shown and not follow:
-                output.note(f"nothing was logged since {lines.moment(begin)}; --since 2h looks further back")
+                what = "nothing that was asked for was logged" if errors or grep else "nothing was logged"
+                output.note(f"{what} since {lines.moment(begin)}; --since 2h looks further back")
             if follow:
                 show(followed(session.run, readers))
     except (KeyboardInterrupt, Interrupted):
@@ -131,6 +145,7 @@ def list_(settings: Settings, limit: int, as_json: bool) -> None:
         return
     for letter in seen.letters:
         console.stdout().line(lines.letter_text(letter, seen))
+        console.stdout().line((f"  {lines.shortened(letter.body)}", "dim"))
     for told in lines.look_summary(dead.name, seen):
         output.note(told)
 

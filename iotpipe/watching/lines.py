@@ -21,6 +21,7 @@ _TOLD = frozenset(
     | {"cold_starts", *_COUNTS}
 )
 _MOST_NAMED = 3
+_MOST_SHOWN = 160
 
 
 def event_data(event: LogEvent) -> str:
@@ -102,6 +103,11 @@ def letter_text(letter: Letter, look: Look) -> Text:
         why,
         (request, "dim"),
     )
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, which may be long."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}… ({len(text):,} characters)"
 
 
 def _received(times: int | None) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from iotpipe.errors import UsageError
+from iotpipe.moments import ago
 from iotpipe.provision.run import Run
 
 POLL = 2.0
@@ -26,7 +27,6 @@ order. An event that comes later than that after a younger one of its group is n
 
 # FilterLogEvents answers with so many at most.
 _PAGE = 10_000
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NAMED = re.compile(r"[A-Za-z0-9._:/=@+-]{1,128}")
 
 
@@ -156,14 +156,13 @@ def moment(text: str, now: float) -> int:
 
     Raises UsageError for anything else and for what is still to come.
     """
-    amount = re.fullmatch(r"([0-9]{1,9})([smhd])", text.strip())
-    if amount:
-        return max(0, int((now - int(amount[1]) * _UNITS[amount[2]]) * 1000))
+    if (begin := ago(text, now)) is not None:
+        return begin
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(f"{text!r} is no time", "Say 30s, 10m, 2h, 3d or 2026-01-31T12:00:00Z") from None
-    begin = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    if begin > now:
+    named = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    if named > now:
         raise UsageError(f"{text!r} is still to come", "Say a time in the past; one without a zone is UTC")
-    return max(0, int(begin * 1000))
+    return max(0, int(named * 1000))

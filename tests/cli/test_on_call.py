@@ -140,10 +140,41 @@ def test_every_command_on_call_has_an_example(shell: Shell, command: str) -> Non
 # logs
 
 
+def test_lambdas_own_lines_are_hidden_unless_asked_for(deployed: Shell) -> None:
+    report = "REPORT RequestId: 1 Duration: 2.00 ms Billed Duration: 2 ms"
+    log(deployed, "query", "INIT_START Runtime Version: python:3.13", "START RequestId: 1 Version: $LATEST", ago=9)
+    log(deployed, "query", LINE | {"function": "query"}, "END RequestId: 1", report, ago=8)
+    timed_out = "REPORT RequestId: 2 Duration: 3000.00 ms Status: timeout"
+    log(deployed, "query", "2026-01-15T10:30:00Z 2 Task timed out after 3.00 seconds", timed_out, ago=7)
+    shown = deployed.run("logs").stdout
+    assert "RequestId: 1" not in shown and "INIT_START" not in shown
+    assert "Task timed out after 3.00 seconds" in shown and "Status: timeout" in shown
+    assert len(deployed.run("logs", "--platform").stdout.splitlines()) == 7
+    assert len(deployed.run("logs", "--json").stdout.splitlines()) == 3, "programs get the same entries"
+
+
+def test_only_what_went_wrong_is_shown_when_asked_for(deployed: Shell) -> None:
+    wrong = ["[ERROR] KeyError: 'x'", LINE | {"status": 400, "rejected": 2}, LINE | {"failed": 1}]
+    log(deployed, "processor", LINE, "[INFO] all is well", "START RequestId: 1 Version: $LATEST", *wrong)
+    assert len(deployed.run("logs", "--errors").stdout.splitlines()) == 3
+    log(deployed, "query", LINE | {"function": "query", "correlation_id": "zz-9"})
+    (only,) = deployed.run("logs", "--grep", "ZZ-[0-9]").stdout.splitlines()
+    assert "correlation_id=zz-9" in only
+    assert "nothing that was asked for was logged" in deployed.run("logs", "--grep", "nowhere").stderr
+    assert "is a regular expression" in deployed.run("logs", "--grep", "(", code=2).stderr
+
+
+def test_a_dead_letter_is_shown_with_how_it_begins(deployed: Shell) -> None:
+    fail(deployed, json.dumps({"device_id": "a", "padding": "x" * 1000}))
+    head, begin = deployed.run("dlq", "list").stdout.splitlines()
+    assert "  a  " in head
+    assert begin.startswith('  {"device_id": "a", "padding": "xxx') and begin.endswith("x… (1,033 characters)")
+
+
 def test_our_lines_are_shown_in_short_and_all_others_as_they_are(deployed: Shell) -> None:
     log(deployed, "processor", "START RequestId: 1", "[ERROR] KeyError: 'x'\rTraceback\r  line 7", ago=3)
     log(deployed, "ingestion", LINE)
-    lines = deployed.run("logs").stdout.splitlines()
+    lines = deployed.run("logs", "--platform").stdout.splitlines()
     assert [line.split("  ", 1)[1] for line in lines[:2]] == [
         "ingestion  /ingest 200  25 accepted, 12.5 ms, cold start  correlation_id=abc-1",
         "processor  START RequestId: 1",

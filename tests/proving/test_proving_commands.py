@@ -233,15 +233,21 @@ def test_a_table_has_a_line_per_reading_and_a_picture_per_metric(typed: Type, wo
     rows_of(world)
     lines = typed("query", "A").stdout.splitlines()
     assert lines[0].split() == ["time", "temperature", "rain"]
-    assert lines[1].split() == ["2026-11-22T11:55:00.000Z", "20", "0.5"]
+    assert lines[1].split() == ["2026-11-22T11:59:00.000Z", "24", "0.5"], "the latest first"
     assert lines[7:] == ["temperature  ▁▃▅▇█  20 to 24", "rain         ▄▄▄▄▄  0.5 to 0.5"]
+
+
+def test_a_period_may_be_named_by_how_long_ago_it_was(typed: Type, world: World) -> None:
+    rows_of(world)
+    assert len(typed("query", "A", "--from", "2m", "--csv").stdout.splitlines()) == 1 + 2
+    assert len(typed("query", "A", "--from", "10m", "--to", "3m", "--csv").stdout.splitlines()) == 1 + 3
 
 
 def test_csv_has_a_column_for_everything(typed: Type, world: World) -> None:
     rows_of(world, sky='fair, "mostly"')
     rows_of(world, 1, temperature=1)
     read = list(csv.DictReader(io.StringIO(typed("query", "A", "--csv").stdout)))
-    assert read[0]["sensor_data.sky"] == 'fair, "mostly"'
+    assert read[-1]["sensor_data.sky"] == 'fair, "mostly"'
     assert {"device_id", "event_date", "timestamp", "received_at", "processed_at", "temperature"} <= read[0].keys()
 
 
@@ -288,10 +294,11 @@ def test_only_so_many_are_shown_unless_all_are_asked_for(
 @pytest.mark.parametrize(
     ("words", "minutes"),
     [
-        (["--order", "desc", "--limit", "2"], [59, 58]),
-        (["--from", "2026-11-22T11:58:00Z"], [58, 59]),
+        (["--limit", "2"], [59, 58]),
+        (["--order", "asc", "--limit", "2"], [55, 56]),
+        (["--from", "2026-11-22T11:58:00Z"], [59, 58]),
         (["--to", "2026-11-22T11:55:00Z"], [55]),
-        (["--date", "2026-11-22", "--limit", "1"], [55]),
+        (["--date", "2026-11-22", "--limit", "1"], [59]),
         (["--date", "2026-11-21"], []),
     ],
 )
