@@ -35,6 +35,10 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # A number below this is seconds (up to the year 5138), from this on milliseconds (from 1973).
 _FIRST_MILLISECONDS = 100_000_000_000
+# Below this a number is a year, a date in digits or a count; as seconds it would be before March 1973.
+_FIRST_SECONDS = 100_000_000
+# From the year 2200 on it is a date and time in digits.
+_FIRST_DIGITS = 7_258_118_400_000
 _FIRST_MILLISECOND, _LAST_MILLISECOND = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 and 9999
 
 
@@ -280,12 +284,16 @@ def _moment(cell: Any, time_format: str) -> int:
             return _milliseconds(datetime.strptime(text, time_format))
         number = _number(text)
         return _milliseconds(datetime.fromisoformat(text)) if number is None else _from_number(number)
+    except BadRow:
+        raise
     except (ValueError, OverflowError):
         form = time_format or "epoch seconds, epoch milliseconds or ISO 8601; see --time-format"
         raise BadRow(f"no time: {text[:40]!r} is not {form}") from None
 
 
 def _from_number(number: Decimal) -> int:
+    if abs(number) < _FIRST_SECONDS or _FIRST_DIGITS <= number <= _LAST_MILLISECOND:
+        raise BadRow(f"no time: {number} is evidently neither epoch seconds nor milliseconds; see --time-format")
     if abs(number) < _FIRST_MILLISECONDS:
         number *= 1000
     if not _FIRST_MILLISECOND <= number <= _LAST_MILLISECOND:

@@ -15,6 +15,7 @@ from iotpipe.proving import exact
 DAY = 86_400_000
 _CHARGED = 90
 """Days between two charges of a device's battery."""
+_FIRST_MILLISECONDS = 100_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +34,7 @@ class Reading:
 
     def document(self) -> dict[str, Any]:
         """As POST /ingest takes it."""
-        head: dict[str, Any] = {"device_id": self.device_id, "timestamp": self.timestamp}
+        head: dict[str, Any] = {"device_id": self.device_id, "timestamp": written(self.timestamp)}
         if self.reading_id:
             head["reading_id"] = self.reading_id
         return {**head, "sensor_data": dict(self.metrics)}
@@ -57,6 +58,11 @@ def iso(milliseconds: int) -> str:
     except OverflowError:
         return f"{milliseconds} ms"
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
+
+
+def written(milliseconds: int) -> int | str:
+    """A time as the API takes it: a number that could be epoch seconds is refused there, the same as text is not."""
+    return milliseconds if milliseconds >= _FIRST_MILLISECONDS else iso(milliseconds)
 
 
 def milliseconds(text: str) -> int:

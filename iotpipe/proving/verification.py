@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from iotpipe.proving import rows
 from iotpipe.proving.api import Api
-from iotpipe.proving.readings import iso, milliseconds
+from iotpipe.proving.readings import iso, milliseconds, written
 from iotpipe.proving.rows import Identity, Place, Row
 from iotpipe.proving.sending import Receipt, Tally
 from iotpipe.proving.spoiled import Poison, Refusal
@@ -163,7 +163,7 @@ class Verifier:
     def _rows(self, part: Part, identities: Iterable[Identity]) -> list[Row]:
         device, table = part
         moments = [moment for moment, _, _ in identities]
-        period = {"from": str(min(moments)), "to": str(max(moments))}
+        period = {"from": str(written(min(moments))), "to": str(written(max(moments)))}
         parameters = {"device_id": device, "table": table, "limit": str(rows.MOST), **period}
         found: list[Row] = []
         for page in rows.pages(self.api, parameters):

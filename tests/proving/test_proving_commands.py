@@ -147,6 +147,34 @@ def test_a_file_is_replayed_up_to_the_time_that_is_asked_for(typed: Type, tmp_pa
     assert [(item["timestamp"], item["temperature"]) for item in items] == [(NOON - 86_400_000, 1.5), (NOON, 2)]
 
 
+def test_a_file_of_the_year_1971_is_sent_as_what_it_is(typed: Type, tmp_path: Path, world: World) -> None:
+    """As a number such a time would be refused, since it could be epoch seconds."""
+    world.configure(past_days=36_500)
+    path = tmp_path / "data.csv"
+    path.write_text("device_id,timestamp,temperature\nA,1971-05-01T12:00:00Z,1\nA,1972-01-01,2\n")
+    result = typed("send-test-data", "--file", str(path), "--verify")
+    assert result.return_value == 0, result.output
+    (page,) = world.pages(device_id="A", event_date="1971-05-01")
+    assert [item["temperature"] for item in page] == [1]
+
+
+def test_a_file_of_years_is_not_sent_as_half_an_hour_of_1970(typed: Type, tmp_path: Path, world: World) -> None:
+    world.configure(past_days=36_500)
+    path = tmp_path / "data.csv"
+    path.write_text("device_id,timestamp,temperature\nA,2024,1\nA,20260101,2\n")
+    result = typed("send-test-data", "--file", str(path))
+    assert isinstance(result.exception, UsageError)
+    assert "line 2: no time: 2024 is evidently neither epoch seconds nor milliseconds" in str(result.exception)
+    assert world.rows(world.raw) == []
+
+
+@pytest.mark.parametrize(("option", "name"), [("--from", "from"), ("--to", "to")])
+def test_a_query_for_epoch_seconds_is_refused_with_the_reason(typed: Type, option: str, name: str) -> None:
+    result = typed("query", "sensor-001", option, str(NOON // 1000))
+    assert isinstance(result.exception, UsageError)
+    assert f"the API refuses the query: {name}: evidently epoch seconds; epoch milliseconds" in str(result.exception)
+
+
 def test_the_key_is_sent_where_it_is_required_and_never_shown(typed: Type, world: World, env: SimpleNamespace) -> None:
     world.configure(require_api_key=True)
     world.set_key('["a-secret-key", "the-next-key"]')

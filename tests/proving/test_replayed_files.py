@@ -127,6 +127,14 @@ def test_columns_without_a_name_or_with_that_of_another_are_kept_apart(read: Rea
     assert one.metrics == {"wet": 2}
 
 
+@pytest.mark.parametrize("moment", ["0", "2026", "20261122", "46348.5", "99999999", "20261122120000"])
+def test_a_number_that_is_evidently_no_epoch_time_is_told_apart(read: Read, moment: str) -> None:
+    """As seconds a year would be half past midnight in 1970, and --until would hide it."""
+    problem = dict(read(f"device_id,timestamp,rain\nA,{moment},1\n").bad)[2]
+    assert problem == f"no time: {moment} is evidently neither epoch seconds nor milliseconds; see --time-format"
+    assert read(f"device_id,timestamp,rain\nA,{moment},1\nA,1795348800,1\n").readings[0].timestamp == NOON
+
+
 @pytest.mark.parametrize("moment", ["-99999999999999", "-62135596801", "253402300800000", "1E+400"])
 def test_a_time_that_no_calendar_has_is_told_by_line(read: Read, moment: str) -> None:
     assert "no time" in dict(read(f"device_id,timestamp,rain\nA,{moment},1\n").bad)[2]
@@ -154,7 +162,8 @@ def test_only_so_many_are_read_as_are_asked_for(read: Read) -> None:
 
 
 def test_times_move_together_so_that_the_last_is_when_asked(read: Read) -> None:
-    moved = files.shifted(read("device_id,timestamp,rain\nA,1000,1\nA,9000,1\nA,5000,1\n").readings, NOON)
+    text = "device_id,timestamp,rain\nA,1700001000,1\nA,1700009000,1\nA,1700005000,1\n"
+    moved = files.shifted(read(text).readings, NOON)
     assert [one.timestamp - NOON for one in moved] == [-8_000_000, 0, -4_000_000]
 
 
