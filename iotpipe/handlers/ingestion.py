@@ -10,15 +10,21 @@ from typing import Any
 
 from iotpipe.handlers import apikey, clock, envelope, messages, moments, readings, routes, tables, web
 from iotpipe.handlers.attributes import Item
-from iotpipe.handlers.readings import Reading
+from iotpipe.handlers.readings import Examined, Reading
 from iotpipe.handlers.routes import Call
 
 # Two calls of DynamoDB and five of SQS, all of them full: when time runs short, what is stored is queued as well.
 _UNIT = 50
 
+Outcome = tuple[str, str | None]
+"""What became of a reading, and why where it failed."""
+
 
 def lambda_handler(event: Any, context: Any) -> web.Answer:
-    """Answers an API Gateway proxy event. 200: every reading is stored and queued. 503: send it all again."""
+    """Answers an API Gateway proxy event. 200: every reading is stored and queued. 503: send it all again.
+
+    With `partial=true` 207: the good ones are, and each has a result.
+    """
     return routes.serve("ingestion", "/ingest", _ingest, event, context)
 
 
@@ -26,13 +32,29 @@ def _ingest(call: Call) -> web.Answer:
     # Said in both places: a new worker that cannot reach SSM would let everybody in.
     if call.settings.require_api_key or os.environ.get("REQUIRE_API_KEY"):
         apikey.check(call.request, call.budget)
+    in_part = _is_partial(call.request)
     examined = readings.from_request(call.request, call.settings, timed=False)
-    found = readings.all_good(examined)
+    found = examined.good if in_part else readings.all_good(examined)
+    outcomes = _outcomes(found, _keep(call, found))
+    return _in_part(call, examined, outcomes) if in_part else _as_a_whole(call, found, outcomes, examined.single)
+
+
+def _is_partial(request: web.Request) -> bool:
+    """Whether the good readings of a batch are to be taken though others are bad."""
+    given = request.parameters.get("partial", ["false"])
+    if len(given) > 1:
+        raise web.invalid([web.detail("partial", "repeated", "given more than once")])
+    if given[0] not in ("true", "false"):
+        raise web.invalid([web.detail("partial", "choice", "true or false required")])
+    return given[0] == "true"
+
+
+def _keep(call: Call, found: Sequence[Reading]) -> dict[tuple[str, str], str | None]:
+    """Store and queue the readings, each key once; by key None, or why the reading is not kept."""
     distinct = list({reading.key: reading for reading in found}.values())
     work = partial(_store_and_queue, call, moments.iso(clock.now()))
     reasons = tables.in_units(distinct, min(call.settings.batch_size, _UNIT), work)
-    undone = {reading.key: reason for reading, reason in zip(distinct, reasons, strict=True)}
-    return _answer(call, found, undone, examined.single)
+    return {reading.key: reason for reading, reason in zip(distinct, reasons, strict=True)}
 
 
 def _store_and_queue(call: Call, received_at: str, unit: Sequence[Reading]) -> list[str | None]:
@@ -59,17 +81,10 @@ def _item(reading: Reading, received_at: str) -> Item:
     return item
 
 
-def _answer(
-    call: Call, found: Sequence[Reading], undone: dict[tuple[str, str], str | None], single: bool
-) -> web.Answer:
-    results = _results(found, undone)
-    statuses = [result["status"] for result in results]
-    counts = {
-        "accepted": statuses.count("accepted"),
-        "duplicates": statuses.count("duplicate"),
-        "failed": statuses.count("failed"),
-    }
-    call.line.counts.update(counts)
+def _as_a_whole(call: Call, found: Sequence[Reading], outcomes: Sequence[Outcome], single: bool) -> web.Answer:
+    pairs = enumerate(zip(found, outcomes, strict=True))
+    results = [readings.result(index, one, *outcome) for index, (one, outcome) in pairs]
+    counts = _counted(call, results)
     if counts["failed"]:
         return web.unavailable(call.request, {**counts, "results": results})
     if single:
@@ -78,16 +93,40 @@ def _answer(
     return web.answer(call.request, 200, json.dumps({**counts, "results": results}))
 
 
-def _results(found: Sequence[Reading], undone: dict[tuple[str, str], str | None]) -> list[dict[str, Any]]:
-    """What became of each reading; one that the same request has already brought is a duplicate.
+def _in_part(call: Call, examined: Examined, outcomes: Sequence[Outcome]) -> web.Answer:
+    """207 with a result for each reading of the body; 503 if one that is good could not be kept."""
+    waiting, most = iter(outcomes), max(1, web.MOST_DETAILS // len(examined.readings))
+    results: list[dict[str, Any]] = []
+    for index, one in enumerate(examined.readings):
+        if isinstance(one, Reading):
+            results.append({**readings.result(index, one, *next(waiting)), "problems": []})
+        else:
+            problems = [web.detail(*problem) for problem in one[:most]]
+            results.append({"index": index, "status": "rejected", "problems": problems})
+    refused = [one["status"] for one in results].count("rejected")
+    counts = _counted(call, results) | {"rejected": refused}
+    call.line.counts["refused_readings"] = refused
+    body = {**counts, "results": results}
+    return web.unavailable(call.request, body) if counts["failed"] else web.answer(call.request, 207, json.dumps(body))
+
+
+def _counted(call: Call, results: Sequence[dict[str, Any]]) -> dict[str, int]:
+    statuses = [result["status"] for result in results]
+    names = {"accepted": "accepted", "duplicates": "duplicate", "failed": "failed"}
+    counts = {name: statuses.count(status) for name, status in names.items()}
+    call.line.counts.update(counts)
+    return counts
+
+
+def _outcomes(found: Sequence[Reading], undone: dict[tuple[str, str], str | None]) -> list[Outcome]:
+    """What became of each reading, and why it failed; one that the same request has brought is a duplicate.
 
     One that an earlier request brought is not: BatchWriteItem does not say whether it replaced a row, and to
     ask would cost a call per reading. It is accepted once more, into the same row.
     """
     seen: set[tuple[str, str]] = set()
-    results = []
-    for index, reading in enumerate(found):
-        status = "duplicate" if reading.key in seen else "accepted"
-        results.append(readings.result(index, reading, status, undone[reading.key]))
+    outcomes = []
+    for reading in found:
+        outcomes.append(("duplicate" if reading.key in seen else "accepted", undone[reading.key]))
         seen.add(reading.key)
-    return results
+    return outcomes

@@ -76,6 +76,10 @@ class Examined:
     readings: list[Reading | list[Problem]]
     single: bool
 
+    @property
+    def good(self) -> list[Reading]:
+        return [found for found in self.readings if isinstance(found, Reading)]
+
 
 def result(index: int, reading: Reading, status: str, reason: str | None) -> dict[str, Any]:
     """What became of one reading, for an answer; a `reason` makes it a failure."""
@@ -106,7 +110,7 @@ def all_good(examined: Examined) -> list[Reading]:
     if wrong:
         places = [(None if examined.single else index, problem) for index, found in wrong for problem in found]
         raise invalid([detail(*problem, index) for index, problem in places])
-    return [found for found in examined.readings if isinstance(found, Reading)]
+    return examined.good
 
 
 def _document(request: Request) -> Document:

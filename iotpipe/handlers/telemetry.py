@@ -18,8 +18,9 @@ _cold = True
 class Line:
     """What one invocation has to say. Never a body, never a key.
 
-    `counts` become metrics: accepted, duplicates, failed and processed count readings, rejected counts requests,
-    cold_starts and not_understood invocations. `lags` are milliseconds from a reading's own time to its processed row.
+    `counts` become metrics: accepted, duplicates, failed, processed and refused_readings count readings, rejected
+    counts requests, cold_starts and not_understood count invocations. `lags` are milliseconds from a reading's own
+    time to its processed row.
     """
 
     def __init__(self, function: str, context: Any) -> None:

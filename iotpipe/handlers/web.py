@@ -6,12 +6,16 @@ import base64
 import json
 import os
 import re
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
 # A refusal's list is cut here: the answer must stay below the 6 MB that Lambda returns.
 MOST_DETAILS = 1000
 RETRY_AFTER = 2
+# As much as Lambda passes on of an uncompressed body.
+LARGEST_BODY = 6_000_000
+_GZIP = b"\x1f\x8b"
 # Lambda repeats an asynchronous invocation for six hours. A time further away is not API Gateway's.
 _LONGEST_UNDER_WAY = 6 * 3_600_000
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/=@+-]{1,128}")
@@ -67,13 +71,46 @@ class Request:
         """The body as text. Raises Refused where there is none, or none that is UTF-8."""
         body = self.event.get("body")
         if not isinstance(body, str) or not body.strip():
-            raise invalid([detail("body", "required", "a JSON body is required")])
+            raise _bad_body("required", "a JSON body is required")
+        compressed = self.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
         if not self.event.get("isBase64Encoded"):
+            # API Gateway itself decompresses what it takes for text, and leaves the header as it was.
+            if compressed and body.startswith(_GZIP[:1].decode()):
+                raise _bad_body("gzip", "compressed bytes that were passed on as text cannot be read")
             return body
         try:
-            return base64.b64decode(body, validate=True).decode()
+            content = base64.b64decode(body, validate=True)
+            return (_inflated(content) if compressed else content).decode()
         except ValueError:
-            raise invalid([detail("body", "base64", "base64 of UTF-8 text required")]) from None
+            hint = "; gzip needs the header Content-Encoding: gzip" if _is_gzip(body) and not compressed else ""
+            raise _bad_body("base64", f"base64 of UTF-8 text required{hint}") from None
+
+
+def _bad_body(code: str, message: str) -> Refused:
+    return invalid([detail("body", code, message)])
+
+
+def _is_gzip(body: str) -> bool:
+    return body.startswith(base64.b64encode(_GZIP)[:2].decode())
+
+
+def _inflated(content: bytes) -> bytes:
+    """What a gzip file of one member holds; nothing beyond the limit ever gets into memory.
+
+    API Gateway may have decompressed it, so that it is taken as it is where it is no gzip.
+    """
+    if not content.startswith(_GZIP):
+        return content
+    member = zlib.decompressobj(wbits=31)
+    try:
+        found = member.decompress(content, LARGEST_BODY + 1)
+    except zlib.error:
+        raise _bad_body("gzip", "not gzip, or damaged") from None
+    if len(found) > LARGEST_BODY:
+        raise _bad_body("size", f"more than {LARGEST_BODY} bytes when decompressed")
+    if not member.eof or member.unused_data:
+        raise _bad_body("gzip", "cut off, or more than one gzip member")
+    return found
 
 
 def request(event: dict[str, Any], context: Any) -> Request:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
+import tracemalloc
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -314,6 +318,156 @@ def test_a_base64_body_is_decoded(world: World) -> None:
 )
 def test_a_body_that_is_no_base64_of_text_is_refused(world: World, body: str) -> None:
     assert wrongs(world.ingest(body, isBase64Encoded=True)) == [(None, "body", "base64")]
+
+
+def zipped(send: Callable[..., dict[str, Any]], content: bytes, header: str = "gzip") -> dict[str, Any]:
+    """Send a compressed body as API Gateway hands on what it takes for binary."""
+    return send(encoded(content), isBase64Encoded=True, headers={"content-encoding": header})
+
+
+@pytest.mark.parametrize("header", ["gzip", "GZIP", " x-gzip "])
+def test_a_gzip_body_is_decompressed(world: World, header: str) -> None:
+    batch = [reading(index, sensor_data={"text": "水" * 100}) for index in range(500)]
+    for send in (world.ingest, world.process):
+        answer = zipped(send, gzip.compress(json.dumps(batch).encode()), header)
+        assert answer["statusCode"] == 200, answer["body"]
+    assert len(world.rows(world.raw)) == len(world.rows(world.processed)) == 500
+
+
+@pytest.mark.parametrize(
+    ("body", "is_base64"), [(json.dumps(reading()), False), (encoded(json.dumps(reading())), True)]
+)
+def test_a_body_that_api_gateway_has_decompressed_is_taken_whatever_its_header_says(
+    world: World, body: str, is_base64: bool
+) -> None:
+    changes = {"headers": {"Content-Encoding": "gzip"}, "isBase64Encoded": is_base64}
+    assert world.ingest(body, **changes)["statusCode"] == 200
+
+
+BOMB = gzip.compress(b" " * 100_000_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (BOMB, "size"),
+        (gzip.compress(b" " * 6_000_001), "size"),
+        (BOMB[:1000], "gzip"),
+        (gzip.compress(b"{}")[:-1], "gzip"),
+        (gzip.compress(b"{}")[:-8] + b"12345678", "gzip"),
+        (gzip.compress(b"{}") * 2, "gzip"),
+        (gzip.compress(b"{}") + b"more", "gzip"),
+        (gzip.compress(b"")[:2], "gzip"),
+        (gzip.compress(b"\xff\xfe"), "base64"),
+        (gzip.compress(gzip.compress(b"{}")), "base64"),
+        (zlib.compress(b"{}"), "base64"),
+    ],
+    ids=lambda value: str(value)[-12:],
+)
+def test_gzip_that_is_too_large_or_damaged_is_refused(world: World, content: bytes, code: str) -> None:
+    assert wrongs(zipped(world.ingest, content)) == [(None, "body", code)]
+    assert wrongs(zipped(world.process, content)) == [(None, "body", code)]
+
+
+def test_what_gzip_would_grow_to_never_gets_into_memory(world: World) -> None:
+    zipped(world.ingest, BOMB)
+    tracemalloc.start()
+    zipped(world.ingest, BOMB)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20_000_000
+
+
+def test_gzip_without_its_header_or_passed_on_as_text_is_told_apart(world: World) -> None:
+    content = gzip.compress(json.dumps(reading()).encode())
+    without = answered(world.ingest(encoded(content), isBase64Encoded=True))["error"]["details"]
+    assert "Content-Encoding: gzip" in without[0]["message"]
+    as_text = content.decode(errors="replace")
+    assert wrongs(world.ingest(as_text, headers={"Content-Encoding": "gzip"})) == [(None, "body", "gzip")]
+
+
+IN_PART = {"queryStringParameters": {"partial": "true"}}
+
+
+def test_the_good_readings_of_a_batch_are_taken_if_that_is_asked_for(world: World, calls: Calls) -> None:
+    untimed = {"device_id": "roof", "sensor_data": {"temperature": 1}}
+    batch = [reading(0), {"device_id": 5, "colour": "red"}, reading(1), reading(0), "text", untimed, untimed]
+    assert world.ingest(batch)["statusCode"] == 400
+    assert not WRITES & set(calls.names())
+    for body in (batch, {"readings": batch}):
+        answer = world.ingest(body, **IN_PART)
+        assert answer["statusCode"] == 207
+        found = answered(answer)
+        assert {name: found[name] for name in ("accepted", "duplicates", "failed", "rejected")} == {
+            "accepted": 4,
+            "duplicates": 1,
+            "failed": 0,
+            "rejected": 2,
+        }
+        statuses = ["accepted", "rejected", "accepted", "duplicate", "rejected", "accepted", "accepted"]
+        assert [one["status"] for one in found["results"]] == statuses
+        assert [one["index"] for one in found["results"]] == list(range(7))
+        problems = [[(one["field"], one["code"]) for one in result["problems"]] for result in found["results"]]
+        assert problems[1] == [("colour", "unknown"), ("device_id", "type"), ("sensor_data", "required")]
+        assert problems[4] == [("reading", "type")]
+        assert not any(problems[index] for index in (0, 2, 3, 5, 6))
+    world.deliver()
+    assert len(world.rows(world.raw)) == len(world.rows(world.processed)) == 4
+
+
+def test_in_part_a_value_that_no_parser_keeps_costs_only_its_own_reading(world: World) -> None:
+    bad = written('{"temperature": NaN}')
+    body = f"[{written()}, {bad}, Infinity]"
+    results = answered(world.ingest(body, **IN_PART))["results"]
+    assert [one["status"] for one in results] == ["accepted", "rejected", "rejected"]
+    assert results[1]["problems"][0]["field"] == "sensor_data.temperature"
+
+
+@pytest.mark.parametrize(
+    ("batch", "statuses"), [([reading()], ["accepted"]), (reading(), ["accepted"]), ([5], ["rejected"])]
+)
+def test_in_part_every_body_of_readings_has_a_result_for_each(world: World, batch: Any, statuses: list[str]) -> None:
+    answer = world.ingest(batch, **IN_PART)
+    assert answer["statusCode"] == 207
+    assert [one["status"] for one in answered(answer)["results"]] == statuses
+
+
+@pytest.mark.parametrize("body", ["[", "[]", '{"readings": 5}', None, f"[{','.join([written()] * 501)}]"])
+def test_in_part_a_body_that_is_no_readings_is_refused_as_ever(world: World, body: Any) -> None:
+    assert len(wrongs(world.ingest(body, **IN_PART))) == 1
+
+
+def test_in_part_what_could_not_be_kept_is_no_success(world: World, calls: Calls) -> None:
+    calls.answer("SendMessageBatch", lambda _: failure("AccessDenied"))
+    answer = world.ingest([reading(), 5], **IN_PART)
+    assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "2")
+    results = answered(answer)["results"]
+    assert [one["status"] for one in results] == ["failed", "rejected"]
+    assert results[0]["reason"] == "AccessDenied"
+
+
+@pytest.mark.parametrize("value", ["", "TRUE", "1", "yes", " true"])
+def test_in_part_is_asked_for_in_one_way_only(world: World, calls: Calls, value: str) -> None:
+    """A mistake in it must not decide about readings in silence."""
+    answer = world.ingest([reading(), 5], queryStringParameters={"partial": value})
+    assert wrongs(answer) == [(None, "partial", "choice")]
+    several = {"partial": ["true", "false"]}
+    assert wrongs(world.ingest(reading(), multiValueQueryStringParameters=several)) == [(None, "partial", "repeated")]
+    assert not WRITES & set(calls.names())
+
+
+def test_whole_is_how_a_batch_is_taken_if_it_is_said_or_not(world: World) -> None:
+    for changes in ({}, {"queryStringParameters": {"partial": "false"}}, {"queryStringParameters": {"colour": "red"}}):
+        assert wrongs(world.ingest([reading(), 5], **changes)) == [(1, "reading", "type")]
+        assert answered(world.ingest([reading()], **changes)).keys() == {"accepted", "duplicates", "failed", "results"}
+
+
+def test_in_part_the_answer_stays_below_what_lambda_returns(world: World) -> None:
+    batch = [reading(index, **{f"field-{n}-" + "x" * 80: 1 for n in range(20)}) for index in range(500)]
+    answer = world.ingest(batch, **IN_PART)
+    assert answer["statusCode"] == 207
+    assert all(1 <= len(one["problems"]) <= 2 for one in answered(answer)["results"])
+    assert len(json.dumps(answer)) < 1_000_000
 
 
 def test_the_largest_reading_fits_a_row_and_a_message(world: World, calls: Calls) -> None:
