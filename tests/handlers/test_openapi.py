@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import yaml
 from handlers_world import Calls, World, failure, reading
 
 import iotpipe.handlers
-from iotpipe.handlers import identifiers, parsing, questions, readings, web
+from iotpipe import outputs
+from iotpipe.handlers import identifiers, moments, parsing, questions, readings, web
 from iotpipe.handlers.settings import Settings
 
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
@@ -81,8 +83,49 @@ def test_its_limits_are_those_of_the_code() -> None:
     assert SCHEMAS["Refusal"]["properties"]["error"]["properties"]["details"]["maxItems"] == web.MOST_DETAILS
     body = DOCUMENT["components"]["requestBodies"]["readings"]["description"]
     assert f"{parsing.LONGEST:,}\ncharacters and {parsing.MOST_VALUES:,} values" in body
+    encoding = DOCUMENT["components"]["parameters"]["encoding"]
+    assert f"{web.LARGEST_BODY:,} bytes" in encoding["description"]
+    time = SCHEMAS["Reading"]["properties"]["timestamp"]
+    assert (
+        moments.not_milliseconds(Decimal(time["minimum"])) is moments.not_milliseconds(Decimal(time["maximum"])) is None
+    )
+    assert moments.not_milliseconds(Decimal(time["minimum"] - 1)) and moments.not_milliseconds(
+        Decimal(time["maximum"] + 1)
+    )
+    assert f"of {parsing.DEEPEST} levels" in " ".join(metrics["description"].split())
     window = SCHEMAS["Reading"]["properties"]["timestamp"]["description"]
     assert f"{Settings().past_days} days ago to {Settings().future_minutes} minutes ahead" in window
+
+
+OF_THE_GATEWAY = {"403", "429", "500", "502", "504"}
+
+
+@pytest.mark.parametrize(
+    ("route", "own"),
+    [
+        ("/ingest", {"200", "207", "400", "401", "413", "503"}),
+        ("/process", {"200", "400", "413", "503"}),
+        ("/query", {"200", "400", "503"}),
+    ],
+)
+def test_every_status_that_a_caller_may_meet_is_described(route: str, own: set[str]) -> None:
+    (operation,) = DOCUMENT["paths"][route].values()
+    assert set(operation["responses"]) == own | OF_THE_GATEWAY
+    for status in OF_THE_GATEWAY | (own & {"413"}):
+        schema = resolved(operation["responses"][status])["content"]["application/json"]["schema"]
+        for said in ({"message": "Too Many Requests"}, {"Message": "User is not authorized"}, {"message": None}):
+            assert problems(schema, said) == []
+
+
+def test_its_servers_are_where_the_api_answers_on_aws_and_on_this_machine() -> None:
+    described = []
+    for server in DOCUMENT["servers"]:
+        values = {name: variable["default"] for name, variable in server["variables"].items()}
+        described.append(server["url"].format(**values))
+    assert described == [
+        outputs._api("abcdefghij", "prod", "eu-central-1", ""),
+        outputs._api("abcdefghij", "local", "us-east-1", "http://127.0.0.1:4566"),
+    ]
 
 
 def refuse(operation: str) -> Callable[[World, Calls], None]:
@@ -100,6 +143,10 @@ def lock_and_lose_the_key(world: World, _: Calls) -> None:
 
 def nothing(_: World, __: Calls) -> None:
     pass
+
+
+def in_part(world: World, body: Any) -> dict[str, Any]:
+    return world.ingest(body, queryStringParameters={"partial": "true"})
 
 
 READING = reading(reading_id="r", sensor_data={"temperature": 1.5, "humidity": 2, "pressure": 3, "list": [None]})
@@ -121,6 +168,11 @@ def store(world: World, _: Calls) -> None:
         (lock_and_lose_the_key, lambda world: world.ingest(READING), "/ingest", 503),
         (refuse("BatchWriteItem"), lambda world: world.ingest(READING), "/ingest", 503),
         (refuse("SendMessageBatch"), lambda world: world.ingest([READING, READING]), "/ingest", 503),
+        (nothing, lambda world: in_part(world, [READING, READING, 5]), "/ingest", 207),
+        (nothing, lambda world: in_part(world, [5]), "/ingest", 207),
+        (refuse("SendMessageBatch"), lambda world: in_part(world, [READING, 5]), "/ingest", 503),
+        (nothing, lambda world: in_part(world, "["), "/ingest", 400),
+        (nothing, lambda world: world.ingest(f'[{{"a": NaN}}, {"[" * 20 + "]" * 20}]'), "/ingest", 400),
         (nothing, lambda world: world.process(READING), "/process", 200),
         (nothing, lambda world: world.process([READING, READING]), "/process", 200),
         (nothing, lambda world: world.process(None), "/process", 400),
@@ -164,6 +216,9 @@ BODIES = [
     READING | {"device_id": "a b"},
     READING | {"device_id": 5},
     READING | {"timestamp": None},
+    READING | {"timestamp": 1_795_348_800},
+    READING | {"timestamp": 0},
+    READING | {"timestamp": 1_795_348_800_000_000},
     {"device_id": "d", "sensor_data": {}, "reading_id": "r"},
     READING | {"reading_id": ""},
     READING | {"sensor_data": []},
@@ -182,6 +237,32 @@ def test_a_body_is_accepted_if_and_only_if_the_description_allows_it(world: Worl
     assert (world.ingest(json.dumps(body))["statusCode"] == 200) == (problems(schema, body) == [])
 
 
-def test_its_example_is_accepted(world: World) -> None:
-    body = DOCUMENT["components"]["requestBodies"]["readings"]["content"]["application/json"]
-    assert world.ingest(body["examples"]["reading"]["value"])["statusCode"] == 200
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: str(body)[:40])
+def test_a_body_for_process_too(world: World, body: Any) -> None:
+    schema = DOCUMENT["components"]["requestBodies"]["timedReadings"]["content"]["application/json"]["schema"]
+    assert (world.process(json.dumps(body))["statusCode"] == 200) == (problems(schema, body) == [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0", "1", "1795348800", "1795348800000", "99999999999", "100000000000", "2026-11-22", "2026-11-22T12:00:00Z"],
+)
+def test_a_time_in_a_query_is_taken_if_and_only_if_the_description_allows_it(world: World, text: str) -> None:
+    """As far as the pattern of numbers goes: JSON Schema leaves it open whether formats are checked."""
+    number, *_ = SCHEMAS["Moment"]["anyOf"]
+    described = not text.isdigit() or problems(number, text) == []
+    assert (world.query(device_id="d", to=text)["statusCode"] == 200) == described
+
+
+@pytest.mark.parametrize("name", ["readings", "timedReadings"])
+def test_its_examples_are_accepted(world: World, name: str) -> None:
+    body = DOCUMENT["components"]["requestBodies"][name]["content"]["application/json"]
+    for send in (world.ingest, world.process):
+        assert send(body["examples"]["reading"]["value"])["statusCode"] == 200
+
+
+def test_the_ways_to_ask_for_a_part_are_those_that_are_known(world: World) -> None:
+    (partial,) = (one for one in DOCUMENT["paths"]["/ingest"]["post"]["parameters"] if one.get("name") == "partial")
+    for value in partial["schema"]["enum"]:
+        assert world.ingest(READING, queryStringParameters={"partial": value})["statusCode"] in (200, 207)
+    assert partial["schema"]["default"] == "false"
