@@ -59,8 +59,12 @@ def _claim(topic: str, now: int, silent_since: int) -> bool:
 
 
 def _publish(topic: str, failed: dict[str, str], records: int) -> bool:
+    subject, text = _subject(len(failed)), _text(failed, records)
     try:
-        aws.client("sns").publish(TopicArn=topic, Subject=_subject(len(failed)), Message=_text(failed, records))
+        with aws.answering():
+            answer = aws.client("sns").publish(TopicArn=topic, Subject=subject, Message=text)
+        if not answer.get("MessageId"):
+            raise aws.Unconfirmed("an answer without the message's id")
     except aws.FAILED as error:
         logger.error("cannot publish an alert of %d failures: %s", len(failed), aws.describe(error))
         return False

@@ -92,7 +92,7 @@ def answering() -> Iterator[None]:
 def code(error: Exception) -> str:
     """AWS's error code, or the name of what went wrong on the way there."""
     if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code", "Unknown"))
+        return str(error.response.get("Error", {}).get("Code") or "Unknown")
     return type(error).__name__
 
 

@@ -40,7 +40,7 @@ def _outcome(answer: dict[str, Any], indexes: list[int]) -> aws.Outcome:
         failure = failures.get(str(index))
         if failure is not None:
             undone = outcome.refused if failure.get("SenderFault") is True else outcome.again
-            undone[index] = str(failure.get("Code", "Failed"))
+            undone[index] = str(failure.get("Code") or "Failed")
         elif str(index) not in confirmed:
             outcome.again[index] = "Unconfirmed"
     return outcome

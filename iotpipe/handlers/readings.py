@@ -84,7 +84,7 @@ class Examined:
 def result(index: int, reading: Reading, status: str, reason: str | None) -> dict[str, Any]:
     """What became of one reading, for an answer; a `reason` makes it a failure."""
     known = {"index": index, "device_id": reading.device_id, "timestamp": reading.timestamp}
-    return known | ({"status": "failed", "reason": reason} if reason else {"status": status})
+    return known | ({"status": status} if reason is None else {"status": "failed", "reason": reason})
 
 
 def from_request(request: Request, settings: Settings, timed: bool) -> Examined:

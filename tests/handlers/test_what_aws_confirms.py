@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 from handlers_world import World, answered, reading, sqs_record
-from moto.core.models import botocore_stubber
 
 from iotpipe.handlers import aws, processor
 
@@ -37,19 +36,18 @@ NO_ANSWERS = {
 
 
 class Wire:
-    """Answers an operation with these bytes; with `done` after moto has done what was asked."""
+    """Answers an operation with these bytes. moto does what was asked all the same: the answer alone is bad."""
 
     def __init__(self) -> None:
         self._ends: list[Callable[[], None]] = []
         self.asked = 0
 
-    def answers(self, what: tuple[str, str], body: Any, *, status: int = 200, done: bool = False) -> None:
+    def answers(self, what: tuple[str, str], body: Any, *, status: int = 200) -> None:
         events, name = aws.client(what[0]).meta.events, f"before-send.{what[0]}.{what[1]}"
 
-        def hook(event_name: str, request: Any, **_: Any) -> Any:
+        def hook(request: Any, **_: Any) -> Any:
             self.asked += 1
-            real = botocore_stubber(event_name, request).content if done else b"{}"
-            text = body(json.loads(real)) if callable(body) else body
+            text = body(json.loads(request.body)) if callable(body) else body
             raw = text if isinstance(text, bytes) else json.dumps(text).encode()
             return AWSResponse(request.url, status, {}, Raw(raw))
 
@@ -76,6 +74,11 @@ def wire(world: World) -> Iterator[Wire]:
     found = Wire()
     yield found
     found.end()
+
+
+def named(asked: dict[str, Any]) -> list[dict[str, str]]:
+    """The entries of a request for SQS, as an answer names them."""
+    return [{"Id": entry["Id"]} for entry in asked["Entries"]]
 
 
 def records(world: World, count: int) -> list[dict[str, Any]]:
@@ -131,7 +134,7 @@ def test_a_parameter_that_cannot_be_read_is_as_if_ssm_were_out_of_reach(
 
 def test_of_a_batch_only_the_messages_that_are_named_are_in_the_queue(world: World, wire: Wire) -> None:
     """One of three is confirmed each time; the others are sent again until they are."""
-    wire.answers(QUEUE, lambda real: {"Successful": real["Successful"][:1]}, done=True)
+    wire.answers(QUEUE, lambda asked: {"Successful": named(asked)[:1]})
     assert answered(world.ingest([reading(index) for index in range(3)]))["accepted"] == 3
     assert wire.asked == 3
 
@@ -139,15 +142,15 @@ def test_of_a_batch_only_the_messages_that_are_named_are_in_the_queue(world: Wor
 @pytest.mark.parametrize(
     "change",
     [
-        lambda real: real | {"Successful": []},
-        lambda real: {"Successful": [{"Id": "nine"}, {"MessageId": "m"}], "Failed": [{"Id": "ten"}, {}]},
-        lambda real: {"Failed": [{"Id": "7", "SenderFault": True, "Code": "x"}]},
-        lambda real: {"Failed": [{"Id": "x", "SenderFault": False, "Code": None}]},
-        lambda real: real | {"Failed": [{"Id": one["Id"], "SenderFault": True} for one in real["Successful"]]},
+        lambda asked: {"Successful": []},
+        lambda asked: {"Successful": [{"Id": "nine"}, {"MessageId": "m"}], "Failed": [{"Id": "ten"}, {}]},
+        lambda asked: {"Failed": [{"Id": "7", "SenderFault": True, "Code": "x"}]},
+        lambda asked: {"Failed": [{"Id": "x", "SenderFault": False, "Code": None}]},
+        lambda asked: {"Successful": named(asked), "Failed": [one | {"SenderFault": True} for one in named(asked)]},
     ],
 )
 def test_ids_that_nobody_sent_confirm_nothing(world: World, wire: Wire, change: Any) -> None:
-    wire.answers(QUEUE, change, done=True)
+    wire.answers(QUEUE, change)
     answer = world.ingest([reading(index) for index in range(3)])
     assert answer["statusCode"] == 503
     assert answered(answer)["failed"] == 3
@@ -164,12 +167,42 @@ def test_ids_that_nobody_sent_confirm_nothing(world: World, wire: Wire, change: 
     ],
 )
 def test_unprocessed_items_that_nobody_sent_confirm_nothing(world: World, wire: Wire, left: Any) -> None:
-    wire.answers(STORE, {"UnprocessedItems": left}, done=True)
+    wire.answers(STORE, {"UnprocessedItems": left})
     assert world.ingest(reading())["statusCode"] == 503
+
+
+@pytest.mark.parametrize("what", [STORE, QUEUE])
+def test_an_error_without_a_code_is_an_error(world: World, wire: Wire, what: tuple[str, str]) -> None:
+    """Its reason was empty, and a failure without a reason was taken for none."""
+    wire.answers(what, b'{"__type": ""}', status=400)
+    answer = world.ingest([reading(0), reading(1)])
+    assert (answer["statusCode"], answered(answer)["failed"]) == (503, 2)
+    assert all(one["reason"] for one in answered(answer)["results"])
+
+
+def test_a_failed_entry_without_a_code_is_a_failure(world: World, wire: Wire) -> None:
+    wire.answers(QUEUE, {"Failed": [{"Id": "0", "SenderFault": True, "Code": ""}]})
+    assert world.ingest(reading())["statusCode"] == 503
+
+
+@pytest.mark.parametrize(
+    "body", [b"<PublishResponse/>", b"<html/>", b"null", b"", b"<PublishResponse><PublishResult/></PublishResponse>"]
+)
+def test_an_alert_that_is_not_confirmed_takes_no_stored_reading_back(world: World, wire: Wire, body: bytes) -> None:
+    wire.answers(("sns", "Publish"), body)
+    batch = records(world, 2)
+    poison = [one | {"messageId": f"p{index}", "body": "null"} for index, one in enumerate(batch * 3)]
+    answer = processor.lambda_handler({"Records": batch + poison}, world.context())
+    assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == [f"p{index}" for index in range(6)]
+    sent = len(world.alerts())
+    wire.end()
+    processor.lambda_handler({"Records": poison}, world.context())
+    assert len(world.alerts()) == sent == 1
 
 
 def test_an_answer_that_is_lost_once_costs_one_more_call_and_no_reading(world: World, wire: Wire) -> None:
     bodies = [b"null", b'{"UnprocessedItems": {}}']
-    wire.answers(STORE, lambda _: bodies.pop(0), done=True)
+    wire.answers(STORE, lambda _: bodies.pop(0))
     assert world.ingest(reading())["statusCode"] == 200
+    assert wire.asked == 2
     assert len(world.rows(world.raw)) == len(world.bodies(world.queue)) == 1

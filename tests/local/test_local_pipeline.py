@@ -7,15 +7,18 @@ import http.client
 import io
 import json
 import socket
+import subprocess
+import sys
 import time
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from local_machine import Machine, eventually, processes
@@ -75,6 +78,41 @@ def test_a_signed_reading_travels_to_the_querys_answer(up: Machine) -> None:
     assert [(row["timestamp"], row["temperature_fahrenheit"], row["status"]) for row in rows] == [
         (answer["timestamp"], 77.9, "processed")
     ]
+
+
+def test_equal_readings_without_a_time_are_all_kept(up: Machine) -> None:
+    """Eight at once, as fast as it goes: an unchanged value is the most usual reading."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: post(up, "unchanged", temperature=21.5), range(80)))
+    assert {status for status, _ in answers} == {200}
+    eventually(lambda: len(stored(up, "unchanged")) == 80)
+
+
+def test_the_good_readings_of_a_batch_are_taken_through_the_api(up: Machine) -> None:
+    good = {"device_id": "partly", "sensor_data": {"temperature": 1}}
+    body = json.dumps([good, {"device_id": "partly"}, good]).encode()
+    assert up.signed("execute-api", "POST", f"{up.api}/ingest", body)[0] == 400
+    status, text = up.signed("execute-api", "POST", f"{up.api}/ingest?partial=true", body)
+    assert status == 207, text
+    assert [one["status"] for one in json.loads(text)["results"]] == ["accepted", "rejected", "accepted"]
+    eventually(lambda: len(stored(up, "partly")) == 2)
+
+
+def test_the_python_example_of_the_api_s_description_sends_a_reading(up: Machine) -> None:
+    document = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
+    (sample,) = (
+        one["source"] for one in document["paths"]["/ingest"]["post"]["x-codeSamples"] if one["lang"] == "Python"
+    )
+    recent = sample.replace("2026-11-22T12:00:00Z", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    environment = up.environment | {
+        "API_ENDPOINT": f"{up.record.endpoint}{up.api}",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": up.root.access_key,
+        "AWS_SECRET_ACCESS_KEY": up.root.secret_key,
+    }
+    done = subprocess.run([sys.executable, "-c", recent], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("200 "), done.stderr
+    eventually(lambda: stored(up, "roof"))
 
 
 def test_what_is_not_signed_with_the_root_key_is_forbidden(up: Machine) -> None:

@@ -1,0 +1,292 @@
+"""Whatever AWS answers, and does or does not do: no reading is acknowledged that is not stored and queued.
+
+An AWS that does a part of what it is asked and answers anything, but never confirms what it has not done. Each byte
+of its answers goes through botocore. What was acknowledged is compared with what it really holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from handlers_world import ENVIRONMENT, NOON, Clock, Context, proxy_event, sqs_record
+
+from iotpipe.handlers import aws, ingestion, processor
+
+REQUESTS = 250
+Answer = tuple[int, bytes]
+Key = tuple[str, str]
+
+NO_CONFIRMATION = [
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b"17",
+    b'"done"',
+    b"\xff\xfe",
+    b"<html>Bad Gateway</html>",
+    b'{"UnprocessedItems": {"cut": [',
+    b'{"Successful": [{"Id": "0"',
+    b'{"Successful": null, "UnprocessedItems": null}',
+    b'{"Successful": [null], "UnprocessedItems": {"other": []}}',
+    b'{"Successful": [{"Id": "nine"}, {}], "Failed": [{"Id": "ten"}], "UnprocessedItems": []}',
+    b'{"message": "Internal server error"}',
+]
+ERRORS = ["ThrottlingException", "InternalServerError", "AccessDeniedException", "ValidationException", "", "Odd"]
+ODD = [None, [], {}, "x", 5, True, [None], {"x": {}}]
+
+
+class Raw:
+    """A response's bytes, as botocore reads them."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self) -> Iterator[bytes]:
+        yield self._content
+
+
+class OddAws:
+    """DynamoDB and SQS as far as the handlers write to them. What they hold is the truth."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.rows: dict[str, dict[Key, dict[str, Any]]] = defaultdict(dict)
+        self.queue: list[str] = []
+        self.seen: Counter[str] = Counter()
+
+    def __call__(self, request: Any, **_: Any) -> AWSResponse:
+        status, content = self._answer(request)
+        return AWSResponse(request.url, status, {}, Raw(content))
+
+    def _answer(self, request: Any) -> Answer:
+        target = request.headers.get("X-Amz-Target", b"")
+        operation = (target.decode() if isinstance(target, bytes) else target).rpartition(".")[2]
+        if operation not in ("BatchWriteItem", "SendMessageBatch"):
+            return self._beside(operation)
+        asked = json.loads(request.body)
+        chosen = self.dice.choice(["all"] * 6 + ["changed", "changed", "some", "some", "none", "lost", "error"])
+        self.seen[chosen] += 1
+        entries = self._entries(asked)
+        done = {"none": [], "error": []}.get(chosen, entries)
+        if chosen == "some":
+            done = self.dice.sample(entries, self.dice.randrange(len(entries)))
+        if chosen == "lost" and self.dice.random() < 0.5:
+            done = []
+        for entry in done:
+            self._do(asked, entry)
+        truth = self._truth(asked, entries, done)
+        return self._said(chosen, truth, request.url)
+
+    def _beside(self, operation: str) -> Answer:
+        if operation == "GetParameter" and self.dice.random() < 0.5:
+            return 200, b'{"Parameter": {"Value": "{}"}}'
+        return self.dice.choice([200, 200, 400, 500]), self.dice.choice(NO_CONFIRMATION)
+
+    def _entries(self, asked: dict[str, Any]) -> list[Any]:
+        ((_, entries),) = asked.get("RequestItems", {"": asked.get("Entries")}).items()
+        return list(entries)
+
+    def _do(self, asked: dict[str, Any], entry: dict[str, Any]) -> None:
+        if "Entries" in asked:
+            self.queue.append(entry["MessageBody"])
+            return
+        ((table, _),) = asked["RequestItems"].items()
+        item = entry["PutRequest"]["Item"]
+        self.rows[table][key_of(item)] = item
+
+    def _truth(self, asked: dict[str, Any], entries: list[Any], done: list[Any]) -> dict[str, Any]:
+        left = [entry for entry in entries if entry not in done]
+        if "Entries" in asked:
+            failed = [{"Id": one["Id"], "SenderFault": self.dice.random() < 0.3, "Code": "x"} for one in left]
+            named = {"Successful": [{"Id": one["Id"], "MessageId": "m"} for one in done], "Failed": failed}
+            return {"Successful": named["Successful"]} if self.dice.random() < 0.3 else named
+        ((table, _),) = asked["RequestItems"].items()
+        return {"UnprocessedItems": {table: left} if left else {}}
+
+    def _said(self, chosen: str, truth: dict[str, Any], url: str) -> Answer:
+        if chosen in ("all", "some"):
+            return 200, json.dumps(truth).encode()
+        if chosen == "changed":
+            return self.dice.choice([200, 200, 200, 500, 400]), self._changed(truth)
+        if chosen == "lost":
+            raise self.dice.choice([ConnectionClosedError, ReadTimeoutError])(endpoint_url=url)
+        if chosen == "error":
+            return self.dice.choice([400, 403, 500, 503]), json.dumps({"__type": self.dice.choice(ERRORS)}).encode()
+        return self.dice.choice([200, 200, 400, 500]), self.dice.choice(NO_CONFIRMATION)
+
+    def _changed(self, truth: Any) -> bytes:
+        """The answer to what was all done, cut off or with something in it exchanged or left out."""
+        text = json.dumps(truth).encode()
+        if self.dice.random() < 0.3:
+            return text[: self.dice.randrange(len(text))]
+        node = truth = json.loads(text)
+        while isinstance(node, dict | list) and node:
+            place = self.dice.choice(list(node) if isinstance(node, dict) else range(len(node)))
+            if self.dice.random() < 0.4:
+                if self.dice.random() < 0.3:
+                    del node[place]
+                else:
+                    node[place] = self.dice.choice(ODD)
+                break
+            node = node[place]
+        return json.dumps(truth).encode()
+
+
+def key_of(item: dict[str, Any]) -> Key:
+    range_key = item.get("event_date") or item["timestamp"]
+    return item["device_id"]["S"], str(*range_key.values())
+
+
+@pytest.fixture
+def play(
+    environment: None, worker: Callable[[], None], now: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int], OddAws]]:
+    monkeypatch.setenv("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/queue")
+    monkeypatch.setenv("ALERT_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:topic")
+    events = [aws.client(service).meta.events for service in ("dynamodb", "sqs", "sns", "ssm")]
+    playing: list[OddAws] = []
+
+    def start(seed: int) -> OddAws:
+        playing.append(OddAws(random.Random(seed)))
+        now.chance = playing[-1].dice.random
+        monkeypatch.setattr("iotpipe.handlers.clock.chance", now.chance)
+        for one in events:
+            one.register_first("before-send", playing[-1])
+        return playing[-1]
+
+    yield start
+    for each in playing:
+        for one in events:
+            one.unregister("before-send", each)
+
+
+def some_body(dice: random.Random, number: int) -> tuple[list[Any], list[str | None]]:
+    """Readings of one request, and of each the name of what makes it a reading of its own; None of a bad one."""
+    batch: list[Any] = []
+    names: list[str | None] = []
+    for index in range(dice.choice([1, 1, 2, 5, 30, 60])):
+        kind = dice.choice(["timed"] * 5 + ["untimed"] * 3 + ["again", "bad"])
+        if kind == "again" and batch and names[-1] and names[-1].startswith("t"):
+            batch.append(batch[-1])
+            names.append(names[-1])
+        elif kind == "bad":
+            batch.append({"device_id": f"b{number}", "sensor_data": {"temperature": "hot"}})
+            names.append(None)
+        elif kind == "untimed":
+            batch.append({"device_id": f"u{number}", "sensor_data": {"temperature": 21.5}})
+            names.append(f"u{number}-{index}")
+        else:
+            time = NOON - dice.randrange(20)
+            batch.append({"device_id": f"t{number}", "timestamp": time, "sensor_data": {"n": index}})
+            names.append(f"t{number}-{index}")
+    return batch, names
+
+
+def some_event(dice: random.Random, number: int, batch: list[Any]) -> dict[str, Any]:
+    content = json.dumps({"readings": batch} if dice.random() < 0.5 else batch).encode()
+    changes: dict[str, Any] = {"body": content.decode()}
+    if dice.random() < 0.2:
+        changes = {"body": base64.b64encode(gzip.compress(content)).decode(), "isBase64Encoded": True}
+        changes["headers"] = {"Content-Encoding": "gzip"}
+    changes["queryStringParameters"] = dice.choice([None, {"partial": "true"}])
+    changes["requestContext"] = {"requestId": f"r{number}", "requestTimeEpoch": NOON}
+    return proxy_event("POST", "/ingest", **changes)
+
+
+def acknowledged(answer: dict[str, Any], names: list[str | None]) -> list[str]:
+    """The names of the readings of which the client now believes that they are kept."""
+    body = json.loads(answer["body"])
+    assert answer["statusCode"] in (200, 207, 400, 503), answer
+    if answer["statusCode"] == 400:
+        return []
+    results = body.get("results", [])
+    assert [one["index"] for one in results] in ([], list(range(len(names))))
+    kept = [names[one["index"]] for one in results if one["status"] in ("accepted", "duplicate")]
+    if answer["statusCode"] in (200, 207):
+        assert kept == [name for name in names if name is not None]
+    return [name for name in kept if name is not None]
+
+
+def metrics_of(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: int(value["N"]) for name, value in item["sensor_data"]["M"].items() if name == "n"}
+
+
+def assert_held(odd: OddAws, names: set[str]) -> None:
+    timed = {name for name in names if name.startswith("t")}
+    raw = odd.rows[ENVIRONMENT["RAW_TABLE_NAME"]]
+    queued = [json.loads(body) for body in odd.queue]
+    stored = {f"{device}-{metrics_of(item)['n']}" for (device, _), item in raw.items() if device.startswith("t")}
+    sent = {f"{one['device_id']}-{one['sensor_data']['n']}" for one in queued if one["device_id"].startswith("t")}
+    assert timed <= stored
+    assert timed <= sent
+    untimed = Counter(name.partition("-")[0] for name in names if name.startswith("u"))
+    keys = Counter(device for device, _ in raw)
+    messages = Counter(device for device, _ in {(one["device_id"], one["event_date"]) for one in queued})
+    for device, count in untimed.items():
+        assert keys[device] >= count
+        assert messages[device] >= count
+
+
+def assert_none_twice(odd: OddAws, sent: Counter[str]) -> None:
+    """A request that Lambda has repeated has brought none of its readings anew."""
+    for device, rows in Counter(device for device, _ in odd.rows[ENVIRONMENT["RAW_TABLE_NAME"]]).items():
+        assert rows <= sent[device]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_acknowledged_is_stored_and_queued(play: Callable[[int], OddAws], now: Clock, seed: int) -> None:
+    odd, believed, statuses, sent = play(seed), set[str](), Counter[int](), Counter[str]()
+    for number in range(REQUESTS):
+        batch, names = some_body(odd.dice, number)
+        event = some_event(odd.dice, number, batch)
+        sent.update(name.partition("-")[0] for name in set(names) if name)
+        for _ in range(odd.dice.choice([1, 1, 2])):
+            answer = ingestion.lambda_handler(event, Context(now, odd.dice.choice([3, 30])))
+            statuses[answer["statusCode"]] += 1
+            believed |= set(acknowledged(answer, names))
+            now.pass_(odd.dice.choice([0, 0, 40]))
+    assert_held(odd, believed)
+    # Without enough of each this would show nothing.
+    assert min(odd.seen.values()) > 20
+    assert min(statuses[status] for status in (200, 207, 400, 503)) > 10, statuses
+    assert len(believed) > 500
+    assert_none_twice(odd, sent)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_the_processor_does_not_hand_back_is_stored(play: Callable[[int], OddAws], now: Clock, seed: int) -> None:
+    odd, handed_back, done = play(seed), 0, set[Key]()
+    message = {"ReceiptHandle": "r", "MD5OfBody": ""}
+    for number in range(REQUESTS):
+        records = []
+        for index in range(odd.dice.choice([1, 10, 60])):
+            time = NOON - odd.dice.randrange(5)
+            body = {
+                "version": 1,
+                "device_id": f"d{number}",
+                "event_date": f"2026-11-22T{'12:00:00' if time == NOON else '11:59:59'}.{time % 1000:03}Z#{index:018}",
+                "timestamp": time,
+                "received_at": "2026-11-22T12:00:00.000Z",
+                "sensor_data": {"temperature": 21.5},
+            }
+            text = json.dumps(body) if odd.dice.random() < 0.9 else "poison"
+            records.append(sqs_record(message | {"MessageId": f"m{index}", "Body": text}))
+        answer = processor.lambda_handler({"Records": records}, Context(now, odd.dice.choice([3, 30])))
+        failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
+        handed_back += len(failed)
+        for record in records:
+            if record["messageId"] not in failed:
+                known = json.loads(record["body"])
+                done.add((known["device_id"], known["event_date"]))
+    assert done <= odd.rows[ENVIRONMENT["PROCESSED_TABLE_NAME"]].keys()
+    assert min(len(done), handed_back) > 500
