@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from iotpipe.errors import IotpipeError, LedgerCorrupt
+from iotpipe.local import alarms, metrics
 from iotpipe.local.guard import Guard
 from iotpipe.local.place import ACCOUNT, REGION, Place, Record
 from iotpipe.local.signatures import Signatures
 from iotpipe.local.snapshots import Snapshots
+from iotpipe.local.watch import keep_watch
 
 INTERVALS = (2.0, 10.0)
 """Seconds from one snapshot to the next while something changes: what `kill -9` can lose, and the time one takes.
@@ -70,6 +72,8 @@ class Engine:
         self._persistence.PERSIST_STATE = newest is not None
         self._persistence.STATE_DIR = str(newest)
         self._gaps.close(newest, self.root)
+        metrics.publish()
+        alarms.ring_as_on_aws(self.touched)
         self._unrestored = self._gaps.note_what_is_not_restored()
 
     def ready(self) -> None:
@@ -160,9 +164,9 @@ class Engine:
             await self._stop.wait()
             self.place.write(self.record)
 
-        keeping = asyncio.create_task(self.keep())
+        keeping = asyncio.gather(self.keep(), keep_watch(self.touched, _log))
         # hypercorn's own types name every key that a scope may have.
-        await serve(cast(Any, guard), config, shutdown_trigger=stopped)
+        await serve(cast(Any, metrics.of_the_api(guard)), config, shutdown_trigger=stopped)
         keeping.cancel()
         with suppress(asyncio.CancelledError):
             await keeping

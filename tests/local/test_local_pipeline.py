@@ -13,7 +13,7 @@ import time
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +250,62 @@ def test_a_query_and_a_look_at_the_dead_letters_say_which_function_does_not_star
         up.run("up", "--env", "local")
     assert up.json("dlq", "redrive", "--env", "local", "--yes")["moved"] == 1
     eventually(lambda: stored(up, "unlucky"))
+
+
+def figures(machine: Machine, namespace: str, **dimensions: str) -> dict[str, float]:
+    """What the metrics with these dimensions come to in the last minutes, by their names."""
+    cloudwatch, wanted = machine.client("cloudwatch"), [{"Name": k, "Value": v} for k, v in dimensions.items()]
+    listed = cloudwatch.list_metrics(Namespace=namespace, Dimensions=wanted)["Metrics"]
+    stats = [{"Metric": each, "Period": 300, "Stat": "Sum"} for each in listed]
+    queries = [{"Id": f"m{number}", "MetricStat": stat} for number, stat in enumerate(stats)]
+    now = datetime.now().astimezone()
+    start = now - timedelta(minutes=20)
+    answer = cloudwatch.get_metric_data(MetricDataQueries=queries, StartTime=start, EndTime=now)["MetricDataResults"]
+    return {each["MetricName"]: sum(found["Values"]) for each, found in zip(listed, answer, strict=True)}
+
+
+def test_lambda_and_the_api_count_what_they_do_for_the_dashboard(up: Machine) -> None:
+    api = {"ApiName": "iot-api-local", "Stage": "local"}
+    stored(up, "nobody")
+    before, requests = figures(up, "AWS/Lambda", FunctionName="data-query-local"), figures(up, "AWS/ApiGateway", **api)
+    assert before.keys() == {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"}
+    assert requests.keys() == {"Count", "4XXError", "5XXError", "Latency"}
+    stored(up, "nobody")
+    assert up.signed("execute-api", "GET", f"{up.api}/query?table=none")[0] == 400
+    assert up.send("GET", f"{up.api}/query")[0] == 403
+    after, answered = figures(up, "AWS/Lambda", FunctionName="data-query-local"), figures(up, "AWS/ApiGateway", **api)
+    assert after["Invocations"] - before["Invocations"] == 2
+    assert after["Errors"] == before["Errors"]
+    assert after["Duration"] > before["Duration"]
+    differences = {name: answered[name] - requests[name] for name in ("Count", "4XXError", "5XXError")}
+    assert differences == {"Count": 3, "4XXError": 2, "5XXError": 0}
+
+
+def test_a_dead_letter_rings_the_alarm_which_tells_the_topic(machine: Machine) -> None:
+    machine.run("up", "--env", "local")
+    sqs, sns = machine.client("sqs"), machine.client("sns")
+    inbox = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+    arn, topic = "arn:aws:sqs:us-east-1:000000000000:inbox", "arn:aws:sns:us-east-1:000000000000:iot-alerts-local"
+    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed | {"Resource": arn}]})
+    sqs.set_queue_attributes(QueueUrl=inbox, Attributes={"Policy": policy})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    dead = sqs.get_queue_url(QueueName="iot-dlq-local")["QueueUrl"]
+
+    def states() -> dict[str, str]:
+        return {name: each["state"] for name, each in machine.json("status", "--env", "local")["alarms"].items()}
+
+    eventually(lambda: "INSUFFICIENT_DATA" not in states().values())
+    sqs.send_message(QueueUrl=dead, MessageBody="poison")
+    told = eventually(lambda: sqs.receive_message(QueueUrl=inbox, WaitTimeSeconds=1).get("Messages"))
+    said = json.loads(json.loads(told[0]["Body"])["Message"])
+    assert (said["AlarmName"], said["NewStateValue"]) == ("iot-dlq-depth-local", "ALARM")
+    assert said["NewStateReason"].startswith("Threshold Crossed: 1 datapoint [1.0 (")
+    assert {name for name, state in states().items() if state != "OK"} == {"iot-dlq-depth-local"}
+    assert "1 ALARM" in machine.run("status", "--env", "local").stdout
+    machine.run("local", "stop")
+    machine.run("local", "start")
+    assert states()["iot-dlq-depth-local"] == "ALARM"
 
 
 def identities(machine: Machine) -> dict[str, Any]:
