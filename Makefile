@@ -3,14 +3,33 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint matrix bench clean
+.PHONY: help setup python demo test lint matrix bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(VENV)/.ready ## a virtual environment with everything the project needs
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+# Written for any Python: it says so to one that is too old.
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11) and \
+  "iotpipe needs Python 3.11 or newer, and $(1) is Python %s. $(2)" % sys.version.split()[0])
+VERSION = import sys; print("Python %d.%d" % sys.version_info[:2])
+OTHER = Name another one: make setup PYTHON=python3.12
+
+# Whether $(VENV) is, or can be made, of a Python that will do; and of the one that PYTHON names, if somebody said it.
+python:
+	@if [ -x $(RUN)/python ]; then \
+	  $(RUN)/python -c '$(call NEW_ENOUGH,that of $(VENV),Remove it with: rm -rf $(VENV))' || exit 1; \
+	  [ '$(origin PYTHON)' = file ] || { \
+	    there=$$($(RUN)/python -c '$(VERSION)'); asked=$$($(PYTHON) -c '$(VERSION)') || exit 1; \
+	    [ "$$there" = "$$asked" ] || { \
+	      echo "$(VENV) is there already, with $$there, and not with $$asked. Remove it with: rm -rf $(VENV)" >&2; exit 1; }; }; \
+	else \
+	  command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON) here. $(OTHER)" >&2; exit 1; }; \
+	  $(PYTHON) -c '$(call NEW_ENOUGH,$(PYTHON),$(OTHER))' || exit 1; \
+	fi
+
+$(VENV)/.ready: pyproject.toml constraints.txt | python
 	@echo "setting up $(VENV), which takes a minute or two"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
