@@ -9,7 +9,7 @@ from pathlib import Path
 
 from iotpipe.doctor.findings import Finding, ok, problem, warning
 from iotpipe.errors import IotpipeError
-from iotpipe.local import launcher
+from iotpipe.local import installation, launcher
 from iotpipe.local.place import Place, Record
 
 CHECK, ROOM = "embedded AWS", "disk"
@@ -19,8 +19,8 @@ _LITTLE = 500 * 2**20
 
 def check(place: Place) -> list[Finding]:
     """What there is to say of the engine that lives at this place."""
-    if not launcher.installed():
-        return [problem(CHECK, "it is not installed", "`pip install 'iotpipe[local]'` installs it")]
+    if not installation.installed():
+        return [problem(CHECK, "it is not installed", installation.remedy())]
     try:
         return [*_engine(place), _room(place.directory)]
     except IotpipeError as error:

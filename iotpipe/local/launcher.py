@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.errors import IotpipeError, LedgerError, UsageError
-from iotpipe.local import belongings
+from iotpipe.local import belongings, installation
 from iotpipe.local.guard import ADMIN, SECRET
 from iotpipe.local.place import ACCOUNT, Place, Record
 from iotpipe.provision import ledger
@@ -158,14 +157,9 @@ def ask(record: Record, question: str) -> dict[str, Any]:
         connection.close()
 
 
-def installed() -> bool:
-    """Whether what the engine consists of is installed."""
-    return all(importlib.util.find_spec(name) is not None for name in ("ministack", "hypercorn"))
-
-
 def _require_ministack() -> None:
-    if not installed():
-        raise UsageError("the embedded AWS is not installed", "`pip install 'iotpipe[local]'` installs it")
+    if not installation.installed():
+        raise UsageError("the embedded AWS is not installed", installation.remedy())
 
 
 def _spawn(place: Place) -> subprocess.Popen[bytes]:

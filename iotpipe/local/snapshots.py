@@ -39,7 +39,7 @@ class Snapshots:
                 raise LedgerCorrupt(f"{path} is damaged: {error!r}", hint) from error
             if version > format_of(path.stem):
                 message = f"{path} has format {version}, the ministack here reads up to {format_of(path.stem)}"
-                raise LedgerTooNew(message, "Nothing was changed. `pip install -U 'iotpipe[local]'` upgrades it")
+                raise LedgerTooNew(message, "Nothing was changed. Upgrade iotpipe, and what it needs with it")
 
     def prepare(self) -> Path:
         """An empty directory for the next snapshot, with the function code of the last one in it."""

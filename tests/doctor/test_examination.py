@@ -16,7 +16,7 @@ from iotpipe.doctor import examination, local, report
 from iotpipe.doctor.examination import Asked, examine
 from iotpipe.doctor.findings import OK, PROBLEM, UNKNOWN, WARNING, Finding
 from iotpipe.errors import CredentialsError
-from iotpipe.local import launcher
+from iotpipe.local import installation
 from iotpipe.local.place import Place, Record
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resources import SERVICES
@@ -229,6 +229,6 @@ def test_what_is_missing_for_the_embedded_aws_is_told(tmp_path: Path, monkeypatc
     place.make()
     (tmp_path / "engine.json").write_text("{")
     assert "`iotpipe local reset`" in local.check(place)[-1].remedy
-    monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: None)
     (found,) = local.check(place)
-    assert (found.result, found.remedy) == (PROBLEM, "`pip install 'iotpipe[local]'` installs it")
+    assert (found.result, found.remedy) == (PROBLEM, installation.remedy())

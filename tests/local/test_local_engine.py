@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from contextlib import closing
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -288,6 +289,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(machine: Machine) -
         "import importlib.machinery, sys\n"
         "find = importlib.machinery.PathFinder.find_spec\n"
         "class Without:\n"
+        "    find_distributions = importlib.machinery.PathFinder.find_distributions\n"
         "    @classmethod\n"
         "    def find_spec(cls, name, path=None, target=None):\n"
         "        return None if name.startswith('ministack') else find(name, path, target)\n"
@@ -303,7 +305,8 @@ def test_without_the_extra_one_sentence_says_what_to_install(machine: Machine) -
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr == ("error: the embedded AWS is not installed\n`pip install 'iotpipe[local]'` installs it.\n")
+    command = f"{sys.executable} -m pip install ministack=={metadata.version('ministack')}"
+    assert done.stderr == f"error: the embedded AWS is not installed\n`{command}` installs it.\n"
     assert not machine.place.directory.exists()
 
 

@@ -1,0 +1,55 @@
+"""How to install the embedded AWS, by the way in which iotpipe was installed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from iotpipe.local.installation import remedy
+
+NEEDED = f"ministack=={metadata.version('ministack')}"
+
+
+class Installed:
+    """iotpipe as an installer records it."""
+
+    requires = (f"{NEEDED}; extra == 'dev'", f"{NEEDED}; extra == 'local'", "boto3>=1")
+
+    def __init__(self, **told: object) -> None:
+        self.told = told
+
+    def read_text(self, name: str) -> str | None:
+        return json.dumps(self.told) if self.told else None
+
+
+def test_in_an_ordinary_environment_its_own_pip_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "/home/ann/my tools/bin/python")
+    assert remedy() == f"`'/home/ann/my tools/bin/python' -m pip install {NEEDED}` installs it"
+
+
+def test_pipx_puts_it_into_iotpipes_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pipx_metadata.json").write_text("{}")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert remedy() == f"`pipx inject iotpipe {NEEDED}` installs it"
+
+
+@pytest.mark.parametrize(
+    ("told", "source"),
+    [
+        ({}, "iotpipe"),
+        ({"url": "file:///home/ann/iotpipe", "dir_info": {}}, "/home/ann/iotpipe"),
+        ({"url": "https://example.com/i.git", "vcs_info": {"vcs": "git"}}, "git+https://example.com/i.git"),
+    ],
+)
+def test_uv_installs_iotpipe_once_more_with_it_from_where_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, object], source: str
+) -> None:
+    (tmp_path / "uv-receipt.toml").write_text("")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(metadata, "distribution", lambda name: Installed(**told))
+    assert remedy() == f"`uv tool install --with {NEEDED} {source}` installs it"
