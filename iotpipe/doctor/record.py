@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,18 +14,19 @@ from iotpipe.provision.ledger import Contents
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.run import seconds
 
-STATE, LOCK, NAMES = "state file", "lock", "names kept back"
+STATE, DIRECTORY, LOCK, NAMES = "state file", "state directory", "lock", "names kept back"
 
 
 def check(path: Path) -> tuple[Contents | None, list[Finding]]:
     """What the state file records, and what is to be said of it without asking AWS."""
+    rest = [*_directories(path), *_lock(path)]
     try:
         contents = ledger.read(path)
     except LedgerError as error:
-        return None, [problem(STATE, error.message, error.hint), *_lock(path)]
+        return None, [problem(STATE, error.message, error.hint), *rest]
     if contents is None:
-        return None, [ok(STATE, f"{path} is not there: nothing is recorded as made here"), *_lock(path)]
-    return contents, _lock(path)
+        return None, [ok(STATE, f"{path} is not there: nothing is recorded as made here"), *rest]
+    return contents, rest
 
 
 def binding(contents: Contents, path: Path, environment: str, aws: Aws) -> list[Finding]:
@@ -56,6 +58,21 @@ def kept_back(deleted: Mapping[str, str], now: float) -> list[Finding]:
 def _cool_down(address: str) -> int:
     kind = Resource.kinds.get(address.partition("/")[0])
     return kind.cool_down if kind else 0
+
+
+def _directories(path: Path) -> list[Finding]:
+    """A problem where `up` could record nothing: beside the file, or where a link leads. Nothing is written to see."""
+    found = []
+    for directory in dict.fromkeys((Path(os.path.realpath(path.parent)), Path(os.path.realpath(path)).parent)):
+        there = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+        if not there.is_dir():
+            found.append(f"{there} is no directory")
+        elif not os.access(there, os.W_OK | os.X_OK):
+            found.append(
+                f"{there} cannot be written" + ("" if there == directory else f", so that {directory} cannot be made")
+            )
+    remedy = "Make it writable, or choose another place with --state-dir or IOTPIPE_STATE_DIR"
+    return [problem(DIRECTORY, f"{what}: nothing could be recorded", remedy) for what in found]
 
 
 def _lock(path: Path) -> list[Finding]:

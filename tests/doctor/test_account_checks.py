@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,45 @@ def test_the_lock_of_another_machine_is_believed_and_what_a_dead_holder_left_is_
     assert f"rm {path.with_suffix('.lock')}" in found.remedy
     path.with_suffix(".lock").write_text(json.dumps(holder | {"host": socket.gethostname()}))
     assert results(record.check(path)[1])["lock"] == OK
+
+
+@pytest.fixture
+def not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The permissions of an ordinary owner, whoever runs the tests: root may write everywhere."""
+    monkeypatch.setattr(os, "access", lambda path, mode: bool(os.stat(path).st_mode & stat.S_IWUSR))
+
+
+@pytest.mark.usefixtures("not_root")
+def test_a_state_directory_that_cannot_be_written_or_made_is_a_problem(tmp_path: Path) -> None:
+    directory = tmp_path / "kept" / "state"
+    path = directory / "dev.json"
+    assert "state directory" not in results(record.check(path)[1])
+    (tmp_path / "kept").mkdir(mode=0o500)
+    (found,) = [each for each in record.check(path)[1] if each.check == "state directory"]
+    assert (found.result, found.found.partition(":")[0]) == (
+        PROBLEM,
+        f"{tmp_path / 'kept'} cannot be written, so that {directory} cannot be made",
+    )
+    assert "--state-dir" in found.remedy
+    (tmp_path / "kept").chmod(0o700)
+    directory.mkdir(mode=0o500)
+    (found,) = [each for each in record.check(path)[1] if each.check == "state directory"]
+    assert found.found.startswith(f"{directory} cannot be written: ")
+    directory.chmod(0o700)
+    assert "state directory" not in results(record.check(path)[1])
+
+
+@pytest.mark.usefixtures("not_root")
+def test_a_directory_to_which_the_state_file_is_linked_must_be_writable_too(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir(mode=0o500)
+    (tmp_path / "dev.json").symlink_to(tmp_path / "shared" / "dev.json")
+    (found,) = [each for each in record.check(tmp_path / "dev.json")[1] if each.check == "state directory"]
+    assert found.found.startswith(f"{tmp_path / 'shared'} cannot be written")
+
+
+def test_a_file_in_place_of_the_state_directory_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    assert results(record.check(tmp_path / "state" / "dev.json")[1])["state directory"] == PROBLEM
 
 
 def test_names_that_aws_keeps_back_are_told_with_the_seconds_that_are_left(clinic: Clinic) -> None:
