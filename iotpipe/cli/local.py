@@ -34,6 +34,7 @@ def start(settings: Settings, as_json: bool) -> None:
     """
     from iotpipe.local import launcher, place
 
+    settings.refuse_below_a_project()
     record = launcher.start(place.at(settings.state_dir), lambda text: output.note(f"{text}."))
     _answer({"endpoint": record.endpoint, "pid": record.pid, "since": record.since}, as_json)
 
@@ -44,6 +45,7 @@ def stop(settings: Settings) -> None:
     """Stop it; its data is kept."""
     from iotpipe.local import launcher, place
 
+    settings.refuse_below_a_project()
     stopped = launcher.stop(place.at(settings.state_dir))
     output.note("stopped; its data is kept" if stopped else "it was not running")
 
@@ -55,6 +57,7 @@ def status(settings: Settings, as_json: bool) -> None:
     """Show whether it runs, where, since when, and how much it holds."""
     from iotpipe.local import launcher, place
 
+    settings.refuse_below_a_project()
     _answer(launcher.status(place.at(settings.state_dir)), as_json)
 
 
@@ -68,6 +71,7 @@ def reset(settings: Settings, yes: bool) -> None:
     """
     from iotpipe.local import launcher, place
 
+    settings.refuse_below_a_project()
     engine = place.at(settings.state_dir)
     if not yes:
         if not (terminal(sys.stdin) and terminal(sys.stderr)):

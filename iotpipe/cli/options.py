@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,13 @@ class Settings:
     env: str | None = None
     profile: str | None = None
     region: str | None = None
+    said: set[str] = field(default_factory=set)
+    """The options that somebody has given."""
 
     @property
     def environment(self) -> str:
         """The environment that is meant. Raises UsageError where that is anybody's guess."""
+        self.refuse_below_a_project()
         if self.env:
             return self.env
         if self.env is not None:
@@ -41,6 +46,39 @@ class Settings:
             raise UsageError(f"several environments are up: {', '.join(found)}", "Name one with --env or IOTPIPE_ENV")
         return found[0] if found else "local"
 
+    def refuse_below_a_project(self) -> None:
+        """Raise UsageError in a directory that has nothing of iotpipe's, where one above it has an environment.
+
+        It is not gone up to by itself, as git does: who begins something new under a home directory in which there
+        is an environment would change that one.
+        """
+        if {"state_dir", "config_dir"} & self.said or self.state_dir.exists() or self.config_dir.exists():
+            return
+        try:
+            here = Path.cwd()
+        except OSError:  # somebody has deleted it
+            return
+        for above in here.parents:
+            if names := _environments_in(above / self.state_dir):
+                raise UsageError(
+                    f"{here} has no {self.state_dir} and no {self.config_dir}, but {above} has: {', '.join(names)}",
+                    f"Run it there: `cd {shlex.quote(str(above))}`. Or say --state-dir {self.state_dir}: that begins "
+                    "something of its own here",
+                )
+
+
+def _environments_in(state_dir: Path) -> list[str]:
+    """What is up in a directory of this user's own: its environments, or an embedded AWS that runs without any."""
+    from iotpipe.local import place
+    from iotpipe.provision.ledger import with_state
+
+    try:
+        if state_dir.stat().st_uid != os.getuid():
+            return []
+    except OSError:
+        return []
+    return with_state(state_dir) or (["an embedded AWS"] if place.at(state_dir).alive() else [])
+
 
 def _environments(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     directory = context.find_root().ensure_object(Settings).config_dir
@@ -52,6 +90,8 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
     """Remember an option that was given; the one closer to the command wins."""
     settings = context.find_root().ensure_object(Settings)
     given = context.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
+    if given:
+        settings.said.add(str(parameter.name))
     if given or context.parent is None:
         setattr(settings, str(parameter.name), value)
 
