@@ -121,23 +121,26 @@ def _record_as_found(resource: Resource, run: Run, ledger: Ledger) -> None:
 
 def _converge(resource: Resource, action: str, run: Run, ledger: Ledger, adopt: Adoption) -> None:
     run.tell(Event(resource.address, "started", action))
+    before = ledger.rows.get(resource.address)
     # The first try uses what the plan read, each further one what AWS has by then.
     run.trying(
         action,
         resource.address,
-        lambda number: _attempt(resource, run, ledger, adopt, again=number > 0),
+        lambda number: _attempt(resource, run, ledger, adopt, before, again=number > 0),
         inside=resource.parent,
     )
     run.tell(Event(resource.address, "done", f"{action}d"))
 
 
-def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, again: bool) -> None:
+def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, before: Row | None, again: bool) -> None:
     observed = run.look_again(resource) if again else run.look(resource)
     desired = resource.desired(run)
     _assert_known(resource, desired)
     known = ledger.rows.get(resource.address)
     observed = with_late_tags(resource, observed, run, known)
-    while observed is not None and not adopt.covers(resource.address) and is_unclear(resource, run, known, observed):
+    # What this command itself has begun to update it had a right to: only one that was left behind is doubted.
+    doubted = known if known is before or (known and known.status == "creating") else None
+    while observed is not None and not adopt.covers(resource.address) and is_unclear(resource, run, doubted, observed):
         run.tell(Event(resource.address, "waiting", _WHOSE))
         run.pause(1)
         observed = run.look_again(resource)
