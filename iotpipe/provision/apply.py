@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import NOTHING, Adoption
@@ -12,6 +13,7 @@ from iotpipe.provision.foreign import Foreign
 from iotpipe.provision.graph import Needs, walk
 from iotpipe.provision.ledger import Ledger, Row
 from iotpipe.provision.plan import (
+    ABSENT,
     Plan,
     differences,
     is_unclear,
@@ -49,7 +51,7 @@ def up(
     by_address = {resource.address: resource for resource in resources}
     dropped = {step.address: ledger.rows[step.address] for step in plan.deletions}
     needs = {resource.address: [need.address for need in resource.needs()] for resource in resources}
-    for changed, granting in _granted_first(resources, pending):
+    for changed, granting in _granted_first(resources, plan):
         needs[changed].append(granting)
     first = _parts_of_what_stays(dropped, needs)
 
@@ -75,12 +77,21 @@ def up(
         _restore(plan.foreign, run)
 
 
-def _granted_first(resources: Sequence[Resource], pending: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What is to be changed, with what has to have given the rights for that before."""
-    for granting in (each for each in resources if each.grants and each.address in pending):
-        for mentioned in granting.mentions():
-            if pending.get(mentioned.address) == "update":
-                yield mentioned.address, granting.address
+def _granted_first(resources: Sequence[Resource], plan: Plan) -> Iterator[tuple[str, str]]:
+    """What is to be changed to something on which rights are given now, such as a key, with what gives them."""
+    pending = {step.address: step for step in plan.pending}
+    for granting in (each for each in resources if each.grants):
+        changes = pending[granting.address].changes if granting.address in pending else ()
+        given = _texts(change.after for change in changes if change.property.startswith(granting.grants))
+        for step in (pending[each.address] for each in granting.mentions() if each.address in pending):
+            if step.action == "update" and given & _texts(change.after for change in step.changes):
+                yield step.address, granting.address
+
+
+def _texts(values: Iterable[Any]) -> set[str]:
+    """The texts among values and in their lists."""
+    found = [text for value in values for text in (value if isinstance(value, list) else [value])]
+    return {text for text in found if isinstance(text, str) and text != ABSENT}
 
 
 def _restore(found: Sequence[Foreign], run: Run) -> None:

@@ -17,7 +17,7 @@ from iotpipe.provision.reads import Reads
 from iotpipe.provision.resource import DATA, KEY, Properties, Recorded, Resource
 from iotpipe.provision.run import Run
 
-_ABSENT = "(absent)"
+ABSENT = "(absent)"
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _is_there(run: Run, row: Row) -> bool:
 
 
 def _creation(resource: Resource, run: Run, row: Row | None, desired: Properties, protect: bool) -> Step:
-    changes = tuple(Change(path, _ABSENT, value, False) for path, value in _leaves(desired))
+    changes = tuple(Change(path, ABSENT, value, False) for path, value in _leaves(desired))
     # What was made in a parent that another one has taken the place of since is not missing: it is not there yet.
     missing = row is not None and row.status == "ready" and row.inside == resource.parent
     refusal = resource.obstacle(run)
@@ -326,12 +326,12 @@ def differences(desired: Properties, observed: Properties, row: Row | None) -> t
     return tuple(
         Change(
             path,
-            before.get(path, _ABSENT),
-            after.get(path, _ABSENT),
-            drift=set_by_us is not None and set_by_us.get(path, _ABSENT) != before.get(path, _ABSENT),
+            before.get(path, ABSENT),
+            after.get(path, ABSENT),
+            drift=set_by_us is not None and set_by_us.get(path, ABSENT) != before.get(path, ABSENT),
         )
         for path in dict.fromkeys((*after, *before))
-        if before.get(path, _ABSENT) != after.get(path, _ABSENT)
+        if before.get(path, ABSENT) != after.get(path, ABSENT)
     )
 
 

@@ -71,8 +71,9 @@ class Resource:
     once of what was made here."""
     chosen_by: ClassVar[str] = ""
     """The property with an id by which a user tells which one `--adopt` takes over, where several may have its name."""
-    grants: ClassVar[bool] = False
-    """It gives rights on what it mentions: those are changed after it, or a new key would shut out who uses them."""
+    grants: ClassVar[str] = ""
+    """The property with the rights that it gives to who uses what it mentions. What is changed to something on which
+    rights are only given now, such as a key, is changed after it."""
     inside: ClassVar[str] = ""
     """The field with the resource that this one is part of: AWS deletes both together."""
 

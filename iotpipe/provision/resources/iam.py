@@ -65,7 +65,7 @@ class Role(Resource):
     assigned: ClassVar[tuple[str, ...]] = ("RoleId",)
     identity: ClassVar[tuple[str, ...]] = ("RoleId",)
     global_name: ClassVar[bool] = True
-    grants: ClassVar[bool] = True
+    grants: ClassVar[str] = "Policies"
     questions: ClassVar = (_policy_names, _attached, _own_policy)
     # Its ARN holds the path: one with another path is there under the name, and cannot be used by it.
     immutable: ClassVar[frozenset[str]] = frozenset({"Path"})
