@@ -78,6 +78,12 @@ def report(error: IotpipeError) -> None:
         click.echo(text, err=True, color=colours(sys.stderr))
 
 
+def report_to_program(message: str, hint: str, code: int, problems: Sequence[Any] = ()) -> None:
+    """The same for a program, as one line of JSON on stderr; `problems` are those of a configuration."""
+    found = {"error": message, "hint": hint, "exit_code": code} | ({"problems": problems} if problems else {})
+    click.echo(as_json(found), err=True)
+
+
 def _reported(error: IotpipeError, word: str) -> Sequence[str]:
     first, *rest = lines_of(error.message)
     # No further line begins at the margin: it could pose as another message.

@@ -74,7 +74,7 @@ def plan_data(name: str, aws: Aws, plan: Plan) -> dict[str, Any]:
 def foreign_data(plan: Plan) -> list[dict[str, str]]:
     """What others added, for a program."""
     return [
-        {"address": each.address, "subject": each.subject, "risk": each.risk, "found": each.found}
+        {name: getattr(each, name) for name in ("address", "subject", "risk", "found", "instead")}
         for each in plan.foreign
     ]
 

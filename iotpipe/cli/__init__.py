@@ -14,7 +14,7 @@ from iotpipe.cli.doctor import doctor
 from iotpipe.cli.local import local
 from iotpipe.cli.policy import policy
 from iotpipe.cli.watching import dlq, logs
-from iotpipe.errors import IotpipeError
+from iotpipe.errors import ConfigurationError, IotpipeError
 from iotpipe.terminals import ready
 
 __all__ = ["main"]
@@ -44,7 +44,10 @@ def _run() -> int:
     try:
         code = iotpipe.main(standalone_mode=False)
     except click.ClickException as error:
-        output.report_usage(error)
+        if _wants_json():
+            output.report_to_program(error.format_message(), "", error.exit_code)
+        else:
+            output.report_usage(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         output.note("interrupted; nothing is running any more")
@@ -77,4 +80,13 @@ def _written(code: int) -> int:
 
 
 def _report(error: IotpipeError) -> None:
-    output.report(error)
+    if _wants_json():
+        problems = [vars(each) for each in error.problems] if isinstance(error, ConfigurationError) else []
+        output.report_to_program(error.message, error.hint, error.exit_code, problems)
+    else:
+        output.report(error)
+
+
+def _wants_json() -> bool:
+    """Whether what was typed asks for JSON; it may be what could not be understood."""
+    return "--json" in sys.argv[1:]

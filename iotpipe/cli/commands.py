@@ -23,21 +23,28 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example:  iotpipe init && $EDITOR config/dev.yaml")
 @options.of_environment
-def init(settings: Settings) -> None:
+@options.as_json
+def init(settings: Settings, as_json: bool) -> None:
     """Write starter configurations.
 
     Never over files that are there.
     """
     from iotpipe.configuration import starter_files
 
+    found: dict[str, list[str]] = {"wrote": [], "kept": []}
     try:
         settings.config_dir.mkdir(parents=True, exist_ok=True)
         for name, text in starter_files().items():
             path = settings.config_dir / name
-            output.note(f"{'wrote' if _written(path, text) else 'kept '}  {path}")
+            done = "wrote" if _written(path, text) else "kept"
+            found[done].append(str(path))
+            if not as_json:
+                output.note(f"{done:<5}  {path}")
     except OSError as error:
         hint = "Name another directory with --config-dir"
         raise IotpipeError(f"cannot write to {settings.config_dir}: {error}", hint) from error
+    if as_json:
+        output.answer(found)
 
 
 def _written(path: Path, text: str) -> bool:
@@ -284,7 +291,8 @@ def outputs(settings: Settings, as_json: bool) -> None:
 @click.option(
     "--format", "how", type=click.Choice(["tree", "mermaid", "dot", "svg"]), default="tree", show_default=True
 )
-def graph(settings: Settings, how: str) -> None:
+@options.as_json
+def graph(settings: Settings, how: str, as_json: bool) -> None:
     """Draw what depends on what.
 
     Without asking AWS.
@@ -292,7 +300,11 @@ def graph(settings: Settings, how: str) -> None:
     from iotpipe import drawing
     from iotpipe.cli.session import undeployed
 
-    output.document(drawing.draw(undeployed(settings), how))
+    resources = undeployed(settings)
+    if as_json:
+        output.answer({each.address: [need.address for need in each.needs()] for each in resources})
+    else:
+        output.document(drawing.draw(resources, how))
 
 
 ALL = (init, validate, plan, up, down, status, outputs, graph)

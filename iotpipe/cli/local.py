@@ -41,13 +41,17 @@ def start(settings: Settings, as_json: bool) -> None:
 
 @local.command(epilog="Example:  iotpipe local stop")
 @options.of_environment
-def stop(settings: Settings) -> None:
+@options.as_json
+def stop(settings: Settings, as_json: bool) -> None:
     """Stop it; its data is kept."""
     from iotpipe.local import launcher, place
 
     settings.refuse_below_a_project()
     stopped = launcher.stop(place.at(settings.state_dir))
-    output.note("stopped; its data is kept" if stopped else "it was not running")
+    if as_json:
+        output.answer({"stopped": stopped is not None})
+    else:
+        output.note("stopped; its data is kept" if stopped else "it was not running")
 
 
 @local.command(epilog="Example:  iotpipe local status --json")
@@ -64,7 +68,8 @@ def status(settings: Settings, as_json: bool) -> None:
 @local.command(epilog="Example:  iotpipe local reset --yes")
 @options.of_environment
 @options.assume_yes
-def reset(settings: Settings, yes: bool) -> None:
+@options.as_json
+def reset(settings: Settings, yes: bool, as_json: bool) -> None:
     """Stop it and delete everything in it.
 
     Asks first. Also what helps when its data is damaged. The state files of the environments in it go too.
@@ -80,6 +85,9 @@ def reset(settings: Settings, yes: bool) -> None:
             raise UsageError("not confirmed, and nothing was changed")
     left = launcher.reset(engine)
     launcher.forget(settings.state_dir)
+    if as_json:
+        output.answer({"emptied": str(engine.directory), "kept": left})
+        return
     output.note("the embedded AWS is empty")
     if left:
         output.note(f"kept in {engine.directory}, since iotpipe did not make it: {', '.join(left)}")

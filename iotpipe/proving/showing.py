@@ -107,10 +107,19 @@ def verified(findings: Findings) -> dict[str, Any]:
         "doubled": findings.doubled,
         "different": findings.different,
         "astray": findings.astray,
-        "hops_ms": {hop: {"count": len(values), **percentiles(values)} for hop, values in findings.hops.items()},
+        "hops_ms": {_key(hop): _figures(values) for hop, values in findings.hops.items()},
         "queries": findings.queries,
         "seconds": round(findings.seconds, 3),
     }
+
+
+def _key(hop: str) -> str:
+    """`sent → received` as programs like their names: sent_to_received."""
+    return hop.replace(" → ", "_to_")
+
+
+def _figures(values: Sequence[float]) -> dict[str, float]:
+    return {"count": len(values), **percentiles(values)}
 
 
 def show_verified(findings: Findings, tally: Tally) -> None:
@@ -127,8 +136,8 @@ def show_verified(findings: Findings, tally: Tally) -> None:
         out.line(
             f"  bad: {findings.refused} of {findings.bad} refused, {findings.dead} of {findings.poison} in the DLQ"
         )
-    for hop, figures in data["hops_ms"].items():
-        if figures["count"]:
+    for hop, values in findings.hops.items():
+        if (figures := _figures(values))["count"]:
             out.line(f"  {hop:<22} {_percentiles(figures)}  ({figures['count']} readings)")
     for kind in ("missing", "doubled", "different", "astray"):
         listed([f"{kind}: {one}" for one in data[kind]])

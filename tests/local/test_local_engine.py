@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from json_shapes import assert_as_described
 from local_machine import Machine, eventually, processes
 
 from iotpipe.local.snapshots import Snapshots
@@ -76,6 +77,11 @@ def test_status_says_where_since_when_and_how_much(machine: Machine) -> None:
     assert status["data_bytes"] > 0
     assert status["saved_at"] >= started["since"]
     assert started["endpoint"] in machine.run("local", "status").stdout
+    assert_as_described("local start", started)
+    assert_as_described("local status", status)
+    assert_as_described("local stop", machine.json("local", "stop"))
+    (machine.place.directory / "mine.txt").write_text("kept")
+    assert_as_described("local reset", machine.json("local", "reset", "--yes"))
 
 
 def test_stopping_what_does_not_run_is_no_error(machine: Machine) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from handlers_world import NOON, World
+from json_shapes import assert_as_described, covered, described, unknown
 from proving_gateway import REGION, Gateway, answering
 
 from iotpipe.cli import iotpipe
@@ -87,7 +88,7 @@ def test_json_has_all_of_it_and_nothing_else_is_on_stdout(typed: Type) -> None:
     assert [verified[name] for name in ("bad_posted", "bad_refused", "poison_queued", "poison_in_dlq")] == [2] * 4
     assert [verified[name] for name in ("missing", "doubled", "different", "astray")] == [[]] * 4
     assert answer["latency_ms"].keys() == {"p50", "p95", "p99"}
-    assert verified["hops_ms"]["received → processed"]["count"] == 30
+    assert verified["hops_ms"]["received_to_processed"]["count"] == 30
 
 
 def test_of_many_problems_the_first_are_told_and_the_others_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,6 +245,16 @@ def rows_of(world: World, count: int = 5, **metrics: Any) -> None:
         sensor_data = metrics or {"temperature": 20 + index, "rain": 0.5}
         world.ingest({"device_id": "A", "timestamp": NOON - 60_000 * (count - index), "sensor_data": sensor_data})
     world.deliver()
+
+
+def test_answers_in_json_are_as_they_are_described(typed: Type, world: World) -> None:
+    proven = json.loads(send(typed, "--count", "30", "--bad", "4", "--verify", "--json").stdout)
+    plain = json.loads(send(typed, "--count", "3", "--json").stdout)
+    told = [key for key in described()["send-test-data"] if not key.endswith("[]") and key != "retries.*"]
+    assert not unknown("send-test-data", proven, plain)
+    assert {*told} <= {*covered("send-test-data", proven, plain)}
+    rows_of(world)
+    assert_as_described("query", json.loads(typed("query", "A", "--json").stdout))
 
 
 def test_numbers_are_shown_exactly_as_they_are_stored(typed: Type, world: World) -> None:

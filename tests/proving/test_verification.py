@@ -85,7 +85,7 @@ def test_the_hops_add_up(proving: Proving, run: Run) -> None:
     assert hops["sent → received"] == hops["received → accepted"] == {0}
     assert hops["received → processed"] == {3250}
     assert len(found.hops["processed → readable"]) == 40, "each was looked for in vain before"
-    shown = verified(found)["hops_ms"]["received → processed"]
+    shown = verified(found)["hops_ms"]["received_to_processed"]
     assert shown == {"count": 40, "p50": 3250.0, "p95": 3250.0, "p99": 3250.0}
 
 
