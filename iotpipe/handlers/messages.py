@@ -47,4 +47,5 @@ def _outcome(answer: dict[str, Any], indexes: list[int]) -> aws.Outcome:
 
 
 def _entries(answer: dict[str, Any], member: str) -> list[dict[str, Any]]:
-    return [entry for entry in answer.get(member) or [] if entry is not None]
+    entries = [entry for entry in answer.get(member) or [] if entry is not None]
+    return [entry for entry in entries if isinstance(entry.get("Id"), str)]

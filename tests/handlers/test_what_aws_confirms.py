@@ -144,6 +144,7 @@ def test_of_a_batch_only_the_messages_that_are_named_are_in_the_queue(world: Wor
     [
         lambda asked: {"Successful": []},
         lambda asked: {"Successful": [{"Id": "nine"}, {"MessageId": "m"}], "Failed": [{"Id": "ten"}, {}]},
+        lambda asked: {"Successful": [{"Id": 0}, {"Id": {}}, {"Id": []}, {"Id": True}], "Failed": [{"Id": {}}]},
         lambda asked: {"Failed": [{"Id": "7", "SenderFault": True, "Code": "x"}]},
         lambda asked: {"Failed": [{"Id": "x", "SenderFault": False, "Code": None}]},
         lambda asked: {"Successful": named(asked), "Failed": [one | {"SenderFault": True} for one in named(asked)]},
