@@ -8,13 +8,17 @@ import re
 import tempfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from iotpipe.local import functions
 from iotpipe.local.place import ACCOUNT, RootKey
+
+_LARGEST_BODY = 10_485_760  # bytes: of an API of API Gateway
 
 
 def close(snapshot: Path | None, root: RootKey) -> None:
@@ -26,6 +30,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     _check_the_roots_signature(root)
     _keep_the_workers_keys_secret(root)
     _know_queues_at_another_port()
+    _decompress_bodies()
     _authorize_every_operation()
     _let_dashboards_bear_tags()
     _keep_one_set_of_tags_per_api()
@@ -118,6 +123,33 @@ def _know_queues_at_another_port() -> None:
         sqs._rebuild_queue_name_index()
 
     sqs.load_persisted_state = load_persisted_state
+
+
+def _decompress_bodies() -> None:
+    """API Gateway decompresses a gzip body for the integration; ministack hands its bytes on as text, and so spoils it.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gzip-compression-decompression.html
+    """
+    from ministack.services import apigateway_v1
+
+    build = apigateway_v1._build_lambda_event_v1
+
+    def decompressed(*args: Any, **named: Any) -> Any:
+        *before, headers, body, query, path = args
+        if headers.get("content-encoding") == "gzip":
+            body = _decompressed(body)
+        return build(*before, headers, body, query, path, **named)
+
+    apigateway_v1._build_lambda_event_v1 = decompressed
+
+
+def _decompressed(body: bytes) -> bytes:
+    """What a whole gzip body holds; any other as it is, for the function to refuse."""
+    member = zlib.decompressobj(wbits=31)
+    with suppress(zlib.error):
+        content = member.decompress(body, _LARGEST_BODY)
+        return content if member.eof else body
+    return body
 
 
 def _authorize_every_operation() -> None:

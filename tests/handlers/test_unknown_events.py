@@ -38,6 +38,7 @@ NEVER_UNDERSTOOD: list[tuple[Any, str]] = [
     (reading(device_id="s3cr3t"), "a direct invocation"),
     ({"httpMethod": None, "body": BODY}, "a proxy event"),
     ({"Records": []}, "a batch from nowhere"),
+    ({"Records": [], "httpMethod": "POST", "body": BODY}, "a batch from nowhere"),
     ({"Records": None}, "a batch from nowhere"),
     ({"Records": ["s3cr3t"]}, "a batch from nowhere"),
     ({"Records": [{"eventSource": "s3cr3t"}]}, "a batch from an unknown source"),

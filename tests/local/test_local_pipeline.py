@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import io
@@ -96,6 +97,17 @@ def test_the_good_readings_of_a_batch_are_taken_through_the_api(up: Machine) -> 
     assert status == 207, text
     assert [one["status"] for one in json.loads(text)["results"]] == ["accepted", "rejected", "accepted"]
     eventually(lambda: len(stored(up, "partly")) == 2)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lambda body: gzip.compress(body)[:-9]], ids=["whole", "cut off"])
+def test_a_gzip_body_goes_through_the_api(up: Machine, compress: Any) -> None:
+    """Signed as it is sent. What is cut off is the caller's error."""
+    body = json.dumps({"device_id": "zipped", "sensor_data": {"temperature": 1, "place": "Dächle"}}).encode()
+    status, text = up.signed(
+        "execute-api", "POST", f"{up.api}/ingest", compress(body), headers={"Content-Encoding": "gzip"}
+    )
+    assert status == (200 if compress is gzip.compress else 400), text
+    eventually(lambda: len(stored(up, "zipped")) == 1)
 
 
 def test_the_python_example_of_the_api_s_description_sends_a_reading(up: Machine) -> None:
