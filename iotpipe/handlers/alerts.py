@@ -95,7 +95,7 @@ def _told(error: Exception, otherwise: int) -> int:
     """When there was an alert, as the row says that has refused the claim."""
     item = error.response.get("Item", {}) if isinstance(error, ClientError) else {}
     text = str(item.get("alerted_at", {}).get("N", ""))
-    return int(text) if text.isdigit() else otherwise
+    return int(text) if text.isdecimal() else otherwise
 
 
 def _subject(failures: int) -> str:

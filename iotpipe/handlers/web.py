@@ -74,7 +74,8 @@ class Request:
             raise _bad_body("required", "a JSON body is required")
         compressed = self.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
         if not self.event.get("isBase64Encoded"):
-            # API Gateway itself decompresses what it takes for text, and leaves the header as it was.
+            # API Gateway decompresses a request before it calls the function; the header may still be there.
+            # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gzip-compression-decompression.html
             if compressed and body.startswith(_GZIP[:1].decode()):
                 raise _bad_body("gzip", "compressed bytes that were passed on as text cannot be read")
             return body

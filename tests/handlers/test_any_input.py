@@ -243,6 +243,47 @@ def test_any_body_for_process(aws_calls: Calls) -> None:
     assert_both_happened(statuses)
 
 
+def some_readings(dice: random.Random) -> list[str]:
+    return [dice.choice([a_reading(dice), dice.choice(ANY)]) for _ in range(dice.randrange(1, 6))]
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def alone(text: str) -> list[tuple[str, str]]:
+    """What is wrong with a reading that is sent by itself."""
+    answer = ingestion.lambda_handler(proxy_event("POST", "/ingest", body=text), None)
+    return [(one["field"], one["code"]) for one in json.loads(answer["body"]).get("error", {}).get("details", [])]
+
+
+def test_a_reading_is_judged_alike_alone_in_a_batch_and_in_part(aws_calls: Calls) -> None:
+    """Whatever its neighbours are: each is taken or refused with the same problems, and none is left out."""
+    outcomes: Counter[str] = Counter()
+    in_part = {"queryStringParameters": {"partial": "true"}}
+    for drawn_texts in drawn(some_readings, 2_000):
+        texts = [text for text in drawn_texts if is_json(text) and not text.startswith(("[", '{"readings"'))]
+        if not texts:
+            continue
+        expected = [alone(text) for text in texts]
+        batch = f"[{','.join(texts)}]"
+        whole = json.loads(ingestion.lambda_handler(proxy_event("POST", "/ingest", body=batch), None)["body"])
+        found: list[list[tuple[str, str]]] = [[] for _ in texts]
+        for one in whole.get("error", {}).get("details", []):
+            found[one["index"]].append((one["field"], one["code"]))
+        assert found == expected, batch
+        answer = ingestion.lambda_handler(proxy_event("POST", "/ingest", body=batch, **in_part), None)
+        results = json.loads(answer["body"])["results"]
+        assert answer["statusCode"] == 207
+        assert [[(one["field"], one["code"]) for one in result["problems"]] for result in results] == expected, batch
+        outcomes.update(result["status"] for result in results)
+    assert min(outcomes["accepted"], outcomes["rejected"]) > 500, outcomes
+
+
 TEXTS = ["", "null", "0", "-1", "1e3", "\ud800", "٣", "9" * 400, "2026-02-30", "9999-12-31T23:59:59-23:59", "x" * 5_000]
 TEXTS += [any_text() for _ in range(100)] + [base64.b64encode(any_text().encode()).decode() for _ in range(100)]
 
