@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from decimal import DecimalException
 from typing import Any
 
 from iotpipe.handlers import attributes, aws, questions, routes, web
@@ -14,6 +15,10 @@ from iotpipe.handlers.routes import Call
 
 # Lambda returns at most 6 MB, counted after it has wrapped the body in JSON once more.
 MOST_BYTES = 5_000_000
+Row = tuple[str, str]
+"""A row as JSON text, and its range key."""
+Page = tuple[list[Row], dict[str, Any] | None]
+"""Rows, and the key after which the next page begins."""
 _TABLES = {"processed": "PROCESSED_TABLE_NAME", "raw": "RAW_TABLE_NAME"}
 
 
@@ -40,13 +45,12 @@ def _fetch(call: Call, question: Question) -> tuple[list[str], str | None]:
     items: list[str] = []
     size, last = 0, None
     try:
-        for item in _rows(call, question):
-            text = attributes.item_to_json(item)
+        for text, key in _rows(call, question):
             size += len(json.dumps(text)) + 2
             if len(items) == question.limit or (items and size > MOST_BYTES):
                 return items, last
             items.append(text)
-            last = _range_key(item, question)
+            last = key
     except web.Unavailable as error:
         if not items:
             raise
@@ -55,19 +59,15 @@ def _fetch(call: Call, question: Question) -> tuple[list[str], str | None]:
     return items, None
 
 
-def _rows(call: Call, question: Question) -> Iterator[Item]:
+def _rows(call: Call, question: Question) -> Iterator[Row]:
     """The question's rows, a DynamoDB page of at most 1 MB at a time."""
     request = _request(question)
     while True:
-        page = _page(call, request, question)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
+        rows, last = _page(call, request, question)
+        yield from rows
+        if last is None:
             return
-        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-
-def _range_key(item: Item, question: Question) -> str:
-    return str(item[question.range_key][question.kind])
+        request["ExclusiveStartKey"] = last
 
 
 def _request(question: Question) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _request(question: Question) -> dict[str, Any]:
     return request
 
 
-def _page(call: Call, request: dict[str, Any], question: Question) -> dict[str, Any]:
+def _page(call: Call, request: dict[str, Any], question: Question) -> Page:
     reason = "out of time"
     for _ in aws.attempts(call.budget):
         try:
@@ -102,11 +102,18 @@ def _page(call: Call, request: dict[str, Any], question: Question) -> dict[str, 
     raise web.Unavailable(f"cannot query {request['TableName']}: {reason}")
 
 
-def _read_page(request: dict[str, Any], question: Question) -> dict[str, Any]:
+def _read_page(request: dict[str, Any], question: Question) -> Page:
     with aws.answering():
         page: dict[str, Any] = aws.client("dynamodb").query(**request)
-    items = page.get("Items")
     # An empty page and an answer of nobody's look alike but for this member.
-    if items is None or not all(question.kind in (item or {}).get(question.range_key, {}) for item in items):
+    if "Items" not in page:
         raise aws.Unconfirmed("an answer without the rows")
-    return page
+    try:
+        rows = [_row(item, question) for item in page["Items"]]
+    except (AttributeError, TypeError, KeyError, ValueError, DecimalException) as error:
+        raise aws.Unconfirmed(f"a row that cannot be read: {type(error).__name__}") from error
+    return rows, page.get("LastEvaluatedKey")
+
+
+def _row(item: Item, question: Question) -> Row:
+    return attributes.item_to_json(item), str(item[question.range_key][question.kind])

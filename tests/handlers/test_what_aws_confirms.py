@@ -123,6 +123,26 @@ def test_a_query_is_not_answered_with_no_rows_because_of_an_answer_that_is_none(
     assert world.query(device_id="d")["statusCode"] == 503
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"event_date": {}},
+        {"event_date": {"N": "1"}},
+        {"temperature": {}},
+        {"temperature": {"N": "warm"}},
+        {"temperature": {"N": "1", "S": "1"}},
+        {"sensor_data": {"M": {"x": {"Q": 1}}}},
+        {"sensor_data": {"L": [None]}},
+    ],
+    ids=str,
+)
+def test_a_row_that_cannot_be_read_is_no_fault_of_the_handler(world: World, wire: Wire, change: dict[str, Any]) -> None:
+    item = {"device_id": {"S": "d"}, "event_date": {"S": "2026-11-22T12:00:00.000Z#1"}} | change
+    wire.answers(FIND, {"Items": [item], "Count": 1})
+    assert world.query(device_id="d")["statusCode"] == (503 if change else 200)
+
+
 @pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS)
 def test_a_parameter_that_cannot_be_read_is_as_if_ssm_were_out_of_reach(
     world: World, wire: Wire, body: bytes, caplog: pytest.LogCaptureFixture
