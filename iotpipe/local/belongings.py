@@ -39,6 +39,11 @@ def is_snapshot(path: Path) -> bool:
     return path.name.isdecimal() and not path.is_symlink() and (path / CODE).is_dir()
 
 
+def is_code(path: Path) -> bool:
+    """Whether this is a function's code in a snapshot, by its name."""
+    return _BLOB.fullmatch(path.name) is not None
+
+
 def make(directory: Path) -> None:
     """Make the directory with its mark, for its owner alone. Raises OSError, and LedgerError where `check` does."""
     with suppress(FileExistsError):

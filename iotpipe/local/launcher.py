@@ -165,7 +165,9 @@ def _require_ministack() -> None:
 def _spawn(place: Place) -> subprocess.Popen[bytes]:
     """An engine that outlives this command and has nothing of its environment, terminal or open files."""
     if place.log.exists():
-        place.log.replace(place.log.with_suffix(".log.1"))
+        # By itself, replacing does nothing where both are links to one file.
+        place.log.with_suffix(".log.1").unlink(missing_ok=True)
+        place.log.rename(place.log.with_suffix(".log.1"))
     own = {"HOME": str(place.temporary), "TMPDIR": str(place.temporary)}
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
     with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:

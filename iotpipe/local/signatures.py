@@ -67,10 +67,12 @@ class Request:
 
     @classmethod
     def of(cls, scope: Scope) -> Request:
+        from ministack.core.sigv4 import decode_header_value
+
         headers: dict[str, str] = {}
         repeated = set()
         for raw_name, raw_value in scope["headers"]:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            name, value = raw_name.decode("latin-1").lower(), decode_header_value(raw_value)
             if name in headers:
                 repeated.add(name)
                 value = f"{headers[name]},{value}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.errors import LedgerCorrupt, LedgerTooNew
-from iotpipe.local.belongings import CODE, NEXT, is_snapshot, remove_snapshot
+from iotpipe.local.belongings import CODE, NEXT, is_code, is_snapshot, remove_snapshot
 
 
 class Snapshots:
@@ -48,8 +48,8 @@ class Snapshots:
         code = draft / CODE
         draft.mkdir()
         code.mkdir()
-        if self.newest and (self.newest / CODE).is_dir():
-            for blob in (self.newest / CODE).iterdir():
+        if self.newest:
+            for blob in filter(is_code, (self.newest / CODE).iterdir()):
                 os.link(blob, code / blob.name)
         return code
 

@@ -147,10 +147,12 @@ def test_a_new_snapshot_deletes_the_old_one_and_nothing_else(place: Place) -> No
     other.write_text("precious")
     first = saved(place)
     (first / "a.jpg").write_text("precious")
+    (first / "lambda-blobs" / "mine").mkdir()
     (first / "sqs.json").unlink()
     second = saved(place, "[]")
     assert (second / "sqs.json").read_text() == "[]"
-    assert not (first / "lambda-blobs").exists()
+    assert [path.name for path in (first / "lambda-blobs").iterdir()] == ["mine"]
+    assert [path.name for path in (second / "lambda-blobs").iterdir()] == [f"{'a' * 64}.zip"]
     assert (first / "a.jpg").read_text() == other.read_text() == "precious"
 
 
@@ -187,6 +189,20 @@ def test_a_users_own_files_survive_up_and_reset_with_the_project_as_state_direct
         assert f"{machine.directory / 'local'} is not a directory that iotpipe made: it holds 'data', 'tmp'" in said
         assert [file.read_text() for file in files] == ["precious", "precious"]
     assert sorted(path.name for path in machine.directory.iterdir()) == ["local"]
+
+
+@pytest.mark.slow
+def test_a_file_of_which_its_own_are_hard_links_is_neither_written_nor_emptied(
+    machine: Machine, treasure: Path
+) -> None:
+    machine.place.make()
+    files = {"engine.log": "photo.jpg", "engine.log.1": "photo.jpg", "engine.lock": "engine.json"}
+    for name, mine in files.items():
+        os.link(treasure / mine, machine.place.directory / name)
+    for command in ("start", "stop", "start"):
+        machine.run("local", command)
+    machine.run("local", "reset", "--yes")
+    assert tree(treasure) == {"photo.jpg": "precious", "engine.json": "precious"}
 
 
 @pytest.mark.slow
