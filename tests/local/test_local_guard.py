@@ -343,6 +343,7 @@ QUERYING = b'{"TableName": "x", "_": "&Action=Query&"}'
             {"Content-Type": f"{PLAIN['Content-Type']}; {FORM['Content-Type']}"} | SCAN,
             QUERYING,
         ),
+        ("lambda", "GET", "/2015-03-31/functions/f?Action=ListFunctions", {}, b""),
         ("lambda", "GET", "/2015-03-31/functions/f", {TARGET: "AWSLambda.ListFunctions"}, b""),
         ("lambda", "DELETE", "/2015-03-31/functions/f", FORM, b"Action=ListFunctions"),
         ("lambda", "GET", "/2015-03-31/Functions/f", {}, b""),
