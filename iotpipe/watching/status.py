@@ -95,6 +95,8 @@ def _show_queues(out: Out, found: Vitals) -> None:
 
 def _depth(depth: Depth) -> str:
     said = f"{depth.visible} waiting, {depth.in_flight} in flight"
+    if not depth.visible + depth.in_flight:  # of an empty queue SQS publishes an age of 0
+        return said
     if depth.oldest is None:
         return f"{said}, oldest unknown" if depth.visible else said
     return f"{said}, oldest {duration(depth.oldest)} old"

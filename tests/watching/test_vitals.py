@@ -14,7 +14,7 @@ from iotpipe.provision import plan as planning
 from iotpipe.provision.resource import everything
 from iotpipe.provision.resources import Alarm, Metric, Queue, Topic
 from iotpipe.watching.status import duration, show_status
-from iotpipe.watching.vitals import AlarmState, Vitals, vitals
+from iotpipe.watching.vitals import AlarmState, Depth, Vitals, vitals
 
 READINGS = Queue("iot-ingestion-queue-dev", retention=345_600)
 DEAD = Queue("iot-dlq-dev", retention=345_600)
@@ -127,6 +127,25 @@ def test_what_is_not_there_is_not_asked_about(world: World) -> None:
     world.calls.clear()
     assert vitals(run, RESOURCES) == Vitals({}, {}, [], [])
     assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"),
+    [
+        (Depth(0, 0, 0), "q  0 waiting, 0 in flight"),
+        (Depth(0, 0, 500), "q  0 waiting, 0 in flight"),
+        (Depth(2, 0, 75), "q  2 waiting, 0 in flight, oldest 1 min 15 s old"),
+        (Depth(0, 1, 75), "q  0 waiting, 1 in flight, oldest 1 min 15 s old"),
+    ],
+)
+def test_an_empty_queue_has_no_oldest_message(
+    world: World, capsys: pytest.CaptureFixture[str], depth: Depth, said: str
+) -> None:
+    run = world.run("status")
+    found = Vitals({"q": depth}, {}, [], [])
+    show_status("dev", run.aws, planning.plan(RESOURCES, run, {}), found, as_json=False, verbose=False)
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "queues" in each]
+    assert line.strip() == f"queues     {said}"
 
 
 def test_who_is_on_call_reads_the_reason_the_address_and_what_was_not_read(
