@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from local_machine import Machine
+from ministack.services import sts
 
 from iotpipe.local.guard import Application, Guard, Message, Receive, Send
 from iotpipe.local.signatures import Scope, Signatures
@@ -234,6 +235,39 @@ def test_what_is_refused_by_its_head_is_not_read(headers: Any, said: str) -> Non
     asyncio.run(guard(behind)(scope, receive, send))
     assert sent[0]["status"] in (400, 403)
     assert said in sent[1]["body"].decode()
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_what_is_sent_to_an_api_goes_through_as_it_is_compressed_or_not(
+    monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    root = {"Arn": "arn:aws:iam::000000000000:root", "UserId": "000000000000", "AccountId": "000000000000"}
+    session = root | {"PrincipalType": "Root", "SecretAccessKey": "secret"}
+    monkeypatch.setitem(sts._sessions, "R", session)
+    path, body = "/_aws/execute-api/abc/local/ingest", gzip.compress(bytes(range(256)) * 40)
+    request = AWSRequest("POST", f"http://127.0.0.1:1{path}", data=body, headers={"Content-Encoding": "gzip"})
+    SigV4Auth(Credentials("R", "secret"), "execute-api", "us-east-1").add_auth(request)
+    headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": [*headers, HOST]}
+    size = len(body) // pieces + 1
+    coming = [body[start : start + size] for start in range(0, len(body), size)]
+    heard: list[Message] = []
+
+    async def receive() -> Message:
+        if not coming:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": coming.pop(0), "more_body": bool(coming)}
+
+    async def application(given: Scope, hear: Receive, send: Send) -> None:
+        assert given is scope
+        heard.extend([await hear(), await hear()])
+
+    asyncio.run(guard(application)(scope, receive, never))
+    assert heard == [{"type": "http.request", "body": body, "more_body": False}, {"type": "http.disconnect"}]
+
+
+async def never(message: Message) -> None:
+    raise AssertionError(message)
 
 
 def test_a_websocket_is_closed_before_anything_behind_the_guard_hears_of_it(running: Machine) -> None:
