@@ -43,8 +43,8 @@ def test_the_values_of_a_file_come_back_as_they_are_in_it(up: Machine) -> None:
         writer.writerows(rows)
     columns = ("--map", "timestamp=day", "--map", "temperature=max", "--time-format", "%Y/%m/%d", "--device", "roof")
     assert up.json("send-test-data", *LOCAL, "--file", "weather.csv", *columns, "--verify")["verified"]["proven"]
-    answered = list(csv.DictReader(io.StringIO(up.run("query", "roof", *LOCAL, "--csv").stdout)))
-    assert [float(each["temperature"]) for each in answered] == [-0.5, 10, 12.8]
+    answered = list(csv.DictReader(io.StringIO(up.run("query", "roof", *LOCAL, "--order", "asc", "--csv").stdout)))
+    assert [float(each["temperature"]) for each in answered] == [12.8, 10, -0.5]
     assert [each["event_date"][:10] for each in answered] == ["2012-01-01", "2012-01-02", "2012-01-03"]
     assert "-0.5 to 12.8" in up.run("query", "roof", *LOCAL).stdout
 
