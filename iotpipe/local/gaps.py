@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-import tempfile
-import threading
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from iotpipe.local import functions
@@ -28,7 +22,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     if snapshot:
         lambda_svc.CODE_BLOB_DIR = str(snapshot / "lambda-blobs")
     _check_the_roots_signature(root)
-    _keep_the_workers_keys_secret(root)
+    functions.keep_the_workers_keys_secret(root)
     _know_queues_at_another_port()
     _decompress_bodies()
     _authorize_every_operation()
@@ -36,7 +30,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     _keep_one_set_of_tags_per_api()
     _list_all_that_bears_tags()
     _keep_the_metrics_of_alarms()
-    _unpack_layers_once()
+    functions.unpack_layers_once()
     _say_as_aws_what_is_not_there()
     functions.say_why_they_do_not_start()
 
@@ -81,29 +75,6 @@ def _check_the_roots_signature(root: RootKey) -> None:
             "SecretAccessKey": root.secret_key,
         },
     )
-
-
-def _keep_the_workers_keys_secret(root: RootKey) -> None:
-    """ministack derives a worker's keys from the function's ARN, so that anybody could work them out."""
-    from ministack.core import lambda_runtime
-    from ministack.services import sts
-
-    derive = lambda_runtime.execution_credentials
-
-    def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
-        known = derive(config)
-        session = sts._sessions.pop(known["AWS_ACCESS_KEY_ID"])
-        digest = hmac.new(root.secret_key.encode(), known["AWS_ACCESS_KEY_ID"].encode(), hashlib.sha512).hexdigest()
-        key = f"ASIA{digest[:16].upper()}"
-        secret = {"SecretAccessKey": digest[16:56], "SessionToken": digest[56:]}
-        sts.register_session(key, session | secret)
-        return {
-            "AWS_ACCESS_KEY_ID": key,
-            "AWS_SECRET_ACCESS_KEY": secret["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": secret["SessionToken"],
-        }
-
-    lambda_runtime.execution_credentials = execution_credentials
 
 
 def _know_queues_at_another_port() -> None:
@@ -264,7 +235,7 @@ def _list_all_that_bears_tags() -> None:
 
 
 def _keep_the_metrics_of_alarms() -> None:
-    """ministack forgets the expression of an alarm on more than one metric. It is kept, but never evaluated."""
+    """ministack forgets the metrics and the expression of an alarm on more than one."""
     from ministack.services import cloudwatch
 
     put = cloudwatch._put_metric_alarm
@@ -299,41 +270,3 @@ def _say_as_aws_what_is_not_there() -> None:
         return listed(data) if known else ssm.error_response_json("InvalidResourceId", f"no parameter {name}", 400)
 
     ssm._list_tags_for_resource = list_tags_for_resource
-
-
-class _Zip(zipfile.ZipFile):
-    """A zip file that, if it is a layer's, is unpacked once for all workers."""
-
-    _unpacking = threading.Lock()
-
-    def _is_layer(self) -> bool:
-        return Path(self.filename or "").name.startswith("layer_")
-
-    def namelist(self) -> list[str]:
-        # Each name is looked up on the disk, to see that it leads nowhere else; unpacking makes sure of that anyhow.
-        return [] if self._is_layer() else super().namelist()
-
-    def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
-        if not self._is_layer():
-            super().extractall(path, members, pwd)
-            return
-        Path(path).rmdir()
-        Path(path).symlink_to(self._unpacked())
-
-    def _unpacked(self) -> Path:
-        digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
-        place = Path(tempfile.gettempdir()) / "layers" / digest
-        with self._unpacking:
-            if not place.exists():
-                half = place.with_name(f"{digest}.half")
-                super().extractall(half, super().namelist())
-                half.rename(place)
-        return place
-
-
-def _unpack_layers_once() -> None:
-    """ministack unpacks the layer anew for every worker, in its own process: a burst of cold starts takes minutes."""
-    from ministack.core import lambda_runtime
-
-    errors = {"BadZipFile": zipfile.BadZipFile, "LargeFileError": zipfile.LargeZipFile}
-    lambda_runtime.zipfile = SimpleNamespace(ZipFile=_Zip, **errors)
