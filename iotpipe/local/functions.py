@@ -69,6 +69,19 @@ def say_why_they_do_not_start() -> None:
     lambda_svc._execute_function_warm = execute_function
 
 
+def keep_failures_from_the_apis_callers() -> None:
+    """ministack answers an API's caller with the function's exception, where API Gateway does not say what it was."""
+    from ministack.services import apigateway_v1
+
+    answered = apigateway_v1._lambda_proxy_response
+
+    def lambda_proxy_response(result: Any) -> Any:
+        response, failure = answered(result)
+        return response, failure and "Internal server error"
+
+    apigateway_v1._lambda_proxy_response = lambda_proxy_response
+
+
 def keep_the_workers_keys_secret(root: RootKey) -> None:
     """ministack derives a worker's keys from the function's ARN, so that anybody could work them out."""
     from ministack.core import lambda_runtime

@@ -33,6 +33,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
     functions.unpack_layers_once()
     _say_as_aws_what_is_not_there()
     functions.say_why_they_do_not_start()
+    functions.keep_failures_from_the_apis_callers()
 
 
 def note_what_is_not_restored() -> list[str]:

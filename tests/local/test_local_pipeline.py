@@ -233,6 +233,8 @@ def test_a_function_that_does_not_start_says_so_as_on_lambda(up: Machine, text: 
         logged = up.run("logs", "--env", "local", "--function", "query", "--since", "1m").stdout
         assert f"[ERROR] {kind}: {said}" in " ".join(logged.split())
         assert str(up.directory) not in json.dumps(body)
+        status, answered = up.signed("execute-api", "GET", f"{up.api}/query?device_id=a")
+        assert (status, json.loads(answered)) == (502, {"message": "Internal server error"})
     finally:
         up.run("up", "--env", "local")
     assert stored(up, "nobody") == []
