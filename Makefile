@@ -10,6 +10,9 @@ help: ## what can be made
 
 setup: $(VENV)/.ready ## a virtual environment with everything the project needs
 
+# The first stamp is of what iotpipe itself needs, the second of what its tests need besides.
+PIP_INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
 # Written for any Python: it says so to one that is too old.
 NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11) and \
   "iotpipe needs Python 3.11 or newer, and $(1) is Python %s. $(2)" % sys.version.split()[0])
@@ -29,20 +32,28 @@ python:
 	  $(PYTHON) -c '$(call NEW_ENOUGH,$(PYTHON),$(OTHER))' || exit 1; \
 	fi
 
-$(VENV)/.ready: pyproject.toml constraints.txt | python
-	@echo "setting up $(VENV), which takes a minute or two"
+$(VENV)/.usable: pyproject.toml constraints.txt | python
+	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@echo "installing iotpipe and the AWS on this machine, which takes some 10 seconds"
+	@$(PIP_INSTALL) '.[local]'
 	@touch $@
 
-demo: setup ## the whole pipeline on this machine: up, readings in, each followed, answers out
+$(VENV)/.ready: $(VENV)/.usable
+	@echo "installing what the checks and tests need, which takes some 30 seconds"
+	@$(PIP_INSTALL) '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, each followed, answers out
 	$(RUN)/iotpipe up --env local
-	$(RUN)/iotpipe send-test-data --env local --bad 2 --verify
-	$(RUN)/iotpipe query --env local sensor-001 --limit 24 --order desc
-	@printf '%s\n' '' 'The pipeline is up on this machine. Go on with:' \
+	$(RUN)/iotpipe send-test-data --env local --count 2 --bad 2
+	$(RUN)/iotpipe send-test-data --env local --verify
+	$(RUN)/iotpipe query --env local sensor-001 --limit 24
+	@printf '%s\n' '' 'One of the two bad ones was refused; the other fails again and again, and is a dead letter 18 s later:' \
+	  '  $(RUN)/iotpipe dlq list               shows it' \
+	  '' 'The pipeline is up on this machine. Go on with:' \
 	  '  $(RUN)/iotpipe status                 how it is doing' \
 	  '  $(RUN)/iotpipe logs                   what the functions say' \
-	  '  $(RUN)/iotpipe dlq list               what could not be processed, and why' \
 	  '  $(RUN)/iotpipe graph                  what it is made of' \
 	  '  $(RUN)/iotpipe down --delete-data     takes it down and leaves nothing' \
 	  'and for a real account, read "On AWS" in README.md.'

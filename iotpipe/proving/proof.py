@@ -112,11 +112,15 @@ def send(
 
 def patience(load: Load, run: Run, place: Deployment) -> float:
     """Seconds after which whatever has not arrived will not: poison is hidden after each failure to process it."""
-    usual = _PATIENCE + len(load.good) / _SLOWEST
+    return _PATIENCE + len(load.good) / _SLOWEST + _until_dead(load, run, place)
+
+
+def _until_dead(load: Load, run: Run, place: Deployment) -> int:
+    """Seconds until the poison is in the dead-letter queue; 0 without any."""
     if not load.poisons:
-        return usual
+        return 0
     url, sqs = queue_url(run, place.queue), run.client("sqs")
-    return usual + run.trying("read", f"queue/{place.queue}", lambda _: deadletters.time_to_the_dlq(sqs, url))
+    return run.trying("read", f"queue/{place.queue}", lambda _: deadletters.time_to_the_dlq(sqs, url))
 
 
 def verify(
@@ -138,7 +142,9 @@ def verify(
     def look() -> dict[str, str]:
         return run.trying("look into", f"queue/{place.dead_letters}", lambda _: deadletters.look(sqs, url, wait))
 
-    with progress("verifying") as tell:
+    wait_for_dead = _until_dead(load, run, place)
+    why = f" (bad messages are dead letters after about {wait_for_dead} s)" if wait_for_dead else ""
+    with progress(f"verifying{why}") as tell:
         verifier = Verifier(
             api, run, proof.tally, load.poisons, look, timeout=timeout, connections=connections, tell=tell
         )
