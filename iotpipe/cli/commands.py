@@ -103,9 +103,17 @@ def plan(settings: Settings, exit_code: bool, strict: bool, adopt: tuple[str, ..
     resources (a function URL, an open policy, a second consumer of the queue) is listed as foreign, worst first.
     """
     from iotpipe import console, rendering
-    from iotpipe.cli.session import open_session
+    from iotpipe.cli.session import open_session, untouched
     from iotpipe.doctor import preflight, report
+    from iotpipe.provision import plan as planning
 
+    if new := untouched(settings):
+        steps = planning.from_nothing(new.declared()[0])
+        if as_json:
+            output.answer(rendering.plan_data(new.name, new.aws, steps))
+        else:
+            rendering.show_plan(new.name, new.aws, steps, settings.verbose, console.stdout())
+        return 3 if exit_code or strict else 0
     with rendering.progress() as tell:
         session = open_session(settings, "plan", tell)
         resources, _ = session.declared()
@@ -204,10 +212,13 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
     In reverse order: all that the state file records and all that bears the environment's tags. Asks first.
     """
     from iotpipe import rendering
-    from iotpipe.cli.session import open_session, stoppable
+    from iotpipe.cli.session import open_session, stoppable, untouched
     from iotpipe.provision import teardown
     from iotpipe.watching.losses import lost
 
+    if new := untouched(settings):
+        rendering.show_taken_down(new.name, teardown.TakenDown((), (), (), {}), as_json)
+        return
     with rendering.progress() as tell:
         session = open_session(settings, "down", tell, declared=False)
         session.run.command += " --delete-data" * delete_data
@@ -253,11 +264,15 @@ def status(settings: Settings, as_json: bool) -> int:
     ring and why, and who has not confirmed to get them.
     """
     from iotpipe import rendering
-    from iotpipe.cli.session import open_session
+    from iotpipe.cli.session import open_session, untouched
     from iotpipe.provision import plan as planning
     from iotpipe.watching.status import show_status
-    from iotpipe.watching.vitals import vitals
+    from iotpipe.watching.vitals import Vitals, vitals
 
+    if new := untouched(settings):
+        steps = planning.from_nothing(new.declared()[0])
+        show_status(new.name, new.aws, steps, Vitals({}, {}, [], []), as_json, settings.verbose)
+        return 0
     with rendering.progress() as tell:
         session = open_session(settings, "status", tell)
         resources, _ = session.declared()

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import boto3
+
 from iotpipe.cli.options import Settings
 from iotpipe.configuration import Environment, load
 from iotpipe.errors import Interrupted, IotpipeError, PackagingError
@@ -115,6 +117,26 @@ def open_session(settings: Settings, command: str, tell: Callable[[Event], None]
     run = Run(aws, name, command=command, tags=env.tags if env else {}, tell=tell, stop=stop)
     run.deleted = contents.deleted if contents else {}
     return Session(name, path, aws, run, env, stop)
+
+
+def untouched(settings: Settings) -> Session | None:
+    """The session of an environment whose embedded AWS was never started: nothing is in it, and nobody can be asked.
+
+    None where there may be something.
+    """
+    name = settings.environment
+    path = ledger.path_of(settings.state_dir, name)
+    engine = place.at(settings.state_dir)
+    if emulator_of_the_user() or path.exists() or engine.directory.exists():
+        return None
+    if not ((settings.config_dir / f"{name}.yaml").exists() or name == "local"):
+        return None
+    env = load(name, settings.config_dir)
+    if env.target != "local":
+        return None
+    region = settings.region or env.region or place.REGION
+    aws = Aws(boto3.Session(region_name=region), place.ACCOUNT, region, "")
+    return Session(name, path, aws, Run(aws, name, command="", tags=env.tags), env)
 
 
 def _emulator(settings: Settings, command: str, tell: Callable[[Event], None]) -> Emulator:

@@ -162,6 +162,11 @@ def plan(
     return Plan((*steps.values(), *extra[::-1]), left, tuple(judged(run, checked)), tuple(reads.unread))
 
 
+def from_nothing(resources: Sequence[Resource]) -> Plan:
+    """The plan where it is known that there is nothing yet: every resource is to be created."""
+    return Plan(tuple(Step(each.address, "create") for each in resources))
+
+
 def _unread() -> None:
     """The answer where nothing was asked."""
 

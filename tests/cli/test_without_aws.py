@@ -167,10 +167,22 @@ def test_another_account_than_the_configured_one_is_refused(cloud: Shell) -> Non
 @pytest.mark.parametrize("command", ["plan", "status"])
 def test_what_only_looks_starts_no_embedded_aws(shell: Shell, command: str) -> None:
     shell.aws = ""
+    (shell.directory / ".iotpipe" / "local").mkdir(parents=True)
     done = shell.run(command, "--env", "local", code=1)
     assert done.stderr.startswith("error: the embedded AWS is not running\n")
     assert "iotpipe local start" in done.stderr
-    assert not (shell.directory / ".iotpipe").exists()
+
+
+def test_in_a_new_directory_every_command_answers_and_makes_nothing(shell: Shell) -> None:
+    shell.aws = ""
+    shown = shell.run("plan").stdout
+    assert shown.startswith("local in account 000000000000, us-east-1\n") and shown.endswith("39 to create.\n")
+    assert shell.json("plan")["summary"] == {"create": 39}
+    shell.run("plan", "--exit-code", code=3)
+    assert "none: local is not up. Run `iotpipe up --env local`" in shell.run("status").stdout
+    assert shell.run("down").stdout == "local: nothing to take down.\n"
+    assert "local is not up" in shell.run("outputs", code=2).stderr
+    assert not any(shell.directory.iterdir())
 
 
 @pytest.mark.parametrize(
