@@ -297,7 +297,8 @@ def outputs(settings: Settings, as_json: bool) -> None:
     name = settings.environment
     contents = ledger.read(ledger.path_of(settings.state_dir, name))
     if contents is None or not contents.rows:
-        raise UsageError(f"{name} is not up", f"Run `iotpipe up --env {name}` first")
+        hint = f"Run `iotpipe up --env {name}` first; it also finds what a lost state file knew"
+        raise UsageError(f"{name} is not up", hint)
     rendering.show_outputs(recorded(contents, settings.state_dir), as_json)
 
 

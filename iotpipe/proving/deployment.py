@@ -33,7 +33,9 @@ def deployment(name: str, outputs: Mapping[str, str], recorded: Mapping[str, Row
     }
     if "ApiEndpoint" not in outputs or len(found) < 3:
         state = "is up only in part" if recorded else "is not up"
-        raise UsageError(f"{name} {state}", f"Run `iotpipe up --env {name}` first")
+        raise UsageError(
+            f"{name} {state}", f"Run `iotpipe up --env {name}` first; it also finds what a lost state file knew"
+        )
     return Deployment(outputs["ApiEndpoint"], found[_QUEUE], found[_DEAD], found[_KEY])
 
 

@@ -137,6 +137,7 @@ def test_a_processed_row_with_anything_changed_is_different(
     change(world, world.processed, **attributes)
     found = proving.verify(timeout=5)
     assert (len(found.different), found.missing, proving.failed()) == (1, [], True)
+    assert found.seconds < 5, "no time would mend that"
 
 
 def test_a_raw_row_with_another_value_is_different(proving: Proving, world: World) -> None:
