@@ -222,6 +222,9 @@ def settings(place: Place, port: int) -> dict[str, str]:
         "LAMBDA_WARM_TTL_SECONDS": "60",
         "LOG_LEVEL": "WARNING",
         "DOCKER_HOST": f"unix://{place.temporary}/none",
+        # By default under /tmp, where every user of the machine could have put something for it to read.
+        "STATE_DIR": str(place.temporary / "state"),
+        "S3_DATA_DIR": str(place.temporary / "s3"),
         # The key that ministack takes for root without looking at the signature: one that nobody knows.
         "AWS_ACCESS_KEY_ID": secrets.token_hex(16),
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import ministack
 import pytest
 
 from iotpipe.errors import LedgerError
 from iotpipe.local import launcher
+from iotpipe.local.engine import settings
 from iotpipe.local.place import Place, Record
 
 
@@ -75,3 +78,14 @@ def test_an_environment_whose_state_file_is_not_believed_keeps_no_engine_running
     path.write_text("{}")
     path.chmod(0o666)
     assert launcher.in_use(tmp_path) == []
+
+
+def test_ministack_keeps_nothing_in_a_place_that_every_user_of_the_machine_may_write(place: Place) -> None:
+    told = settings(place, 4566)
+    sources = Path(ministack.__file__).parent.rglob("*.py")
+    asked = re.compile(r'environ\.get\("([A-Z0-9_]+)", "/tmp[^"]*"\)')
+    named = {name for source in sources for name in asked.findall(source.read_text())}
+    assert {"STATE_DIR", "S3_DATA_DIR"} <= named
+    # TMPDIR is said to the whole process.
+    for name in named - {"TMPDIR"}:
+        assert place.temporary in Path(told[name]).parents
