@@ -76,6 +76,6 @@ def test_an_answer_that_nobody_takes_is_no_success_and_needs_no_words(shell: She
 def test_an_answer_that_cannot_be_written_is_a_failure_with_its_reason(shell: Shell, buffering: str) -> None:
     done = in_bash(shell, "iotpipe validate --json > /dev/full", PYTHONUNBUFFERED=buffering)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: cannot write")
+    assert json.loads(done.stderr)["error"].startswith("cannot write")
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
