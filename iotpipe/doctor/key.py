@@ -19,6 +19,7 @@ from iotpipe.provision.run import Run
 CHECK = "KMS key"
 _IAM = "LetIamDecide"
 _ENCRYPTED = (Function, LogGroup, Queue, Secret, Stage, Table, Topic)
+_TAKE_OUT = "Take the statement that denies it out of the key's policy"
 _DEFAULT_POLICY = "default"
 """The name of a key's only policy."""
 
@@ -123,12 +124,29 @@ def _shut_out(key: str, document: Document, users: Iterable[User], instead: Sequ
                 f"conditions that only AWS can judge; if not, {user.why}"
             )
             yield unknown(CHECK, told, f"Make sure that it does; this statement would: {user.statement()}")
+        if user.sid == _IAM and not missing:
+            yield from _denied_alone(key, document, user, instead)
+
+
+def _denied_alone(key: str, document: Document, iam: User, roles: Sequence[User]) -> Iterator[Finding]:
+    """The functions' roles that a statement denies the key, where IAM decides for the account."""
+    others = {"Statement": [each for each in statements(document) if iam.is_concerned(each) is False]}
+    for role in roles:
+        answers = {action: role.is_denied(others, action) for action in role.actions}
+        if denied := [action for action, answer in answers.items() if answer]:
+            told = f"the policy of the KMS key {key} denies {role.names[0]} {', '.join(denied)}: {role.why}"
+            yield problem(CHECK, told, _TAKE_OUT)
+        elif unsure := [action for action, answer in answers.items() if answer is None]:
+            told = (
+                f"whether the policy of the KMS key {key} denies {role.names[0]} {', '.join(unsure)} only AWS can tell"
+            )
+            yield unknown(CHECK, f"{told}; if so, {role.why}", "Make sure that it does not")
 
 
 def _remedy(document: Document, user: User) -> str:
     extended = {"Statement": [*statements(document), json.loads(user.statement())]}
     if any(user.is_let_in(extended, action) is False for action in user.actions):
-        return "Take the statement that denies it out of the key's policy"
+        return _TAKE_OUT
     return f"Add this statement to the key's policy: {user.statement()}"
 
 
@@ -190,9 +208,10 @@ def _iam(run: Run) -> User:
 
 
 def _roles(run: Run, resources: Iterable[Resource]) -> list[User]:
-    """The functions' roles, where the key's policy names each of them instead of letting IAM decide."""
+    """The functions' roles: the key's policy may name each of them instead of letting IAM decide, or deny it to one."""
+    account, why = _iam(run).names, "its function cannot read or write what is encrypted with it"
     arns = [each.arn(run) for each in resources if isinstance(each, Role) and former_keys.usable([each])]
-    return [User("", "AWS", (arn,), USE_KEY, (), "", run.aws.account, {}) for arn in arns]
+    return [User("", "AWS", (arn,), USE_KEY, (), why, run.aws.account, {}, denied_as=account) for arn in arns]
 
 
 def _log_groups(run: Run, resources: Iterable[Resource]) -> Iterator[str]:

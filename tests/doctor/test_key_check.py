@@ -114,7 +114,8 @@ def test_who_is_not_let_in_is_named_before_the_first_write_with_the_statement_to
         LOGS | about("*"),
         LOGS | about("*-*"),
         LOGS | {"Principal": {"Service": ["ec2.amazonaws.com", "logs.us-east-1.amazonaws.com"]}},
-        LOGS | {"Principal": "*", "Condition": {"StringEquals": {"kms:CallerAccount": ACCOUNT}}},
+        LOGS | {"Principal": "*"},
+        LOGS | {"Condition": {"StringLike": {CONTEXT: f"arn:aws:logs:*:{ACCOUNT}:log-group:*"}}},
         LOGS | {"Action": "kms:*"},
     ],
 )
@@ -142,6 +143,78 @@ def test_what_conditions_ask_for_that_only_aws_knows_is_told_as_not_known(clinic
     another = {"Condition": {"StringEquals": {"aws:SourceAccount": "999999999999"}}}
     (told,) = found(clinic, a_key(ROOT, LOGS, ALARMS | another))
     assert "does not let cloudwatch.amazonaws.com do" in told.found and told.result == PROBLEM
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"StringEquals": {CONTEXT: f"arn:aws:logs:us-east-1:{ACCOUNT}:*"}},
+        {"ArnLike": {CONTEXT: "arn:aws:logs:*:log-group:*"}},
+        {"ArnLike": {CONTEXT: f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:[!x]*"}},
+        {"StringEquals": {"aws:SourceAccount": "*"}},
+    ],
+    ids=["a literal asterisk", "a wildcard across colons", "brackets", "any account"],
+)
+def test_a_wildcard_counts_only_where_it_is_one_for_aws(clinic: Clinic, condition: dict[str, Any]) -> None:
+    (told,) = found(clinic, a_key(ROOT, ALARMS, LOGS | {"Condition": condition}))
+    assert told.result == PROBLEM and "does not let logs.us-east-1.amazonaws.com do" in told.found
+
+
+@pytest.mark.parametrize(
+    ("statements", "who"),
+    [
+        ((ROOT, ALARMS, LOGS | {"Condition": {"StringEquals": {"kms:CallerAccount": ACCOUNT}}}), "logs.us-east-1"),
+        ((ROOT, LOGS, ALARMS | {"Condition": {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}}), "cloudwatch."),
+        ((ROOT | {"Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}, LOGS, ALARMS), ":root"),
+        ((ROOT | {"Resource": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/another"}, LOGS, ALARMS), ":root"),
+        (({**ROOT, "NotResource": "*", "Resource": []}, LOGS, ALARMS), ":root"),
+        ((ROOT, ALARMS, LOGS | {"Condition": {"ArnLike": {CONTEXT: "arn:aws:logs:*"}}}), "logs.us-east-1"),
+        ((ROOT, ALARMS, LOGS | {"Condition": {"StringLike": {CONTEXT: "${aws:SourceArn}"}}}), "logs.us-east-1"),
+    ],
+    ids=["caller", "principal", "source", "another key", "no key", "no whole ARN", "a variable"],
+)
+def test_what_may_not_hold_for_who_asks_is_told_as_not_known(
+    clinic: Clinic, statements: tuple[dict[str, Any], ...], who: str
+) -> None:
+    """AWS gives a role no source account, and a service no documented account of its own."""
+    (told,) = found(clinic, a_key(*statements))
+    assert told.result == UNKNOWN and who in told.found
+
+
+QUERY = "iot-query-lambda-role-dev"
+DENIED = {"Effect": "Deny", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/{QUERY}"}, "Action": "kms:Decrypt"}
+DENIED |= {"Resource": "*"}
+
+
+def test_a_key_that_is_denied_to_a_functions_role_alone_is_refused(clinic: Clinic) -> None:
+    (told,) = found(clinic, a_key(ROOT, LOGS, ALARMS, DENIED))
+    assert told.result == PROBLEM and f":role/{QUERY} kms:Decrypt" in told.found
+    assert told.remedy == "Take the statement that denies it out of the key's policy"
+    with pytest.raises(RefusedError):
+        preflight.refuse([told])
+    assert not clinic.writes
+
+    session = {"Principal": {"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/{QUERY}/data-query-dev"}}
+    (told,) = found(clinic, a_key(ROOT, LOGS, ALARMS, DENIED | session))
+    assert told.result == UNKNOWN and QUERY in told.found
+    another = {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/somebody"}}
+    assert found(clinic, a_key(ROOT, LOGS, ALARMS, DENIED | another)) == []
+
+
+def test_a_denial_for_all_but_the_account_itself_meets_the_functions_roles(clinic: Clinic) -> None:
+    """AWS lets in a role under NotPrincipal only where its own ARN and its session's stand there too."""
+    spared = {"Service": ["logs.us-east-1.amazonaws.com", "cloudwatch.amazonaws.com"]}
+    spared["AWS"] = [f"arn:aws:iam::{ACCOUNT}:root", f"arn:aws:iam::{ACCOUNT}:role/{QUERY}"]
+    denial = {"Effect": "Deny", "NotPrincipal": spared, "Action": "kms:Decrypt", "Resource": "*"}
+    told = {
+        each.found.partition(":role/")[2].split()[0]: each.result
+        for each in found(clinic, a_key(ROOT, LOGS, ALARMS, denial))
+    }
+    assert told == {
+        "iot-ingestion-lambda-role-dev": PROBLEM,
+        "iot-processor-lambda-role-dev": PROBLEM,
+        QUERY: UNKNOWN,
+    }
 
 
 @pytest.mark.parametrize(
