@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from iotpipe.errors import UsageError
 from iotpipe.watching.logs import LogEvent
@@ -11,9 +12,12 @@ from iotpipe.watching.logs import LogEvent
 # What Lambda writes of every invocation. A report that tells of a failure is another matter.
 _PLATFORM = re.compile(r"(START|END|REPORT) RequestId: |INIT_START Runtime|XRAY TraceId: ")
 _TROUBLE = re.compile(
-    r"\[(ERROR|CRITICAL|WARNING)\]|Traceback|Task timed out|Status: (error|timeout)|Error Type: |errorType"
-    r"|Runtime\.\w+|Unable to import"
+    r"\[(ERROR|CRITICAL|FATAL|WARNING)\]|Traceback|Task timed out|Status: (error|failure|timeout)|Error Type: "
+    r"|errorType|Runtime\.\w+|Unable to import|LAMBDA_WARNING|Runtime exited|Process exited before|Fatal Python error"
+    r"|Segmentation fault"
 )
+
+_LEVELS = ("WARN", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,19 @@ def went_wrong(event: LogEvent) -> bool:
         return _TROUBLE.search(event.message) is not None
     status = line.get("status")
     refused = isinstance(status, int) and status >= 400
-    return bool(refused or line.get("failed") or line.get("rejected") or _TROUBLE.search(event.message))
+    return bool(
+        refused or line.get("failed") or line.get("rejected") or _TROUBLE.search(event.message) or _as_json(line)
+    )
+
+
+def _as_json(line: dict[str, Any]) -> bool:
+    """Whether Lambda or Python's logging tells of a failure, where the function's log format was set to JSON.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
+    """
+    record = line.get("record")
+    status = record.get("status", "success") if isinstance(record, dict) else "success"
+    return line.get("level") in _LEVELS or status != "success"
 
 
 def pattern(text: str | None) -> re.Pattern[str] | None:

@@ -12,6 +12,7 @@ from harness import World, refusal
 
 from iotpipe.errors import ResourceError, UsageError
 from iotpipe.watching.logs import OVERLAP, LogEvent, LogReader, followed, merged, moment
+from iotpipe.watching.selection import Selection
 
 MINUTE = 60_000
 
@@ -69,6 +70,35 @@ def test_what_is_older_than_asked_for_is_left_out(groups: Groups) -> None:
     groups.make("query")
     groups.write("query", (61 * MINUTE, "before"), (59 * MINUTE, "after"))
     assert said(groups.reader("query").new()) == ["after"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "RequestId: 1 Error: Runtime exited without providing a reason",
+        "RequestId: 1 Process exited before completing request",
+        "LAMBDA_WARNING: Unhandled exception. The most likely cause is an issue in the function code.",
+        "Fatal Python error: Segmentation fault",
+        "REPORT RequestId: 1\tDuration: 3.00 ms\tStatus: failure",
+        '{"timestamp":"2026-01-15T10:30:00Z","level":"ERROR","message":"no","requestId":"1"}',
+        '{"time":"2026-01-15T10:30:00Z","type":"platform.report","record":{"requestId":"1","status":"timeout"}}',
+    ],
+)
+def test_what_lambda_says_of_a_failure_counts_as_one(message: str) -> None:
+    assert Selection(errors=True).takes(LogEvent(0, "query", message, "1", "stream"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"timestamp":"2026-01-15T10:30:00Z","level":"INFO","message":"yes","requestId":"1"}',
+        '{"time":"2026-01-15T10:30:00Z","type":"platform.report","record":{"requestId":"1","status":"success"}}',
+        '{"time":"2026-01-15T10:30:00Z","type":"platform.start","record":{"requestId":"1"}}',
+        "REPORT RequestId: 1\tDuration: 3.00 ms",
+    ],
+)
+def test_what_lambda_says_of_a_success_does_not(message: str) -> None:
+    assert not Selection(errors=True).takes(LogEvent(0, "query", message, "1", "stream"))
 
 
 def test_every_page_is_read(groups: Groups) -> None:
