@@ -56,24 +56,32 @@ class Replay:
 
 @dataclass(frozen=True)
 class Mapped:
-    """Which column is what. Without `metrics`, every column that is nothing else is a metric."""
+    """Which column is what. Without `metrics`, every column that is nothing else is a metric.
+
+    `decimal_comma` is whether 1,5 is a number; a device or a reading may be called so all the same.
+    """
 
     own: Mapping[str, str]
     metrics: Mapping[str, str]
     device: str
     time_format: str
+    decimal_comma: bool
 
     def reading(self, cells: Mapping[str, Any], line: int) -> Reading | None:
         """The reading of one row; None where not one metric is there. Raises BadRow."""
         device = self.device or cells.get(self.own["device_id"])
-        values = {name: _value(name, cells.get(column)) for name, column in self._metrics(cells).items()}
+        values = {name: _value(name, self._number(cells.get(column))) for name, column in self._metrics(cells).items()}
         values = {name: value for name, value in values.items() if value is not None}
         if _missing(device):
             raise BadRow("no device")
-        moment = _moment(cells.get(self.own["timestamp"]), self.time_format)
+        moment = _moment(self._number(cells.get(self.own["timestamp"])), self.time_format)
         reading_id = cells.get(self.own["reading_id"])
         named = "" if _missing(reading_id) else str(reading_id)
         return Reading(str(device).strip(), moment, values, named, line) if values else None
+
+    def _number(self, cell: Any) -> Any:
+        is_number = self.decimal_comma and isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell.strip())
+        return cell.replace(",", ".") if is_number else cell
 
     def _metrics(self, cells: Mapping[str, Any]) -> Mapping[str, str]:
         if self.metrics:
@@ -126,7 +134,11 @@ def _read(
     lines = iter(file)
     first = next(lines, "")
     is_json = first.lstrip().startswith("{")
-    rows = _json_rows(first, lines) if is_json else _csv_rows(first, lines)
+    # The header tells what separates the cells.
+    separator = max(",;\t|", key=first.count)
+    rows = _json_rows(first, lines) if is_json else _csv_rows(first, lines, separator)
+    # Where semicolons do, as in many spreadsheets in Europe, a comma is the decimal point.
+    decimal_comma = not is_json and separator == ";"
     found, mapped = Replay(), None
     for line, cells, problem in rows:
         if most is not None and len(found.readings) == most:
@@ -134,7 +146,9 @@ def _read(
         if problem:
             found.bad.append((line, problem))
             continue
-        mapped = mapped or _mapped(called(path), maps, list(cells), device, time_format, alike=not is_json)
+        mapped = mapped or _mapped(
+            called(path), maps, list(cells), device, time_format, decimal_comma, alike=not is_json
+        )
         try:
             reading = mapped.reading(cells, line)
         except BadRow as error:
@@ -144,9 +158,8 @@ def _read(
     return found
 
 
-def _csv_rows(first: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
-    """Line, cells and what is wrong, of each row. The header tells what separates the cells."""
-    separator = max(",;\t|", key=first.count)
+def _csv_rows(first: str, lines: Iterator[str], separator: str) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """Line, cells and what is wrong, of each row."""
 
     def all_lines() -> Iterator[str]:
         yield first
@@ -158,12 +171,7 @@ def _csv_rows(first: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str,
         if not cells:
             continue
         wrong = "" if len(cells) == len(header) else f"{len(cells)} cells, the header has {len(header)}"
-        # Where cells are separated by semicolons, as many spreadsheets do in Europe, a comma is the decimal point.
-        decimal = separator == ";"
-        values = [
-            cell.replace(",", ".") if decimal and _DECIMAL_COMMA.fullmatch(cell.strip()) else cell for cell in cells
-        ]
-        yield reader.line_num, dict(zip(header, values, strict=False)), wrong
+        yield reader.line_num, dict(zip(header, cells, strict=False)), wrong
 
 
 def _named(header: Sequence[str]) -> list[str]:
@@ -212,7 +220,14 @@ def _parsed(maps: Sequence[str]) -> dict[str, str]:
 
 
 def _mapped(
-    file: str, maps: Mapping[str, str], columns: Sequence[str], device: str, time_format: str, *, alike: bool
+    file: str,
+    maps: Mapping[str, str],
+    columns: Sequence[str],
+    device: str,
+    time_format: str,
+    decimal_comma: bool,
+    *,
+    alike: bool,
 ) -> Mapped:
     """How the columns of the first row are taken; `alike` are all rows of CSV.
 
@@ -226,7 +241,9 @@ def _mapped(
     if missing := [name for name in needed if own[name] not in columns]:
         told = f"{file} has no column {' and none '.join(missing)}"
         raise UsageError(told, _proposal(missing, [each for each in columns if each not in maps.values()]))
-    return Mapped(own, {name: column for name, column in maps.items() if name not in _OWN}, device, time_format)
+    return Mapped(
+        own, {name: column for name, column in maps.items() if name not in _OWN}, device, time_format, decimal_comma
+    )
 
 
 _USUAL = {

@@ -208,6 +208,13 @@ def test_between_semicolons_a_comma_is_the_decimal_point(read: Read) -> None:
     assert one.metrics == {"temperature": Decimal("-1.50"), "note": "1,2 and more"}
 
 
+def test_a_device_and_a_reading_keep_the_comma_in_their_names(read: Read) -> None:
+    """Otherwise the readings of 1,2 would be stored as those of 1.2."""
+    (one,) = read("device_id;timestamp;reading_id;temperature\n1,2;1795348800,5;7,1;-1,50\n").readings
+    assert (one.device_id, one.reading_id, one.timestamp) == ("1,2", "7,1", NOON + 500)
+    assert one.metrics == {"temperature": Decimal("-1.50")}
+
+
 @pytest.mark.parametrize(
     ("header", "proposed"),
     [
