@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,10 +19,20 @@ import click
 from iotpipe.errors import IotpipeError
 from iotpipe.terminals import colours
 
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""What Python calls printable and nobody sees: Default_Ignorable_Code_Point in
+https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt
+"""
+
+
+def _is_seen(text: str) -> bool:
+    """Whether each character is one that is shown, and does nothing else."""
+    return text.isprintable() and not _UNSEEN.search(text)
+
 
 def harmless(text: str) -> str:
-    """The text in one line, with everything escaped that is not printable."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    """The text in one line, with everything escaped that is not printable or not seen."""
+    return text if _is_seen(text) else "".join(each if _is_seen(each) else ascii(each)[1:-1] for each in text)
 
 
 def lines_of(text: str) -> list[str]:
@@ -62,7 +73,7 @@ def as_json(data: Any, indent: int | None = None) -> str:
 def escaped_json(text: str) -> str:
     """The same JSON, with what is not printable escaped as JSON does it."""
     return "\n".join(
-        each if each.isprintable() else "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in each)
+        each if _is_seen(each) else "".join(one if _is_seen(one) else json.dumps(one)[1:-1] for one in each)
         for each in text.split("\n")
     )
 

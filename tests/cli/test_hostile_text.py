@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 
 # Colours, a bell, the other escape (C1), text that runs backwards or is not seen, and a line that is not iotpipe's.
 HOSTILE = "\x1b[31mred\x07\x9b2J\u202egnp\u200b\x7f\nerror: forged\r\nForged line"
+# A letter, two selectors and a joiner that Python calls printable, and that are shown as nothing.
+UNSEEN = "\u3164\ufe0f\U000e0141\u034f"
 # What XML can carry.
 IN_XML = "\x9b2J\u202egnp\u200b\nerror: forged"
 OUTPUTS = ("plan", "plan -v", "plan --json", "status", "status -v", "status --json", "logs", "logs --json")
@@ -20,7 +22,7 @@ OUTPUTS += ("dlq list", "dlq list --json", "doctor", "doctor --json", "outputs",
 
 
 def assert_harmless(text: str) -> None:
-    hidden = {each for each in text if not each.isprintable() and each != "\n"}
+    hidden = {each for each in text if (not each.isprintable() and each != "\n") or each in UNSEEN}
     assert not hidden, f"{hidden} in {text!r}"
     for line in text.splitlines():
         assert not line.startswith(("error: forged", "Forged line")), text
@@ -153,3 +155,13 @@ def test_what_stands_in_files_and_the_environment_is_told_escaped(shell: Shell) 
         state.write_text(text)
         os.chmod(state, 0o600)
         assert_harmless(shell.run("outputs", "--env", "dev", code=1).stderr)
+
+
+def test_what_is_printable_and_not_seen_is_shown_escaped(shell: Shell) -> None:
+    settings(shell, "dev", json.dumps({"tags": {UNSEEN: 1}, "suffix": UNSEEN}, ensure_ascii=False))
+    done = shell.run("validate", "--env", "dev", code=2)
+    assert_harmless(done.stderr)
+    assert "\\u3164\\ufe0f\\U000e0141\\u034f" in done.stderr
+    done = shell.run("validate", "--env", "dev", "--json", code=2)
+    assert_harmless(done.stdout)
+    assert any(UNSEEN in each["key"] for each in json.loads(done.stdout)["problems"])
