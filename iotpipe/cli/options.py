@@ -81,9 +81,12 @@ def _environments_in(state_dir: Path) -> list[str]:
 
 
 def _environments(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from iotpipe.configuration.forms import NAME
+
     directory = context.find_root().ensure_object(Settings).config_dir
     names = {path.stem for path in directory.glob("*.yaml")} | {"local"}
-    return sorted(name for name in names if name.startswith(incomplete))
+    # A file may be called anything, and the shell shows what it is told.
+    return sorted(name for name in names if NAME.matches(name) and name.startswith(incomplete))
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:

@@ -165,3 +165,15 @@ def test_what_is_printable_and_not_seen_is_shown_escaped(shell: Shell) -> None:
     done = shell.run("validate", "--env", "dev", "--json", code=2)
     assert_harmless(done.stdout)
     assert any(UNSEEN in each["key"] for each in json.loads(done.stdout)["problems"])
+
+
+@pytest.mark.parametrize(("words", "number"), [("bash", "3"), ("zsh", "3"), ("fish", "")])
+def test_completion_offers_no_file_name_that_cannot_be_an_environment(shell: Shell, words: str, number: str) -> None:
+    settings(shell, "dev", "")
+    for name in (HOSTILE.replace("/", ""), UNSEEN, "$(id)"):
+        (shell.directory / "config" / f"{name}.yaml").touch()
+    typed = "iotpipe plan --env "
+    shell.extra = {"_IOTPIPE_COMPLETE": f"{words}_complete", "COMP_WORDS": typed, "COMP_CWORD": number}
+    shown = shell.run().stdout
+    assert_harmless(shown)
+    assert "dev" in shown and "$" not in shown
