@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from iotpipe.pipeline import USES_KEY
-from iotpipe.provision.foreign.statements import listed
 from iotpipe.provision.resource import Properties, Resource
 from iotpipe.provision.resources import Function, Queue, Role, Secret, Table, Topic
 from iotpipe.provision.resources.iam import POLICY
@@ -36,22 +36,64 @@ def needed(run: Run, resources: Sequence[Resource]) -> Iterator[tuple[str, str]]
 
     Raises ResourceError where AWS does not say what there is.
     """
-    for key in sorted(_used(run, resources) - usable(resources)):
+    used = _used(run, resources) - usable(resources)
+    for key in sorted(used):
         if reasons := [*_encrypted(run, resources, key), *_waiting(run, resources)]:
             told = (
                 f"the functions would lose their right to the KMS key {key}, which is neither kms_key nor one of "
                 f"former_kms_keys, and need it: {'; '.join(reasons)}"
             )
             yield told, f"Add {key} to former_kms_keys, and take it out of there when nothing needs it any more"
+    yield from _sent_with_another(run, resources, used)
+
+
+def _sent_with_another(run: Run, resources: Sequence[Resource], told: set[str]) -> Iterator[tuple[str, str]]:
+    """Queues with messages and a key to which the roles have no right: by hand, or since somebody took that away."""
+    for each in (each for each in resources if isinstance(each, Queue)):
+        queue = _observed(run, each)
+        key = _whole(run, queue.get("KmsMasterKeyId") or "")
+        if not key or key in told | usable(resources):
+            continue
+        if reason := _not_empty(run, each.address, queue):
+            yield (
+                f"{each.address} is encrypted with the KMS key {key}, which is neither kms_key nor one of "
+                f"former_kms_keys, and {reason}; the functions could not read them",
+                f"Add {key} to former_kms_keys, and take it out of there when nothing needs it any more",
+            )
+
+
+def _whole(run: Run, key: str) -> str:
+    """The ARN of the key, which SQS shows as it was set; empty for an alias, as that of AWS's own key is."""
+    if key.startswith("arn:"):
+        return "" if ":alias/" in key else key
+    return "" if not key or key.startswith("alias/") else run.aws.arn("kms", f"key/{key}")
+
+
+def _not_empty(run: Run, address: str, queue: Properties) -> str:
+    if sum(int(queue.get(name, 0)) for name in _COUNTED):
+        return "holds messages that may have been sent with it"
+    if run.clock.now() < float(queue["LastModifiedTimestamp"]) + _SETTLED:
+        return f"was changed less than {_SETTLED} s ago, so that SQS has not counted its messages yet"
+    return ""
 
 
 def _used(run: Run, resources: Sequence[Resource]) -> set[str]:
     """The keys that the roles may use now; that is known also where the state file is lost."""
     found: set[str] = set()
     for role in (each for each in resources if isinstance(each, Role)):
-        statements = _observed(run, role).get("Policies", {}).get(POLICY, {}).get("Statement", {})
-        found |= set(listed(statements.get(USES_KEY, {}).get("Resource", [])))
+        # Somebody may have given the statement another name.
+        found |= set(_keys(_observed(run, role).get("Policies", {}).get(POLICY, {})))
     return found
+
+
+def _keys(document: Any) -> Iterator[str]:
+    """The ARNs of keys anywhere in a policy."""
+    if isinstance(document, str):
+        if re.match(r"arn:[^:]+:kms:.*:key/[^*?]+$", document):
+            yield document
+    elif isinstance(document, dict | list | tuple):
+        for each in document.values() if isinstance(document, dict) else document:
+            yield from _keys(each)
 
 
 def _encrypted(run: Run, resources: Sequence[Resource], key: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import boto3
@@ -127,3 +128,52 @@ def test_a_former_key_that_cannot_be_used_is_a_warning_and_stops_nothing(clinic:
     assert told.result == WARNING
     assert f"the KMS key {old} is in the state Disabled" in told.found
     assert "Messages may wait that were sent with it" in told.found
+
+
+@pytest.mark.parametrize("by_hand", ["deleted", "renamed"])
+def test_a_key_with_which_messages_were_sent_is_known_whatever_became_of_the_roles(
+    clinic: Clinic, by_hand: str
+) -> None:
+    old, new = a_key(ROOT, LOGS, ALARMS), a_key(ROOT, LOGS, ALARMS)
+    brought_up(clinic, f"kms_key: {old}")
+    boto3.client("sqs", region_name="us-east-1").send_message(
+        QueueUrl=DEAD_LETTERS, MessageBody="sent with the old key"
+    )
+    clinic.clock.time += 90
+    iam = boto3.client("iam")
+    for name in (f"iot-{each}-lambda-role-dev" for each in ("ingestion", "processor", "query")):
+        policy = {"RoleName": name, "PolicyName": "iotpipe"}
+        if by_hand == "deleted":
+            iam.delete_role_policy(**policy)
+        else:
+            document = json.dumps(iam.get_role_policy(**policy)["PolicyDocument"]).replace('"Encrypt"', '"Another"')
+            iam.put_role_policy(**policy, PolicyDocument=document)
+    clinic.path.unlink()
+    told = refused(clinic, f"kms_key: {new}")
+    assert "queue/iot-dlq-dev" in told and f"Add {old} to former_kms_keys" in told
+    brought_up(clinic, f"{{kms_key: '{new}', former_kms_keys: ['{old}']}}")
+    assert [usable(role) for role in ("ingestion", "processor", "query")] == [sorted([old, new])] * 3
+
+
+@pytest.mark.parametrize("form", ["ARN", "id"])
+def test_messages_sent_with_a_key_that_one_queue_was_given_by_hand_stay_readable(clinic: Clinic, form: str) -> None:
+    mine, another = a_key(ROOT, LOGS, ALARMS), a_key(ROOT, LOGS, ALARMS)
+    brought_up(clinic, f"kms_key: {mine}")
+    sqs = boto3.client("sqs", region_name="us-east-1")
+    given = another if form == "ARN" else another.rpartition("/")[2]
+    sqs.set_queue_attributes(QueueUrl=DEAD_LETTERS, Attributes={"KmsMasterKeyId": given})
+    sqs.send_message(QueueUrl=DEAD_LETTERS, MessageBody="sent with the other key")
+    told = refused(clinic, f"kms_key: {mine}")
+    assert f"queue/iot-dlq-dev is encrypted with the KMS key {another}" in told
+    assert f"Add {another} to former_kms_keys" in told
+    clinic.clock.time += 90
+    sqs.purge_queue(QueueUrl=DEAD_LETTERS)
+    brought_up(clinic, f"kms_key: {mine}")
+
+
+def test_the_key_that_aws_manages_for_sqs_stops_nothing(clinic: Clinic) -> None:
+    brought_up(clinic, "")
+    sqs = boto3.client("sqs", region_name="us-east-1")
+    sqs.set_queue_attributes(QueueUrl=DEAD_LETTERS, Attributes={"KmsMasterKeyId": "alias/aws/sqs"})
+    sqs.send_message(QueueUrl=DEAD_LETTERS, MessageBody="sent with AWS's own key")
+    brought_up(clinic, "")
