@@ -13,7 +13,7 @@ from iotpipe.provision.resources import Function, Queue, Role, Secret, Table, To
 from iotpipe.provision.resources.iam import POLICY
 from iotpipe.provision.run import Run
 
-_USED_BY_FUNCTIONS = (Function, Queue, Secret, Table, Topic)
+USED_BY_FUNCTIONS = (Function, Queue, Secret, Table, Topic)
 _COUNTED = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -86,6 +86,12 @@ def _used(run: Run, resources: Sequence[Resource]) -> set[str]:
     return found
 
 
+def lacks(run: Run, role: Role, key: str) -> bool:
+    """Whether the role is there and may not use the key."""
+    observed = _observed(run, role)
+    return bool(observed) and key not in _keys(observed.get("Policies", {}).get(POLICY, {}))
+
+
 def _keys(document: Any) -> Iterator[str]:
     """The ARNs of keys anywhere in a policy."""
     if isinstance(document, str):
@@ -98,15 +104,16 @@ def _keys(document: Any) -> Iterator[str]:
 
 def _encrypted(run: Run, resources: Sequence[Resource], key: str) -> Iterator[str]:
     encrypted = [
-        each.address for each in resources if isinstance(each, _USED_BY_FUNCTIONS) and _names(_observed(run, each), key)
+        each.address for each in resources if isinstance(each, USED_BY_FUNCTIONS) and names(_observed(run, each), key)
     ]
     if encrypted:
         yield f"{', '.join(encrypted)} {'are' if len(encrypted) > 1 else 'is'} encrypted with it"
 
 
-def _names(value: Any, key: str) -> bool:
+def names(value: Any, key: str) -> bool:
+    """Whether the key stands anywhere in a property."""
     if isinstance(value, dict):
-        return any(_names(each, key) for each in value.values())
+        return any(names(each, key) for each in value.values())
     return bool(value == key)
 
 

@@ -11,6 +11,7 @@ from iotpipe.doctor.findings import Finding, ok, problem, unknown, warning
 from iotpipe.doctor.key_policy import LOG_GROUP, User
 from iotpipe.pipeline import USE_KEY
 from iotpipe.provision.foreign.statements import Document, statements
+from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import Function, LogGroup, Queue, Role, Secret, Stage, Table, Topic
 from iotpipe.provision.resources.apigateway import execution_logs
@@ -45,6 +46,22 @@ def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
         told = _looked_at(run, each, resources, [_iam(run)])
         found += [warning(CHECK, f"{one.found}. Messages may wait that were sent with it", one.remedy) for one in told]
     return found
+
+
+def too_early(run: Run, plan: Plan, resources: Sequence[Resource]) -> list[Finding]:
+    """What an `up` that adopts a part would encrypt with the key while roles that it leaves may not use it yet."""
+    key, later = _declared(resources), {step.address for step in plan.later}
+    encrypted = [
+        step.address for step in plan.steps if key and any(former_keys.names(each.after, key) for each in step.changes)
+    ]
+    used = [each for each in resources if isinstance(each, former_keys.USED_BY_FUNCTIONS) and each.address in encrypted]
+    roles = [each for each in resources if isinstance(each, Role) and used and each.address in later]
+    lacking = [each for each in roles if former_keys.usable([each]) and former_keys.lacks(run, each, str(key))]
+    if not lacking:
+        return []
+    told = f"{', '.join(each.address for each in used)} would be encrypted with the KMS key {key} before "
+    told += f"{', '.join(each.address for each in lacking)} may use it"
+    return [problem(CHECK, told, f"Add {' '.join(f'--adopt {each.address}' for each in lacking)}")]
 
 
 def _looked_at(run: Run, key: str, resources: Sequence[Resource], users: Iterable[User]) -> list[Finding]:

@@ -37,10 +37,11 @@ def planned(
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="iotpipe-preflight") as beside:
         asked = [
             beside.submit(_asked, concurrency.CHECK, lambda: concurrency.refusal(run, scope, rows)),
-            beside.submit(_asked, key.CHECK, lambda: key.refusal(run, scope)),
+            beside.submit(_asked, key.CHECK, lambda: key.refusal(run, resources)),
         ]
         steps = planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign)
         told = [finding for each in asked for finding in each.result()]
+        told += key.too_early(run, steps, resources)
         return steps, [*told, *gateway.refusal(run, scope), *_runtimes(steps, run, scope)]
 
 

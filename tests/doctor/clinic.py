@@ -21,6 +21,7 @@ from iotpipe.packaging import handler_zip
 from iotpipe.packaging.target import Target
 from iotpipe.pipeline import Artifacts, pipeline
 from iotpipe.provision import ledger
+from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
@@ -108,10 +109,10 @@ class Clinic(harness.World):
         http = type("Answer", (), {"status_code": status, "headers": {}, "content": b""})()
         return http, {**body, "ResponseMetadata": {"HTTPStatusCode": status}}
 
-    def planned(self, resources: list[Resource]) -> tuple[Plan, list[Finding], Run]:
+    def planned(self, resources: list[Resource], adopt: Adoption = NOTHING) -> tuple[Plan, list[Finding], Run]:
         """What `plan` and `up` look at before the first write."""
         run, contents = self.run("up"), ledger.read(self.path)
-        steps, findings = preflight.planned(resources, run, contents.rows if contents else {})
+        steps, findings = preflight.planned(resources, run, contents.rows if contents else {}, adopt)
         return steps, findings, run
 
 

@@ -13,6 +13,7 @@ from test_key_check import ALARMS, LOGS, ROOT, a_key
 from iotpipe.doctor import key, preflight
 from iotpipe.doctor.findings import WARNING, Finding
 from iotpipe.errors import RefusedError
+from iotpipe.provision.adoption import adoption
 
 DEAD_LETTERS = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/iot-dlq-dev"
 ENCRYPTING = ("UpdateTable", "SetQueueAttributes", "SetTopicAttributes", "UpdateFunctionConfiguration", "PutParameter")
@@ -177,3 +178,36 @@ def test_the_key_that_aws_manages_for_sqs_stops_nothing(clinic: Clinic) -> None:
     sqs.set_queue_attributes(QueueUrl=DEAD_LETTERS, Attributes={"KmsMasterKeyId": "alias/aws/sqs"})
     sqs.send_message(QueueUrl=DEAD_LETTERS, MessageBody="sent with AWS's own key")
     brought_up(clinic, "")
+
+
+def test_what_is_adopted_alone_is_not_encrypted_before_the_roles_may_use_the_key(clinic: Clinic) -> None:
+    new = a_key(ROOT, LOGS, ALARMS)
+    brought_up(clinic, "")
+    clinic.path.unlink()
+    resources = declare(settings(f"kms_key: {new}", clinic.directory))
+    names = [f"iot-{each}-lambda-role-dev" for each in ("ingestion", "processor", "query")]
+    alone = adoption(False, ["queue/iot-dlq-dev"], resources)
+    _, findings, _ = clinic.planned(resources, alone)
+    with pytest.raises(RefusedError) as error:
+        preflight.refuse(findings)
+    assert f"queue/iot-dlq-dev would be encrypted with the KMS key {new} before" in str(error.value)
+    assert all(f"--adopt role/{name}" in str(error.value) for name in names)
+    assert not clinic.writes
+
+    together = adoption(False, ["queue/iot-dlq-dev", *(f"role/{name}" for name in names)], resources)
+    _, findings, _ = clinic.planned(resources, together)
+    preflight.refuse(findings)
+    clinic.up(resources, together)
+    boto3.client("sqs", region_name="us-east-1").send_message(QueueUrl=DEAD_LETTERS, MessageBody="sent with the key")
+    _, findings, _ = clinic.planned(resources, alone)
+    preflight.refuse(findings)
+
+
+def test_a_role_that_is_adopted_alone_keeps_the_key_that_others_need(clinic: Clinic) -> None:
+    old, new = a_key(ROOT, LOGS, ALARMS), a_key(ROOT, LOGS, ALARMS)
+    brought_up(clinic, f"kms_key: {old}")
+    clinic.path.unlink()
+    resources = declare(settings(f"kms_key: {new}", clinic.directory))
+    _, findings, _ = clinic.planned(resources, adoption(False, ["role/iot-processor-lambda-role-dev"], resources))
+    with pytest.raises(RefusedError, match=f"Add {old} to former_kms_keys"):
+        preflight.refuse(findings)
