@@ -17,8 +17,8 @@ HOSTILE = "\x1b[31mred\x07\x9b2J\u202egnp\u200b\x7f\nerror: forged\r\nForged lin
 UNSEEN = "\u3164\ufe0f\U000e0141\u034f"
 # What XML can carry.
 IN_XML = "\x9b2J\u202egnp\u200b\nerror: forged"
-OUTPUTS = ("plan", "plan -v", "plan --json", "status", "status -v", "status --json", "logs", "logs --json")
-OUTPUTS += ("dlq list", "dlq list --json", "doctor", "doctor --json", "outputs", "outputs --json", "graph")
+OUTPUTS = ("plan -v", "plan --json", "status -v", "status --json", "logs", "logs --json")
+OUTPUTS += ("dlq list", "dlq list --json", "doctor")
 
 
 def assert_harmless(text: str) -> None:
@@ -81,26 +81,23 @@ def test_what_others_wrote_is_shown_escaped_by_every_command(tainted: Shell) -> 
         shown[command] = done.stdout
         if "--json" in command and not command.startswith("logs"):
             json.loads(done.stdout)
-    assert "\\x1b[31mred\\x07\\x9b2J\\u202egnp\\u200b\\x7f\\nerror: forged" in shown["plan"]
-    assert "\\x9b2J\\u202egnp\\u200b\\nerror: forged" in shown["status"]
+    assert "\\x1b[31mred\\x07\\x9b2J\\u202egnp\\u200b\\x7f\\nerror: forged" in shown["plan -v"]
+    assert "\\x9b2J\\u202egnp\\u200b\\nerror: forged" in shown["status -v"]
     assert "\\x1b[31mred" in shown["dlq list"] and "\\x1b[31mred" in shown["logs"]
 
-
-def test_a_program_gets_what_was_written(tainted: Shell) -> None:
-    bodies = [each["body"] for each in tainted.json("dlq", "list", "--env", "dev")["messages"]]
-    assert HOSTILE in bodies
-    lines = tainted.run("logs", "--json", "--env", "dev").stdout.splitlines()
-    messages = [json.loads(line)["message"] for line in lines]
+    # A program gets what was written.
+    assert HOSTILE in [each["body"] for each in json.loads(shown["dlq list --json"])["messages"]]
+    messages = [json.loads(line)["message"] for line in shown["logs --json"].splitlines()]
     assert any(isinstance(each, dict) and each.get("route") == HOSTILE for each in messages)
-    changes = [change for step in tainted.json("plan", "--env", "dev")["steps"] for change in step["changes"]]
+    changes = [change for step in json.loads(shown["plan --json"])["steps"] for change in step["changes"]]
     assert any(change["before"] == HOSTILE for change in changes)
 
 
-@pytest.mark.parametrize("command", ["plan", "status", "logs", "dlq list", "doctor"])
-def test_on_a_terminal_only_iotpipes_own_colours_get_through(tainted: Shell, command: str) -> None:
-    shown = on_terminal(tainted, *command.split(), "--env", "dev")
-    for theirs in ("\x1b[31mred", "\x07", "\x9b", "\u202e", "\u200b", "\x7f", "\nerror: forged", "\nForged line"):
-        assert theirs not in shown, repr(theirs)
+def test_on_a_terminal_only_iotpipes_own_colours_get_through(tainted: Shell) -> None:
+    for command in ("plan", "status", "logs", "dlq list"):
+        shown = on_terminal(tainted, *command.split(), "--env", "dev")
+        for theirs in ("\x1b[31mred", "\x07", "\x9b", "\u202e", "\u200b", "\x7f", "\nerror: forged", "\nForged line"):
+            assert theirs not in shown, f"{theirs!r} of {command}"
 
 
 def test_up_and_down_tell_it_escaped_too(tainted: Shell) -> None:
