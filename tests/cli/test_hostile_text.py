@@ -112,9 +112,8 @@ def test_up_and_down_tell_it_escaped_too(tainted: Shell) -> None:
         assert_harmless(done.stderr)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_what_was_typed_is_told_escaped(deployed: Shell) -> None:
+    for words in (
         [HOSTILE],
         ["up", "--env", HOSTILE],
         ["up", HOSTILE],
@@ -125,11 +124,9 @@ def test_up_and_down_tell_it_escaped_too(tainted: Shell) -> None:
         ["query", HOSTILE, "--env", "dev", "--order", HOSTILE],
         ["send-test-data", "--env", "dev", "--file", HOSTILE],
         ["--region", HOSTILE, "status", "--env", "dev"],
-    ],
-)
-def test_what_was_typed_is_told_escaped(deployed: Shell, words: list[str]) -> None:
-    done = deployed.run(*words, code=2)
-    assert_harmless(done.stdout + done.stderr)
+    ):
+        done = deployed.run(*words, code=2)
+        assert_harmless(done.stdout + done.stderr)
 
 
 def test_what_stands_in_files_and_the_environment_is_told_escaped(shell: Shell) -> None:

@@ -113,9 +113,11 @@ def _dealt(calls: Iterable[Call], concerned: Mapping[Call, Collection[str]]) -> 
     return [frozenset(hand) for hand in hands]
 
 
-def deaths_of_up(directory: Path) -> list[Cell]:
-    """Each moment at which an `up` from nothing can die: right before and right after whatever it writes."""
-    return [cell for cell in whole(directory) if cell.command == "up" and cell.fault == KILLED]
+def deaths_of_up(directory: Path, chance: Random) -> list[Cell]:
+    """Of the moments at which an `up` from nothing can die, before and after whatever it writes, one of each two that
+    follow one another."""
+    moments = [cell for cell in whole(directory) if cell.command == "up" and cell.fault == KILLED]
+    return [chance.choice(moments[at : at + 2]) for at in range(0, len(moments), 2)]
 
 
 def drawn(directory: Path, chance: Random) -> list[Cell]:

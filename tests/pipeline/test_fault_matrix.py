@@ -28,8 +28,8 @@ def test_any_call_may_be_throttled_fail_drop_lose_its_answer_or_be_denied(matrix
 def test_an_up_that_is_killed_before_or_after_any_write_is_completed_by_the_next_or_taken_down(
     matrix: Path, share: int
 ) -> None:
-    found = wrong(deaths_of_up(matrix)[share::SHARES], matrix)
-    assert not found, found
+    found = wrong(deaths_of_up(matrix, Random(SEED))[share::SHARES], matrix)
+    assert not found, f"{found}\n{AGAIN}"
 
 
 @pytest.mark.parametrize("share", range(SHARES))
