@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from iotpipe.errors import ResourceError
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import Alarm, Queue, Topic
+from iotpipe.provision.resources.cloudwatch import described_alarms
+from iotpipe.provision.resources.sns import subscriptions
 from iotpipe.provision.run import Run, timestamp
 
 T = TypeVar("T")
@@ -68,20 +70,17 @@ def vitals(run: Run, resources: Sequence[Resource]) -> Vitals:
             return None
 
     ages = part(partial(_ages, run, [each.name for each in queues])) or {}
-    depths = {each.name: part(partial(_depth, run, each, ages)) for each in queues}
+    depths = {each.name: _depth(run, each, ages) for each in queues}
     states = part(partial(_states, run, alarms)) or {}
     waiting = [address for each in topics for address in part(partial(unconfirmed, run, each)) or []]
-    return Vitals({name: depth for name, depth in depths.items() if depth}, states, waiting, unread)
+    return Vitals(depths, states, waiting, unread)
 
 
 def _depth(run: Run, queue: Queue, ages: Mapping[str, float]) -> Depth:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-
-    def ask(attempt: int) -> Depth:
-        found = run.client("sqs").get_queue_attributes(QueueUrl=queue.url(run), AttributeNames=names)["Attributes"]
-        return Depth(int(found[names[0]]), int(found[names[1]]), ages.get(queue.name))
-
-    return run.trying("read", queue.address, ask)
+    """What the plan has read of the queue."""
+    found = run.look(queue) or {}
+    waiting, flying = (found[f"ApproximateNumberOfMessages{which}"] for which in ("", "NotVisible"))
+    return Depth(int(waiting), int(flying), ages.get(queue.name))
 
 
 def _ages(run: Run, queues: Sequence[str]) -> dict[str, float]:
@@ -111,11 +110,8 @@ def _age_of(number: int, queue: str) -> dict[str, Any]:
 
 
 def _states(run: Run, names: Sequence[str]) -> dict[str, AlarmState]:
-    def ask(attempt: int) -> dict[str, AlarmState]:
-        pages = run.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNames=list(names))
-        return {each["AlarmName"]: _state(each) for page in pages for each in page["MetricAlarms"]}
-
-    return run.trying("read", "the alarms", ask) if names else {}
+    found = run.trying("read", "the alarms", lambda attempt: described_alarms(run)) if names else {}
+    return {name: _state(alarm) for name, alarm in found.items() if name in names}
 
 
 def _state(alarm: Mapping[str, Any]) -> AlarmState:
@@ -127,10 +123,9 @@ def _state(alarm: Mapping[str, Any]) -> AlarmState:
 
 
 def unconfirmed(run: Run, topic: Topic) -> list[str]:
-    def ask(attempt: int) -> list[str]:
-        pages = run.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic.arn(run))
-        found = (each for page in pages for each in page["Subscriptions"])
-        # It stands where a confirmed one has its ARN.
-        return [each["Endpoint"] for each in found if each["SubscriptionArn"] == "PendingConfirmation"]
-
-    return run.trying("read", f"the subscriptions of {topic.address}", ask)
+    """The addresses that get no alert before their owner confirms."""
+    found = run.trying(
+        "read", f"the subscriptions of {topic.address}", lambda attempt: subscriptions(run, topic.arn(run))
+    )
+    # It stands where a confirmed one has its ARN.
+    return [each["Endpoint"] for each in found if each["SubscriptionArn"] == "PendingConfirmation"]

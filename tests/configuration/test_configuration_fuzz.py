@@ -18,7 +18,7 @@ from iotpipe.errors import ConfigurationError
 
 FOREIGN_WORDS = ("pydantic", "Input should", "Traceback", "yaml.", "<unicode string>", "object at 0x")
 
-anything = settings(max_examples=150)
+anything = settings(max_examples=100)
 anything_quick = settings(max_examples=1500)
 
 

@@ -68,7 +68,7 @@ class Alarm(Resource):
         }
 
     def read(self, run: Run) -> Properties | None:
-        found = run.once("alarms", lambda: _alarms(run)).get(self.name)
+        found = described_alarms(run).get(self.name)
         if found is None:
             return None
         arn = self.arn(run)
@@ -162,6 +162,11 @@ def _not_found(cloudwatch: Any) -> tuple[type[Exception], ...]:
 
 def _as_request(desired: Properties) -> Properties:
     return {key: value for key, value in desired.items() if key != "Tags"}
+
+
+def described_alarms(run: Run) -> dict[str, Properties]:
+    """What CloudWatch says of each declared alarm that there is, by name; asked once per command."""
+    return run.once("alarms", lambda: _alarms(run))
 
 
 def _alarms(run: Run) -> dict[str, Properties]:
