@@ -79,7 +79,7 @@ def vitals(run: Run, resources: Sequence[Resource]) -> Vitals:
 def _depth(run: Run, queue: Queue, ages: Mapping[str, float]) -> Depth:
     """What the plan has read of the queue."""
     found = run.look(queue) or {}
-    waiting, flying = (found[f"ApproximateNumberOfMessages{which}"] for which in ("", "NotVisible"))
+    waiting, flying = (found.get(f"ApproximateNumberOfMessages{which}", 0) for which in ("", "NotVisible"))
     return Depth(int(waiting), int(flying), ages.get(queue.name))
 
 

@@ -70,9 +70,15 @@ def _lasting(command: Command) -> Iterator[Cell]:
             yield Cell(command.name, fault, frozenset({call}), lasting=True)
 
 
-def handfuls(directory: Path) -> list[Cell]:
-    """Each call with each fault that one call can have without another noticing, as many at once as that allows."""
-    return [cell for command in commands(directory).values() for cell in _handfuls(command)]
+def handfuls(directory: Path, chance: Random) -> list[Cell]:
+    """Each call, denied and with two of the faults that pass, as many at once as do not notice one another."""
+    cells = [cell for command in commands(directory).values() for cell in _handfuls(command)]
+    passing: dict[tuple[str, frozenset[Call]], list[Cell]] = {}
+    for cell in cells:
+        if cell.fault in PASSING:
+            passing.setdefault((cell.command, cell.calls), []).append(cell)
+    drawn = [cell for each in passing.values() for cell in chance.sample(each, 2)]
+    return [*drawn, *(cell for cell in cells if cell.fault not in PASSING)]
 
 
 def _handfuls(command: Command) -> Iterator[Cell]:
