@@ -50,7 +50,8 @@ def logs(
 ) -> int:
     """Show the logs of all functions, in the order of time.
 
-    Times are in UTC. The functions' own lines are shown in short, all others as they are.
+    Times are in UTC. The functions' own lines are shown in short, all others as they are; what Lambda writes of each
+    invocation is left out unless --platform asks for it, or it tells of a failure.
     """
     from iotpipe import console, rendering
     from iotpipe.cli.session import interruptible

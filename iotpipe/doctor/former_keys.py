@@ -19,6 +19,7 @@ _COUNTED = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
+_KEEP = "Add {key} to former_kms_keys, and take it out of there when nothing needs it any more"
 _SETTLED = 60
 """Seconds after which SQS has counted all that was sent:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
@@ -43,7 +44,7 @@ def needed(run: Run, resources: Sequence[Resource]) -> Iterator[tuple[str, str]]
                 f"the functions would lose their right to the KMS key {key}, which is neither kms_key nor one of "
                 f"former_kms_keys, and need it: {'; '.join(reasons)}"
             )
-            yield told, f"Add {key} to former_kms_keys, and take it out of there when nothing needs it any more"
+            yield told, _KEEP.format(key=key)
     yield from _sent_with_another(run, resources, used)
 
 
@@ -58,7 +59,7 @@ def _sent_with_another(run: Run, resources: Sequence[Resource], told: set[str]) 
             yield (
                 f"{each.address} is encrypted with the KMS key {key}, which is neither kms_key nor one of "
                 f"former_kms_keys, and {reason}; the functions could not read them",
-                f"Add {key} to former_kms_keys, and take it out of there when nothing needs it any more",
+                _KEEP.format(key=key),
             )
 
 
