@@ -17,8 +17,7 @@ from iotpipe.errors import LedgerError
 
 MARK = ".iotpipe-embedded-aws"
 DATA, TEMPORARY = "data", "engine.tmp"
-NEXT, CODE = "next", "lambda-blobs"
-"""In DATA: the snapshot that is being written, and in each snapshot the functions' code."""
+DATABASE = "engine.db"
 LAUNCH_LOCK = "launch.lock"
 
 _TEXT = (
@@ -29,19 +28,7 @@ _FILES = re.compile(
     # What a command that was killed while it wrote one of them has left.
     r"|\.(engine|credentials)\.json\.\w{8}"
 )
-_SNAPSHOT = re.compile(rf"{NEXT}|[0-9]+")
-_STATE = re.compile(r"[a-z0-9_-]+\.json")
-_BLOB = re.compile(r"[0-9a-f]{64}\.zip(\.tmp)?")
-
-
-def is_snapshot(path: Path) -> bool:
-    """Whether the engine has written this snapshot to its end: not so a user's own directory with a number."""
-    return path.name.isdecimal() and not path.is_symlink() and (path / CODE).is_dir()
-
-
-def is_code(path: Path) -> bool:
-    """Whether this is a function's code in a snapshot, by its name."""
-    return _BLOB.fullmatch(path.name) is not None
+_DATABASE = re.compile(r"engine\.db(-wal|-shm|-journal)?")
 
 
 def make(directory: Path) -> None:
@@ -76,7 +63,7 @@ def check(directory: Path) -> None:
                 _check_kind(path, stat.S_ISREG, "file")
             elif path.name in (DATA, TEMPORARY):
                 _check_kind(path, stat.S_ISDIR, "directory")
-        _check_snapshots(directory / DATA)
+        _check_database(directory / DATA)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -91,13 +78,17 @@ def _listed(names: list[str]) -> str:
     return ", ".join(repr(name) for name in shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _check_snapshots(data: Path) -> None:
+def _check_database(data: Path) -> None:
     if not data.exists():
         return
-    for path in (each for each in data.iterdir() if _SNAPSHOT.fullmatch(each.name)):
-        with suppress(FileNotFoundError):  # the engine replaces its snapshots while others look
-            _check_kind(path, stat.S_ISDIR, "directory")
-            _check_kind(path / CODE, stat.S_ISDIR, "directory")
+    for path in (each for each in data.iterdir() if _DATABASE.fullmatch(each.name)):
+        with suppress(FileNotFoundError):  # SQLite deletes its journal while others look
+            _check_kind(path, stat.S_ISREG, "file")
+            if path.lstat().st_nlink > 1:
+                raise LedgerError(
+                    f"{path} has another name, a hard link: what is under that name would be written to as well",
+                    f"Nothing was changed. `cp {path} {path}.copy && mv {path}.copy {path}` makes it a file of its own",
+                )
 
 
 def _check_kind(path: Path, is_kind: Callable[[int], bool], kind: str) -> None:
@@ -150,27 +141,10 @@ def _clear_data(top: int) -> None:
     with suppress(FileNotFoundError, NotADirectoryError):
         with _opened(DATA, top) as data:
             for name in os.listdir(data):
-                if _SNAPSHOT.fullmatch(name):
-                    _remove_snapshot(name, data)
-        _remove_if_empty(DATA, top)
-
-
-def remove_snapshot(path: Path) -> None:
-    """Delete what the engine has written into this snapshot, and the directory if nothing else is in it."""
-    with suppress(FileNotFoundError), _opened(path.parent) as data:
-        _remove_snapshot(path.name, data)
-
-
-def _remove_snapshot(name: str, data: int) -> None:
-    """A directory without code in it is no snapshot, whatever its name, and stays."""
-    with suppress(NotADirectoryError, FileNotFoundError):
-        with _opened(name, data) as snapshot:
-            if CODE in os.listdir(snapshot):
-                _unlink_all(_STATE, snapshot)
-                with _opened(CODE, snapshot) as code:
-                    _unlink_all(_BLOB, code)
-                _remove_if_empty(CODE, snapshot)
-        _remove_if_empty(name, data)
+                if _DATABASE.fullmatch(name):
+                    _unlink(name, data)
+        with suppress(OSError):  # somebody has put something else there
+            os.rmdir(DATA, dir_fd=top)
 
 
 @contextmanager
@@ -186,17 +160,6 @@ def _opened(path: Path | str, within: int | None = None) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _unlink_all(names: re.Pattern[str], directory: int) -> None:
-    for name in os.listdir(directory):
-        if names.fullmatch(name):
-            _unlink(name, directory)
-
-
 def _unlink(name: str, directory: int) -> None:
     with suppress(FileNotFoundError, IsADirectoryError, PermissionError):  # a directory, to Linux and to macOS
         os.unlink(name, dir_fd=directory)
-
-
-def _remove_if_empty(name: str, directory: int) -> None:
-    with suppress(OSError):
-        os.rmdir(name, dir_fd=directory)

@@ -8,11 +8,11 @@ is what the launcher starts, with a clean environment: what it finds there, the 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import signal
 import socket
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from iotpipe.local import alarms, metrics
 from iotpipe.local.guard import Guard
 from iotpipe.local.place import ACCOUNT, REGION, Place, Record
 from iotpipe.local.signatures import Signatures
-from iotpipe.local.snapshots import Snapshots
+from iotpipe.local.storage.store import References, Store
 from iotpipe.local.watch import keep_watch
 
 INTERVALS = (2.0, 10.0)
@@ -55,7 +55,7 @@ class Engine:
         self.saved_at = ""
         self._app = app
         self._persistence = persistence
-        self._snapshots = Snapshots(place.data)
+        self._store = Store(place.database)
         self._changed = False
         self._writing = asyncio.Lock()
         self._unrestored: list[str] = []
@@ -63,15 +63,18 @@ class Engine:
         self._gaps = gaps
 
     def restore(self) -> None:
-        """Let ministack read the newest snapshot when it starts. Raises LedgerCorrupt and LedgerTooNew."""
-        self._snapshots.check(self._persistence._state_format_version)
-        newest = self._snapshots.newest
-        if newest:
-            self.saved_at = _moment(newest.stat().st_mtime)
-        self._app.PERSIST_STATE = newest is not None
-        self._persistence.PERSIST_STATE = newest is not None
-        self._persistence.STATE_DIR = str(newest)
-        self._gaps.close(newest, self.root)
+        """Let ministack read what was saved when it starts. Raises LedgerCorrupt and LedgerTooNew."""
+        from iotpipe.local.storage import items, logs, messages, states
+
+        self._states = states.States(self._store, self._persistence, (items.Items, messages.Messages, logs.Streams))
+        self._states.check()
+        if moment := self._store.moment:
+            self.saved_at = _moment(moment)
+        for service in (items, messages, logs):
+            service.keep_in(self._store)
+        self._app.PERSIST_STATE = True
+        self._app.load_state = self._states.load
+        self._gaps.close(self.root)
         metrics.publish()
         alarms.ring_as_on_aws(self.touched)
         self._unrestored = self._gaps.note_what_is_not_restored()
@@ -100,11 +103,11 @@ class Engine:
         """Save what has changed; True if there was anything. A failure is kept as `trouble`."""
         async with self._writing:
             began = time.time()
+            references = References(newest=self._store.swap())
             try:
-                self._gaps.keep_code_in(self._snapshots.prepare())
                 states = self._copied()
-                changed = await asyncio.to_thread(self._snapshots.finish, states, self._encoded, began)
-            except (OSError, RuntimeError, TypeError, ValueError) as error:
+                changed = await asyncio.to_thread(self._save, states, references, began)
+            except (sqlite3.Error, OSError, RuntimeError, TypeError, ValueError) as error:
                 # A full disk, or a state that ministack cannot write: what was saved before stays as it is.
                 if self.trouble != str(error):
                     _log(f"{_moment(began)} cannot save: {error!r}")
@@ -124,10 +127,8 @@ class Engine:
                     raise
         raise AssertionError
 
-    def _encoded(self, service: str, state: Any) -> bytes:
-        version = self._persistence._state_format_version(service)
-        content = {"__ministack_format__": version, "payload": state}
-        return json.dumps(content, default=self._persistence._json_default).encode()
+    def _save(self, states: dict[str, Any], references: References, moment: float) -> bool:
+        return self._store.save(self._states.encoded(states, references), references, moment)
 
     async def keep(self) -> None:
         """Save every few seconds as long as something changes."""
@@ -172,8 +173,9 @@ class Engine:
             await keeping
         if self._unrestored:
             hint = "Nothing was changed. Restore it from a backup, or `iotpipe local reset` begins anew"
-            raise LedgerCorrupt(f"{self._snapshots.newest} cannot be restored: {'; '.join(self._unrestored)}", hint)
+            raise LedgerCorrupt(f"{self._store.path} cannot be restored: {'; '.join(self._unrestored)}", hint)
         await self.snapshot()
+        self._store.close()
 
 
 def main(directory: Path) -> None:

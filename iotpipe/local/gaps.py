@@ -6,7 +6,6 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from iotpipe.local import functions
@@ -15,12 +14,9 @@ from iotpipe.local.place import ACCOUNT, RootKey
 _LARGEST_BODY = 10_485_760  # bytes: of an API of API Gateway
 
 
-def close(snapshot: Path | None, root: RootKey) -> None:
+def close(root: RootKey) -> None:
     """Close every gap, before ministack reads its state or answers a request."""
-    from ministack.services import lambda_svc
-
-    if snapshot:
-        lambda_svc.CODE_BLOB_DIR = str(snapshot / "lambda-blobs")
+    _keep_code_with_its_function()
     _check_the_roots_signature(root)
     functions.keep_the_workers_keys_secret(root)
     _know_queues_at_another_port()
@@ -37,7 +33,7 @@ def close(snapshot: Path | None, root: RootKey) -> None:
 
 
 def note_what_is_not_restored() -> list[str]:
-    """What ministack could not read back, once it has started: it goes on without, and so would the next snapshot."""
+    """What ministack could not read back, once it has started: it goes on without, and so would what is saved next."""
     from ministack import app
 
     failures: list[str] = []
@@ -55,11 +51,12 @@ def note_what_is_not_restored() -> list[str]:
     return failures
 
 
-def keep_code_in(directory: Path) -> None:
-    """Where the next copy of the functions' state puts their code."""
+def _keep_code_with_its_function() -> None:
+    """ministack writes code into files of its own, beside the state and at other moments."""
     from ministack.services import lambda_svc
 
-    lambda_svc.CODE_BLOB_DIR = str(directory)
+    lambda_svc._externalize_code_zip = lambda function, referenced: None
+    lambda_svc._prune_orphan_code_blobs = lambda referenced: None
 
 
 def _check_the_roots_signature(root: RootKey) -> None:

@@ -67,6 +67,10 @@ class Place:
         return self.directory / belongings.DATA
 
     @property
+    def database(self) -> Path:
+        return self.data / belongings.DATABASE
+
+    @property
     def log(self) -> Path:
         return self.directory / "engine.log"
 

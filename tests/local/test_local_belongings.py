@@ -13,7 +13,7 @@ from iotpipe.errors import LedgerError
 from iotpipe.local import belongings, launcher
 from iotpipe.local.belongings import MARK
 from iotpipe.local.place import Place, Record
-from iotpipe.local.snapshots import Snapshots
+from iotpipe.local.storage.store import Store
 
 
 @pytest.fixture
@@ -41,13 +41,11 @@ def tree(directory: Path) -> dict[str, str]:
     }
 
 
-def saved(place: Place, states: str = "{}") -> Path:
-    """The snapshot that an engine writes."""
-    snapshots = Snapshots(place.data)
-    (snapshots.prepare() / f"{'a' * 64}.zip").write_text("code")
-    assert snapshots.finish({"sqs": states}, lambda service, state: state.encode(), 1)
-    assert snapshots.newest
-    return snapshots.newest
+def saved(place: Place) -> None:
+    """The database that an engine writes, and what SQLite keeps beside it meanwhile."""
+    Store(place.database).close()
+    for suffix in ("-wal", "-shm", "-journal"):
+        place.database.with_name(f"{place.database.name}{suffix}").write_text("")
 
 
 ACTS: dict[str, Callable[[Place], object]] = {
@@ -60,7 +58,7 @@ ACTS: dict[str, Callable[[Place], object]] = {
 
 
 @pytest.mark.parametrize("act", ACTS)
-@pytest.mark.parametrize("name", ["data/photos/a.jpg", "tmp/work/b", "engine.json", "data/1/lambda-blobs/c.zip"])
+@pytest.mark.parametrize("name", ["data/photos/a.jpg", "tmp/work/b", "engine.json", "data/engine.db"])
 def test_a_directory_that_iotpipe_did_not_make_is_refused_and_left_as_it_is(
     tmp_path: Path, act: str, name: str
 ) -> None:
@@ -93,7 +91,7 @@ def test_a_link_in_place_of_the_directory_is_refused(tmp_path: Path, treasure: P
     "name",
     [
         *("data", "engine.tmp", "engine.json", "engine.lock", "engine.log", "engine.log.1"),
-        *("credentials.json", "launch.lock", MARK, "data/next", "data/7", "data/1/lambda-blobs"),
+        *("credentials.json", "launch.lock", MARK, "data/engine.db", "data/engine.db-wal"),
     ],
 )
 def test_a_link_in_place_of_what_it_would_write_or_delete_is_refused(
@@ -103,7 +101,7 @@ def test_a_link_in_place_of_what_it_would_write_or_delete_is_refused(
     link = place.directory / name
     if link.exists():
         link.rename(place.directory.parent / "moved")
-    link.symlink_to(treasure if "." not in name or name.endswith("tmp") else treasure / "photo.jpg")
+    link.symlink_to(treasure if name in ("data", "engine.tmp") else treasure / "photo.jpg")
     before = tree(treasure)
     with pytest.raises(LedgerError, match="is a link to"):
         ACTS[act](place)
@@ -120,7 +118,7 @@ def test_another_users_directory_is_refused(place: Place, monkeypatch: pytest.Mo
 def test_what_somebody_put_among_its_own_survives_a_reset_and_is_named(place: Place) -> None:
     place.write(Record(4566))
     saved(place)
-    kept = ["photos/a.jpg", "data/photos/a.jpg", "data/2024/a.json", "data/1/a.jpg", "data/1/lambda-blobs/a.jpg"]
+    kept = ["photos/a.jpg", "data/photos/a.jpg", "data/my-engine.db", "data/engine.db.bak"]
     for name in kept:
         path = place.directory / name
         path.parent.mkdir(exist_ok=True)
@@ -135,45 +133,27 @@ def test_what_somebody_put_among_its_own_survives_a_reset_and_is_named(place: Pl
     place.make()
     for name in kept:
         (place.directory / name).unlink()
-    for name in ("data/1/lambda-blobs", "data/1", "data/2024", "data/photos", "photos"):
+    for name in ("data/photos", "photos"):
         (place.directory / name).rmdir()
     assert launcher.reset(place) == []
     assert not place.directory.exists()
 
 
-def test_a_new_snapshot_deletes_the_old_one_and_nothing_else(place: Place) -> None:
-    other = place.data / "2024" / "a.json"
-    other.parent.mkdir()
-    other.write_text("precious")
-    first = saved(place)
-    (first / "a.jpg").write_text("precious")
-    (first / "lambda-blobs" / "mine").mkdir()
-    (first / "sqs.json").unlink()
-    second = saved(place, "[]")
-    assert (second / "sqs.json").read_text() == "[]"
-    assert [path.name for path in (first / "lambda-blobs").iterdir()] == ["mine"]
-    assert [path.name for path in (second / "lambda-blobs").iterdir()] == [f"{'a' * 64}.zip"]
-    assert (first / "a.jpg").read_text() == other.read_text() == "precious"
-
-
-def test_what_is_in_a_snapshot_is_not_written_through_a_hard_link(place: Place, treasure: Path) -> None:
-    draft = place.data / "next"
-    (draft / "lambda-blobs").mkdir(parents=True)
-    os.link(treasure / "photo.jpg", draft / "sqs.json")
-    saved(place)
+def test_a_file_of_which_the_database_is_a_hard_link_is_not_written(place: Place, treasure: Path) -> None:
+    os.link(treasure / "photo.jpg", place.database)
+    with pytest.raises(LedgerError, match="has another name, a hard link"):
+        launcher.start(place)
     assert (treasure / "photo.jpg").read_text() == "precious"
 
 
 def test_a_link_that_is_put_in_the_way_of_a_deletion_is_not_followed(place: Place, treasure: Path) -> None:
-    (treasure / "lambda-blobs").mkdir()
-    (treasure / "sqs.json").write_text("precious")
-    for name in ("9", "next"):
-        (place.data / name).symlink_to(treasure)
+    (treasure / "engine.db").write_text("precious")
     (place.temporary / "inside").symlink_to(treasure)
+    place.data.rmdir()
+    place.data.symlink_to(treasure)
     before = tree(treasure)
     belongings.clear_temporary(place.directory)
     place.temporary.symlink_to(treasure)
-    belongings.remove_snapshot(place.data / "9")
     assert belongings.clear(place.directory) == ["data", "engine.tmp"]
     assert tree(treasure) == before
 

@@ -6,17 +6,18 @@ import json
 import os
 import resource
 import socket
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from importlib import metadata
-from pathlib import Path
+from typing import Any
 
 import pytest
 from json_shapes import assert_as_described
 from local_machine import Machine, eventually, processes
 
-from iotpipe.local.snapshots import Snapshots
+from iotpipe.local.storage.store import APPLICATION
 from iotpipe.provision.run import timestamp
 
 pytestmark = pytest.mark.slow
@@ -32,19 +33,27 @@ def queues(machine: Machine) -> list[str]:
     return [url.rsplit("/", 1)[1] for url in machine.client("sqs").list_queues().get("QueueUrls", [])]
 
 
-def snapshot(machine: Machine) -> Path:
-    """The newest snapshot, once there is one with the queue in it."""
+def database(machine: Machine, statement: str, *values: Any) -> list[Any]:
+    """What the database of the engine answers, be it running or not."""
+    with closing(sqlite3.connect(machine.place.database)) as connection, connection:
+        return connection.execute(statement, values).fetchall()
 
-    def complete() -> Path | None:
-        return next((path for path in machine.place.data.glob("[0-9]*") if holds_queue(path)), None)
 
-    def holds_queue(path: Path) -> bool:
-        file = path / "sqs.json"
-        return file.exists() and b"something" in file.read_bytes()
+def until_saved(machine: Machine) -> None:
+    """Wait until the queue is in the database."""
+    asked = "SELECT 1 FROM states WHERE service = 'sqs' AND instr(content, 'something')"
+    assert eventually(lambda: machine.place.database.exists() and database(machine, asked))
 
-    found = eventually(complete)
-    assert found
-    return found
+
+def replace_state(machine: Machine, **changed: Any) -> bytes:
+    """Change members of what is saved of SQS; what it was before."""
+    [(content,)] = database(machine, "SELECT content FROM states WHERE service = 'sqs'")
+    put_state(machine, json.dumps(json.loads(content) | changed).encode())
+    return bytes(content)
+
+
+def put_state(machine: Machine, content: bytes) -> None:
+    database(machine, "UPDATE states SET content = ? WHERE service = 'sqs'", content)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -70,7 +79,7 @@ def test_status_says_where_since_when_and_how_much(machine: Machine) -> None:
     assert machine.json("local", "status") == {"running": False, "data_bytes": 0}
     started = machine.json("local", "start")
     write_something(machine)
-    snapshot(machine)
+    until_saved(machine)
     status = machine.json("local", "status")
     assert status["running"] is True
     assert {name: status[name] for name in started} == started
@@ -92,26 +101,16 @@ def test_stopping_what_does_not_run_is_no_error(machine: Machine) -> None:
 def test_a_killed_engine_keeps_what_was_saved_and_the_next_start_says_what_is_lost(machine: Machine) -> None:
     machine.run("local", "start")
     write_something(machine)
-    snapshot(machine)
+    until_saved(machine)
     machine.kill()
-    saved = Snapshots(machine.place.data).newest
-    assert saved
-    moment = timestamp(saved.stat().st_mtime)
+    [(seconds,)] = database(machine, "SELECT seconds FROM moment")
+    moment = timestamp(seconds)
     said = machine.run("local", "start").stderr
     assert "did not end in good order" in said
     assert f"what was written after {moment} is lost" in said
     assert queues(machine) == ["something"]
     machine.run("local", "stop")
     assert "good order" not in machine.run("local", "start").stderr
-
-
-def test_what_is_written_while_a_snapshot_is_made_is_not_said_to_be_saved(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
-    snapshots.prepare()
-    began = 1_700_000_000.5
-    assert snapshots.finish({"sqs": {}}, lambda service, state: b"{}", began)
-    assert snapshots.newest
-    assert snapshots.newest.stat().st_mtime == began
 
 
 def test_a_process_that_has_got_the_dead_engines_number_is_let_alone(machine: Machine) -> None:
@@ -165,13 +164,14 @@ def test_two_checkouts_live_side_by_side(machine: Machine, running: Machine) -> 
     assert running.json("local", "status")["running"] is True
 
 
-def test_damaged_data_is_not_replaced_by_nothing(machine: Machine) -> None:
+@pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0" + bytes(90)])
+def test_a_damaged_database_is_not_replaced_by_an_empty_one(machine: Machine, damage: bytes) -> None:
     machine.run("local", "start")
     write_something(machine)
     machine.run("local", "stop")
-    file = snapshot(machine) / "sqs.json"
+    file = machine.place.database
     whole = file.read_bytes()
-    file.write_bytes(whole[:-10])
+    file.write_bytes(damage + whole[len(damage) :])
     said = machine.run("local", "start", code=1).stderr
     assert f"{file} is damaged" in said
     assert "iotpipe local reset" in said
@@ -182,17 +182,28 @@ def test_damaged_data_is_not_replaced_by_nothing(machine: Machine) -> None:
     assert queues(machine) == ["something"]
 
 
+def test_a_damaged_state_is_not_replaced_by_an_empty_one(machine: Machine) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    machine.run("local", "stop")
+    whole = replace_state(machine)
+    put_state(machine, whole[:-10])
+    said = machine.run("local", "start", code=1).stderr
+    assert f"{machine.place.database} is damaged: sqs" in said
+    put_state(machine, whole)
+    machine.run("local", "start")
+    assert queues(machine) == ["something"]
+
+
 def test_data_that_ministack_itself_cannot_read_back_is_not_replaced_by_nothing(machine: Machine) -> None:
     machine.run("local", "start")
     write_something(machine)
     machine.run("local", "stop")
-    file = snapshot(machine) / "sqs.json"
-    whole = file.read_text()
-    file.write_text(json.dumps(json.loads(whole) | {"payload": 5}))
+    whole = replace_state(machine, payload=5)
     said = machine.run("local", "start", code=1).stderr
-    assert f"{file.parent} cannot be restored: sqs" in said
+    assert f"{machine.place.database} cannot be restored: sqs" in said
     assert "iotpipe local reset" in said
-    file.write_text(whole)
+    put_state(machine, whole)
     assert "good order" not in machine.run("local", "start").stderr
     assert queues(machine) == ["something"]
 
@@ -201,11 +212,21 @@ def test_data_of_a_newer_ministack_is_not_touched(machine: Machine) -> None:
     machine.run("local", "start")
     write_something(machine)
     machine.run("local", "stop")
-    file = snapshot(machine) / "sqs.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"__ministack_format__": 99}))
-    before = file.read_bytes()
+    replace_state(machine, __ministack_format__=99)
+    before = machine.place.database.read_bytes()
     assert "format 99" in machine.run("local", "start", code=1).stderr
-    assert file.read_bytes() == before
+    assert machine.place.database.read_bytes() == before
+
+
+def test_a_database_of_a_newer_iotpipe_or_another_program_is_not_touched(machine: Machine) -> None:
+    machine.place.make()
+    for pragma, said in (("application_id=5", "another program"), ("user_version=99", "format 99")):
+        machine.place.database.unlink(missing_ok=True)
+        database(machine, f"PRAGMA application_id={APPLICATION}")
+        database(machine, f"PRAGMA {pragma}")
+        before = machine.place.database.read_bytes()
+        assert said in machine.run("local", "start", code=1).stderr
+        assert machine.place.database.read_bytes() == before
 
 
 @pytest.mark.parametrize(("text", "said"), [('{"format": 99}', "Upgrade iotpipe"), ("{", "iotpipe local reset")])
@@ -322,9 +343,21 @@ def test_a_directory_that_cannot_be_written_is_named(machine: Machine) -> None:
     assert "--state-dir" in machine.run("local", "start", code=1).stderr
 
 
-def test_old_snapshots_do_not_pile_up(machine: Machine) -> None:
+def test_what_is_deleted_does_not_pile_up(machine: Machine) -> None:
     machine.run("local", "start")
-    for number in range(3):
-        write_something(machine, f"something-{number}")
-        machine.send("POST", "/_iotpipe/snapshot", {"X-Iotpipe-Secret": machine.record.secret})
-    assert [path.name for path in machine.place.data.iterdir()] == ["3"]
+    dynamodb = machine.client("dynamodb")
+    keys = {
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    dynamodb.create_table(TableName="big", **keys)
+    for number in range(30):
+        dynamodb.put_item(TableName="big", Item={"id": {"S": str(number)}, "text": {"S": 1000 * "x"}})
+    machine.send("POST", "/_iotpipe/snapshot", {"X-Iotpipe-Secret": machine.record.secret})
+    assert database(machine, "SELECT count(*) FROM rows") == [(30,)]
+    dynamodb.delete_table(TableName="big")
+    machine.send("POST", "/_iotpipe/snapshot", {"X-Iotpipe-Secret": machine.record.secret})
+    assert database(machine, "SELECT count(*) FROM rows") == [(0,)]
+    machine.run("local", "stop")
+    assert [path.name for path in machine.place.data.iterdir()] == [machine.place.database.name]

@@ -1,0 +1,39 @@
+"""ministack's stores of tables, queues and log groups, where each has its big collection in the database."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core.responses import AccountRegionScopedDict
+
+
+class Scoped(AccountRegionScopedDict):  # type: ignore[misc]  # ministack has no types
+    """A store like ministack's own, that converts whatever is put into it."""
+
+    __slots__ = ("_convert",)
+
+    def __init__(self, convert: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, self._convert(value))
+
+    def set_scoped(self, account_id: str, region: str, key: Any, value: Any) -> None:
+        super().set_scoped(account_id, region, key, self._convert(value))
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        return super().setdefault(key, self._convert(default))
+
+    def update(self, other: Any) -> None:
+        before = set(self._data)
+        super().update(other)
+        for key in self._data.keys() - before:
+            self._data[key] = self._convert(self._data[key])
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        copied = AccountRegionScopedDict()
+        copied._data = {key: copy.deepcopy(value, memo) for key, value in list(self._data.items())}
+        return copied

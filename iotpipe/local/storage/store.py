@@ -1,0 +1,241 @@
+"""One SQLite database with all that the embedded AWS holds: big collections row by row, all else service by service.
+
+What changes is first in memory, and reaches the disk every few seconds in one transaction: so the database always
+holds one whole moment. Whoever reads a row gets it from memory or from the disk, and need not know which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from iotpipe.errors import LedgerCorrupt, LedgerTooNew
+
+APPLICATION = 0x696F7470  # "iotp", which tells file(1) and us whose database it is
+FORMAT = 1
+
+_TABLES = """
+CREATE TABLE rows (
+    collection INTEGER, key BLOB, subkey BLOB, content BLOB, PRIMARY KEY (collection, key, subkey)
+) WITHOUT ROWID;
+CREATE TABLE blobs (digest TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID;
+CREATE TABLE states (service TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID;
+CREATE TABLE moment (seconds REAL);
+INSERT INTO moment VALUES (0);
+"""
+# A thread that writes row by row would wait for Python's lock after each of them while requests are served.
+_AT_ONCE = 200
+_CACHE = 16_384  # KiB, of each connection
+
+Layer = dict[tuple[int, bytes], dict[bytes, bytes | None]]
+"""What is not on the disk yet, by collection and key; None for what is deleted."""
+
+
+@dataclass
+class References:
+    """What the services' states name: collections, of which `newest` is the last that they can know, and blobs."""
+
+    newest: int = 0
+    collections: set[int] = field(default_factory=set)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+
+
+class Store:
+    """The database at `path`. Raises LedgerCorrupt and LedgerTooNew where it cannot be read.
+
+    Its methods may be called by any thread, `save` by one at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._pending: Layer = {}
+        self._saving: Layer = {}
+        self._collections = 0
+        self._digests: dict[str, bytes] = {}
+        self._used = References()
+        try:
+            self._reading = self._connected()
+            self._writing = self._connected()
+        except sqlite3.DatabaseError as error:
+            raise self.damaged(error) from error
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA cache_size=-{_CACHE}")
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application == APPLICATION and version > FORMAT:
+            message = f"{self.path} has format {version}, this iotpipe reads up to {FORMAT}"
+            raise LedgerTooNew(message, "Nothing was changed. Upgrade iotpipe")
+        if application != APPLICATION and (application or version or tables):
+            raise LedgerCorrupt(
+                f"{self.path} is another program's database", "Nothing was changed. Look what it is for"
+            )
+        if not tables:
+            connection.executescript(
+                f"BEGIN; PRAGMA application_id={APPLICATION}; PRAGMA user_version={FORMAT}; {_TABLES} COMMIT"
+            )
+        # Readers and the writer do not wait for each other then. It writes, so it comes after the looks.
+        connection.execute("PRAGMA journal_mode=WAL")
+        return connection
+
+    def damaged(self, error: object) -> LedgerCorrupt:
+        """What to raise where the database does not hold what was written."""
+        hint = "Nothing was changed. Restore it from a backup, or `iotpipe local reset` begins anew"
+        return LedgerCorrupt(f"{self.path} is damaged: {error}", hint)
+
+    def close(self) -> None:
+        """Close the database; SQLite puts everything into its one file then."""
+        self._reading.close()
+        self._writing.close()
+
+    @property
+    def moment(self) -> float:
+        """When what is on the disk was so, in epoch seconds; 0 where nothing is."""
+        with self._lock:
+            (seconds,) = self._reading.execute("SELECT seconds FROM moment").fetchone()
+        return float(seconds)
+
+    def states(self) -> dict[str, bytes]:
+        """What was saved of each service. Raises LedgerCorrupt."""
+        try:
+            with self._lock:
+                return dict(self._reading.execute("SELECT service, content FROM states"))
+        except sqlite3.DatabaseError as error:
+            raise self.damaged(error) from error
+
+    def blob(self, digest: str) -> bytes:
+        """The bytes with this digest. Raises LedgerCorrupt where there are none."""
+        with self._lock:
+            found = self._reading.execute("SELECT content FROM blobs WHERE digest = ?", (digest,)).fetchone()
+        if found is None:
+            raise self.damaged(f"it has no {digest}")
+        return bytes(found[0])
+
+    def collection(self, number: int | None = None) -> int:
+        """The number of a new collection, or note that this one is taken."""
+        with self._lock:
+            number = self._collections + 1 if number is None else number
+            self._collections = max(self._collections, number)
+        return number
+
+    def get(self, collection: int, key: bytes, subkey: bytes) -> bytes | None:
+        """A row's content; None where there is no such row."""
+        with self._lock:
+            for layer in (self._pending, self._saving):
+                rows = layer.get((collection, key))
+                if rows is not None and subkey in rows:
+                    return rows[subkey]
+            found = self._reading.execute(
+                "SELECT content FROM rows WHERE collection = ? AND key = ? AND subkey = ?", (collection, key, subkey)
+            ).fetchone()
+            return found[0] if found else None
+
+    def put(self, collection: int, key: bytes, subkey: bytes, content: bytes | None) -> None:
+        """Write a row, or delete it with None."""
+        with self._lock:
+            self._pending.setdefault((collection, key), {})[subkey] = content
+
+    def rows(self, collection: int, key: bytes) -> dict[bytes, bytes]:
+        """All rows with this key, by subkey."""
+        with self._lock:
+            found: dict[bytes, bytes | None] = dict(
+                self._reading.execute(
+                    "SELECT subkey, content FROM rows WHERE collection = ? AND key = ?", (collection, key)
+                )
+            )
+            for layer in (self._saving, self._pending):
+                found.update(layer.get((collection, key), {}))
+        return {subkey: content for subkey, content in found.items() if content is not None}
+
+    def holds(self, collection: int, key: bytes) -> bool:
+        """Whether there is any row with this key."""
+        with self._lock:
+            changed = self._saving.get((collection, key), {}) | self._pending.get((collection, key), {})
+            if any(content is not None for content in changed.values()):
+                return True
+            saved = self._reading.execute("SELECT subkey FROM rows WHERE collection = ? AND key = ?", (collection, key))
+            return any(subkey not in changed for (subkey,) in saved)
+
+    def keys(self, collection: int) -> list[bytes]:
+        """The keys under which there are rows."""
+        with self._lock:
+            # One look into the index per key, where DISTINCT would go through every row.
+            found = self._reading.execute(
+                "WITH RECURSIVE each(key) AS (SELECT min(key) FROM rows WHERE collection = :collection UNION ALL "
+                "SELECT (SELECT min(key) FROM rows WHERE collection = :collection AND key > each.key) FROM each "
+                "WHERE each.key IS NOT NULL) SELECT key FROM each WHERE key IS NOT NULL",
+                {"collection": collection},
+            )
+            saved = {key for (key,) in found}
+            changed = {key for layer in (self._saving, self._pending) for number, key in layer if number == collection}
+            return sorted(key for key in saved | changed if key not in changed or self.holds(collection, key))
+
+    def swap(self) -> int:
+        """Begin a new moment: what has changed up to now is what `save` writes. Answers the collections so far."""
+        with self._lock:
+            # A save that failed has left its rows.
+            for where, rows in self._pending.items():
+                self._saving.setdefault(where, {}).update(rows)
+            self._pending = {}
+            return self._collections
+
+    def save(self, states: Mapping[str, bytes], references: References, seconds: float) -> bool:
+        """Write what has changed until `swap`, in one transaction; False if nothing has.
+
+        `states` are the services', as they were then, and `seconds` is when: what they do not refer to is deleted.
+        Raises sqlite3.Error where it cannot be written: then nothing is.
+        """
+        digests = {service: hashlib.sha256(content).digest() for service, content in states.items()}
+        changed = [(name, states[name]) for name, digest in digests.items() if digest != self._digests.get(name)]
+        if not (changed or self._saving):
+            return False
+        rows = ((*where, subkey, content) for where, found in self._saving.items() for subkey, content in found.items())
+        writing = self._writing
+        writing.execute("BEGIN IMMEDIATE")
+        try:
+            self._write_rows(rows)
+            writing.executemany("INSERT OR REPLACE INTO states VALUES (?, ?)", changed)
+            self._keep_only(references)
+            writing.execute("UPDATE moment SET seconds = ?", (seconds,))
+            writing.execute("COMMIT")
+        except BaseException:
+            if writing.in_transaction:  # a full disk may have ended it
+                writing.execute("ROLLBACK")
+            raise
+        with self._lock:
+            self._saving = {}
+        self._digests, self._used = digests, references
+        return True
+
+    def _write_rows(self, rows: Iterable[tuple[int, bytes, bytes, bytes | None]]) -> None:
+        left = iter(rows)
+        while chunk := list(islice(left, _AT_ONCE)):
+            kept = [value for row in chunk if row[3] is not None for value in row]
+            gone = [value for row in chunk if row[3] is None for value in row[:3]]
+            if kept:
+                values = ", ".join(["(?, ?, ?, ?)"] * (len(kept) // 4))
+                self._writing.execute(f"INSERT OR REPLACE INTO rows VALUES {values}", kept)
+            if gone:
+                values = ", ".join(["(?, ?, ?)"] * (len(gone) // 3))
+                self._writing.execute(f"DELETE FROM rows WHERE (collection, key, subkey) IN (VALUES {values})", gone)
+
+    def _keep_only(self, references: References) -> None:
+        if references.blobs.keys() != self._used.blobs.keys():
+            self._writing.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", references.blobs.items())
+            used = json.dumps(list(references.blobs))
+            self._writing.execute("DELETE FROM blobs WHERE digest NOT IN (SELECT value FROM json_each(?))", (used,))
+        if references.collections != self._used.collections:
+            used = json.dumps(list(references.collections))
+            self._writing.execute(
+                "DELETE FROM rows WHERE collection <= ? AND collection NOT IN (SELECT value FROM json_each(?))",
+                (references.newest, used),
+            )
