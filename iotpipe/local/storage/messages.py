@@ -60,8 +60,10 @@ class Messages:
         self._all: dict[str, Message] = {}
         self._by_handle: dict[str, Message] = {}
         self._due: list[tuple[float, int, str]] = []
-        """When each can be received, a heap; an entry is void once its message has another time, or is deleted."""
-        self._order = count()
+        """When each can be received, a heap of times, numbers and ids."""
+        self._entries: dict[str, int] = {}
+        """The number of each message's entry; others with its id are void."""
+        self._numbers = count()
         self._looked = 0.0
         saved = [json.loads(row) for key in store.keys(self.number) for row in store.rows(self.number, key).values()]
         for message in sorted(saved, key=lambda each: float(each["sent_at"])):
@@ -71,7 +73,11 @@ class Messages:
         self._all[message["id"]] = message
         if message["receipt_handle"]:
             self._by_handle[message["receipt_handle"]] = message
-        heapq.heappush(self._due, (message["visible_at"], next(self._order), message["id"]))
+        self._enter(message)
+
+    def _enter(self, message: Message) -> None:
+        number = self._entries[message["id"]] = next(self._numbers)
+        heapq.heappush(self._due, (message["visible_at"], number, message["id"]))
 
     def _write(self, message: Message, content: bytes | None) -> None:
         self._store.put(self.number, message["id"].encode(), b"", content)
@@ -97,24 +103,24 @@ class Messages:
         now, size = time.time(), 0
         with self._lock:
             while self._due and self._due[0][0] <= now and len(received) < most:
-                due, _, name = self._due[0]
-                message = self._all.get(name)
-                if message and message["visible_at"] == due:
+                _, number, name = self._due[0]
+                if self._entries.get(name) == number:
+                    message = self._all[name]
                     if message["receive_count"] >= last:
                         self.remove(message)
                         exhausted.append(message)
                     elif received and size + len(message["body"]) > largest:
                         break
                     else:
-                        size += len(message["body"])
-                        self._hide(message, now, hidden)
                         received.append(message)
-                        continue
+                        size += len(message["body"])
                 heapq.heappop(self._due)
+            # Afterwards: hidden for no time at all, they would be received again at once.
+            for message in received:
+                self._hide(message, now, hidden)
         return received, exhausted
 
     def _hide(self, message: Message, now: float, seconds: float) -> None:
-        heapq.heappop(self._due)
         self._by_handle.pop(message["receipt_handle"] or "", None)
         message["receipt_handle"] = str(uuid.uuid4())
         self._by_handle[message["receipt_handle"]] = message
@@ -124,7 +130,7 @@ class Messages:
 
     def _show_at(self, message: Message, moment: float) -> None:
         message["visible_at"] = moment
-        heapq.heappush(self._due, (moment, next(self._order), message["id"]))
+        self._enter(message)
         self._keep(message)
 
     def delete(self, handle: str) -> bool:
@@ -145,7 +151,7 @@ class Messages:
 
     def remove(self, message: Message) -> None:
         with self._lock:
-            del self._all[message["id"]]
+            del self._all[message["id"]], self._entries[message["id"]]
             self._by_handle.pop(message["receipt_handle"] or "", None)
             self._write(message, None)
 
