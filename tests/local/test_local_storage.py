@@ -41,8 +41,18 @@ def assert_same(store: Store, model: Model, collections: int) -> None:
     for number in range(1, collections + 1):
         assert store.keys(number) == sorted(key for collection, key in keys if collection == number)
     for where in {*model, (1, b"never")}:
-        assert store.rows(*where) == model.get(where, {})
+        rows = model.get(where, {})
+        assert store.rows(*where) == rows
+        assert_same_spans(store, where, rows)
         assert store.holds(*where) == bool(model.get(where))
+
+
+def assert_same_spans(store: Store, where: tuple[int, bytes], rows: dict[bytes, bytes]) -> None:
+    for low, high, most in ((b"", b"\xff", 2), (b"\x01", b"\x04", 1), (b"\x02", b"\xff", None), (b"\x03", b"\x02", 1)):
+        for backward in (False, True):
+            within = [each for each in sorted(rows.items(), reverse=backward) if low <= each[0] <= high]
+            found = store.span(*where, low, high, most, backward=backward)
+            assert list(found.items()) == within[:most]
 
 
 def without_room(store: Store) -> None:
@@ -87,7 +97,9 @@ def test_it_reads_as_a_dictionary_whatever_has_reached_the_disk(path: Path, seed
             other = Store(path)
             assert_same(other, saved, len(collections))
             other.close()
-        assert store.get(*where, subkey) == model.get(where, {}).get(subkey)
+        rows = model.get(where, {})
+        assert store.get(*where, subkey) == rows.get(subkey)
+        assert_same_spans(store, where, rows)
     assert_same(store, model, len(collections))
     save(store, *collections)
     store.close()

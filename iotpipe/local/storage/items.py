@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
+from iotpipe.local.storage import bounds, sortkeys
 from iotpipe.local.storage.scoped import Scoped
 from iotpipe.local.storage.store import Store
 
@@ -20,6 +23,25 @@ def keep_in(store: Store) -> None:
     from ministack.services import dynamodb
 
     dynamodb._tables = Scoped(lambda table: table if isinstance(table, Table) else Table(store, table))
+    dynamodb._query = _bounded(dynamodb._query, bounds.of_query)
+    dynamodb._scan = _bounded(dynamodb._scan, bounds.of_scan)
+    # It is asked anew for every item.
+    dynamodb._condition_syntax_error = lru_cache(dynamodb._condition_syntax_error)
+
+
+def _bounded(read: Callable[[Any], Any], bounds_of: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """ministack looks at all items of a device for each page of them, and at all of a table to scan one."""
+    from ministack.services import dynamodb
+
+    def answer(data: Any) -> Any:
+        table = dynamodb._tables.get(dynamodb._normalize_table_name(data.get("TableName")))
+        found = bounds_of(table, data) if table else None
+        if found is None:
+            return read(data)
+        with table["items"].showing(found):
+            return read(data)
+
+    return answer
 
 
 class Table(dict[str, Any]):
@@ -31,12 +53,18 @@ class Table(dict[str, Any]):
         self["items"] = values["items"]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name == "items" and not isinstance(value, Items):
-            items = Items(self._store, self._store.collection())
+        if name == "items":
+            value = self._kept(value)
+        super().__setitem__(name, value)
+
+    def _kept(self, value: Any) -> Items:
+        items = value if isinstance(value, Items) else Items(self._store, self._store.collection())
+        types = {each["AttributeName"]: each["AttributeType"] for each in self.get("AttributeDefinitions", [])}
+        items.order = sortkeys.NUMBERS if types.get(self.get("sk_name")) == "N" else sortkeys.TEXTS
+        if items is not value:
             for key, rows in value.items():
                 items[key] = rows
-            value = items
-        super().__setitem__(name, value)
+        return items
 
     def __deepcopy__(self, memo: Any) -> dict[str, Any]:
         return {name: copy.deepcopy(value, memo) for name, value in self.items()}
@@ -50,14 +78,27 @@ class Items:
     def __init__(self, store: Store, number: int) -> None:
         self._store = store
         self.number = store.collection(number)
+        self.order: sortkeys.Order = sortkeys.TEXTS
+        self._shown: Mapping[str, Mapping[str, Item]] | None = None
 
-    def __getitem__(self, key: str) -> Partition:
-        return Partition(self._store, self.number, key)
+    @contextmanager
+    def showing(self, found: Mapping[str, Mapping[str, Item]]) -> Iterator[None]:
+        """Have ministack see these items alone."""
+        self._shown = found
+        try:
+            yield
+        finally:
+            self._shown = None
 
-    def get(self, key: str, default: Any = None) -> Partition:
+    def __getitem__(self, key: str) -> Any:
+        if self._shown is not None:
+            return self._shown.get(key, {})
+        return Partition(self._store, self.number, key, self.order)
+
+    def get(self, key: str, default: Any = None) -> Any:
         return self[key]
 
-    def setdefault(self, key: str, default: Any = None) -> Partition:
+    def setdefault(self, key: str, default: Any = None) -> Any:
         return self[key]
 
     def __setitem__(self, key: str, rows: Mapping[str, Item]) -> None:
@@ -73,7 +114,9 @@ class Items:
         return bool(self[key])
 
     def keys(self) -> list[str]:
-        return [_text(key) for key in self._store.keys(self.number)]
+        if self._shown is not None:
+            return list(self._shown)
+        return [sortkeys.TEXTS.decode(key) for key in self._store.keys(self.number)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
@@ -81,10 +124,10 @@ class Items:
     def __len__(self) -> int:
         return len(self.keys())
 
-    def values(self) -> list[Partition]:
+    def values(self) -> list[Any]:
         return [self[key] for key in self.keys()]
 
-    def items(self) -> list[tuple[str, Partition]]:
+    def items(self) -> list[tuple[str, Any]]:
         # ministack's own thread would read every item once a minute, and hold up all writes meanwhile.
         if threading.current_thread().name == _REAPER:
             return []
@@ -97,25 +140,26 @@ class Items:
 class Partition:
     """The items with one partition key, by sort key. Each is read anew: changing what was read changes nothing here."""
 
-    def __init__(self, store: Store, number: int, key: str) -> None:
+    def __init__(self, store: Store, number: int, key: str, order: sortkeys.Order) -> None:
         self._store = store
-        self._where = (number, _bytes(key))
+        self._where = (number, sortkeys.TEXTS.encode(key))
+        self._order = order
 
     def get(self, subkey: str, default: Any = None) -> Any:
-        content = self._store.get(*self._where, _bytes(subkey))
+        content = self._store.get(*self._where, self._order.encode(subkey))
         return default if content is None else json.loads(content)
 
     def __getitem__(self, subkey: str) -> Item:
-        content = self._store.get(*self._where, _bytes(subkey))
+        content = self._store.get(*self._where, self._order.encode(subkey))
         if content is None:
             raise KeyError(subkey)
         return _item(content)
 
     def __setitem__(self, subkey: str, item: Item) -> None:
-        self._store.put(*self._where, _bytes(subkey), json.dumps(item, separators=(",", ":")).encode())
+        self._store.put(*self._where, self._order.encode(subkey), json.dumps(item, separators=(",", ":")).encode())
 
     def __delitem__(self, subkey: str) -> None:
-        self._store.put(*self._where, _bytes(subkey), None)
+        self._store.put(*self._where, self._order.encode(subkey), None)
 
     def pop(self, subkey: str, default: Any = None) -> Any:
         item = self.get(subkey, default)
@@ -123,19 +167,30 @@ class Partition:
         return item
 
     def __contains__(self, subkey: str) -> bool:
-        return self._store.get(*self._where, _bytes(subkey)) is not None
+        return self._store.get(*self._where, self._order.encode(subkey)) is not None
 
     def __bool__(self) -> bool:
         return self._store.holds(*self._where)
 
+    def within(self, low: str | None, high: str | None, most: int | None, *, backward: bool) -> dict[str, Item]:
+        """The items with sort keys from `low` up to `high`, both included; at most so many, from whichever end."""
+        first, last = self._order.bounds(low, high)
+        return self._decoded(self._store.span(*self._where, first, last, most, backward=backward))
+
+    def _decoded(self, rows: Mapping[bytes, bytes]) -> dict[str, Item]:
+        return {self._order.decode(subkey): _item(content) for subkey, content in rows.items()}
+
     def items(self) -> list[tuple[str, Item]]:
-        return [(_text(subkey), _item(content)) for subkey, content in self._store.rows(*self._where).items()]
+        return list(self._all().items())
 
     def keys(self) -> list[str]:
-        return [_text(subkey) for subkey in self._store.rows(*self._where)]
+        return list(self._all())
 
     def values(self) -> list[Item]:
-        return [_item(content) for content in self._store.rows(*self._where).values()]
+        return list(self._all().values())
+
+    def _all(self) -> dict[str, Item]:
+        return self._decoded(self._store.rows(*self._where))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
@@ -144,18 +199,9 @@ class Partition:
         return len(self._store.rows(*self._where))
 
     def __deepcopy__(self, memo: Any) -> dict[str, Item]:
-        return dict(self.items())
+        return self._all()
 
 
 def _item(content: bytes) -> Item:
     found: Item = json.loads(content)
     return found
-
-
-def _bytes(text: str) -> bytes:
-    # A key may hold half of a surrogate pair: JSON allows it, and ministack does not look.
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "surrogatepass")

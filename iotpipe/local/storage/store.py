@@ -156,6 +156,30 @@ class Store:
                 found.update(layer.get((collection, key), {}))
         return {subkey: content for subkey, content in found.items() if content is not None}
 
+    def span(
+        self, collection: int, key: bytes, low: bytes, high: bytes, most: int | None, *, backward: bool = False
+    ) -> dict[bytes, bytes]:
+        """The rows from `low` up to `high`, both included; at most so many of them, from whichever end."""
+        order = "DESC" if backward else "ASC"
+        with self._lock:
+            changed = {
+                subkey: content
+                for layer in (self._saving, self._pending)
+                for subkey, content in layer.get((collection, key), {}).items()
+                if low <= subkey <= high
+            }
+            # What was changed may have to be left out of what is found.
+            limit = -1 if most is None else most + len(changed)
+            found: dict[bytes, bytes | None] = dict(
+                self._reading.execute(
+                    "SELECT subkey, content FROM rows WHERE collection = ? AND key = ? AND subkey BETWEEN ? AND ? "
+                    f"ORDER BY subkey {order} LIMIT ?",
+                    (collection, key, low, high, limit),
+                )
+            )
+        ordered = sorted((found | changed).items(), reverse=backward)
+        return dict(islice(((subkey, content) for subkey, content in ordered if content is not None), most))
+
     def holds(self, collection: int, key: bytes) -> bool:
         """Whether there is any row with this key."""
         with self._lock:

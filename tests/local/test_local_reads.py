@@ -1,0 +1,142 @@
+"""Queries and scans that look at a few rows answer what ministack answers when it looks at all of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ministack.services import dynamodb
+
+from iotpipe.local.storage import bounds, items, sortkeys
+from iotpipe.local.storage.store import References, Store
+
+Read = Callable[[dict[str, Any]], tuple[int, Any, bytes]]
+
+NUMBERS = ["0", "-0.5", "7", "7.0", "1E2", "1e-3", "-12", "-123", "12", "123", "99", "100", "1732610000000.000001"]
+TEXTS = ["", "a", "a b", "aa", "b", "ä", "\U0001f600", "￿", "a\0b", "7", "12"]
+
+
+@pytest.fixture
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Read]]:
+    """ministack's own functions, while its tables are in a store and its own names lead to the bounded ones."""
+    own = {"Query": dynamodb._query, "Scan": dynamodb._scan}
+    for name in ("_tables", "_query", "_scan", "_condition_syntax_error"):
+        monkeypatch.setattr(dynamodb, name, getattr(dynamodb, name))
+    store = Store(tmp_path / "engine.db")
+    items.keep_in(store)
+    yield own
+    store.close()
+
+
+def table(kind: str) -> Any:
+    keys = [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "moment", "KeyType": "RANGE"}]
+    types = [{"AttributeName": "id", "AttributeType": "S"}, {"AttributeName": "moment", "AttributeType": kind}]
+    asked = {"TableName": "rows", "KeySchema": keys, "AttributeDefinitions": types, "BillingMode": "PAY_PER_REQUEST"}
+    assert dynamodb._create_table(asked)[0] == 200
+    return dynamodb._tables["rows"]
+
+
+def save(rows: Any) -> None:
+    store: Store = rows["items"]._store
+    store.save({}, References(store.swap(), {rows["items"].number}), 1)
+
+
+def put(chance: random.Random, kind: str, keys: list[str]) -> None:
+    item = {"id": {"S": chance.choice("ab")}, "moment": {kind: chance.choice(keys)}, "pad": {"S": "x" * 200_000}}
+    if chance.random() < 0.9:
+        item["pad"] = {"S": "x"}
+    dynamodb._put_item({"TableName": "rows", "Item": item})
+
+
+def asked(chance: random.Random, kind: str, keys: list[str]) -> dict[str, Any]:
+    values = {":id": {"S": chance.choice("abc")}, ":a": {kind: chance.choice(keys)}, ":b": {kind: chance.choice(keys)}}
+    conditions = ["#m BETWEEN :a AND :b", "(#m between :a and :b)", "#m >= :a", "#m < :b", "moment = :a", "#m<=:b"]
+    conditions += ["begins_with(#m, :a)", "#m > :a", "moment >= :a AND moment <= :b", "#m <> :a", ""]
+    condition = chance.choice(conditions)
+    data: dict[str, Any] = {
+        "TableName": "rows",
+        "KeyConditionExpression": f"id = :id AND {condition}" if condition else "id = :id",
+        "ExpressionAttributeValues": {name: values[name] for name in values if name in f":id{condition}"},
+        "ScanIndexForward": chance.choice([True, False]),
+    }
+    if "#m" in condition:
+        data["ExpressionAttributeNames"] = {"#m": "moment"}
+    return data | limits(chance, kind, keys, values[":id"])
+
+
+def limits(chance: random.Random, kind: str, keys: list[str], device: Any) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if chance.random() < 0.7:
+        data["Limit"] = chance.choice([1, 2, 3, 5, 50])
+    if chance.random() < 0.5:
+        data["ExclusiveStartKey"] = {"id": device, "moment": {kind: chance.choice(keys)}}
+    if chance.random() < 0.2:
+        data |= {"FilterExpression": "pad = :pad"}
+    return data
+
+
+def answer(read: Read, data: dict[str, Any]) -> Any:
+    if "FilterExpression" in data:
+        values = data.get("ExpressionAttributeValues", {}) | {":pad": {"S": "x"}}
+        data = data | {"ExpressionAttributeValues": values}
+    status, _, body = read(json.loads(json.dumps(data)))
+    return status, json.loads(body)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("kind", "keys"), [("N", NUMBERS), ("S", TEXTS)])
+def test_they_answer_the_same(plain: dict[str, Read], kind: str, keys: list[str], seed: int) -> None:
+    chance, rows = random.Random(seed), table(kind)
+    usable = [key for key in keys if key]
+    understood = 0
+    for _ in range(120):
+        put(chance, kind, usable)
+        if chance.random() < 0.3:
+            dynamodb._delete_item(
+                {"TableName": "rows", "Key": {"id": {"S": "a"}, "moment": {kind: chance.choice(usable)}}}
+            )
+        if chance.random() < 0.2:
+            save(rows)
+        query = asked(chance, kind, keys)
+        understood += bounds.of_query(rows, query) is not None
+        assert answer(dynamodb._query, query) == answer(plain["Query"], query)
+        scan = {"TableName": "rows"} | limits(chance, kind, keys, {"S": chance.choice("abc")})
+        assert answer(dynamodb._scan, scan) == answer(plain["Scan"], scan)
+    assert understood > 80
+
+
+def test_a_page_of_many_rows_reads_a_few(plain: dict[str, Read]) -> None:
+    rows = table("N")
+    for number in range(100):
+        put_one = {"id": {"S": "a"}, "moment": {"N": str(number)}}
+        dynamodb._put_item({"TableName": "rows", "Item": put_one})
+    for saved in (False, True):
+        if saved:
+            save(rows)
+        found = bounds.of_query(
+            rows,
+            {
+                "KeyConditionExpression": "id = :id AND #m BETWEEN :a AND :b",
+                "ExpressionAttributeNames": {"#m": "moment"},
+                "ExpressionAttributeValues": {":id": {"S": "a"}, ":a": {"N": "10"}, ":b": {"N": "90"}},
+                "ExclusiveStartKey": {"id": {"S": "a"}, "moment": {"N": "50"}},
+                "ScanIndexForward": False,
+                "Limit": 3,
+            },
+        )
+        assert found
+        assert list(found["a"]) == ["50", "49", "48", "47", "46", "45", "44"]
+
+
+def test_numbers_are_in_their_order_whatever_their_size_and_spelling() -> None:
+    chance = random.Random(1)
+    numbers = [*NUMBERS, "9.9999999999999999999999999999999999999E+125", "-1E-130", "1E-130", "-9E125"]
+    numbers += [f"{chance.randrange(-999, 999)}E{chance.randrange(-120, 120)}" for _ in range(500)]
+    by_value = sorted(set(numbers), key=lambda text: (Decimal(text), text))
+    assert sorted(set(numbers), key=sortkeys.NUMBERS.encode) == by_value
+    assert [sortkeys.NUMBERS.decode(sortkeys.NUMBERS.encode(text)) for text in numbers] == numbers
