@@ -24,6 +24,7 @@ from typing import Any, cast
 
 from iotpipe.errors import IotpipeError, LedgerCorrupt
 from iotpipe.local import alarms, metrics
+from iotpipe.local.expiry import keep_expiring
 from iotpipe.local.guard import Guard
 from iotpipe.local.place import ACCOUNT, REGION, Place, Record
 from iotpipe.local.signatures import Signatures
@@ -165,7 +166,7 @@ class Engine:
             await self._stop.wait()
             self.place.write(self.record)
 
-        keeping = asyncio.gather(self.keep(), keep_watch(self.touched, _log))
+        keeping = asyncio.gather(self.keep(), keep_watch(self.touched, _log), keep_expiring(self._store, _log))
         # hypercorn's own types name every key that a scope may have.
         await serve(cast(Any, metrics.of_the_api(guard)), config, shutdown_trigger=stopped)
         keeping.cancel()

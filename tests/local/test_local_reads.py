@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import dynamodb
 
+from iotpipe.local.expiry import expire
 from iotpipe.local.storage import bounds, items, sortkeys
 from iotpipe.local.storage.store import References, Store
 
@@ -25,8 +28,9 @@ TEXTS = ["", "a", "a b", "aa", "b", "ä", "\U0001f600", "￿", "a\0b", "7", "12"
 def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Read]]:
     """ministack's own functions, while its tables are in a store and its own names lead to the bounded ones."""
     own = {"Query": dynamodb._query, "Scan": dynamodb._scan}
-    for name in ("_tables", "_query", "_scan", "_condition_syntax_error"):
+    for name in ("_tables", "_ttl_settings", "_query", "_scan", "_condition_syntax_error"):
         monkeypatch.setattr(dynamodb, name, getattr(dynamodb, name))
+    dynamodb._ttl_settings = AccountRegionScopedDict()
     store = Store(tmp_path / "engine.db")
     items.keep_in(store)
     yield own
@@ -131,6 +135,24 @@ def test_a_page_of_many_rows_reads_a_few(plain: dict[str, Read]) -> None:
         )
         assert found
         assert list(found["a"]) == ["50", "49", "48", "47", "46", "45", "44"]
+
+
+def test_items_go_when_their_time_is_over_and_no_others(plain: dict[str, Read]) -> None:
+    rows = table("N")
+    dynamodb._ttl_settings.set_scoped(
+        *next(iter(dynamodb._tables._data)), {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+    )
+    expiry_times = {"1": {"N": "100"}, "2": {"N": "200"}, "3": {"S": "100"}, "4": {"N": "99.5"}, "5": None}
+    for moment, value in expiry_times.items():
+        item = {"id": {"S": "a"}, "moment": {"N": moment}} | ({"expires_at": value} if value else {})
+        dynamodb._put_item({"TableName": "rows", "Item": item})
+    save(rows)
+    # One has got more time since it was saved.
+    later = {"id": {"S": "a"}, "moment": {"N": "4"}, "expires_at": {"N": "300"}}
+    dynamodb._put_item({"TableName": "rows", "Item": later})
+    assert asyncio.run(expire(rows["items"]._store, 150)) == 1
+    assert rows["items"]["a"].keys() == ["2", "3", "4", "5"]
+    assert rows["ItemCount"] == 4
 
 
 def test_numbers_are_in_their_order_whatever_their_size_and_spelling() -> None:

@@ -113,6 +113,10 @@ class Items:
     def __contains__(self, key: str) -> bool:
         return bool(self[key])
 
+    def named(self, key: bytes, subkey: bytes) -> tuple[str, str]:
+        """Partition and sort key of a row in the database."""
+        return sortkeys.TEXTS.decode(key), self.order.decode(subkey)
+
     def keys(self) -> list[str]:
         if self._shown is not None:
             return list(self._shown)
@@ -128,7 +132,7 @@ class Items:
         return [self[key] for key in self.keys()]
 
     def items(self) -> list[tuple[str, Any]]:
-        # ministack's own thread would read every item once a minute, and hold up all writes meanwhile.
+        # What expires is looked for elsewhere.
         if threading.current_thread().name == _REAPER:
             return []
         return [(key, self[key]) for key in self.keys()]

@@ -11,6 +11,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -202,6 +203,18 @@ class Store:
             saved = {key for (key,) in found}
             changed = {key for layer in (self._saving, self._pending) for number, key in layer if number == collection}
             return sorted(key for key in saved | changed if key not in changed or self.holds(collection, key))
+
+    def below(self, collection: int, path: str, most: float) -> list[tuple[bytes, bytes]]:
+        """Keys and subkeys of the saved rows with a number of at most `most` at this place in their JSON.
+
+        Reads every row, beside whatever else is going on.
+        """
+        with closing(sqlite3.connect(self.path)) as reading:
+            return reading.execute(
+                "SELECT key, subkey FROM rows WHERE collection = ? "
+                "AND CAST(json_extract(CAST(content AS TEXT), ?) AS REAL) <= ?",
+                (collection, path, most),
+            ).fetchall()
 
     def swap(self) -> int:
         """Begin a new moment: what has changed up to now is what `save` writes. Answers the collections so far."""
