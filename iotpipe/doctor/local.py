@@ -14,7 +14,7 @@ from iotpipe.local.place import Place, Record
 
 CHECK, ROOM = "embedded AWS", "disk"
 _LITTLE = 500 * 2**20
-"""Bytes: the layer, the functions' unpacked code and two snapshots of some readings."""
+"""Bytes: the layer, the functions' unpacked code and some readings."""
 
 
 def check(place: Place) -> list[Finding]:

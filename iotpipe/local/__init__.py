@@ -1,1 +1,1 @@
-"""The embedded AWS of `target: local`: an engine of its own process, on loopback, guarded and snapshotted."""
+"""The embedded AWS of `target: local`: a process of its own on loopback, guarded, with its data on the disk."""

@@ -1,4 +1,4 @@
-"""The process of the embedded AWS: ministack behind a guard, with its snapshots.
+"""The process of the embedded AWS: ministack behind a guard, with what it holds saved again and again.
 
     python -m iotpipe.local.engine DIRECTORY
 
@@ -31,13 +31,8 @@ from iotpipe.local.signatures import Signatures
 from iotpipe.local.storage.store import References, Store
 from iotpipe.local.watch import keep_watch
 
-INTERVALS = (2.0, 10.0)
-"""Seconds from one snapshot to the next while something changes: what `kill -9` can lose, and the time one takes.
-
-A snapshot holds up the requests for as long as it copies, so it may take a fifth of the time: the more there is to
-save, the longer the pause, up to the second number.
-"""
-_SHARE = 5
+INTERVAL = 2.0
+"""Seconds from one save to the next while something changes: what `kill -9` can lose, besides the time one takes."""
 
 
 class Engine:
@@ -95,19 +90,19 @@ class Engine:
         self._changed = True
 
     async def admin(self, method: str, path: str) -> Mapping[str, Any]:
-        """What the launcher asks: `snapshot` takes one now; every answer says how the engine is doing."""
-        if path == "snapshot":
-            await self.snapshot()
+        """What the launcher asks: `save` saves now; every answer says how the engine is doing."""
+        if path == "save":
+            await self.save()
         return {"instance": self.record.instance, "saved_at": self.saved_at, "trouble": self.trouble}
 
-    async def snapshot(self) -> bool:
+    async def save(self) -> bool:
         """Save what has changed; True if there was anything. A failure is kept as `trouble`."""
         async with self._writing:
             began = time.time()
             references = References(newest=self._store.swap())
             try:
                 states = self._copied()
-                changed = await asyncio.to_thread(self._save, states, references, began)
+                changed = await asyncio.to_thread(self._write, states, references, began)
             except (sqlite3.Error, OSError, RuntimeError, TypeError, ValueError) as error:
                 # A full disk, or a state that ministack cannot write: what was saved before stays as it is.
                 if self.trouble != str(error):
@@ -128,20 +123,17 @@ class Engine:
                     raise
         raise AssertionError
 
-    def _save(self, states: dict[str, Any], references: References, moment: float) -> bool:
+    def _write(self, states: dict[str, Any], references: References, moment: float) -> bool:
         return self._store.save(self._states.encoded(states, references), references, moment)
 
     async def keep(self) -> None:
         """Save every few seconds as long as something changes."""
-        least, most = INTERVALS
-        pause = least
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(INTERVAL)
             if self._changed:
-                self._changed, began = False, time.monotonic()
+                self._changed = False
                 # What goes on without requests, like a queue's polling, ends some time after the last one.
-                self._changed = await self.snapshot() or self._changed
-                pause = min(most, max(least, _SHARE * (time.monotonic() - began)))
+                self._changed = await self.save() or self._changed
 
     async def serve(self, listening: socket.socket) -> None:
         """Serve until told to stop, then save. Raises LedgerCorrupt where ministack would begin without some data."""
@@ -175,7 +167,7 @@ class Engine:
         if self._unrestored:
             hint = "Nothing was changed. Restore it from a backup, or `iotpipe local reset` begins anew"
             raise LedgerCorrupt(f"{self._store.path} cannot be restored: {'; '.join(self._unrestored)}", hint)
-        await self.snapshot()
+        await self.save()
         self._store.close()
 
 

@@ -65,7 +65,7 @@ def stop(place: Place) -> Record | None:
         record = place.running()
         if record is None:
             return None
-        state = ask(record, "snapshot")
+        state = ask(record, "save")
         if state["trouble"]:
             raise IotpipeError(
                 f"the embedded AWS keeps running: what was written since {state['saved_at'] or 'its start'} "
@@ -134,7 +134,7 @@ def status(place: Place) -> dict[str, Any]:
 
 
 def _size(directory: Path) -> int:
-    """The bytes of all files below; a snapshot may be replaced meanwhile."""
+    """The bytes of all files below; SQLite deletes its journal meanwhile."""
     found = 0
     for parent, _, names in os.walk(directory):
         for name in names:

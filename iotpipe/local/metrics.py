@@ -1,6 +1,6 @@
 """The metrics that AWS's services publish of themselves, in the embedded CloudWatch: ministack has next to none.
 
-They are kept for a day, by the minute, and in no snapshot: they would make one necessary every few seconds.
+They are kept for a day, by the minute, and are not saved: there would be something to save every few seconds.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _newest_first(get: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _not_to_be_saved() -> Callable[[Any], Any]:
-    """A store like ministack's own, of which only what users have put into it is copied for a snapshot."""
+    """A store like ministack's own, of which only what users have put into it is saved."""
     from ministack.core.responses import AccountRegionScopedDict
 
     class Metrics(AccountRegionScopedDict):  # type: ignore[misc]  # ministack has no types

@@ -251,7 +251,7 @@ def test_equal_values_of_a_minute_are_one_point_and_percentiles_still_come_out(w
     assert cloudwatch._stat_value(stats, "p95", points) == pytest.approx(96, rel=0.01)
 
 
-def test_metrics_of_aws_are_forgotten_after_a_day_and_in_no_snapshot_those_of_users_are(world: World) -> None:
+def test_metrics_of_aws_are_forgotten_after_a_day_and_are_not_saved_but_those_of_users_are(world: World) -> None:
     metrics.publish()
     metrics.record("Mine", "Errors", {}, 1)
     world.pass_(60)

@@ -354,10 +354,10 @@ def test_what_is_deleted_does_not_pile_up(machine: Machine) -> None:
     dynamodb.create_table(TableName="big", **keys)
     for number in range(30):
         dynamodb.put_item(TableName="big", Item={"id": {"S": str(number)}, "text": {"S": 1000 * "x"}})
-    machine.send("POST", "/_iotpipe/snapshot", {"X-Iotpipe-Secret": machine.record.secret})
+    machine.send("POST", "/_iotpipe/save", {"X-Iotpipe-Secret": machine.record.secret})
     assert database(machine, "SELECT count(*) FROM rows") == [(30,)]
     dynamodb.delete_table(TableName="big")
-    machine.send("POST", "/_iotpipe/snapshot", {"X-Iotpipe-Secret": machine.record.secret})
+    machine.send("POST", "/_iotpipe/save", {"X-Iotpipe-Secret": machine.record.secret})
     assert database(machine, "SELECT count(*) FROM rows") == [(0,)]
     machine.run("local", "stop")
     assert [path.name for path in machine.place.data.iterdir()] == [machine.place.database.name]

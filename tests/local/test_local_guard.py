@@ -106,7 +106,7 @@ def test_it_is_known_as_localhost_too(running: Machine) -> None:
         ("GET", "/_aws/execute-api/"),
         ("POST", "/_aws/execute-api/abc"),
         ("GET", "/%5Fministack/health"),
-        ("POST", "/_iotpipe/snapshot"),
+        ("POST", "/_iotpipe/save"),
     ],
 )
 def test_admin_paths_are_closed_also_for_root(running: Machine, method: str, path: str) -> None:

@@ -354,12 +354,12 @@ def test_everything_survives_a_restart_at_the_same_address(up: Machine) -> None:
     eventually(lambda: len(stored(up, "survivor")) == 2)
 
 
-def test_what_was_acknowledged_before_the_last_snapshot_survives_a_kill(up: Machine) -> None:
+def test_what_was_acknowledged_before_the_last_save_survives_a_kill(up: Machine) -> None:
     status, answer = post(up, "witness", temperature=1)
     assert status == 200
     rows = eventually(lambda: stored(up, "witness"))
     seen = time.time()
-    # Only a snapshot that began after that has the row for certain; each look at the rows calls for another one.
+    # Only a save that began after that has the row for certain; each look at the rows calls for another one.
     eventually(lambda: stored(up, "witness") and saved_at(up) > seen)
     up.kill()
     up.run("up", "--env", "local")
@@ -367,7 +367,7 @@ def test_what_was_acknowledged_before_the_last_snapshot_survives_a_kill(up: Mach
     assert rows[0]["timestamp"] == answer["timestamp"]
 
 
-def test_under_load_a_kill_costs_nothing_that_was_acknowledged_before_the_last_snapshot(up: Machine) -> None:
+def test_under_load_a_kill_costs_nothing_that_was_acknowledged_before_the_last_save(up: Machine) -> None:
     devices, acknowledged, told = [f"busy-{number}" for number in range(3)], [], []
 
     def send(device: str) -> None:
