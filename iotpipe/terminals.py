@@ -29,5 +29,7 @@ def terminal(stream: TextIO) -> bool:
 
 
 def colours(stream: TextIO) -> bool:
-    """Whether to use colours there; see https://no-color.org."""
-    return terminal(stream) and not os.environ.get("NO_COLOR")
+    """Whether to use colours there; see https://no-color.org and https://force-color.org."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return terminal(stream) or bool(os.environ.get("FORCE_COLOR"))

@@ -274,6 +274,17 @@ def test_the_graph_shows_every_resource(shell: Shell, how: str) -> None:
         assert address in drawn
 
 
+def test_colours_go_into_a_pipe_where_they_are_asked_for_and_nothing_that_moves(cloud: Shell) -> None:
+    plain = cloud.run("plan", "--env", "dev").stdout
+    assert "\x1b" not in plain
+    cloud.extra = {"FORCE_COLOR": "1", "NO_COLOR": ""}
+    coloured = cloud.run("plan", "--env", "dev").stdout
+    assert "\x1b[32m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+    cloud.extra = {"FORCE_COLOR": "1", "NO_COLOR": "1"}
+    assert cloud.run("plan", "--env", "dev").stdout == plain
+
+
 def test_completion_knows_the_environments(shell: Shell) -> None:
     settings(shell, "staging", "")
     shell.extra = {"_IOTPIPE_COMPLETE": "bash_complete", "COMP_WORDS": "iotpipe up --env st", "COMP_CWORD": "3"}
