@@ -103,15 +103,15 @@ OF_THE_GATEWAY = {"403", "429", "500", "502", "504"}
 @pytest.mark.parametrize(
     ("route", "own"),
     [
-        ("/ingest", {"200", "207", "400", "401", "413", "503"}),
-        ("/process", {"200", "400", "413", "503"}),
+        ("/ingest", {"200", "207", "400", "401", "413", "415", "503"}),
+        ("/process", {"200", "400", "413", "415", "503"}),
         ("/query", {"200", "400", "503"}),
     ],
 )
 def test_every_status_that_a_caller_may_meet_is_described(route: str, own: set[str]) -> None:
     (operation,) = DOCUMENT["paths"][route].values()
     assert set(operation["responses"]) == own | OF_THE_GATEWAY
-    for status in OF_THE_GATEWAY | (own & {"413"}):
+    for status in OF_THE_GATEWAY | (own & {"413", "415"}):
         schema = resolved(operation["responses"][status])["content"]["application/json"]["schema"]
         for said in ({"message": "Too Many Requests"}, {"Message": "User is not authorized"}, {"message": None}):
             assert problems(schema, said) == []
