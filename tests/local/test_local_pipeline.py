@@ -8,18 +8,15 @@ import http.client
 import io
 import json
 import socket
-import subprocess
-import sys
 import time
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from local_machine import Machine, eventually, processes
@@ -108,23 +105,6 @@ def test_a_gzip_body_goes_through_the_api(up: Machine, compress: Any) -> None:
     )
     assert status == (200 if compress is gzip.compress else 400), text
     eventually(lambda: len(stored(up, "zipped")) == 1)
-
-
-def test_the_python_example_of_the_api_s_description_sends_a_reading(up: Machine) -> None:
-    document = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
-    (sample,) = (
-        one["source"] for one in document["paths"]["/ingest"]["post"]["x-codeSamples"] if one["lang"] == "Python"
-    )
-    recent = sample.replace("2026-11-22T12:00:00Z", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-    environment = up.environment | {
-        "API_ENDPOINT": f"{up.record.endpoint}{up.api}",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": up.root.access_key,
-        "AWS_SECRET_ACCESS_KEY": up.root.secret_key,
-    }
-    done = subprocess.run([sys.executable, "-c", recent], env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("200 "), done.stderr
-    eventually(lambda: stored(up, "roof"))
 
 
 def test_what_is_not_signed_with_the_root_key_is_forbidden(up: Machine) -> None:
