@@ -1,7 +1,8 @@
-"""What others write against docs/openapi.yaml: its examples, as they are."""
+"""What others write against docs/openapi.yaml: its examples as they are, and a client that a tool generates from it."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -11,17 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 import yaml
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from local_machine import Machine
+from local_machine import Machine, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -167,3 +171,149 @@ def test_the_javascript_example_signs_as_botocore_does(query: str) -> None:
         signature = signer.signature(signer.string_to_sign(request, canonical), request)
         assert headers["authorization"].endswith(f"Signature={signature}")
     assert parse_qsl(parts.query, keep_blank_values=True) == sorted(parse_qsl(query, keep_blank_values=True))
+
+
+class Signed(httpx.Auth):
+    """Signature Version 4 for a client that was generated."""
+
+    requires_request_body = True
+
+    def __init__(self, key: Credentials) -> None:
+        self._signer = SigV4Auth(key, "execute-api", "us-east-1")
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
+        signed = AWSRequest(request.method, str(request.url), data=request.content)
+        self._signer.add_auth(signed)
+        request.headers.update(dict(signed.headers))
+        yield request
+
+
+def keep_digits(response: httpx.Response) -> None:
+    """What the description tells a client to do that needs all digits."""
+    response.json = partial(response.json, parse_float=Decimal)  # type: ignore[method-assign]  # of this one response
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """The modules of a client that is generated from the description, which must not make the generator warn."""
+    directory = tmp_path_factory.mktemp("generated")
+    settings = directory / "settings.yaml"
+    settings.write_text("post_hooks: []\n")  # else it formats what it writes
+    command = ["-m", "openapi_python_client", "generate", "--path", str(DESCRIPTION), "--config", str(settings)]
+    target = directory / "iotpipe_client"
+    command += ["--meta", "none", "--output-path", str(target), "--fail-on-warning"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(directory))
+        names = ("api.default.ingest", "api.default.query", "models", "client")
+        yield SimpleNamespace(
+            **{name.split(".")[-1]: importlib.import_module(f"iotpipe_client.{name}") for name in names}
+        )
+
+
+def client(generated: SimpleNamespace, machine: Machine, key: Credentials | None = None, **more: Any) -> Any:
+    """A generated client of the machine's API, signing with root's key unless another is given."""
+    return generated.client.Client(
+        f"{machine.record.endpoint}{machine.api}", httpx_args={"auth": Signed(key or machine.root), **more}
+    )
+
+
+def metrics(generated: SimpleNamespace, **values: Any) -> Any:
+    return generated.models.Metrics.from_dict(values)
+
+
+def test_a_generated_client_gets_back_what_it_has_sent(up: Machine, generated: SimpleNamespace) -> None:
+    """Two readings of one millisecond, in pages of one, with every digit of the keys that they have in the tables."""
+    models, now = generated.models, datetime.now(UTC).replace(microsecond=250_000)
+    sent = [
+        models.Reading("generated", metrics(generated, temperature=celsius, label="Dächle"), timestamp=now)
+        for celsius in (20.5, 30)
+    ]
+    with client(generated, up, event_hooks={"response": [keep_digits]}) as api:
+        taken = generated.ingest.sync(client=api, body=models.Batch(sent))
+        assert isinstance(taken, models.BatchIngested) and (taken.accepted, taken.duplicates) == (2, 0)
+        ask = partial(generated.query.sync, client=api, device_id="generated", from_=now, to=now)
+        processed = eventually(lambda: rows if len(rows := ask().items) == 2 else None)
+        first = ask(table=models.QueryTable.RAW, limit=1)
+        second = ask(table=models.QueryTable.RAW, limit=1, next_token=first.next_token)
+    assert all(isinstance(row, models.ProcessedRow) for row in processed)
+    assert sorted((row.temperature, row.sensor_data["label"]) for row in processed) == [
+        (Decimal("20.5"), "Dächle"),
+        (30, "Dächle"),
+    ]
+    raw = [*first.items, *second.items]
+    assert all(isinstance(row, models.RawRow) for row in raw)
+    assert [row.timestamp for row in raw] == raw_keys(up, "generated")
+    assert [row.timestamp for row in raw] == sorted(exact_key(row) for row in processed)
+
+
+def exact_key(row: Any) -> Decimal:
+    """The raw table's key of a reading, from its processed row, as the description says."""
+    return Decimal(f"{row.timestamp}.{row.event_date.split('#')[1]}")
+
+
+def test_a_generated_client_as_it_is_loses_digits_of_raw_timestamps_alone(
+    up: Machine, generated: SimpleNamespace
+) -> None:
+    """Why the description says what to do; the same reading's processed row has them all as text."""
+    models, now = generated.models, int(datetime.now(UTC).timestamp() * 1000)
+    reading = models.TimedReading("rounded", metrics(generated, temperature=1), timestamp=now)
+    with client(generated, up) as api:
+        assert isinstance(generated.ingest.sync(client=api, body=reading), models.Ingested)
+        ask = partial(generated.query.sync, client=api, device_id="rounded")
+        (processed,) = eventually(lambda: ask().items)
+        (raw,) = ask(table=models.QueryTable.RAW).items
+    (stored,) = raw_keys(up, "rounded")
+    assert isinstance(raw.timestamp, float) and Decimal(raw.timestamp) != stored
+    assert raw.timestamp == float(stored)
+    assert (processed.timestamp, exact_key(processed)) == (now, stored)
+
+
+def test_a_generated_client_is_told_what_is_wrong_with_one_reading(up: Machine, generated: SimpleNamespace) -> None:
+    models = generated.models
+    good = models.Reading("half", metrics(generated, temperature=1))
+    body = [good, models.Reading("no such device", metrics(generated))]
+    with client(generated, up) as api:
+        refused = generated.ingest.sync(client=api, body=body)
+        assert isinstance(refused, models.Refusal)
+        assert [(one.index, one.field) for one in refused.error.details] == [(1, "device_id")]
+        assert raw_keys(up, "half") == []
+        answer = generated.ingest.sync_detailed(client=api, body=body, partial=models.IngestPartial.TRUE)
+    assert answer.status_code == 207 and isinstance(answer.parsed, models.PartlyIngested)
+    accepted, rejected = answer.parsed.results
+    assert (accepted.status, accepted.device_id, accepted.problems) == ("accepted", "half", [])
+    assert (rejected.status, [one.field for one in rejected.problems]) == ("rejected", ["device_id"])
+    assert [int(key) for key in raw_keys(up, "half")] == [accepted.timestamp]
+
+
+def test_a_generated_client_with_a_wrong_key_is_told_so(up: Machine, generated: SimpleNamespace) -> None:
+    with client(generated, up, Credentials(up.root.access_key, "wrong")) as api:
+        answer = generated.query.sync_detailed(client=api, device_id="generated")
+    assert answer.status_code == 403
+    assert answer.parsed.message.startswith("The request signature we calculated does not match")
+
+
+def test_a_generated_client_needs_a_time_of_what_is_processed_at_once(generated: SimpleNamespace) -> None:
+    with pytest.raises(TypeError, match="timestamp"):
+        generated.models.TimedReading("device", metrics(generated))
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("Refusal", {}),
+        ("BatchFailed", {"accepted": 0, "duplicates": 0, "failed": 1, "results": []}),
+        ("PartlyFailed", {"accepted": 0, "duplicates": 0, "failed": 1, "rejected": 1, "results": []}),
+    ],
+)
+def test_a_generated_client_tells_apart_what_is_not_stored(
+    generated: SimpleNamespace, kind: str, more: dict[str, Any]
+) -> None:
+    body = {"error": {"code": "unavailable", "request_id": "r", "details": []}, **more}
+    transport = httpx.MockTransport(lambda _: httpx.Response(503, json=body))
+    api = generated.client.Client("http://nowhere", httpx_args={"transport": transport})
+    with api:
+        parsed = generated.ingest.sync(client=api, body=[])
+    assert type(parsed).__name__ == kind
+    assert parsed.to_dict() == body
