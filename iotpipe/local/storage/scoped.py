@@ -28,10 +28,8 @@ class Scoped(AccountRegionScopedDict):  # type: ignore[misc]  # ministack has no
         return super().setdefault(key, self._convert(default))
 
     def update(self, other: Any) -> None:
-        before = set(self._data)
         super().update(other)
-        for key in self._data.keys() - before:
-            self._data[key] = self._convert(self._data[key])
+        self._data = {key: self._convert(value) for key, value in self._data.items()}
 
     def __deepcopy__(self, memo: Any) -> Any:
         copied = AccountRegionScopedDict()
