@@ -29,7 +29,8 @@ class Scoped(AccountRegionScopedDict):  # type: ignore[misc]  # ministack has no
 
     def update(self, other: Any) -> None:
         super().update(other)
-        self._data = {key: self._convert(value) for key, value in self._data.items()}
+        for key, value in self._data.items():
+            self._data[key] = self._convert(value)
 
     def __deepcopy__(self, memo: Any) -> Any:
         copied = AccountRegionScopedDict()
