@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup python demo test lint matrix bench clean
+.PHONY: help setup python demo test lint matrix bench bench-local clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -73,6 +73,9 @@ matrix: setup ## every call of up, of a change and of down with every fault (tes
 bench: setup ## the benchmarks' tables
 	$(RUN)/python benchmarks/provisioning.py
 	$(RUN)/python benchmarks/handlers.py
+
+bench-local: setup ## the table of the pipeline on this machine with up to 300,000 readings, some 15 minutes
+	$(RUN)/python benchmarks/local.py
 
 clean: ## the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
