@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from iotpipe.errors import UsageError
 from iotpipe.local import place
 from iotpipe.provision.aws import host, partition
 from iotpipe.provision.ledger import Contents, Row
@@ -37,6 +38,14 @@ def recorded(contents: Contents, state_dir: Path) -> dict[str, str]:
     """
     engine = place.at(state_dir).record() if contents.account == place.ACCOUNT else None
     return outputs(contents.account, contents.region, contents.rows, engine.endpoint if engine else "")
+
+
+def nothing_recorded(name: str) -> UsageError:
+    """What is said where the state file records nothing of an environment, without asking AWS whether it is up."""
+    return UsageError(
+        f"{name} is not up, or its state file was lost",
+        f"`iotpipe up --env {name}` brings it up, and records again what is there already",
+    )
 
 
 def _api(api: str, stage: str, region: str, local: str) -> str:

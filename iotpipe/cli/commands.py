@@ -291,14 +291,13 @@ def outputs(settings: Settings, as_json: bool) -> None:
     From the state file alone: it asks nothing of AWS.
     """
     from iotpipe import rendering
-    from iotpipe.outputs import recorded
+    from iotpipe.outputs import nothing_recorded, recorded
     from iotpipe.provision import ledger
 
     name = settings.environment
     contents = ledger.read(ledger.path_of(settings.state_dir, name))
     if contents is None or not contents.rows:
-        hint = f"Run `iotpipe up --env {name}` first; it also finds what a lost state file knew"
-        raise UsageError(f"{name} is not up", hint)
+        raise nothing_recorded(name)
     rendering.show_outputs(recorded(contents, settings.state_dir), as_json)
 
 

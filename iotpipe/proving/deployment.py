@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from iotpipe.errors import UsageError
+from iotpipe.outputs import nothing_recorded
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.run import Run
 
@@ -31,11 +32,10 @@ def deployment(name: str, outputs: Mapping[str, str], recorded: Mapping[str, Row
         for kind, part in (_QUEUE, _DEAD, _KEY)
         if row.kind == kind and part in row.name
     }
+    if not recorded:
+        raise nothing_recorded(name)
     if "ApiEndpoint" not in outputs or len(found) < 3:
-        state = "is up only in part" if recorded else "is not up"
-        raise UsageError(
-            f"{name} {state}", f"Run `iotpipe up --env {name}` first; it also finds what a lost state file knew"
-        )
+        raise UsageError(f"{name} is up only in part", f"Run `iotpipe up --env {name}` first")
     return Deployment(outputs["ApiEndpoint"], found[_QUEUE], found[_DEAD], found[_KEY])
 
 

@@ -95,6 +95,19 @@ def test_a_web_acl_is_left_with_what_to_do_about_it(deployed: Shell) -> None:
     assert "If it is wanted, set `api.web_acl` to it" in told and "up --strict" not in told
 
 
+@pytest.mark.parametrize("words", [("outputs",), ("query", "sensor-001"), ("send-test-data",)])
+def test_where_the_state_file_was_lost_what_is_up_is_not_said_to_be_down(
+    deployed: Shell, words: tuple[str, ...]
+) -> None:
+    before = deployed.run("outputs", "--env", "dev").stdout
+    (deployed.directory / ".iotpipe" / "dev.json").unlink()
+    told = deployed.run(*words, "--env", "dev", code=2).stderr
+    assert told.startswith("error: dev is not up, or its state file was lost\n")
+    assert "`iotpipe up --env dev` brings it up, and records again what is there already" in told
+    deployed.run("up", "--env", "dev")
+    assert deployed.run("outputs", "--env", "dev").stdout == before
+
+
 def test_what_a_lost_state_file_knew_is_found_by_its_tags(deployed: Shell) -> None:
     cloud = deployed
     state = cloud.directory / ".iotpipe" / "dev.json"
