@@ -151,6 +151,26 @@ def test_numbers_of_collections_are_given_once(store: Store) -> None:
     assert store.collection() == 8
 
 
+def test_a_new_collection_holds_nothing_of_a_deleted_one(path: Path) -> None:
+    store = Store(path)
+    number = store.collection()
+    store.put(number, b"device", b"1", b"row")
+    save(store, number)
+    store.close()
+    # Everything is deleted before the first save, and a thread that has not noticed writes to it afterwards.
+    store = Store(path)
+    save(store, sqs=b"{}")
+    assert store.keys(number) == []
+    store.put(number, b"device", b"2", b"late")
+    save(store, sqs=b"{}")
+    store.close()
+    store = Store(path)
+    assert store.keys(store.collection()) == []
+    save(store, sqs=b"{}")
+    assert store.keys(number) == []
+    store.close()
+
+
 def test_readers_and_writers_in_threads_lose_nothing(store: Store) -> None:
     number = store.collection()
     over = threading.Event()

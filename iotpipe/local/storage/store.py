@@ -58,12 +58,14 @@ class Store:
         self._lock = threading.RLock()
         self._pending: Layer = {}
         self._saving: Layer = {}
-        self._collections = 0
         self._digests: dict[str, bytes] = {}
-        self._used = References()
+        self._used: References | None = None
         try:
             self._reading = self._connected()
             self._writing = self._connected()
+            # Rows that no state names may have been left: a new collection must not begin with them.
+            (newest,) = self._reading.execute("SELECT max(collection) FROM rows").fetchone()
+            self._collections = int(newest or 0)
         except sqlite3.DatabaseError as error:
             raise self.damaged(error) from error
 
@@ -266,13 +268,14 @@ class Store:
                 self._writing.execute(f"DELETE FROM rows WHERE (collection, key, subkey) IN (VALUES {values})", gone)
 
     def _keep_only(self, references: References) -> None:
-        if references.blobs.keys() != self._used.blobs.keys():
+        used = self._used
+        if used is None or references.blobs.keys() != used.blobs.keys():
             self._writing.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", references.blobs.items())
-            used = json.dumps(list(references.blobs))
-            self._writing.execute("DELETE FROM blobs WHERE digest NOT IN (SELECT value FROM json_each(?))", (used,))
-        if references.collections != self._used.collections:
-            used = json.dumps(list(references.collections))
+            kept = json.dumps(list(references.blobs))
+            self._writing.execute("DELETE FROM blobs WHERE digest NOT IN (SELECT value FROM json_each(?))", (kept,))
+        if used is None or references.collections != used.collections:
+            kept = json.dumps(list(references.collections))
             self._writing.execute(
                 "DELETE FROM rows WHERE collection <= ? AND collection NOT IN (SELECT value FROM json_each(?))",
-                (references.newest, used),
+                (references.newest, kept),
             )
