@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
-import threading
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -56,7 +56,8 @@ class Messages:
     def __init__(self, store: Store, number: int) -> None:
         self._store = store
         self.number = store.collection(number)
-        self._lock = threading.RLock()
+        # One for all queues: a message that moves is in one of the two whenever the store saves.
+        self.lock = store.lock
         self._all: dict[str, Message] = {}
         self._by_handle: dict[str, Message] = {}
         self._due: list[tuple[float, int, str]] = []
@@ -89,11 +90,11 @@ class Messages:
         from ministack.services import sqs
 
         sqs._ensure_msg_fields(message)
-        with self._lock:
+        with self.lock:
             self._add(message)
             self._keep(message)
 
-    def receive(self, most: int, hidden: float, last: int, largest: float) -> tuple[list[Message], list[Message]]:
+    def receive(self, most: int, hidden: float, last: float, largest: float) -> tuple[list[Message], list[Message]]:
         """Receive at most so many messages, of `largest` bytes together but for the first, and hide them (s).
 
         Answers them, and those that have been received `last` times already: these are not in the queue any more.
@@ -101,7 +102,7 @@ class Messages:
         received: list[Message] = []
         exhausted: list[Message] = []
         now, size = time.time(), 0
-        with self._lock:
+        with self.lock:
             while self._due and self._due[0][0] <= now and len(received) < most:
                 _, number, name = self._due[0]
                 if self._entries.get(name) == number:
@@ -135,7 +136,7 @@ class Messages:
 
     def delete(self, handle: str) -> bool:
         """Delete the message that was last received with this handle; False if there is none."""
-        with self._lock:
+        with self.lock:
             message = self._by_handle.get(handle)
             if message:
                 self.remove(message)
@@ -143,14 +144,14 @@ class Messages:
 
     def change_visibility(self, handle: str, seconds: float) -> bool:
         """Hide the message that was last received with this handle for so long; False if there is none."""
-        with self._lock:
+        with self.lock:
             message = self._by_handle.get(handle)
             if message:
                 self._show_at(message, time.time() + seconds)
             return message is not None
 
     def remove(self, message: Message) -> None:
-        with self._lock:
+        with self.lock:
             del self._all[message["id"]], self._entries[message["id"]]
             self._by_handle.pop(message["receipt_handle"] or "", None)
             self._write(message, None)
@@ -160,20 +161,27 @@ class Messages:
         now = time.time()
         if now - self._looked >= _BETWEEN_LOOKS:
             self._looked = now
-            for message in self:
-                if message["sent_at"] <= now - seconds:
-                    self.remove(message)
+            # Lambda's poller deletes meanwhile.
+            with self.lock:
+                for message in self:
+                    if message["sent_at"] <= now - seconds:
+                        self.remove(message)
 
     def clear(self) -> None:
-        for message in self:
-            self.remove(message)
+        with self.lock:
+            for message in self:
+                self.remove(message)
 
     def __iter__(self) -> Iterator[Message]:
-        with self._lock:
+        with self.lock:
             return iter(list(self._all.values()))
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __getitem__(self, index: int) -> Message:
+        # EventBridge looks at the one that it has just sent.
+        return list(self)[index]
 
     def __deepcopy__(self, memo: Any) -> Messages:
         return self
@@ -186,7 +194,7 @@ def _unless_fifo(of_ministack: Callable[..., Any], instead: Callable[..., Any]) 
     return chosen
 
 
-def _received(queue: Queue, most: int, hidden: float, largest: float = float("inf")) -> list[Message]:
+def _received(queue: Queue, most: int, hidden: float, largest: float = math.inf) -> list[Message]:
     """Receive messages; those that were received as often as they may be go to the dead-letter queue instead."""
     from ministack.core.concurrency import esm_wake
     from ministack.services import sqs
@@ -195,12 +203,13 @@ def _received(queue: Queue, most: int, hidden: float, largest: float = float("in
     target = sqs._queue_by_arn(policy.get("deadLetterTargetArn", ""))
     last = int(policy.get("maxReceiveCount", 0)) if target else 0
     messages: Messages = queue["messages"]
-    received, exhausted = messages.receive(most, hidden, last or 1_000_000, largest)
-    for message in exhausted:
-        source = {"DeadLetterQueueSourceArn": queue["attributes"].get("QueueArn", "")}
-        moved = {"receipt_handle": None, "visible_at": time.time(), "sys": source | message.get("sys", {})}
-        target["messages"].append(message | moved)
-        esm_wake.set()
+    with messages.lock:
+        received, exhausted = messages.receive(most, hidden, last or math.inf, largest)
+        for message in exhausted:
+            source = {"DeadLetterQueueSourceArn": queue["attributes"].get("QueueArn", "")}
+            moved = {"receipt_handle": None, "visible_at": time.time(), "sys": source | message.get("sys", {})}
+            target["messages"].append(message | moved)
+            esm_wake.set()
     return received
 
 

@@ -55,7 +55,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """What a thread does while it holds this is in one moment: all of it is saved, or nothing yet."""
         self._pending: Layer = {}
         self._saving: Layer = {}
         self._digests: dict[str, bytes] = {}
@@ -103,21 +104,21 @@ class Store:
     @property
     def moment(self) -> float:
         """When what is on the disk was so, in epoch seconds; 0 where nothing is."""
-        with self._lock:
+        with self.lock:
             (seconds,) = self._reading.execute("SELECT seconds FROM moment").fetchone()
         return float(seconds)
 
     def states(self) -> dict[str, bytes]:
         """What was saved of each service. Raises LedgerCorrupt."""
         try:
-            with self._lock:
+            with self.lock:
                 return dict(self._reading.execute("SELECT service, content FROM states"))
         except sqlite3.DatabaseError as error:
             raise self.damaged(error) from error
 
     def blob(self, digest: str) -> bytes:
         """The bytes with this digest. Raises LedgerCorrupt where there are none."""
-        with self._lock:
+        with self.lock:
             found = self._reading.execute("SELECT content FROM blobs WHERE digest = ?", (digest,)).fetchone()
         if found is None:
             raise self.damaged(f"it has no {digest}")
@@ -125,14 +126,14 @@ class Store:
 
     def collection(self, number: int | None = None) -> int:
         """The number of a new collection, or note that this one is taken."""
-        with self._lock:
+        with self.lock:
             number = self._collections + 1 if number is None else number
             self._collections = max(self._collections, number)
         return number
 
     def get(self, collection: int, key: bytes, subkey: bytes) -> bytes | None:
         """A row's content; None where there is no such row."""
-        with self._lock:
+        with self.lock:
             for layer in (self._pending, self._saving):
                 rows = layer.get((collection, key))
                 if rows is not None and subkey in rows:
@@ -144,12 +145,12 @@ class Store:
 
     def put(self, collection: int, key: bytes, subkey: bytes, content: bytes | None) -> None:
         """Write a row, or delete it with None."""
-        with self._lock:
+        with self.lock:
             self._pending.setdefault((collection, key), {})[subkey] = content
 
     def rows(self, collection: int, key: bytes) -> dict[bytes, bytes]:
         """All rows with this key, by subkey."""
-        with self._lock:
+        with self.lock:
             found: dict[bytes, bytes | None] = dict(
                 self._reading.execute(
                     "SELECT subkey, content FROM rows WHERE collection = ? AND key = ?", (collection, key)
@@ -164,7 +165,7 @@ class Store:
     ) -> dict[bytes, bytes]:
         """The rows from `low` up to `high`, both included; at most so many of them, from whichever end."""
         order = "DESC" if backward else "ASC"
-        with self._lock:
+        with self.lock:
             changed = {
                 subkey: content
                 for layer in (self._saving, self._pending)
@@ -185,7 +186,7 @@ class Store:
 
     def holds(self, collection: int, key: bytes) -> bool:
         """Whether there is any row with this key."""
-        with self._lock:
+        with self.lock:
             changed = self._saving.get((collection, key), {}) | self._pending.get((collection, key), {})
             if any(content is not None for content in changed.values()):
                 return True
@@ -194,7 +195,7 @@ class Store:
 
     def keys(self, collection: int) -> list[bytes]:
         """The keys under which there are rows."""
-        with self._lock:
+        with self.lock:
             # One look into the index per key, where DISTINCT would go through every row.
             found = self._reading.execute(
                 "WITH RECURSIVE each(key) AS (SELECT min(key) FROM rows WHERE collection = :collection UNION ALL "
@@ -220,7 +221,7 @@ class Store:
 
     def swap(self) -> int:
         """Begin a new moment: what has changed up to now is what `save` writes. Answers the collections so far."""
-        with self._lock:
+        with self.lock:
             # A save that failed has left its rows.
             for where, rows in self._pending.items():
                 self._saving.setdefault(where, {}).update(rows)
@@ -250,7 +251,7 @@ class Store:
             if writing.in_transaction:  # a full disk may have ended it
                 writing.execute("ROLLBACK")
             raise
-        with self._lock:
+        with self.lock:
             self._saving = {}
         self._digests, self._used = digests, references
         return True
