@@ -103,11 +103,13 @@ class Engine:
             try:
                 states = self._copied()
                 changed = await asyncio.to_thread(self._write, states, references, began)
-            except (sqlite3.Error, OSError, RuntimeError, TypeError, ValueError) as error:
-                # A full disk, or a state that ministack cannot write: what was saved before stays as it is.
-                if self.trouble != str(error):
+            # A full disk, or a state that ministack cannot write: what was saved before stays as it is. Whatever it
+            # is, it must be said and tried again: nobody would hear that nothing is saved any more.
+            except Exception as error:  # noqa: BLE001
+                trouble = str(error) if isinstance(error, sqlite3.Error | OSError) else repr(error)
+                if self.trouble != trouble:
                     _log(f"{_moment(began)} cannot save: {error!r}")
-                self.trouble = str(error)
+                self.trouble = trouble
                 return True
             self.trouble, self.saved_at = "", _moment(began)
             return changed
@@ -130,9 +132,9 @@ class Engine:
         """Save every few seconds as long as something changes."""
         while True:
             await asyncio.sleep(INTERVAL)
-            if self._changed:
+            # Lambda's poller changes the store without any request, also long after the last one.
+            if self._changed or self._store.changed:
                 self._changed = False
-                # What goes on without requests, like a queue's polling, ends some time after the last one.
                 self._changed = await self.save() or self._changed
 
     async def serve(self, listening: socket.socket) -> None:

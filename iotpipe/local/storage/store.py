@@ -207,6 +207,11 @@ class Store:
             changed = {key for layer in (self._saving, self._pending) for number, key in layer if number == collection}
             return sorted(key for key in saved | changed if key not in changed or self.holds(collection, key))
 
+    @property
+    def changed(self) -> bool:
+        """Whether any row has changed since the last `swap`."""
+        return bool(self._pending)
+
     def below(self, collection: int, path: str, most: float) -> list[tuple[bytes, bytes]]:
         """Keys and subkeys of the saved rows with a number of at most `most` at this place in their JSON.
 
