@@ -137,6 +137,31 @@ def test_a_page_of_many_rows_reads_a_few(plain: dict[str, Read]) -> None:
         assert list(found["a"]) == ["50", "49", "48", "47", "46", "45", "44"]
 
 
+@pytest.mark.parametrize("kind", ["N", "S"])
+def test_a_page_without_a_limit_reads_no_more_than_it_holds(
+    plain: dict[str, Read], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(bounds, "_FIRST", 4)
+    rows = table(kind)
+    for number in range(60):
+        item = {"id": {"S": "a"}, "moment": {kind: str(number)}, "pad": {"S": 100_000 * "x"}}
+        dynamodb._put_item({"TableName": "rows", "Item": item})
+    query = {"KeyConditionExpression": "id = :id", "ExpressionAttributeValues": {":id": {"S": "a"}}}
+    start = {"ExclusiveStartKey": {"id": {"S": "a"}, "moment": {kind: "10"}}}
+    for data in ({}, start, start | {"ScanIndexForward": False}):
+        found = bounds.of_query(rows, query | data)
+        assert found
+        assert len(found["a"]) <= 16
+        read = {"TableName": "rows"} | query | data
+        assert answer(dynamodb._query, read) == answer(plain["Query"], read)
+    found = bounds.of_scan(rows, {})
+    assert found
+    assert len(found["a"]) < 20
+    for data in ({}, start, {"Segment": 0, "TotalSegments": 2}, {"Segment": 1, "TotalSegments": 2}):
+        read = {"TableName": "rows"} | data
+        assert answer(dynamodb._scan, read) == answer(plain["Scan"], read)
+
+
 def test_items_go_when_their_time_is_over_and_no_others(plain: dict[str, Read]) -> None:
     rows = table("N")
     dynamodb._ttl_settings.set_scoped(

@@ -181,6 +181,12 @@ class Partition:
         first, last = self._order.bounds(low, high)
         return self._decoded(self._store.span(*self._where, first, last, most, backward=backward))
 
+    def in_text_order(self) -> Iterator[tuple[str, Item]]:
+        """All items as a Scan comes upon them: ministack sorts by the text of the key, also where it is a number."""
+        rows = self._store.rows(*self._where)
+        for subkey, content in sorted((self._order.decode(subkey), content) for subkey, content in rows.items()):
+            yield subkey, _item(content)
+
     def _decoded(self, rows: Mapping[bytes, bytes]) -> dict[str, Item]:
         return {self._order.decode(subkey): _item(content) for subkey, content in rows.items()}
 
