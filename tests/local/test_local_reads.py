@@ -28,7 +28,7 @@ TEXTS = ["", "a", "a b", "aa", "b", "ä", "\U0001f600", "￿", "a\0b", "7", "12"
 def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Read]]:
     """ministack's own functions, while its tables are in a store and its own names lead to the bounded ones."""
     own = {"Query": dynamodb._query, "Scan": dynamodb._scan}
-    for name in ("_tables", "_ttl_settings", "_query", "_scan", "_condition_syntax_error"):
+    for name in ("_tables", "_ttl_settings", "_backups", "_query", "_scan", "_condition_syntax_error"):
         monkeypatch.setattr(dynamodb, name, getattr(dynamodb, name))
     dynamodb._ttl_settings = AccountRegionScopedDict()
     store = Store(tmp_path / "engine.db")
@@ -160,6 +160,20 @@ def test_a_page_without_a_limit_reads_no_more_than_it_holds(
     for data in ({}, start, {"Segment": 0, "TotalSegments": 2}, {"Segment": 1, "TotalSegments": 2}):
         read = {"TableName": "rows"} | data
         assert answer(dynamodb._scan, read) == answer(plain["Scan"], read)
+
+
+def test_a_backup_is_in_the_database_and_no_save_copies_it(plain: dict[str, Read]) -> None:
+    rows = table("N")
+    for moment in ("2", "10"):
+        dynamodb._put_item({"TableName": "rows", "Item": {"id": {"S": "a"}, "moment": {"N": moment}}})
+    made = answer(dynamodb._create_backup, {"TableName": "rows", "BackupName": "before"})[1]["BackupDetails"]
+    dynamodb._delete_item({"TableName": "rows", "Key": {"id": {"S": "a"}, "moment": {"N": "2"}}})
+    (kept,) = dynamodb.get_state()["backups"].values()
+    assert kept["_items_snapshot"].number > rows["items"].number
+    restore = {"TargetTableName": "again", "BackupArn": made["BackupArn"]}
+    assert answer(dynamodb._restore_table_from_backup, restore)[1]["TableDescription"]["ItemCount"] == 2
+    found = answer(dynamodb._scan, {"TableName": "again"})[1]["Items"]
+    assert sorted(item["moment"]["N"] for item in found) == ["10", "2"]
 
 
 def test_items_go_when_their_time_is_over_and_no_others(plain: dict[str, Read]) -> None:

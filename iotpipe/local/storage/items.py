@@ -22,7 +22,15 @@ def keep_in(store: Store) -> None:
     """Have ministack keep all items there; before it reads its state."""
     from ministack.services import dynamodb
 
+    def backup(described: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(described["_items_snapshot"], Items):
+            items = Items(store, store.collection())
+            items.update(described["_items_snapshot"])
+            described["_items_snapshot"] = items
+        return described
+
     dynamodb._tables = Scoped(lambda table: table if isinstance(table, Table) else Table(store, table))
+    dynamodb._backups = Scoped(backup)
     dynamodb._query = _bounded(dynamodb._query, bounds.of_query)
     dynamodb._scan = _bounded(dynamodb._scan, bounds.of_scan)
     # It is asked anew for every item.
@@ -62,8 +70,7 @@ class Table(dict[str, Any]):
         types = {each["AttributeName"]: each["AttributeType"] for each in self.get("AttributeDefinitions", [])}
         items.order = sortkeys.NUMBERS if types.get(self.get("sk_name")) == "N" else sortkeys.TEXTS
         if items is not value:
-            for key, rows in value.items():
-                items[key] = rows
+            items.update(value)
         return items
 
     def __deepcopy__(self, memo: Any) -> dict[str, Any]:
@@ -105,6 +112,10 @@ class Items:
         del self[key]
         for subkey, item in list(rows.items()):
             self[key][subkey] = item
+
+    def update(self, other: Any) -> None:
+        for key, rows in other.items():
+            self[key] = rows
 
     def __delitem__(self, key: str) -> None:
         for subkey in self[key]:
