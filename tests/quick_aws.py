@@ -1,6 +1,6 @@
 """What botocore and moto work out anew for every session or call although it stays the same: worked out once.
 
-Nothing is answered differently: only the request ids are drawn in another way.
+Nothing is answered differently: only the request ids are drawn in another way, and requests to moto are not signed.
 """
 
 from __future__ import annotations
@@ -8,15 +8,28 @@ from __future__ import annotations
 import functools
 import gc
 import uuid
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import botocore.session
 import botocore.useragent
-from moto.core import responses
+from botocore.auth import SigV4Auth
+from botocore.context import get_context
+from botocore.hooks import EventAliaser
+from botocore.useragent import UserAgentString
+from moto.core import responses, serialize
 from moto.core.base_backend import BaseBackend
 
 _urls_of: Any = BaseBackend.urls.fget  # type: ignore[attr-defined] # a property, whatever mypy takes it for
 _urls: dict[type[BaseBackend], Any] = {}
+_canonical_request: Any = SigV4Auth.canonical_request
+_possible_keys: Any = serialize.XFormedAttributePicker.get_possible_keys
+_keys: dict[Any, tuple[str, ...]] = {}
+_user_agent: Any = UserAgentString.to_string
+_user_agents: weakref.WeakKeyDictionary[UserAgentString, dict[Any, str]] = weakref.WeakKeyDictionary()
+_alias: Any = EventAliaser._alias_event_name
+_aliases: dict[str, str] = {}
 
 
 def be_quick() -> None:
@@ -27,6 +40,11 @@ def be_quick() -> None:
     botocore.useragent.sanitize_user_agent_string_component = functools.cache(sanitize)
     BaseBackend.urls = property(_urls_once)
     responses.gen_amzn_requestid_long = _request_id
+    SigV4Auth.canonical_request = _canonical_request_elsewhere
+    serialize.XFormedAttributePicker.get_possible_keys = _possible_keys_once
+    responses.camelcase_to_underscores = functools.cache(responses.camelcase_to_underscores)
+    UserAgentString.to_string = _user_agent_once
+    EventAliaser._alias_event_name = _alias_once
 
 
 def collect_seldom() -> None:
@@ -51,3 +69,33 @@ def _request_id(headers: dict[str, Any]) -> str:
     """Drawn at once, where moto draws 52 letters."""
     headers["x-amzn-requestid"] = uuid.uuid4().hex
     return str(headers["x-amzn-requestid"])
+
+
+def _canonical_request_elsewhere(signer: SigV4Auth, request: Any) -> str:
+    """What is signed; nothing for the emulated AWS, which reads of the signature only who made it and where."""
+    return "" if ".amazonaws.com" in request.url else str(_canonical_request(signer, request))
+
+
+def _possible_keys_once(picker: Any, context: Any) -> Iterator[str]:
+    """The names under which an object may hold a member of an answer."""
+    known = (context.key, context.shape, type(context.obj))
+    if known not in _keys:
+        _keys[known] = tuple(_possible_keys(picker, context))
+    return iter(_keys[known])
+
+
+def _user_agent_once(agent: UserAgentString) -> str:
+    """How a client presents itself while it uses these features."""
+    context = get_context()
+    features = frozenset(context.features if context else ()), frozenset(agent._client_features or ())
+    known = _user_agents.setdefault(agent, {})
+    if features not in known:
+        known[features] = _user_agent(agent)
+    return known[features]
+
+
+def _alias_once(aliaser: EventAliaser, name: str) -> str:
+    """The name of an event with today's name of its service."""
+    if name not in _aliases:
+        _aliases[name] = _alias(aliaser, name)
+    return _aliases[name]
