@@ -146,6 +146,20 @@ def test_what_no_state_names_any_more_is_deleted_but_nothing_newer(path: Path, s
     saved.close()
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_database_that_was_deleted_counts_as_not_saved(path: Path, store: Store, replaced: bool) -> None:
+    number = store.collection()
+    assert save(store, number, sqs=b"{}")
+    path.rename(path.with_suffix(".old"))
+    if replaced:
+        path.touch()
+    for _ in range(2):  # also where nothing has changed
+        with pytest.raises(OSError, match="was deleted or replaced"):
+            save(store, number, sqs=b"{}")
+    path.with_suffix(".old").rename(path)
+    assert not save(store, number, sqs=b"{}")
+
+
 def test_numbers_of_collections_are_given_once(store: Store) -> None:
     assert store.collection(7) == 7
     assert store.collection() == 8

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
@@ -67,6 +68,7 @@ class Store:
             # Rows that no state names may have been left: a new collection must not begin with them.
             (newest,) = self._reading.execute("SELECT max(collection) FROM rows").fetchone()
             self._collections = int(newest or 0)
+            self._file = os.stat(path)
         except sqlite3.DatabaseError as error:
             raise self.damaged(error) from error
 
@@ -237,8 +239,9 @@ class Store:
         """Write what has changed until `swap`, in one transaction; False if nothing has.
 
         `states` are the services', as they were then, and `seconds` is when: what they do not refer to is deleted.
-        Raises sqlite3.Error where it cannot be written: then nothing is.
+        Raises sqlite3.Error where it cannot be written, or OSError where it is not there any more: then nothing is.
         """
+        self._check_place()
         digests = {service: hashlib.sha256(content).digest() for service, content in states.items()}
         changed = [(name, states[name]) for name, digest in digests.items() if digest != self._digests.get(name)]
         if not (changed or self._saving):
@@ -260,6 +263,11 @@ class Store:
             self._saving = {}
         self._digests, self._used = digests, references
         return True
+
+    def _check_place(self) -> None:
+        """Raise OSError where the file was deleted: SQLite goes on to write into it, and it ends with the process."""
+        if not (self.path.exists() and os.path.samestat(os.stat(self.path), self._file)):
+            raise OSError(f"{self.path} was deleted or replaced")
 
     def _write_rows(self, rows: Iterable[tuple[int, bytes, bytes, bytes | None]]) -> None:
         left = iter(rows)
