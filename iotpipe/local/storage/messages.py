@@ -26,6 +26,9 @@ _LARGEST_BATCH = 6_000_000
 _BETWEEN_LOOKS = 1.0
 """Seconds between two looks for messages that are too old."""
 
+_VOID = 1000
+"""Void entries that a queue may have besides one for each message."""
+
 
 def keep_in(store: Store) -> None:
     """Have ministack keep all messages there; before it reads its state."""
@@ -79,6 +82,13 @@ class Messages:
     def _enter(self, message: Message) -> None:
         number = self._entries[message["id"]] = next(self._numbers)
         heapq.heappush(self._due, (message["visible_at"], number, message["id"]))
+        if len(self._due) > 2 * len(self._all) + _VOID:
+            # Those of deleted messages would stay until these had been visible again, which may be hours.
+            self._due = [(moment, number, name) for moment, number, name in self._due if self._is_valid(number, name)]
+            heapq.heapify(self._due)
+
+    def _is_valid(self, number: int, name: str) -> bool:
+        return self._entries.get(name) == number
 
     def _write(self, message: Message, content: bytes | None) -> None:
         self._store.put(self.number, message["id"].encode(), b"", content)
@@ -105,7 +115,7 @@ class Messages:
         with self.lock:
             while self._due and self._due[0][0] <= now and len(received) < most:
                 _, number, name = self._due[0]
-                if self._entries.get(name) == number:
+                if self._is_valid(number, name):
                     message = self._all[name]
                     if message["receive_count"] >= last:
                         self.remove(message)
