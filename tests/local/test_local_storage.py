@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from iotpipe.errors import LedgerCorrupt
 from iotpipe.local.storage.items import Items, Table
 from iotpipe.local.storage.logs import Streams
 from iotpipe.local.storage.messages import Messages
@@ -160,6 +161,22 @@ def test_a_database_that_was_deleted_counts_as_not_saved(path: Path, store: Stor
     assert not save(store, number, sqs=b"{}")
 
 
+@pytest.mark.parametrize("damage", [b"", b"\0"])
+def test_a_database_with_a_damaged_page_is_refused(path: Path, damage: bytes) -> None:
+    store = Store(path)
+    number = store.collection()
+    for row in range(1000):
+        store.put(number, b"device", str(row).encode(), bytes(100))
+    save(store, number)
+    store.close()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 4096] = damage * 4096
+    path.write_bytes(content)
+    with pytest.raises(LedgerCorrupt, match="is damaged"):
+        Store(path)
+
+
 def test_numbers_of_collections_are_given_once(store: Store) -> None:
     assert store.collection(7) == 7
     assert store.collection() == 8
@@ -302,6 +319,17 @@ def test_nothing_is_lost_or_given_away_twice_while_it_is_sent_received_and_delet
             each.result()
     assert len(seen) == len(set(seen)) == 1000
     assert len(messages) == 0
+
+
+def test_nothing_piles_up_of_messages_that_were_deleted_while_they_were_hidden(store: Store) -> None:
+    messages = Messages(store, store.collection())
+    for number in range(5000):
+        messages.append(message(str(number)))
+        ((each,), _) = messages.receive(1, 43_200, 99, float("inf"))
+        messages.delete(each["receipt_handle"])
+    assert len(messages._due) < 2000
+    messages.append(message("last"))
+    assert received(messages) == ["last"]
 
 
 def test_streams_survive_as_they_were(path: Path, store: Store) -> None:

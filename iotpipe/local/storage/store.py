@@ -65,6 +65,10 @@ class Store:
         try:
             self._reading = self._connected()
             self._writing = self._connected()
+            # A page that cannot be read would be found by the request that needs it, or by none.
+            (found,) = self._reading.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise self.damaged(found)
             # Rows that no state names may have been left: a new collection must not begin with them.
             (newest,) = self._reading.execute("SELECT max(collection) FROM rows").fetchone()
             self._collections = int(newest or 0)
