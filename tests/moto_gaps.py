@@ -525,6 +525,8 @@ def close_gaps() -> None:
     patch.object(ServiceOperationRouter, "_get_router", _one_router_at_a_time).start()
     # It looks for a role by going through all of them, while another thread makes one.
     patch.object(IAMBackend, "get_roles", lambda self: list(self.roles.values())).start()
+    # And for an alarm likewise.
+    patch.object(CloudWatchBackend, "describe_alarms", lambda self: list(self.alarms.values())).start()
     # It looks at every attribute of a service's class anew for each call, which is a tenth of what a call costs.
     patch.object(responses, "method_names_from_class", functools.cache(responses.method_names_from_class)).start()
 
