@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import time
 import uuid
 import weakref
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from botocore.hooks import EventAliaser
 from botocore.useragent import UserAgentString
 from moto.core import responses, serialize
 from moto.core.base_backend import BaseBackend
+from moto.sqs import models as sqs
 
 _urls_of: Any = BaseBackend.urls.fget  # type: ignore[attr-defined] # a property, whatever mypy takes it for
 _urls: dict[type[BaseBackend], Any] = {}
@@ -43,6 +45,8 @@ def be_quick() -> None:
     SigV4Auth.canonical_request = _canonical_request_elsewhere
     serialize.XFormedAttributePicker.get_possible_keys = _possible_keys_once
     responses.camelcase_to_underscores = functools.cache(responses.camelcase_to_underscores)
+    # A queue asks what time it is for every message that it holds, and moto answers by way of three datetimes.
+    sqs.unix_time, sqs.unix_time_millis = time.time, lambda: time.time() * 1000.0
     UserAgentString.to_string = _user_agent_once
     EventAliaser._alias_event_name = _alias_once
 
