@@ -8,6 +8,7 @@ is what the launcher starts, with a clean environment: what it finds there, the 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -78,6 +79,9 @@ class Engine:
     def ready(self) -> None:
         """ministack has started: it need not write anything itself from now on."""
         self._app.PERSIST_STATE = False
+        # What is loaded now stays until the end: to look through it for garbage again and again holds up requests.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         if self._unrestored:
             self.stop()
         else:
