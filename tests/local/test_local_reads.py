@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,14 @@ def test_a_page_without_a_limit_reads_no_more_than_it_holds(
     for data in ({}, start, {"Segment": 0, "TotalSegments": 2}, {"Segment": 1, "TotalSegments": 2}):
         read = {"TableName": "rows"} | data
         assert answer(dynamodb._scan, read) == answer(plain["Scan"], read)
+
+
+def test_another_thread_writes_while_a_page_is_read(plain: dict[str, Read]) -> None:
+    rows = table("N")
+    item = {"id": {"S": "a"}, "moment": {"N": "1"}}
+    with rows["items"].showing({}), ThreadPoolExecutor(1) as another:
+        assert another.submit(dynamodb._put_item, {"TableName": "rows", "Item": item}).result()[0] == 200
+    assert rows["items"]["a"]["1"] == item
 
 
 def test_a_backup_is_in_the_database_and_no_save_copies_it(plain: dict[str, Read]) -> None:

@@ -86,20 +86,24 @@ class Items:
         self._store = store
         self.number = store.collection(number)
         self.order: sortkeys.Order = sortkeys.TEXTS
-        self._shown: Mapping[str, Mapping[str, Item]] | None = None
+        self._reading = threading.local()
 
     @contextmanager
     def showing(self, found: Mapping[str, Mapping[str, Item]]) -> Iterator[None]:
-        """Have ministack see these items alone."""
-        self._shown = found
+        """Have ministack see these items alone, in this thread: rules and state machines write in others."""
+        self._reading.found = found
         try:
             yield
         finally:
-            self._shown = None
+            self._reading.found = None
+
+    @property
+    def _shown(self) -> Mapping[str, Mapping[str, Item]] | None:
+        return getattr(self._reading, "found", None)
 
     def __getitem__(self, key: str) -> Any:
-        if self._shown is not None:
-            return self._shown.get(key, {})
+        if (shown := self._shown) is not None:
+            return shown.get(key, {})
         return Partition(self._store, self.number, key, self.order)
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -129,8 +133,8 @@ class Items:
         return sortkeys.TEXTS.decode(key), self.order.decode(subkey)
 
     def keys(self) -> list[str]:
-        if self._shown is not None:
-            return list(self._shown)
+        if (shown := self._shown) is not None:
+            return list(shown)
         return [sortkeys.TEXTS.decode(key) for key in self._store.keys(self.number)]
 
     def __iter__(self) -> Iterator[str]:
