@@ -40,7 +40,11 @@ def save(store: Store, *used: int, moment: float = 1.0, **states: bytes) -> bool
 def assert_same(store: Store, model: Model, collections: int) -> None:
     keys = {where for where, rows in model.items() if rows}
     for number in range(1, collections + 1):
-        assert store.keys(number) == sorted(key for collection, key in keys if collection == number)
+        held = sorted(key for collection, key in keys if collection == number)
+        assert store.keys(number) == held
+        for some in (held, held[1:], held[1:3:2]):
+            if some:
+                assert store.rows_of(number, some) == {key: model[number, key] for key in some}
     for where in {*model, (1, b"never")}:
         rows = model.get(where, {})
         assert store.rows(*where) == rows

@@ -96,11 +96,9 @@ def of_scan(table: Any, data: Mapping[str, Any]) -> Found | None:
         limit = math.inf if data.get("Limit") is None else int(data["Limit"]) + _BESIDES
         found: dict[str, dict[str, Item]] = {}
         number = size = 0
-        for key in table["items"]:
-            if key < begin[0] and not whole:
-                continue
+        for key, partition in table["items"].scanned("" if whole else begin[0]):
             found[key] = {}
-            for subkey, item in table["items"][key].in_text_order():
+            for subkey, item in partition:
                 if not whole and (number >= limit or size > dynamodb._DDB_PAGE_SIZE_BYTES):
                     return found
                 found[key][subkey] = item

@@ -16,6 +16,8 @@ from iotpipe.local.storage.store import Store
 
 Item = dict[str, Any]
 _REAPER = "dynamodb-ttl-reaper"
+_AT_ONCE = 1000
+"""Items that a Scan reads at once, about."""
 
 
 def keep_in(store: Store) -> None:
@@ -146,6 +148,25 @@ class Items:
     def values(self) -> list[Any]:
         return [self[key] for key in self.keys()]
 
+    def scanned(self, begin: str) -> Iterator[tuple[str, Iterator[tuple[str, Item]]]]:
+        """Partition keys from `begin` on with their items, as a Scan comes upon them.
+
+        ministack sorts by the text of the sort key, also where it is a number.
+        """
+        keys = [key for key in self._store.keys(self.number) if sortkeys.TEXTS.decode(key) >= begin]
+        most = 1
+        while keys:
+            found = self._store.rows_of(self.number, keys[:most])
+            for key, rows in found.items():
+                yield sortkeys.TEXTS.decode(key), self._in_text_order(rows)
+            del keys[:most]
+            # Many with one item each are read at once, and few with many one by one.
+            most = most * 2 if sum(map(len, found.values())) < _AT_ONCE else 1
+
+    def _in_text_order(self, rows: Mapping[bytes, bytes]) -> Iterator[tuple[str, Item]]:
+        for subkey, content in sorted((self.order.decode(subkey), content) for subkey, content in rows.items()):
+            yield subkey, _item(content)
+
     def items(self) -> list[tuple[str, Any]]:
         # What expires is looked for elsewhere.
         if threading.current_thread().name == _REAPER:
@@ -195,12 +216,6 @@ class Partition:
         """The items with sort keys from `low` up to `high`, both included; at most so many, from whichever end."""
         first, last = self._order.bounds(low, high)
         return self._decoded(self._store.span(*self._where, first, last, most, backward=backward))
-
-    def in_text_order(self) -> Iterator[tuple[str, Item]]:
-        """All items as a Scan comes upon them: ministack sorts by the text of the key, also where it is a number."""
-        rows = self._store.rows(*self._where)
-        for subkey, content in sorted((self._order.decode(subkey), content) for subkey, content in rows.items()):
-            yield subkey, _item(content)
 
     def _decoded(self, rows: Mapping[bytes, bytes]) -> dict[str, Item]:
         return {self._order.decode(subkey): _item(content) for subkey, content in rows.items()}

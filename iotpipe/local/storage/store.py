@@ -166,6 +166,24 @@ class Store:
                 found.update(layer.get((collection, key), {}))
         return {subkey: content for subkey, content in found.items() if content is not None}
 
+    def rows_of(self, collection: int, keys: list[bytes]) -> dict[bytes, dict[bytes, bytes]]:
+        """All rows with these keys, by key and subkey: several of those that follow each other in `keys`."""
+        found: dict[bytes, dict[bytes, bytes | None]] = {key: {} for key in keys}
+        with self.lock:
+            for key, subkey, content in self._reading.execute(
+                "SELECT key, subkey, content FROM rows WHERE collection = ? AND key BETWEEN ? AND ?",
+                (collection, keys[0], keys[-1]),
+            ):
+                if key in found:
+                    found[key][subkey] = content
+            for layer in (self._saving, self._pending):
+                for key in keys:
+                    found[key].update(layer.get((collection, key), {}))
+        return {
+            key: {subkey: content for subkey, content in rows.items() if content is not None}
+            for key, rows in found.items()
+        }
+
     def span(
         self, collection: int, key: bytes, low: bytes, high: bytes, most: int | None, *, backward: bool = False
     ) -> dict[bytes, bytes]:
