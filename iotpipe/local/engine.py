@@ -186,6 +186,8 @@ def main(directory: Path) -> None:
     before = None
     try:
         before = place.record()
+        if before and not before.pid:
+            place.check_database()
         listening = _listen(before.port if before else 0)
         port = listening.getsockname()[1]
         record = Record(port, os.getpid(), secrets.token_hex(8), secrets.token_urlsafe(24), _moment(time.time()))

@@ -120,6 +120,12 @@ class Place:
     def write(self, record: Record) -> None:
         write_atomically(self._record, json.dumps(asdict(record), indent=1) + "\n")
 
+    def check_database(self) -> None:
+        """Raise LedgerCorrupt where there is none, though an engine has ended in good order: a new one is empty."""
+        if not (self.database.exists() and self.database.stat().st_size):
+            hint = "Nothing was changed. Restore it from a backup, or `iotpipe local reset` begins anew"
+            raise LedgerCorrupt(f"{self.database} is empty or not there any more", hint)
+
     def root_key(self) -> RootKey:
         """The root credentials, made at the first call.
 

@@ -182,6 +182,23 @@ def test_a_damaged_database_is_not_replaced_by_an_empty_one(machine: Machine, da
     assert queues(machine) == ["something"]
 
 
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_database_that_is_gone_is_not_replaced_by_an_empty_one(machine: Machine, emptied: bool) -> None:
+    machine.run("local", "start")
+    write_something(machine)
+    machine.run("local", "stop")
+    file = machine.place.database
+    kept = file.rename(machine.directory / "kept.db")
+    if emptied:
+        file.touch()
+    said = machine.run("local", "start", code=1).stderr
+    assert f"{file} is empty or not there any more" in said
+    assert "iotpipe local reset" in said
+    kept.replace(file)
+    machine.run("local", "start")
+    assert queues(machine) == ["something"]
+
+
 def test_a_damaged_state_is_not_replaced_by_an_empty_one(machine: Machine) -> None:
     machine.run("local", "start")
     write_something(machine)
