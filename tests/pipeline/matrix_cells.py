@@ -71,13 +71,13 @@ def _lasting(command: Command) -> Iterator[Cell]:
 
 
 def handfuls(directory: Path, chance: Random) -> list[Cell]:
-    """Each call, denied and with two of the faults that pass, as many at once as do not notice one another."""
+    """Each call, denied and with one of the faults that pass, as many at once as do not notice one another."""
     cells = [cell for command in commands(directory).values() for cell in _handfuls(command)]
     passing: dict[tuple[str, frozenset[Call]], list[Cell]] = {}
     for cell in cells:
         if cell.fault in PASSING:
             passing.setdefault((cell.command, cell.calls), []).append(cell)
-    drawn = [cell for each in passing.values() for cell in chance.sample(each, 2)]
+    drawn = [chance.choice(each) for each in passing.values()]
     return [*drawn, *(cell for cell in cells if cell.fault not in PASSING)]
 
 
