@@ -22,10 +22,11 @@ from iotpipe.errors import LedgerCorrupt, LedgerTooNew
 APPLICATION = 0x696F7470  # "iotp", which tells file(1) and us whose database it is
 FORMAT = 1
 
+# Rows are big: without a rowid they would be in the inner pages of the tree as well, and make it four times slower.
 _TABLES = """
 CREATE TABLE rows (
     collection INTEGER, key BLOB, subkey BLOB, content BLOB, PRIMARY KEY (collection, key, subkey)
-) WITHOUT ROWID;
+);
 CREATE TABLE blobs (digest TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID;
 CREATE TABLE states (service TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID;
 CREATE TABLE moment (seconds REAL);
@@ -33,7 +34,7 @@ INSERT INTO moment VALUES (0);
 """
 # A thread that writes row by row would wait for Python's lock after each of them while requests are served.
 _AT_ONCE = 200
-_CACHE = 16_384  # KiB, of each connection
+_CACHE = 65_536  # KiB, of each connection
 
 Layer = dict[tuple[int, bytes], dict[bytes, bytes | None]]
 """What is not on the disk yet, by collection and key; None for what is deleted."""
