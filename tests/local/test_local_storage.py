@@ -181,6 +181,27 @@ def test_a_database_with_a_damaged_page_is_refused(path: Path, damage: bytes) ->
         Store(path)
 
 
+def test_what_a_save_does_depends_on_what_has_changed_and_not_on_what_there_is(store: Store) -> None:
+    number = store.collection()
+
+    def steps(row: int) -> int:
+        """The steps of SQLite's machine, by the hundred, that writing 50 rows and deleting 50 others takes."""
+        taken: list[None] = []
+        for each in range(50):
+            store.put(number, b"new", (row + each).to_bytes(8, "big"), b"content")
+            store.put(number, b"old", each.to_bytes(8, "big"), None)
+        store._writing.set_progress_handler(lambda: taken.append(None), 100)
+        save(store, number)
+        store._writing.set_progress_handler(None, 0)
+        return len(taken)
+
+    few = steps(0)
+    for row in range(20_000):
+        store.put(number, b"old", row.to_bytes(8, "big"), b"content")
+    save(store, number)
+    assert steps(50) < 3 * few
+
+
 def test_numbers_of_collections_are_given_once(store: Store) -> None:
     assert store.collection(7) == 7
     assert store.collection() == 8
