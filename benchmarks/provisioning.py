@@ -40,8 +40,8 @@ from harness import declared  # noqa: E402
 from moto import mock_aws  # noqa: E402
 from moto_gaps import close_gaps  # noqa: E402
 
-from iotpipe.doctor import preflight  # noqa: E402
-from iotpipe.provision import apply, ledger, reads, teardown  # noqa: E402
+from iotpipe.checks import preflight  # noqa: E402
+from iotpipe.provision import apply, ledger, parallel_reads, teardown  # noqa: E402
 from iotpipe.provision.aws import Aws, connect  # noqa: E402
 from iotpipe.provision.resource import Properties, Recorded, Resource  # noqa: E402
 from iotpipe.provision.resources import SERVICES  # noqa: E402
@@ -154,11 +154,11 @@ class Bench:
 
 @contextmanager
 def one_by_one() -> Iterator[None]:
-    before, reads.READERS = reads.READERS, 1
+    before, parallel_reads.READERS = parallel_reads.READERS, 1
     try:
         yield
     finally:
-        reads.READERS = before
+        parallel_reads.READERS = before
 
 
 def timed(action: Callable[[], None]) -> float:

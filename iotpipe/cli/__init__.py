@@ -9,14 +9,25 @@ import sys
 
 import click
 
-from iotpipe import output
-from iotpipe.cli import commands, options, proving
+from iotpipe.cli import options
+from iotpipe.cli.dlq import dlq
 from iotpipe.cli.doctor import doctor
+from iotpipe.cli.down import down
+from iotpipe.cli.graph import graph
+from iotpipe.cli.init import init
 from iotpipe.cli.local import local
+from iotpipe.cli.logs import logs
+from iotpipe.cli.outputs import outputs
+from iotpipe.cli.plan import plan
 from iotpipe.cli.policy import policy
-from iotpipe.cli.watching import dlq, logs
+from iotpipe.cli.query import query
+from iotpipe.cli.send_test_data import send_test_data
+from iotpipe.cli.status import status
+from iotpipe.cli.up import up
+from iotpipe.cli.validate import validate
 from iotpipe.errors import ConfigurationError, IotpipeError
-from iotpipe.terminals import ready
+from iotpipe.render import output
+from iotpipe.render.terminals import ready
 
 __all__ = ["main"]
 
@@ -31,7 +42,9 @@ def iotpipe() -> None:
     """Bring a complete serverless IoT data pipeline up on AWS, and take it down again."""
 
 
-for command in (*commands.ALL, *proving.ALL, local, logs, dlq, doctor, policy):
+for command in (
+    *(init, validate, plan, up, down, status, outputs, graph, send_test_data, query, local, logs, dlq, doctor, policy),
+):
     iotpipe.add_command(command)
 
 

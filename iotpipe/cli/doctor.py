@@ -18,10 +18,10 @@ def doctor(settings: Settings, as_json: bool) -> int:
     API Gateway's logging role, runtime dates, package sizes; once the environment is up, also alarms that see
     nothing. Changes nothing. Exits with 1 if something is a problem.
     """
+    from iotpipe.checks.examine import Asked, examine
+    from iotpipe.checks.finding import PROBLEM
     from iotpipe.cli.session import packaged
-    from iotpipe.doctor.examination import Asked, examine
-    from iotpipe.doctor.findings import PROBLEM
-    from iotpipe.doctor.report import looking, show_report
+    from iotpipe.render.doctor import looking, show_report
 
     name = settings.environment
     with looking(name):

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import UsageError
-from iotpipe.terminals import terminal
+from iotpipe.render import output
+from iotpipe.render.terminals import terminal
 
 
 @click.group(epilog="Example:  iotpipe local start")
@@ -32,10 +32,10 @@ def start(settings: Settings, as_json: bool) -> None:
 
     Does nothing if it runs.
     """
-    from iotpipe.local import launcher, place
+    from iotpipe.local import engine_directory, launcher
 
     settings.refuse_below_a_project()
-    record = launcher.start(place.at(settings.state_dir), lambda text: output.note(f"{text}."))
+    record = launcher.start(engine_directory.at(settings.state_dir), lambda text: output.note(f"{text}."))
     _answer({"endpoint": record.endpoint, "pid": record.pid, "since": record.since}, as_json)
 
 
@@ -44,10 +44,10 @@ def start(settings: Settings, as_json: bool) -> None:
 @options.as_json
 def stop(settings: Settings, as_json: bool) -> None:
     """Stop it; its data is kept."""
-    from iotpipe.local import launcher, place
+    from iotpipe.local import engine_directory, launcher
 
     settings.refuse_below_a_project()
-    stopped = launcher.stop(place.at(settings.state_dir))
+    stopped = launcher.stop(engine_directory.at(settings.state_dir))
     if as_json:
         output.answer({"stopped": stopped is not None})
     else:
@@ -59,10 +59,10 @@ def stop(settings: Settings, as_json: bool) -> None:
 @options.as_json
 def status(settings: Settings, as_json: bool) -> None:
     """Show whether it runs, where, since when, and how much it holds."""
-    from iotpipe.local import launcher, place
+    from iotpipe.local import engine_directory, launcher
 
     settings.refuse_below_a_project()
-    _answer(launcher.status(place.at(settings.state_dir)), as_json)
+    _answer(launcher.status(engine_directory.at(settings.state_dir)), as_json)
 
 
 @local.command(epilog="Example:  iotpipe local reset --yes")
@@ -74,10 +74,10 @@ def reset(settings: Settings, yes: bool, as_json: bool) -> None:
 
     Asks first. Also what helps when its data is damaged. The state files of the environments in it go too.
     """
-    from iotpipe.local import launcher, place
+    from iotpipe.local import engine_directory, launcher
 
     settings.refuse_below_a_project()
-    engine = place.at(settings.state_dir)
+    engine = engine_directory.at(settings.state_dir)
     if not yes:
         if not (terminal(sys.stdin) and terminal(sys.stderr)):
             raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")

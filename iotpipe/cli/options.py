@@ -69,7 +69,7 @@ class Settings:
 
 def _environments_in(state_dir: Path) -> list[str]:
     """What is up in a directory of this user's own: its environments, or an embedded AWS that runs without any."""
-    from iotpipe.local import place
+    from iotpipe.local import engine_directory
     from iotpipe.provision.ledger import with_state
 
     try:
@@ -77,11 +77,11 @@ def _environments_in(state_dir: Path) -> list[str]:
             return []
     except OSError:
         return []
-    return with_state(state_dir) or (["an embedded AWS"] if place.at(state_dir).alive() else [])
+    return with_state(state_dir) or (["an embedded AWS"] if engine_directory.at(state_dir).alive() else [])
 
 
 def _environments(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from iotpipe.configuration.forms import NAME
+    from iotpipe.configuration.formats import NAME
 
     directory = context.find_root().ensure_object(Settings).config_dir
     names = {path.stem for path in directory.glob("*.yaml")} | {"local"}

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iotpipe import output
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import CredentialsError, UsageError
 from iotpipe.policy import GROUPS
+from iotpipe.render import output
 
 if TYPE_CHECKING:
     from iotpipe.configuration import Environment as Settled
@@ -83,11 +83,11 @@ def _subject(settings: Settings) -> Environment:
 
 def _place(settings: Settings, env: Settled, contents: Contents | None) -> tuple[str, str]:
     """Account and region. AWS is only asked whose the credentials are where nothing else says it."""
-    from iotpipe.local import place
+    from iotpipe.local import engine_directory
     from iotpipe.provision.aws import Emulator, connect, emulator_of_the_user
 
     emulator = emulator_of_the_user() if env.target == "local" else ""
-    embedded = place.ACCOUNT if env.target == "local" and not emulator else None
+    embedded = engine_directory.ACCOUNT if env.target == "local" and not emulator else None
     account = env.account or (contents.account if contents else None) or embedded
     region = settings.region or env.region or (contents.region if contents else None)
     if account and region:

@@ -17,7 +17,7 @@ import boto3
 from iotpipe.cli.options import Settings
 from iotpipe.configuration import Environment, load
 from iotpipe.errors import Interrupted, IotpipeError, PackagingError
-from iotpipe.local import launcher, place
+from iotpipe.local import engine_directory, launcher
 from iotpipe.packaging import check_sizes, handler_zip, layer
 from iotpipe.pipeline import Artifacts, pipeline
 from iotpipe.provision import ledger, plan
@@ -25,7 +25,8 @@ from iotpipe.provision.aws import Aws, Emulator, connect, emulator_of_the_user
 from iotpipe.provision.lock import locked
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import SERVICES
-from iotpipe.provision.run import Event, RealClock, Run, timestamp
+from iotpipe.provision.run import Event, RealClock, Run
+from iotpipe.times import timestamp
 
 HANDLERS = ("ingestion", "processor", "query")
 
@@ -57,7 +58,7 @@ class Session:
             return
         others = [name for name in launcher.in_use(self.path.parent) if name != self.name]
         if not others:
-            launcher.stop(place.at(self.path.parent))
+            launcher.stop(engine_directory.at(self.path.parent))
         what = f"keeps running for {', '.join(others)}" if others else "stopped"
         self.run.tell(Event("embedded AWS", "waiting", what))
 
@@ -109,7 +110,7 @@ def open_session(settings: Settings, command: str, tell: Callable[[Event], None]
     emulator = None
     if env.target == "local" if env else _is_local(contents):
         emulator = _emulator(settings, command, tell)
-        region = region or (place.REGION if emulator.access_key else None)
+        region = region or (engine_directory.REGION if emulator.access_key else None)
     aws = connect(settings.profile, region, env.account if env else None, emulator, SERVICES)
     if contents:
         ledger.check_binding(contents, path, name, aws.account, aws.region)
@@ -126,7 +127,7 @@ def untouched(settings: Settings) -> Session | None:
     """
     name = settings.environment
     path = ledger.path_of(settings.state_dir, name)
-    engine = place.at(settings.state_dir)
+    engine = engine_directory.at(settings.state_dir)
     if emulator_of_the_user() or path.exists() or engine.directory.exists():
         return None
     if not ((settings.config_dir / f"{name}.yaml").exists() or name == "local"):
@@ -134,8 +135,8 @@ def untouched(settings: Settings) -> Session | None:
     env = load(name, settings.config_dir)
     if env.target != "local":
         return None
-    region = settings.region or env.region or place.REGION
-    aws = Aws(boto3.Session(region_name=region), place.ACCOUNT, region, "")
+    region = settings.region or env.region or engine_directory.REGION
+    aws = Aws(boto3.Session(region_name=region), engine_directory.ACCOUNT, region, "")
     return Session(name, path, aws, Run(aws, name, command="", tags=env.tags), env)
 
 
@@ -143,7 +144,7 @@ def _emulator(settings: Settings, command: str, tell: Callable[[Event], None]) -
     """The embedded AWS, or the emulator that the user runs. Only what changes something starts an engine."""
     if given := emulator_of_the_user():
         return Emulator(given)
-    engine = place.at(settings.state_dir)
+    engine = engine_directory.at(settings.state_dir)
     if command in ("up", "down"):
         record = launcher.start(engine, lambda text: tell(Event("embedded AWS", "waiting", text)))
     elif (running := engine.running()) is None:
@@ -159,7 +160,7 @@ def _emulator(settings: Settings, command: str, tell: Callable[[Event], None]) -
 
 
 def _is_local(contents: ledger.Contents | None) -> bool:
-    return contents is not None and contents.account == place.ACCOUNT
+    return contents is not None and contents.account == engine_directory.ACCOUNT
 
 
 def undeployed(settings: Settings) -> list[Resource]:

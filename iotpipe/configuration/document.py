@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from iotpipe.configuration.findings import Finding, Path, dotted
-from iotpipe.configuration.nodes import encodable, found, kind_of, position, scalar
-from iotpipe.configuration.syntax import Unparsable, compose
+from iotpipe.configuration.problems import Finding, Path, dotted
+from iotpipe.configuration.yaml_scalars import encodable, found, kind_of, position, scalar
+from iotpipe.configuration.yaml_syntax import Unparsable, compose
 
 
 class Entry(NamedTuple):

@@ -7,8 +7,8 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from iotpipe.configuration.findings import shown
-from iotpipe.configuration.forms import NAME
+from iotpipe.configuration.formats import NAME
+from iotpipe.configuration.problems import shown
 from iotpipe.configuration.schema import json_schema
 from iotpipe.errors import ConfigurationError, Problem
 

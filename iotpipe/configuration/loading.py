@@ -9,14 +9,14 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from iotpipe.configuration import findings, rules
+from iotpipe.configuration import problems, rules
 from iotpipe.configuration.document import Document
 from iotpipe.configuration.files import read
-from iotpipe.configuration.findings import Finding, dotted
+from iotpipe.configuration.messages import explained, place_of
 from iotpipe.configuration.model import Environment
-from iotpipe.configuration.nodes import position
+from iotpipe.configuration.problems import Finding, dotted
 from iotpipe.configuration.schema import json_schema
-from iotpipe.configuration.wording import explained, place_of
+from iotpipe.configuration.yaml_scalars import position
 from iotpipe.errors import ConfigurationError, Problem
 
 
@@ -55,7 +55,7 @@ def _settle(name: str, values: dict[str, Any]) -> tuple[Environment, list[ErrorD
             values = _without(values, place_of(each))
 
 
-def _without(values: dict[str, Any], path: findings.Path) -> dict[str, Any]:
+def _without(values: dict[str, Any], path: problems.Path) -> dict[str, Any]:
     """A copy without the value at `path`; of a list with a bad entry, nothing is left."""
     first, rest = str(path[0]), path[1:]
     inner = values.get(first)

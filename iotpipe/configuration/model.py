@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from iotpipe.configuration.forms import (
+from iotpipe.configuration.formats import (
     MOST_TAGS,
     NAME,
     AccountId,

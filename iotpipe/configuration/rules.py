@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from iotpipe.configuration.findings import Path
 from iotpipe.configuration.model import Environment
+from iotpipe.configuration.problems import Path
 
 _TIMEOUT: Path = ("functions", "processor", "timeout")
 _RESERVED: Path = ("functions", "processor", "reserved_concurrency")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from iotpipe.handlers import apikey, clock, envelope, messages, moments, readings, routes, tables, web
+from iotpipe.handlers import apikey, clock, messages, queue_message, readings, routes, tables, times, web
 from iotpipe.handlers.attributes import Item
 from iotpipe.handlers.readings import Examined, Reading
 from iotpipe.handlers.routes import Call
@@ -52,7 +52,7 @@ def _is_partial(request: web.Request) -> bool:
 def _keep(call: Call, found: Sequence[Reading]) -> dict[tuple[str, str], str | None]:
     """Store and queue the readings, each key once; by key None, or why the reading is not kept."""
     distinct = list({reading.key: reading for reading in found}.values())
-    work = partial(_store_and_queue, call, moments.iso(clock.now()))
+    work = partial(_store_and_queue, call, times.iso(clock.now()))
     reasons = tables.in_units(distinct, min(call.settings.batch_size, _UNIT), work)
     return {reading.key: reason for reading, reason in zip(distinct, reasons, strict=True)}
 
@@ -62,7 +62,7 @@ def _store_and_queue(call: Call, received_at: str, unit: Sequence[Reading]) -> l
     rows = [tables.Row(_item(reading, received_at), "timestamp", len(reading.text)) for reading in unit]
     reasons = tables.store(os.environ["RAW_TABLE_NAME"], rows, call.budget)
     stored = [index for index, reason in enumerate(reasons) if reason is None]
-    bodies = [envelope.write(unit[index], received_at) for index in stored]
+    bodies = [queue_message.write(unit[index], received_at) for index in stored]
     sent = messages.send(os.environ["QUEUE_URL"], bodies, call.request.correlation_id, call.budget)
     for index, reason in zip(stored, sent, strict=True):
         reasons[index] = reason

@@ -13,15 +13,15 @@ from typing import Any
 from iotpipe.handlers import (
     alerts,
     clock,
-    envelope,
     events,
-    moments,
+    processed_row,
+    queue_message,
     readings,
     routes,
-    rows,
     settings,
     tables,
     telemetry,
+    times,
     tracing,
     web,
 )
@@ -48,8 +48,10 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
 
 def _process(call: Call) -> web.Answer:
     found = readings.all_good(readings.from_request(call.request, call.settings, timed=True))
-    now = moments.iso(clock.now())
-    reasons = _store([rows.processed(envelope.direct(one, now), now) for one in found], call.settings, call.budget)
+    now = times.iso(clock.now())
+    reasons = _store(
+        [processed_row.processed(queue_message.direct(one, now), now) for one in found], call.settings, call.budget
+    )
     failed = sum(reason is not None for reason in reasons)
     call.line.counts.update(processed=len(found) - failed, failed=failed)
     outcomes = enumerate(zip(found, reasons, strict=True))
@@ -116,13 +118,13 @@ def _length(record: dict[str, Any]) -> int:
 
 def _understood(records: list[dict[str, Any]]) -> tuple[dict[str, Row], dict[str, str]]:
     """The rows of the messages that can be processed and the reasons of the others, both by message id."""
-    now = moments.iso(clock.now())
+    now = times.iso(clock.now())
     understood: dict[str, Row] = {}
     poison: dict[str, str] = {}
     for record in records:
         try:
-            understood[record["messageId"]] = rows.processed(envelope.read(record.get("body")), now)
-        except envelope.Poison as error:
+            understood[record["messageId"]] = processed_row.processed(queue_message.read(record.get("body")), now)
+        except queue_message.Poison as error:
             poison[record["messageId"]] = str(error)
         # A message that trips over a mistake of ours must not take its neighbours along into the DLQ.
         except Exception as error:  # noqa: BLE001

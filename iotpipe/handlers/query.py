@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from decimal import DecimalException
 from typing import Any
 
-from iotpipe.handlers import attributes, aws, questions, routes, web
+from iotpipe.handlers import attributes, aws, query_parameters, routes, web
 from iotpipe.handlers.attributes import Item
-from iotpipe.handlers.questions import Question
+from iotpipe.handlers.query_parameters import Question
 from iotpipe.handlers.routes import Call
 
 # Lambda returns at most 6 MB, counted after it has wrapped the body in JSON once more.
@@ -28,12 +28,12 @@ def lambda_handler(event: Any, context: Any) -> web.Answer:
 
 
 def _query(call: Call) -> web.Answer:
-    question = questions.read(call.request)
+    question = query_parameters.read(call.request)
     items, last = _fetch(call, question)
     call.line.fields["items"] = len(items)
     body = f'{{"count": {len(items)}, "items": [{", ".join(items)}]'
     if last is not None:
-        body += f', "next_token": {json.dumps(questions.token(question, last))}'
+        body += f', "next_token": {json.dumps(query_parameters.token(question, last))}'
     return web.answer(call.request, 200, body + "}")
 
 

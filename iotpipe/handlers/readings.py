@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from iotpipe.handlers import attributes, clock, identifiers, moments, parsing
+from iotpipe.handlers import attributes, clock, identifiers, parsing, times
 from iotpipe.handlers.attributes import Attribute
 from iotpipe.handlers.parsing import Document, Flaw, Problem, Repeating, quoted
 from iotpipe.handlers.settings import Settings
@@ -46,7 +46,7 @@ class Reading:
     @property
     def event_date(self) -> str:
         """The processed table's range key."""
-        return f"{moments.iso(self.timestamp)}#{self.digits}"
+        return f"{times.iso(self.timestamp)}#{self.digits}"
 
     @property
     def key(self) -> tuple[str, str]:
@@ -169,7 +169,7 @@ def _problems(candidate: Any, settings: Settings, now: int, arrival: Arrival | N
 
 def _moment(given: Any) -> Decimal | None:
     if isinstance(given, str):
-        return moments.from_rfc_3339(given)
+        return times.from_rfc_3339(given)
     return given if isinstance(given, Decimal) else None
 
 
@@ -214,13 +214,13 @@ def _timestamp_problems(
         return [("timestamp", "type", "epoch milliseconds or an RFC 3339 string required")]
     moment = _moment(given)
     if moment is None:
-        return [("timestamp", "format", moments.why_not(str(given)))]
-    if isinstance(given, Decimal) and (evident := moments.not_milliseconds(given)):
+        return [("timestamp", "format", times.why_not(str(given)))]
+    if isinstance(given, Decimal) and (evident := times.not_milliseconds(given)):
         return [("timestamp", "range", evident)]
-    earliest = max(0, now - settings.past_days * moments.DAY)
-    latest = min(moments.LAST, now + settings.future_minutes * 60_000)
+    earliest = max(0, now - settings.past_days * times.DAY)
+    latest = min(times.LAST, now + settings.future_minutes * 60_000)
     if not earliest <= moment <= latest:
-        window = f"{moments.iso(earliest)} to {moments.iso(latest)}"
+        window = f"{times.iso(earliest)} to {times.iso(latest)}"
         return [("timestamp", "range", f"outside {window}; epoch milliseconds or RFC 3339 required")]
     return []
 

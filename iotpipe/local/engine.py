@@ -19,18 +19,18 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from iotpipe.errors import IotpipeError, LedgerCorrupt
 from iotpipe.local import alarms, metrics
-from iotpipe.local.expiry import keep_expiring
+from iotpipe.local.background import keep_watch
+from iotpipe.local.engine_directory import ACCOUNT, REGION, Place, Record
 from iotpipe.local.guard import Guard
-from iotpipe.local.place import ACCOUNT, REGION, Place, Record
 from iotpipe.local.signatures import Signatures
 from iotpipe.local.storage.store import References, Store
-from iotpipe.local.watch import keep_watch
+from iotpipe.local.time_to_live import keep_expiring
+from iotpipe.times import timestamp
 
 INTERVAL = 2.0
 """Seconds from one save to the next while something changes: what `kill -9` can lose, besides the time one takes."""
@@ -43,7 +43,7 @@ class Engine:
         from ministack import app
         from ministack.core import persistence
 
-        from iotpipe.local import gaps
+        from iotpipe.local import ministack_gaps
 
         self.place = place
         self.record = record
@@ -57,7 +57,7 @@ class Engine:
         self._writing = asyncio.Lock()
         self._unrestored: list[str] = []
         self._stop = asyncio.Event()
-        self._gaps = gaps
+        self._gaps = ministack_gaps
 
     def restore(self) -> None:
         """Let ministack read what was saved when it starts. Raises LedgerCorrupt and LedgerTooNew."""
@@ -66,7 +66,7 @@ class Engine:
         self._states = states.States(self._store, self._persistence, (items.Items, messages.Messages, logs.Streams))
         self._states.check()
         if moment := self._store.moment:
-            self.saved_at = _moment(moment)
+            self.saved_at = timestamp(moment)
         for service in (items, messages, logs):
             service.keep_in(self._store)
         self._app.PERSIST_STATE = True
@@ -112,10 +112,10 @@ class Engine:
             except Exception as error:  # noqa: BLE001
                 trouble = str(error) if isinstance(error, sqlite3.Error | OSError) else repr(error)
                 if self.trouble != trouble:
-                    _log(f"{_moment(began)} cannot save: {error!r}")
+                    _log(f"{timestamp(began)} cannot save: {error!r}")
                 self.trouble = trouble
                 return True
-            self.trouble, self.saved_at = "", _moment(began)
+            self.trouble, self.saved_at = "", timestamp(began)
             return changed
 
     def _copied(self, tries: int = 20) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def main(directory: Path) -> None:
             place.check_database()
         listening = _listen(before.port if before else 0)
         port = listening.getsockname()[1]
-        record = Record(port, os.getpid(), secrets.token_hex(8), secrets.token_urlsafe(24), _moment(time.time()))
+        record = Record(port, os.getpid(), secrets.token_hex(8), secrets.token_urlsafe(24), timestamp(time.time()))
         place.write(record)
         os.environ.update(settings(place, port))
         asyncio.run(_run(place, record, listening))
@@ -252,10 +252,6 @@ def _listen(port: int) -> socket.socket:
 def _log(text: str) -> None:
     with suppress(OSError):  # the log is on the disk that may be full
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - stderr is the log
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.errors import IotpipeError, LedgerError, UsageError
-from iotpipe.local import belongings, installation
+from iotpipe.local import install_hint, owned_files
+from iotpipe.local.engine_directory import ACCOUNT, Place, Record
 from iotpipe.local.guard import ADMIN, SECRET
-from iotpipe.local.place import ACCOUNT, Place, Record
 from iotpipe.provision import ledger
 from iotpipe.provision.lock import locked
-from iotpipe.provision.run import timestamp
 from iotpipe.provision.teardown import goes
+from iotpipe.times import timestamp
 
 _START = 60
 _STOP = 30
@@ -44,7 +44,7 @@ def start(place: Place, tell: Callable[[str], None] = lambda text: None) -> Reco
         if before := place.record():
             # Or what a killed engine has left would pass for the new one's word as soon as that has the lock.
             place.write(replace(before, ready=False))
-        belongings.clear_temporary(place.directory)
+        owned_files.clear_temporary(place.directory)
         place.make()
         record = _started(place, _spawn(place))
     for text in (f"started, at {record.endpoint}", *_news(before, record)):
@@ -58,7 +58,7 @@ def stop(place: Place) -> Record | None:
     Raises IotpipeError where it cannot save: it keeps running then. And LedgerError where the directory is not
     iotpipe's own.
     """
-    belongings.check(place.directory)
+    owned_files.check(place.directory)
     if not place.directory.exists():
         return None
     with place.launching():
@@ -82,7 +82,7 @@ def reset(place: Place) -> list[str]:
     Returns the names of what in its directory iotpipe has not made, which stays. Raises LedgerError where the directory
     is not iotpipe's own.
     """
-    belongings.check(place.directory)
+    owned_files.check(place.directory)
     if not place.directory.exists():
         return []
     with place.launching():
@@ -90,7 +90,7 @@ def reset(place: Place) -> list[str]:
         _wait(lambda: place.running() is not None or not place.alive(), _START)
         if place.alive() and (record := place.record()) and record.pid:
             _end(place, record)
-        return belongings.clear(place.directory)
+        return owned_files.clear(place.directory)
 
 
 def forget(state_dir: Path) -> None:
@@ -123,7 +123,7 @@ def status(place: Place) -> dict[str, Any]:
 
     Raises LedgerError where the directory is not iotpipe's own.
     """
-    belongings.check(place.directory)
+    owned_files.check(place.directory)
     record = place.running()
     size = _size(place.data)
     if record is None:
@@ -158,8 +158,8 @@ def ask(record: Record, question: str) -> dict[str, Any]:
 
 
 def _require_ministack() -> None:
-    if not installation.installed():
-        raise UsageError("the embedded AWS is not installed", installation.remedy())
+    if not install_hint.installed():
+        raise UsageError("the embedded AWS is not installed", install_hint.remedy())
 
 
 def _spawn(place: Place) -> subprocess.Popen[bytes]:
@@ -200,7 +200,7 @@ def _end(place: Place, record: Record) -> None:
     if not _wait(lambda: not place.alive(), _STOP):
         os.kill(record.pid, signal.SIGKILL)
         _wait(lambda: not place.alive(), _STOP)
-    belongings.clear_temporary(place.directory)
+    owned_files.clear_temporary(place.directory)
 
 
 def _news(before: Record | None, now: Record) -> list[str]:

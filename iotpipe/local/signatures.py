@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from iotpipe.local.place import ACCOUNT
+from iotpipe.local.engine_directory import ACCOUNT
 
 Scope = MutableMapping[str, Any]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from iotpipe.errors import PackagingError
+from iotpipe.files import write_atomically
 
 
 def default_directory() -> Path:
@@ -33,7 +33,7 @@ def store(directory: Path, key: str, content: bytes) -> None:
     """Keep `content` for `load`. Several processes may do so at once. Raises PackagingError if it cannot."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(directory / _name(key, content), content)
+        write_atomically(directory / _name(key, content), content)
     except OSError as error:
         raise PackagingError(
             f"cannot keep the built layer in {directory}: {error.strerror}",
@@ -48,16 +48,3 @@ def _is_ours(file: Path) -> bool:
 
 def _name(key: str, content: bytes) -> str:
     return f"{key}-{hashlib.sha256(content).hexdigest()}.zip"
-
-
-def _write(file: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".")
-    try:
-        with open(descriptor, "wb") as target:
-            target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
-        os.replace(temporary, file)
-    except BaseException:  # Ctrl-C too must not leave half a file behind
-        os.unlink(temporary)
-        raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import NOTHING, Adoption
-from iotpipe.provision.deletion import delete, delete_whole, raise_if_incomplete
+from iotpipe.provision.delete import delete, delete_whole, raise_if_incomplete
 from iotpipe.provision.foreign import Foreign
 from iotpipe.provision.graph import Needs, walk
 from iotpipe.provision.ledger import Ledger, Row

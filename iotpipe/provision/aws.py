@@ -17,9 +17,9 @@ from botocore import exceptions
 from botocore.config import Config
 
 from iotpipe.errors import CredentialsError, IotpipeError, UsageError
-from iotpipe.provision import advice, endpoints
-from iotpipe.provision.answers import check_answers
-from iotpipe.provision.retries import FAILED, Failure, rule_for
+from iotpipe.provision import endpoints, error_advice
+from iotpipe.provision.response_check import check_answers
+from iotpipe.provision.retry_rules import FAILED, Failure, rule_for
 from iotpipe.provision.throttling import repeat_calls
 
 _LOGIN = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
@@ -194,27 +194,27 @@ def _client(
     try:
         return session.client(service, region_name=region, config=config, endpoint_url=endpoint)
     except exceptions.InvalidRegionError as error:
-        raise UsageError(f"{region} is no region", advice.region_to_correct(region)) from error
+        raise UsageError(f"{region} is no region", error_advice.region_to_correct(region)) from error
     except ValueError as error:
         raise CredentialsError(f"the AWS settings cannot be used: {error}", _LOOK) from error
 
 
 def _explained(error: Failure, region: str) -> IotpipeError:
-    told = advice.told(error) if isinstance(error, exceptions.ClientError) else advice.message_of(error)
+    told = error_advice.told(error) if isinstance(error, exceptions.ClientError) else error_advice.message_of(error)
     if isinstance(error, exceptions.ProfileNotFound):
         return CredentialsError(f"{error}", "`aws configure list-profiles` lists those there are")
     if isinstance(error, exceptions.NoCredentialsError):
         return CredentialsError("there are no AWS credentials", _LOGIN)
-    if advice.skewed(error):
-        return CredentialsError(advice.clock_refused(error, time.time()), "Set the clock; nothing was changed")
-    if advice.of_no_use(error):
+    if error_advice.skewed(error):
+        return CredentialsError(error_advice.clock_refused(error, time.time()), "Set the clock; nothing was changed")
+    if error_advice.of_no_use(error):
         refused = isinstance(error, exceptions.ClientError)
         what = "AWS does not accept the credentials" if refused else "the AWS credentials cannot be used"
-        return CredentialsError(f"{what}: {told}", advice.also_enable(_LOGIN, error, region))
+        return CredentialsError(f"{what}: {told}", error_advice.also_enable(_LOGIN, error, region))
     if isinstance(error, exceptions.ClientError):
-        hint = advice.identity_hint(error, region) or _LOGIN
+        hint = error_advice.identity_hint(error, region) or _LOGIN
         return CredentialsError(f"cannot find out whose the credentials are: {told}", hint)
     if rule_for(error):
-        hint = f"{advice.network_hint(error, region)}; nothing was changed"
+        hint = f"{error_advice.network_hint(error, region)}; nothing was changed"
         return CredentialsError(f"AWS cannot be reached: {told}", hint)
     return CredentialsError(f"the AWS settings cannot be used: {told}", _LOOK)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.errors import LedgerCorrupt, LedgerError, LedgerOfAnotherAccount, LedgerTooNew
-from iotpipe.provision import trust
+from iotpipe.files import write_atomically
+from iotpipe.provision import state_trust
 from iotpipe.provision.resource import Properties, Recorded, Resource
-from iotpipe.provision.run import seconds, timestamp
+from iotpipe.times import seconds, timestamp
 
 FORMAT = 1
 COOL_DOWN = 60
@@ -84,7 +84,7 @@ def read(path: Path) -> Contents | None:
     Raises LedgerError where somebody else could have written it, LedgerCorrupt and LedgerTooNew; the file is left as
     it is.
     """
-    trust.check(path)
+    state_trust.check(path)
     try:
         if path.is_fifo():
             raise OSError("it is a pipe, which would be waited for")
@@ -230,7 +230,7 @@ class Ledger:
             # Through a link: whoever keeps the file elsewhere wants it there.
             file = Path(os.path.realpath(self.path))
             if text:
-                write_atomically(file, text)
+                _write(file, text)
             else:
                 file.unlink(missing_ok=True)
             self._written = current
@@ -271,20 +271,9 @@ def _text(row: Row) -> str:
     return json.dumps({each.name: getattr(row, each.name) for each in fields(row)}, indent=1).replace("\n", "\n  ")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the file by one with this text and mode 0600: whole, or not at all, whatever happens meanwhile."""
+def _write(path: Path, text: str) -> None:
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_atomically(path, text.encode())
     except OSError as error:
-        raise LedgerError(
-            f"cannot write the state file {path}: {error}", "Make room or change its permissions"
-        ) from error
+        hint = "Make room or change its permissions"
+        raise LedgerError(f"cannot write the state file {path}: {error}", hint) from error

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from iotpipe.provision import ownership, search
+from iotpipe.provision import ownership, tag_search
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.ownership import Whose
-from iotpipe.provision.reads import Reads
+from iotpipe.provision.parallel_reads import Reads
 from iotpipe.provision.resource import Recorded, Resource
-from iotpipe.provision.run import timestamp
+from iotpipe.times import timestamp
 
 Searches = list[Callable[[], list[Recorded] | None]]
 
@@ -21,8 +21,8 @@ Searches = list[Callable[[], list[Recorded] | None]]
 def begin(reads: Reads) -> Searches:
     """Ask for everything that may belong to the environment."""
     return [
-        reads.may(what, lambda kind=kind: search.candidates(reads.run, kind))  # type: ignore[misc] # mypy loses the default
-        for what, kind in search.searches()
+        reads.may(what, lambda kind=kind: tag_search.candidates(reads.run, kind))  # type: ignore[misc] # mypy loses the default
+        for what, kind in tag_search.searches()
     ]
 
 
@@ -32,8 +32,8 @@ def found(reads: Reads, searches: Searches, known: Iterable[Recorded], addresses
     `addresses` are taken: what has one of them is part of another leftover and goes with it.
     """
     known, taken = list(known), set(addresses)
-    every = search.distinct(each for answer in searches for each in answer() or [])
-    unknown = [each for each in every if not any(search.same(each, one) for one in known)]
+    every = tag_search.distinct(each for answer in searches for each in answer() or [])
+    unknown = [each for each in every if not any(tag_search.same(each, one) for one in known)]
     tags = [(each, reads.may(each.address, _tags(reads, each))) for each in unknown if each.address not in taken]
     reads.wait()
     ours = [each for each, answer in tags if _is_ours(reads, each, answer())]
@@ -64,5 +64,5 @@ def _row(reads: Reads, recorded: Recorded, others: Iterable[Recorded], container
     now = timestamp(reads.run.clock.now())
     named = recorded.properties.get("RestApiId") or recorded.properties.get("TopicArn", "")
     inside = containers.get(named, "") if Resource.kinds[recorded.kind].inside else ""
-    needs = search.needs_of(recorded, others)
+    needs = tag_search.needs_of(recorded, others)
     return Row(recorded.kind, recorded.name, "ready", recorded.properties, needs, inside, now, now)

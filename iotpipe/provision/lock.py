@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from iotpipe.errors import LedgerError, LedgerLocked
-from iotpipe.provision.run import RealClock, seconds
+from iotpipe.provision.run import RealClock
+from iotpipe.times import seconds
 
 
 @contextmanager

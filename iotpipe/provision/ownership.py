@@ -13,7 +13,8 @@ from enum import Enum
 
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.resource import Properties, Resource
-from iotpipe.provision.run import ENVIRONMENT_TAG, REGION_TAG, Run, seconds
+from iotpipe.provision.run import ENVIRONMENT_TAG, REGION_TAG, Run
+from iotpipe.times import seconds
 
 TAGS_COME_LATE = 60
 """Seconds after which also SQS, the slowest, shows the tags of a new queue."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iotpipe.errors import RefusedError
-from iotpipe.provision import leftovers, ownership, search
+from iotpipe.provision import leftovers, ownership, tag_search
 from iotpipe.provision.adoption import NOTHING, Adoption, advised
 from iotpipe.provision.foreign import CHECKS, Foreign
-from iotpipe.provision.foreign.looking import begin_checks, judged
+from iotpipe.provision.foreign.run_checks import begin_checks, judged
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.ownership import Verdict, Whose
-from iotpipe.provision.reads import Reads
+from iotpipe.provision.parallel_reads import Reads
 from iotpipe.provision.resource import DATA, KEY, Properties, Recorded, Resource
 from iotpipe.provision.run import Run
 
@@ -265,7 +265,7 @@ def recovery(run: Run, kind: str, name: str) -> str:
 def _orphan(run: Run, row: Row, verdict: Verdict, protect: bool, declared: Sequence[Recorded]) -> Step:
     """What to do about a row of the state file that nothing declares, unless it is what is declared under a name of
     its own: an edited row, or a second API that has taken the place of the first since it was recorded."""
-    if any(search.same(row.recorded(), each) for each in declared):
+    if any(tag_search.same(row.recorded(), each) for each in declared):
         return Step(row.address, "forget", note="declared under another name")
     if verdict.whose is Whose.GONE:
         return Step(row.address, "forget", note="gone already")

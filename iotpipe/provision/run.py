@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 
 from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, ResourceError
-from iotpipe.provision import advice
+from iotpipe.provision import error_advice
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.retries import FAILED, Failure, Patience, Rule, rule_for
+from iotpipe.provision.retry_rules import FAILED, Failure, Patience, Rule, rule_for
 from iotpipe.provision.throttling import waited_out
+from iotpipe.times import seconds as to_seconds
 
 ENVIRONMENT_TAG = "iotpipe:environment"
 REGION_TAG = "iotpipe:region"
@@ -118,7 +118,7 @@ class Run:
         if deleted is None or not self.aws.keeps_names_back:
             return 0
         # A time in the future is another clock's: the name is not kept back for longer than from now on.
-        return min(resource.cool_down, seconds(deleted) + resource.cool_down - self.clock.now())
+        return min(resource.cool_down, to_seconds(deleted) + resource.cool_down - self.clock.now())
 
     def ask_anew(self) -> None:
         """Forget everything that was read: AWS has been changed since."""
@@ -252,36 +252,26 @@ class Run:
             self.count_down(address, self.clock.now() + seconds, f"{rule.reason}: next try in {{:.0f}} s")
 
     def _final(self, verb: str, address: str, error: Failure, tries: int, began: float) -> IotpipeError:
-        told, region = advice.told(error), self.aws.region
-        if advice.skewed(error):
+        told, region = error_advice.told(error), self.aws.region
+        if error_advice.skewed(error):
             # Nobody else gets further either: what waits for something, ends now.
             self.stop.set()
             hint = f"What was done is recorded: set the clock and run `{self.typed}` again"
-            return CredentialsError(advice.clock_refused(error, self.clock.now()), hint)
-        if advice.of_no_use(error):
+            return CredentialsError(error_advice.clock_refused(error, self.clock.now()), hint)
+        if error_advice.of_no_use(error):
             self.stop.set()
             hint = f"What was done is recorded: renew them and run `{self.typed}` again"
             message = f"the credentials are of no use any more: {told}"
-            return CredentialsError(message, advice.also_enable(hint, error, region))
+            return CredentialsError(message, error_advice.also_enable(hint, error, region))
         waited = f" (tried {tries + 1} times over {self.clock.now() - began:.0f} s)" if tries else ""
         return ResourceError(
             f"cannot {verb} {address}: {told}{waited}",
-            advice.hint_for(error, self.environment, region),
+            error_advice.hint_for(error, self.environment, region),
             address=address,
-            code=advice.code_of(error),
+            code=error_advice.code_of(error),
         )
 
 
 def question(resource: Resource, ask: Callable[[Run, Any], Any]) -> str:
     """How a question about a resource is remembered."""
     return f"{ask.__module__}.{ask.__qualname__} of {resource.address}"
-
-
-def timestamp(time: float) -> str:
-    """A time as the ledger writes it: ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def seconds(text: str) -> float:
-    """The time that `timestamp` wrote."""
-    return datetime.fromisoformat(text).timestamp()

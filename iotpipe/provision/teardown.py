@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.provision import leftovers, ownership
-from iotpipe.provision.deletion import delete
+from iotpipe.provision.delete import delete
 from iotpipe.provision.ledger import Ledger, Row
 from iotpipe.provision.ownership import Verdict, Whose
-from iotpipe.provision.reads import Reads
+from iotpipe.provision.parallel_reads import Reads
 from iotpipe.provision.resource import UNKNOWN, Recorded, Resource
 from iotpipe.provision.run import Event, Run
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from iotpipe.provision.retries import Patience, Rule, rule_for
+from iotpipe.provision.retry_rules import Patience, Rule, rule_for
 
 Wait = Callable[[Rule, Patience, ClientError], None]
 """Waits until the call may be made again, or raises."""

@@ -16,9 +16,9 @@ import yaml
 from handlers_world import Calls, World, failure, reading
 
 import iotpipe.handlers
-from iotpipe import outputs
-from iotpipe.handlers import identifiers, moments, parsing, questions, readings, web
+from iotpipe.handlers import identifiers, parsing, query_parameters, readings, times, web
 from iotpipe.handlers.settings import Settings
+from iotpipe.operations import outputs
 
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -64,12 +64,12 @@ def test_the_query_s_parameters_are_those_it_knows() -> None:
         for one in map(resolved, DOCUMENT["paths"]["/query"]["get"]["parameters"])
         if one["in"] == "query"
     }
-    assert tuple(described) == questions.PARAMETERS
-    for name, words in questions.CHOICES.items():
+    assert tuple(described) == query_parameters.PARAMETERS
+    for name, words in query_parameters.CHOICES.items():
         assert tuple(described[name]["enum"]) == words
         assert described[name]["default"] == words[0]
     limit = described["limit"]
-    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, questions.MOST, questions.USUAL)
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, query_parameters.MOST, query_parameters.USUAL)
 
 
 def test_its_limits_are_those_of_the_code() -> None:
@@ -86,12 +86,8 @@ def test_its_limits_are_those_of_the_code() -> None:
     encoding = DOCUMENT["components"]["parameters"]["encoding"]
     assert f"{web.LARGEST_BODY:,} bytes" in encoding["description"]
     time = SCHEMAS["Reading"]["properties"]["timestamp"]
-    assert (
-        moments.not_milliseconds(Decimal(time["minimum"])) is moments.not_milliseconds(Decimal(time["maximum"])) is None
-    )
-    assert moments.not_milliseconds(Decimal(time["minimum"] - 1)) and moments.not_milliseconds(
-        Decimal(time["maximum"] + 1)
-    )
+    assert times.not_milliseconds(Decimal(time["minimum"])) is times.not_milliseconds(Decimal(time["maximum"])) is None
+    assert times.not_milliseconds(Decimal(time["minimum"] - 1)) and times.not_milliseconds(Decimal(time["maximum"] + 1))
     assert f"of {parsing.DEEPEST} levels" in " ".join(metrics["description"].split())
     window = SCHEMAS["Reading"]["properties"]["timestamp"]["description"]
     assert f"{Settings().past_days} days ago to {Settings().future_minutes} minutes ahead" in window

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from handlers_world import NOON, TODAY, Calls, World, all_queued, answered, failure, proxy_event, reading, success
 
-from iotpipe.handlers import moments, query, questions
+from iotpipe.handlers import query, query_parameters, times
 from iotpipe.handlers.attributes import encode
 
 DAY_START = NOON - 43_200_000
@@ -240,22 +240,24 @@ def test_a_token_that_none_was_given_is_refused(five: World, token: str) -> None
 @pytest.mark.parametrize("last", ["2026-11-21T23:59:59.999Z#0", "2026-11-24", "", 5, None, {"S": "2026-11-22T12"}, []])
 def test_who_computes_a_token_of_his_own_gets_no_further_than_his_own_query(five: World, last: Any) -> None:
     """There is no secret in a token, so that anybody may: but only a row of the very same answer can be named."""
-    day = questions.Question("sensor-001", "processed", f"{TODAY}T00:00:00.000Z", f"{TODAY}T23:59:59.999Z$", "asc", 1)
-    within = questions.token(day, f"{TODAY}T12:00:00.000Z#{'9' * 18}")
+    day = query_parameters.Question(
+        "sensor-001", "processed", f"{TODAY}T00:00:00.000Z", f"{TODAY}T23:59:59.999Z$", "asc", 1
+    )
+    within = query_parameters.token(day, f"{TODAY}T12:00:00.000Z#{'9' * 18}")
     found = answered(five.query(device_id="sensor-001", event_date=TODAY, next_token=within))
     assert numbers([found["items"]]) == [3, 4]
-    outside = questions.token(day, last)
+    outside = query_parameters.token(day, last)
     assert five.query(device_id="sensor-001", event_date=TODAY, next_token=outside)["statusCode"] == 400
 
 
 def test_a_place_in_a_token_that_dynamodb_would_refuse_is_refused_before(world: World) -> None:
-    latest = moments.LAST
+    latest = times.LAST
     raw = ("raw", "0", f"{latest}.{'9' * 18}")
-    processed = ("processed", moments.iso(0), f"{moments.iso(latest)}$")
+    processed = ("processed", times.iso(0), f"{times.iso(latest)}$")
     places = [(raw, last) for last in (5, [0, [1, 2], 0], " 5 ", "1_000", "٣", "+5", f"1.{'0' * 40}")]
     places += [(processed, last) for last in (f"{TODAY}\ud800", f"{TODAY}{'x' * 1024}")]
     for (table, low, high), last in places:
-        token = questions.token(questions.Question("d", table, low, high, "asc", 1), last)
+        token = query_parameters.token(query_parameters.Question("d", table, low, high, "asc", 1), last)
         answer = world.query(device_id="d", table=table, next_token=token)
         assert answer["statusCode"] == 400, ascii(last)
 

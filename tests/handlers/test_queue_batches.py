@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from handlers_world import Calls, World, all_stored, failure, reading, sqs_record, success
 
-from iotpipe.handlers import envelope, processor, rows
+from iotpipe.handlers import processed_row, processor, queue_message
 
 
 def record(body: str, message_id: str) -> dict[str, Any]:
@@ -116,12 +116,12 @@ def test_a_record_whose_body_is_no_text_goes_back(world: World, body: Any) -> No
 def test_a_message_that_trips_over_a_mistake_of_ours_goes_back_alone(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original = rows.processed
+    original = processed_row.processed
 
     def mistaken(message: Any, now: str) -> Any:
         return 1 / 0 if message.timestamp % 2 else original(message, now)
 
-    monkeypatch.setattr(rows, "processed", mistaken)
+    monkeypatch.setattr(processed_row, "processed", mistaken)
     answer = processor.lambda_handler(batch(*good(world, 4)), world.context())
     assert len(failed(answer)) == 2
     assert len(world.rows(world.processed)) == 2
@@ -180,13 +180,13 @@ def test_a_large_batch_is_worked_off_part_by_part(world: World, calls: Calls, mo
     (body,) = good(world, 1)
     large = [changed(body, device_id=f"d{index}", sensor_data={"list": [1] * 45_000}) for index in range(30)]
     parsed: list[int] = []
-    understand = envelope.read
+    understand = queue_message.read
 
     def read(text: Any) -> Any:
         parsed.append(len(calls.of("BatchWriteItem")))
         return understand(text)
 
-    monkeypatch.setattr(envelope, "read", read)
+    monkeypatch.setattr(queue_message, "read", read)
     assert failed(processor.lambda_handler(batch(*large), world.context())) == []
     most = max(Counter(parsed).values())
     assert most * len(large[0]) <= 1_000_000

@@ -22,7 +22,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from iotpipe.local.place import Place, Record, at
+from iotpipe.local.engine_directory import Place, Record, at
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ministack.services import cloudwatch, lambda_svc, sns, sqs
 
-from iotpipe.local import alarms, gaps, metrics, watch
+from iotpipe.local import alarms, background, metrics, ministack_gaps
 from iotpipe.local.alarm_messages import message
 
 DEAD, OTHER = "iot-dlq-local", "iot-ingestion-queue-local"
@@ -72,7 +72,7 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + 5)
-            watch.look(self.last, self.now, self.changed)
+            background.look(self.last, self.now, self.changed)
             self.last = self.now
 
     def put(self, alarm: dict[str, Any], **changes: Any) -> str:
@@ -107,7 +107,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name))
-    gaps._keep_the_metrics_of_alarms()
+    ministack_gaps._keep_the_metrics_of_alarms()
     alarms.ring_as_on_aws(world.changed)
     monkeypatch.setattr(
         sns, "_fanout", lambda topic, identifier, text, subject: world.told.append((subject, json.loads(text)))

@@ -10,9 +10,9 @@ import pytest
 from local_machine import Machine
 
 from iotpipe.errors import LedgerError
-from iotpipe.local import belongings, launcher
-from iotpipe.local.belongings import MARK
-from iotpipe.local.place import Place, Record
+from iotpipe.local import launcher, owned_files
+from iotpipe.local.engine_directory import Place, Record
+from iotpipe.local.owned_files import MARK
 from iotpipe.local.storage.store import Store
 
 
@@ -152,9 +152,9 @@ def test_a_link_that_is_put_in_the_way_of_a_deletion_is_not_followed(place: Plac
     place.data.rmdir()
     place.data.symlink_to(treasure)
     before = tree(treasure)
-    belongings.clear_temporary(place.directory)
+    owned_files.clear_temporary(place.directory)
     place.temporary.symlink_to(treasure)
-    assert belongings.clear(place.directory) == ["data", "engine.tmp"]
+    assert owned_files.clear(place.directory) == ["data", "engine.tmp"]
     assert tree(treasure) == before
 
 

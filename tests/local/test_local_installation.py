@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from iotpipe.local.installation import remedy
+from iotpipe.local.install_hint import remedy
 
 NEEDED = f"ministack=={metadata.version('ministack')}"
 

@@ -15,7 +15,7 @@ import pytest
 from iotpipe.errors import LedgerError
 from iotpipe.local import launcher
 from iotpipe.local.engine import settings
-from iotpipe.local.place import Place, Record
+from iotpipe.local.engine_directory import Place, Record
 
 
 @pytest.fixture

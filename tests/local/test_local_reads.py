@@ -15,9 +15,9 @@ import pytest
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import dynamodb
 
-from iotpipe.local.expiry import expire
 from iotpipe.local.storage import bounds, items, sortkeys
 from iotpipe.local.storage.store import References, Store
+from iotpipe.local.time_to_live import expire
 
 Read = Callable[[dict[str, Any]], tuple[int, Any, bytes]]
 

@@ -10,7 +10,7 @@ import pytest
 
 from iotpipe.local import engine as module
 from iotpipe.local.engine import Engine
-from iotpipe.local.place import Record, at
+from iotpipe.local.engine_directory import Record, at
 from iotpipe.local.storage.states import States
 
 

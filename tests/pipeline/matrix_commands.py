@@ -16,9 +16,9 @@ from matrix_faults import Call, Wire, attributed
 from pipeline_inventory import Things, inventory_and
 from pipeline_world import Declared, World
 
-from iotpipe.provision import ledger, reads, teardown
+from iotpipe.provision import ledger, parallel_reads, teardown
 from iotpipe.provision.resource import Properties, Resource
-from iotpipe.provision.retries import RULES
+from iotpipe.provision.retry_rules import RULES
 
 Rows = dict[str, Any]
 Outcome = tuple[Things, Rows]
@@ -65,7 +65,7 @@ class Subject(World):
 @contextmanager
 def in_sequence() -> Iterator[None]:
     """Also the reads of a plan come one after the other: each run makes the same calls in the same order."""
-    with patch.object(reads, "READERS", 1):
+    with patch.object(parallel_reads, "READERS", 1):
         yield
 
 

@@ -13,7 +13,7 @@ from pipeline_inventory import client, inventory, left_over
 from pipeline_world import MOMENTS, Declared, World, killed
 
 from iotpipe.errors import ApplyFailed, RefusedError, UsageError
-from iotpipe.outputs import outputs
+from iotpipe.operations.outputs import outputs
 from iotpipe.provision.adoption import EVERYTHING, Adoption, adoption
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource

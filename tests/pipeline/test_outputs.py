@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pipeline_world import Declared, World
 
-from iotpipe.outputs import outputs
+from iotpipe.operations.outputs import outputs
 
 Declare = Callable[..., Declared]
 TABLES = ("RawSensorTableName", "ProcessedDataTableName")

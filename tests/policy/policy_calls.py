@@ -19,7 +19,7 @@ from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 from sampling import KMS_KEY
 
-from iotpipe.proving.api import Answer, Api
+from iotpipe.readings.api_client import Answer, Api
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 TRACING_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"

@@ -33,23 +33,23 @@ from samples_lambda import BOUNDARY
 from sampling import KMS_KEY
 from web_acls import WEB_ACL, make_web_acls
 
+from iotpipe.checks import aws_checks, permissions, preflight
 from iotpipe.configuration import load
-from iotpipe.doctor import checkup, permissions, preflight
 from iotpipe.errors import RefusedError
+from iotpipe.operations.dead_letters import look
+from iotpipe.operations.health import vitals
+from iotpipe.operations.logs import LogReader
+from iotpipe.operations.redrive import purge, redrive
 from iotpipe.packaging import handler_zip
 from iotpipe.pipeline import Artifacts
 from iotpipe.policy import GROUPS, Environment
-from iotpipe.proving import proof, rows, spoiled
-from iotpipe.proving.api import Api
-from iotpipe.proving.deployment import Deployment, api_key
 from iotpipe.provision import apply, ledger, teardown
 from iotpipe.provision.adoption import EVERYTHING, Adoption
 from iotpipe.provision.foreign.finding import OPENS
 from iotpipe.provision.resource import Resource, everything
-from iotpipe.watching.deadletters import look
-from iotpipe.watching.logs import LogReader
-from iotpipe.watching.redrive import purge, redrive
-from iotpipe.watching.vitals import vitals
+from iotpipe.readings import bad_readings, send_test_data, stored_rows
+from iotpipe.readings.api_client import Api
+from iotpipe.readings.deployment import Deployment, api_key
 
 _STATEMENT = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
 _POLICY = json.dumps({"Version": "2012-10-17", "Statement": [_STATEMENT]})
@@ -198,11 +198,11 @@ def _looked_at(heard: Heard, world: pipeline_world.World, declared: Declared) ->
     env = load("dev", world.directory)
     with heard.of("plan", *declared.resources):
         run = world.run("plan", declared.tags)
-        patient = checkup.Patient(env, run, declared.resources, built, ledger.read(world.path))
+        patient = aws_checks.CheckContext(env, run, declared.resources, built, ledger.read(world.path))
         run.aws.caller = f"arn:aws:iam::{ACCOUNT}:user/operator"
         preflight.planned(declared.resources, run, world.rows())
         vitals(run, declared.resources)
-        checkup.of_aws(patient)
+        aws_checks.of_aws(patient)
         if patient.rows:
             run.aws.caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/iot-query-lambda-role-dev/session"
             permissions.check(run, patient.operated)
@@ -318,12 +318,12 @@ def _sent(queues: Queues) -> None:
         "https://abcdefghij.execute-api.us-east-1.amazonaws.com/dev", queues.target.name, queues.dead.name, key
     )
     api = Api(place.endpoint, run.aws.session, REGION, run.pause, api_key=api_key(run, key))
-    load = proof.Load([], [], spoiled.poisons(2, "mark"))
-    sent = proof.send(load, api, run, place, batch=25, connections=1, rate=0, progress=_quiet)
-    proof.patience(load, run, place)
+    load = send_test_data.Load([], [], bad_readings.poisons(2, "mark"))
+    sent = send_test_data.send(load, api, run, place, batch=25, connections=1, rate=0, progress=_quiet)
+    send_test_data.patience(load, run, place)
     queues.put("anything")
-    proof.verify(sent, load, api, run, place, timeout=0, connections=1, wait=1, progress=_quiet)
-    list(rows.pages(api, {"device_id": "sensor-1"}))
+    send_test_data.verify(sent, load, api, run, place, timeout=0, connections=1, wait=1, progress=_quiet)
+    list(stored_rows.pages(api, {"device_id": "sensor-1"}))
 
 
 @contextmanager

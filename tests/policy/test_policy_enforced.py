@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from local_machine import Machine
 
 from iotpipe.cli import iotpipe
-from iotpipe.local.place import RootKey
+from iotpipe.local.engine_directory import RootKey
 from iotpipe.policy import parts
 
 pytestmark = pytest.mark.slow

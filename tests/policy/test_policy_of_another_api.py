@@ -19,7 +19,7 @@ from policy_calls import ACCOUNT, REGION, asked
 from policy_judge import allowing
 
 from iotpipe.errors import ApplyFailed
-from iotpipe.outputs import outputs
+from iotpipe.operations.outputs import outputs
 from iotpipe.policy import Environment, document
 from iotpipe.provision.adoption import EVERYTHING, NOTHING, Adoption
 from iotpipe.provision.ledger import Row

@@ -16,10 +16,10 @@ from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
 from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
-from iotpipe.provision.answers import REQUIRED, one_line
+from iotpipe.operations.health import vitals
 from iotpipe.provision.aws import connect
 from iotpipe.provision.resources import Alarm, LogGroup, Metric, Parameter, Queue, RestApi, Role, Table, Topic
-from iotpipe.watching.vitals import vitals
+from iotpipe.provision.response_check import REQUIRED, one_line
 
 FOREVER = 1_000_000
 PORTAL = f"""<!DOCTYPE html><html><head><title>Sign in to Hotel Wi-Fi</title><style>{"p {color: red} " * 200}</style>

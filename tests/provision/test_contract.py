@@ -13,7 +13,7 @@ from samples import SAMPLES
 from sampling import OURS, Tampering
 
 import iotpipe.provision.resources
-from iotpipe.configuration.forms import MOST_TAGS
+from iotpipe.configuration.formats import MOST_TAGS
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import EVERYTHING, NOTHING, Adoption
 from iotpipe.provision.resource import Properties, Resource, everything

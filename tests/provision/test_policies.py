@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from iotpipe.provision.policies import canonical
+from iotpipe.provision.policy_documents import canonical
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:q"
 

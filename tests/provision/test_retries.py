@@ -25,7 +25,7 @@ from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedEr
 from iotpipe.provision import apply, ledger, plan
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import Parameter, Queue, Topic
-from iotpipe.provision.retries import RULES, Patience, Rule, Schedule, rule_for
+from iotpipe.provision.retry_rules import RULES, Patience, Rule, Schedule, rule_for
 from iotpipe.provision.run import Event, seconds
 
 SERVICES = ("apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "sns", "sqs", "ssm")

@@ -10,8 +10,8 @@ from moto.core.model_instances import reset_model_data
 from reality_scenes import ELSEWHERE, SCENES, Scene
 
 from iotpipe.errors import ApplyFailed
-from iotpipe.provision import retries
-from iotpipe.provision.retries import RULES, Rule
+from iotpipe.provision import retry_rules
+from iotpipe.provision.retry_rules import RULES, Rule
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def test_a_row_of_the_retry_table_is_missed_when_it_is_gone(
     assert rule.reason in scene.play(first)
     BackendDict.reset()
     reset_model_data()
-    monkeypatch.setattr(retries, "RULES", tuple(each for each in RULES if each is not rule))
+    monkeypatch.setattr(retry_rules, "RULES", tuple(each for each in RULES if each is not rule))
     if scene.covered:
         assert rule.reason not in scene.play(second)
     else:

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from iotpipe.provision import graph, reads, run
+from iotpipe.provision import graph, parallel_reads, run
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class VirtualTime:
         stand_ins = (
             (graph, "ThreadPoolExecutor", pool),
             (graph, "SimpleQueue", lambda: Queue(self)),
-            (reads, "ThreadPoolExecutor", pool),
+            (parallel_reads, "ThreadPoolExecutor", pool),
             (run, "Future", lambda: Answer(self)),
             (run, "threading", SimpleNamespace(Lock=lambda: Lock(self), Event=threading.Event)),
         )

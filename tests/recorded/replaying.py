@@ -18,21 +18,21 @@ from samples import SAMPLES
 from sampling import Sample
 
 from iotpipe import policy
-from iotpipe.doctor import concurrency, permissions
-from iotpipe.doctor import resources as doctor
+from iotpipe.checks import concurrency, permissions
+from iotpipe.checks import existing_resources as doctor
 from iotpipe.handlers import alerts, clock, messages, tables
 from iotpipe.handlers import aws as handlers
 from iotpipe.handlers.settings import Settings
-from iotpipe.proving.deployment import queue_url
+from iotpipe.operations.dead_letters import look
+from iotpipe.operations.health import vitals
+from iotpipe.operations.logs import LogReader
+from iotpipe.operations.queue_client import Mailbox
+from iotpipe.operations.redrive import purge, redrive
 from iotpipe.provision import ledger, ownership, teardown
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.run import MANAGED_TAG, Run
-from iotpipe.watching.deadletters import look
-from iotpipe.watching.logs import LogReader
-from iotpipe.watching.mailbox import Mailbox
-from iotpipe.watching.redrive import purge, redrive
-from iotpipe.watching.vitals import vitals
+from iotpipe.readings.deployment import queue_url
 
 _NAMED: Mapping[tuple[str, str], tuple[str, tuple[str, ...]]] = {
     ("apigateway", "GetRestApis"): ("items", ("id", "name", "tags", "rootResourceId")),

@@ -34,8 +34,8 @@ from test_recorded_answers import READ_BY
 
 from iotpipe.errors import IotpipeError
 from iotpipe.handlers import aws as handlers
-from iotpipe.provision.advice import told
-from iotpipe.provision.retries import THERE, rule_for
+from iotpipe.provision.error_advice import told
+from iotpipe.provision.retry_rules import THERE, rule_for
 
 OF_HANDLERS = {("dynamodb", "BatchWriteItem"), ("sns", "Publish")}
 ALSO: Mapping[tuple[str, str], Sequence[tuple[str, Scene]]] = {

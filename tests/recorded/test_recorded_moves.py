@@ -12,7 +12,7 @@ from harness import World
 from recordings import Recording, answers, errors
 
 from iotpipe.errors import ResourceError
-from iotpipe.watching.redrive import Moved, redrive
+from iotpipe.operations.redrive import Moved, redrive
 
 LISTINGS = [each for each in answers() if each.operation == "ListMessageMoveTasks"]
 REFUSALS = {each.message: each for each in errors() if each.operation == "StartMessageMoveTask"}

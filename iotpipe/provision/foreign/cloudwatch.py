@@ -12,7 +12,7 @@ from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, HIDES, Check, Foreign, Seen
 from iotpipe.provision.resource import Properties
 from iotpipe.provision.resources.cloudwatch import Alarm
-from iotpipe.provision.retries import code_and_message
+from iotpipe.provision.retry_rules import code_and_message
 from iotpipe.provision.run import Run
 
 _ACTIONS = {"OKActions": "is over", "InsufficientDataActions": "has no data"}

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from iotpipe.provision.foreign.finding import ALTERS, OPENS, STOPS, Foreign, Seen
-from iotpipe.provision.policies import canonical
+from iotpipe.provision.policy_documents import canonical
 from iotpipe.provision.run import Run
 
 Statement = dict[str, Any]

@@ -34,8 +34,9 @@ from iotpipe.provision.resources.logs import (
     log_groups,
     make_log_group,
 )
-from iotpipe.provision.retries import code_and_message
-from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run, timestamp
+from iotpipe.provision.retry_rules import code_and_message
+from iotpipe.provision.run import ENVIRONMENT_TAG, MANAGED_TAG, Run
+from iotpipe.times import timestamp
 
 if TYPE_CHECKING:
     from iotpipe.provision.resources.awslambda import Function

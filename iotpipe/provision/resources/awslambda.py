@@ -15,7 +15,7 @@ from iotpipe.provision.resources.iam import Role
 from iotpipe.provision.resources.logs import LogGroup
 from iotpipe.provision.resources.sqs import Queue
 from iotpipe.provision.run import Run
-from iotpipe.provision.search import tags_of
+from iotpipe.provision.tag_search import tags_of
 
 _MARK = "iotpipe "
 

@@ -18,7 +18,7 @@ from iotpipe.provision.resource import (
 )
 from iotpipe.provision.resources.sns import Topic
 from iotpipe.provision.run import Run
-from iotpipe.provision.search import tags_of
+from iotpipe.provision.tag_search import tags_of
 
 DASHBOARDS = "iot-pipeline-"
 """How the names of the dashboards of all environments begin."""

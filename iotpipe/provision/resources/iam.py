@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from iotpipe.provision.policies import canonical
+from iotpipe.provision.policy_documents import canonical
 from iotpipe.provision.resource import (
     Properties,
     Recorded,

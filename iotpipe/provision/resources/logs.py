@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, optional, optional_found, tag_changes
 from iotpipe.provision.run import Run
-from iotpipe.provision.search import tags_of
+from iotpipe.provision.tag_search import tags_of
 
 
 @dataclass(frozen=True, eq=False)

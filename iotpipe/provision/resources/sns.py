@@ -17,7 +17,7 @@ from iotpipe.provision.resource import (
     tag_list,
 )
 from iotpipe.provision.run import Run
-from iotpipe.provision.search import tags_of
+from iotpipe.provision.tag_search import tags_of
 
 _ATTRIBUTES = ("DisplayName", "KmsMasterKeyId")
 

@@ -1,0 +1,85 @@
+"""Whether API Gateway can write its logs: with one role per account and region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from iotpipe.checks.finding import Finding, ok, problem, unknown, warning
+from iotpipe.provision.resource import Resource
+from iotpipe.provision.resources import Account, Stage
+from iotpipe.provision.run import Run
+
+CHECK = "API logging role"
+WEB_ACL = "web ACL"
+_SERVICE = "apigateway.amazonaws.com"
+
+
+def check(run: Run, resources: Sequence[Resource]) -> list[Finding]:
+    """What there is to say of the role. Raises ResourceError where AWS does not say."""
+    account = next((each for each in resources if isinstance(each, Account)), None)
+    if account is None:
+        return [ok(CHECK, "api.logging is OFF: none is needed")]
+    observed = run.trying("read", account.address, lambda attempt: run.look(account))
+    if observed is None:
+        return [ok(CHECK, f"none is set in {run.aws.region}: `up` makes one and sets it")]
+    return [_judged(run, str(observed["cloudwatchRoleArn"]))]
+
+
+def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
+    """Why WAF would not put the stage behind its web ACL, as far as the ARN tells; nobody is asked."""
+    acls = (each.web_acl for each in resources if isinstance(each, Stage) and each.web_acl)
+    return [
+        problem(
+            WEB_ACL,
+            f"the web ACL {acl} is in {acl.split(':')[3]}, and the environment in {run.aws.region}",
+            f"Set api.web_acl to a regional web ACL of {run.aws.region}",
+        )
+        for acl in acls
+        if acl.split(":")[3] != run.aws.region
+    ]
+
+
+def _judged(run: Run, arn: str) -> Finding:
+    name = arn.rpartition("/")[2]
+    if f":{run.aws.account}:" not in arn:
+        return unknown(
+            CHECK, f"{arn} is set, a role of another account", "Ask its owner whether API Gateway may use it"
+        )
+    iam = run.client("iam")
+
+    def ask(attempt: int) -> dict[str, Any] | None:
+        try:
+            role: dict[str, Any] = iam.get_role(RoleName=name)["Role"]
+        except iam.exceptions.NoSuchEntityException:
+            return None
+        return role
+
+    role = run.trying("read", f"role/{name}", ask)
+    if role is None:
+        return warning(CHECK, f"{arn} is set and is gone: API Gateway writes no logs", _reset(run))
+    if not _trusts(role["AssumeRolePolicyDocument"]):
+        lets = f"{arn} is set and does not let {_SERVICE} assume it: API Gateway writes no logs"
+        return warning(CHECK, lets, f"Allow sts:AssumeRole to {_SERVICE} in its trust policy")
+    return ok(CHECK, f"{arn} is set, and {_SERVICE} may assume it; it is left as it is")
+
+
+def _trusts(document: dict[str, Any]) -> bool:
+    found = document.get("Statement", [])
+    statements = found if isinstance(found, list) else [found]
+    return any(
+        each.get("Effect") == "Allow"
+        and "sts:AssumeRole" in _listed(each.get("Action"))
+        and _SERVICE in _listed((each.get("Principal") or {}).get("Service"))
+        for each in statements
+    )
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _reset(run: Run) -> str:
+    unset = "op=replace,path=/cloudwatchRoleArn,value="
+    command = f"aws apigateway update-account --region {run.aws.region} --patch-operations {unset}"
+    return f"Unset it with `{command}`: the next `up` makes one"

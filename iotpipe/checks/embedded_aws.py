@@ -1,0 +1,61 @@
+"""The embedded AWS: whether it is there, runs or can be started, and has room."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from iotpipe.checks.finding import Finding, ok, problem, warning
+from iotpipe.errors import IotpipeError
+from iotpipe.local import install_hint, launcher
+from iotpipe.local.engine_directory import Place, Record
+
+CHECK, ROOM = "embedded AWS", "disk"
+_LITTLE = 500 * 2**20
+"""Bytes: the layer, the functions' unpacked code and some readings."""
+
+
+def check(place: Place) -> list[Finding]:
+    """What there is to say of the engine that lives at this place."""
+    if not install_hint.installed():
+        return [problem(CHECK, "it is not installed", install_hint.remedy())]
+    try:
+        return [*_engine(place), _room(place.directory)]
+    except IotpipeError as error:
+        return [problem(CHECK, error.message, error.hint)]
+
+
+def _engine(place: Place) -> Iterator[Finding]:
+    state = launcher.status(place)
+    holds = f"it holds {state['data_bytes'] / 2**20:.1f} MB"
+    if not state["running"]:
+        yield ok(CHECK, f"not running; `up` starts it, and {holds}")
+        record = place.record()
+        if record and _taken(record):
+            text = f"port {record.port}, where it was, is taken by another program"
+            yield warning(CHECK, text, "Nothing: it moves to another one, and so does ApiEndpoint")
+    elif state["trouble"]:
+        yield problem(CHECK, f"it cannot save what it holds: {state['trouble']}", f"Make room under {place.data}")
+    else:
+        yield ok(CHECK, f"runs at {state['endpoint']} since {state['since']}, process {state['pid']}; {holds}")
+
+
+def _taken(record: Record) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", record.port))
+        except OSError:
+            return True
+    return False
+
+
+def _room(directory: Path) -> Finding:
+    there = next(each for each in (directory, *directory.parents) if each.exists())
+    free = shutil.disk_usage(there).free
+    text = f"{free / 2**30:.1f} GB are free where it keeps its data ({directory})"
+    if free >= _LITTLE:
+        return ok(ROOM, text)
+    return warning(ROOM, text, f"Make room: it wants {_LITTLE // 2**20} MB, and stops saving where there is none")

@@ -1,0 +1,27 @@
+"""Asks before something is deleted or replaced."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from iotpipe.errors import UsageError
+from iotpipe.render import output
+from iotpipe.render.terminals import terminal
+
+if TYPE_CHECKING:
+    pass
+
+
+def confirm(yes: bool, question: str) -> None:
+    """Ask, unless the answer was given as an option. Raises UsageError for a no, and where nobody can be asked."""
+    if yes:
+        return
+    if not (terminal(sys.stdin) and terminal(sys.stderr)):
+        raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")
+    from iotpipe.cli.session import answerable
+
+    with answerable():
+        agreed = output.ask(question)
+    if not agreed:
+        raise UsageError("not confirmed, and nothing was changed")

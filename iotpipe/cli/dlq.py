@@ -1,0 +1,160 @@
+"""`iotpipe dlq`: lists, redrives and purges dead letters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.confirm import confirm
+from iotpipe.cli.deployed import open_deployed
+from iotpipe.cli.options import Settings
+from iotpipe.errors import Interrupted, IotpipeError
+from iotpipe.operations import names
+from iotpipe.render import output
+from iotpipe.render.terminals import terminal
+
+if TYPE_CHECKING:
+    from iotpipe.operations.queue_client import Mailbox
+    from iotpipe.provision.run import Event
+
+
+@click.group(epilog="Example:  iotpipe dlq list --env prod")
+@options.named
+def dlq() -> None:
+    """See what failed, send it back, or empty the queue of it."""
+
+
+@dlq.command("list", epilog="Example:  iotpipe dlq list --env prod --json | jq -r '.messages[].reason'")
+@options.on_aws
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many messages at most."
+)
+@options.as_json
+def list_(settings: Settings, limit: int, as_json: bool) -> None:
+    """Show what failed and why.
+
+    Takes nothing away. While it looks, what it has seen is hidden from others. How often a message was received is
+    how often the processor had it: looks are not counted.
+    """
+    from iotpipe.operations.dead_letters import look
+    from iotpipe.render import console
+    from iotpipe.render.dead_letters import letter_text, letters_data, look_summary, shortened
+    from iotpipe.render.progress import progress
+
+    with progress() as tell:
+        dead, source = _queues(settings, "dlq list", tell)
+        seen = look(dead, source, limit)
+        if any(seen.reason(letter) is None for letter in seen.letters):
+            seen = replace(seen, broken=_what_breaks_the_processor(dead))
+    if as_json:
+        output.answer(letters_data(dead.name, seen))
+        return
+    for letter in seen.letters:
+        console.stdout().line(letter_text(letter, seen))
+        console.stdout().line((f"  {shortened(letter.body)}", "dim"))
+    for told in look_summary(dead.name, seen):
+        output.note(told)
+
+
+@dlq.command(epilog="Example:  iotpipe dlq redrive --env prod --limit 1")
+@options.on_aws
+@click.option("--limit", type=click.IntRange(1), help="How many messages at most.  [default: all]")
+@options.assume_yes
+@options.as_json
+def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> int:
+    """Send what failed back to be processed again.
+
+    Asks first. A message is in both queues for a moment, never in none; being processed twice does it no harm.
+    """
+    from iotpipe.operations.redrive import Moved, redrive
+    from iotpipe.render.progress import progress
+
+    with progress() as tell:
+        dead, target = _queues(settings, "dlq redrive", tell)
+        about = dead.count()
+    number = f"about {about}" if limit is None else f"at most {limit} of about {about}"
+    if about:
+        confirm(yes, f"Send {number} dead letters of {dead.name} back to {target.name}?")
+    try:
+        with _showing(dead):
+            done = redrive(dead, target, limit) if about else Moved()
+    except KeyboardInterrupt:
+        hint = (
+            f"What SQS was told to move it goes on moving: `iotpipe dlq redrive --env {dead.run.environment}` watches"
+        )
+        raise Interrupted("stopped; nothing is lost", hint) from None
+    if as_json:
+        output.answer({"queue": dead.name, "target": target.name, **vars(done)})
+        return 1 if done.reasons else 0
+    output.say(f"sent back from {dead.name} to {target.name}: {done.moved}")
+    if done.returned:
+        output.note(f"{done.returned} of them failed again and are back: `iotpipe dlq list` says why")
+    for name, reason in done.reasons.items():
+        output.note(f"{name}: {reason}")
+    return 1 if done.reasons else 0
+
+
+@dlq.command(epilog="Example:  iotpipe dlq purge --env dev --yes")
+@options.on_aws
+@options.assume_yes
+@options.as_json
+def purge(settings: Settings, yes: bool, as_json: bool) -> None:
+    """Delete everything that failed, for good.
+
+    Asks first, with the number of messages.
+    """
+    from iotpipe.operations.redrive import purge
+    from iotpipe.render.progress import progress
+
+    with progress() as tell:
+        dead, _ = _queues(settings, "dlq purge", tell)
+        about = dead.count()
+    if about:
+        confirm(yes, f"Delete about {about} messages of {dead.name} for good?")
+        with _showing(dead):
+            purge(dead)
+    if as_json:
+        output.answer({"queue": dead.name, "about": about})
+    elif about:
+        output.say(f"purged {dead.name} of all it had, about {about}; SQS may take a minute until the last is gone")
+    else:
+        output.say(f"{dead.name} is empty")
+
+
+def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Mailbox, Mailbox]:
+    """The dead-letter queue, and the one that its messages come from."""
+    from iotpipe.operations.queue_client import Mailbox
+
+    session, suffix = open_deployed(settings, command, tell)
+    return Mailbox(session.run, names.dead_letters(suffix)), Mailbox(session.run, names.readings(suffix))
+
+
+def _what_breaks_the_processor(dead: Mailbox) -> str:
+    """Why it does not start, if that was so within the last hour and as far as its logs may be read."""
+    from iotpipe.operations import startup_failures
+
+    since = int((dead.run.clock.now() - 3600) * 1000)
+    try:
+        return startup_failures.failure(dead.run, "processor", dead.name.removeprefix(names.dead_letters("")), since)
+    except IotpipeError:
+        return ""
+
+
+@contextmanager
+def _showing(box: Mailbox) -> Iterator[None]:
+    """What goes on with the queue stands on one line of a terminal; elsewhere it is said once."""
+
+    from iotpipe.render import console
+
+    if not terminal(sys.stderr):
+        yield
+        return
+    with console.stderr().status("") as status:
+        box.run.tell = lambda event: status.update(console.line(event.detail))
+        yield

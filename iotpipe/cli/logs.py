@@ -1,0 +1,95 @@
+"""`iotpipe logs`: shows the functions' logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.deployed import not_up, open_deployed
+from iotpipe.cli.options import Settings
+from iotpipe.errors import Interrupted
+from iotpipe.operations import names
+from iotpipe.render import output
+
+if TYPE_CHECKING:
+    from iotpipe.cli.session import Session
+    from iotpipe.operations.logs import LogEvent
+
+
+@click.command(epilog="Example:  iotpipe logs --env prod --follow --function processor")
+@options.on_aws
+@click.option(
+    "--since", default="10m", show_default=True, metavar="TIME", help="30s, 10m, 2h, 3d ago, or an ISO time (UTC)."
+)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("--function", type=click.Choice(names.FUNCTIONS), help="Of this function only.")
+@click.option("--correlation-id", metavar="ID", help="Only what belongs to this request.")
+@click.option("--errors", is_flag=True, help="Only what went wrong.")
+@click.option("--grep", metavar="PATTERN", help="Only entries in which this regular expression is found.")
+@click.option("--platform", is_flag=True, help="Also what Lambda writes of each invocation: START, END, REPORT.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document per entry and line.")
+def logs(
+    settings: Settings,
+    since: str,
+    follow: bool,
+    function: str | None,
+    correlation_id: str | None,
+    errors: bool,
+    grep: str | None,
+    platform: bool,
+    as_json: bool,
+) -> int:
+    """Show the logs of all functions, in the order of time.
+
+    Times are in UTC. The functions' own lines are shown in short, all others as they are; what Lambda writes of each
+    invocation is left out unless --platform asks for it, or it tells of a failure.
+    """
+    from iotpipe.cli.session import interruptible
+    from iotpipe.operations.log_filter import Selection, pattern
+    from iotpipe.operations.logs import LogReader, followed, merged, moment
+    from iotpipe.render import console
+    from iotpipe.render.logs import event_data, event_text
+    from iotpipe.render.progress import progress
+    from iotpipe.times import iso
+
+    selection = Selection(platform, errors, pattern(grep))
+    with progress() as tell:
+        session, suffix = open_deployed(settings, "logs", tell)
+    begin = moment(since, session.run.clock.now())
+    named = [(each, names.log_group(each, suffix)) for each in ([function] if function else names.FUNCTIONS)]
+    readers = [LogReader(session.run, each, group, begin, correlation_id) for each, group in named]
+    out = console.stdout()
+
+    def show(events: Iterable[LogEvent]) -> bool:
+        any_shown = False
+        for event in filter(selection.takes, events):
+            any_shown = True
+            if as_json:
+                output.say(event_data(event))
+            else:
+                for told in event_text(event):
+                    out.line(told)
+        return any_shown
+
+    try:
+        with interruptible(session.stop):
+            shown = show(merged(readers))
+            if not any(reader.there for reader in readers):
+                _report_no_log_group(session, follow)
+            elif not shown and not follow:
+                what = "nothing that was asked for was logged" if errors or grep else "nothing was logged"
+                output.note(f"{what} since {iso(begin)}; --since 2h looks further back")
+            if follow:
+                show(followed(session.run, readers))
+    except (KeyboardInterrupt, Interrupted):
+        return 130
+    return 0
+
+
+def _report_no_log_group(session: Session, follow: bool) -> None:
+    if not follow:
+        raise not_up(session.name)
+    output.note("there is no log group yet; waiting for the first entry")

@@ -1,0 +1,91 @@
+"""`iotpipe query`: asks the API for a device's readings."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.deployed_api import api_of, open_deployment
+from iotpipe.cli.options import Settings
+from iotpipe.errors import UsageError
+from iotpipe.render import output
+from iotpipe.render.terminals import terminal
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(epilog="Example:  iotpipe query sensor-001 --from 6h")
+@options.on_aws
+@click.argument("device")
+@click.option("--table", type=click.Choice(["processed", "raw"]), default="processed", show_default=True)
+@click.option("--date", metavar="DAY", help="The readings of one day, YYYY-MM-DD.")
+@click.option("--from", "start", metavar="TIME", help="30m, 6h, 7d ago, a day, an RFC 3339 time or epoch milliseconds.")
+@click.option("--to", "end", metavar="TIME", help="Likewise; included.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Rows at most.")
+@click.option("--all", "everything", is_flag=True, help="All rows, however many.")
+@click.option(
+    "--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="desc: the latest first."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV on stdout.")
+@options.as_json
+def query(
+    settings: Settings,
+    device: str,
+    table: str,
+    date: str | None,
+    start: str | None,
+    end: str | None,
+    limit: int,
+    everything: bool,
+    order: str,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Ask the API for a device's readings.
+
+    A table, and a picture of each metric; numbers are exactly as they are stored.
+    """
+    from iotpipe.readings.query import ask
+    from iotpipe.render.query import as_csv_text, as_json_text, as_pictures, as_table
+
+    if as_csv and as_json:
+        raise UsageError("--csv and --json are two answers", "Say one of them")
+    if date and (start or end):
+        raise UsageError("--date is a period by itself", "Leave out --from and --to, or --date")
+    session, place = open_deployment(settings, "query")
+    start, end = (_moment(text, session.run.clock.now()) for text in (start, end))
+    given = {"device_id": device, "table": table, "event_date": date, "from": start, "to": end, "order": order}
+    parameters = {name: value for name, value in given.items() if value}
+    found, more = ask(api_of(session, place), parameters, None if everything else limit)
+    if as_json:
+        output.document(f"{as_json_text(found, more)}\n")
+    elif as_csv:
+        output.document(as_csv_text(found))
+    elif found:
+        for line in as_table(found):
+            output.say(line)
+        output.say("")
+        for line in as_pictures(found, _columns()):
+            output.say(line)
+    else:
+        output.note(f"{device} has no readings there")
+    if more:
+        output.note(f"there are more than these {len(found)}: --all shows them, --limit N so many")
+
+
+def _moment(text: str | None, now: float) -> str | None:
+    """A time as the API takes it; only how long ago it was is reckoned here."""
+    from iotpipe.times import ago
+
+    found = ago(text, now) if text else None
+    return text if found is None else str(found)
+
+
+def _columns() -> int:
+    """How wide a picture may be, beside a name and two numbers."""
+    return max(10, shutil.get_terminal_size().columns - 40) if terminal(sys.stdout) else 60

@@ -1,0 +1,115 @@
+"""`iotpipe send-test-data`: sends readings and verifies that they arrive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.deployed_api import api_of, open_deployment
+from iotpipe.cli.options import Settings
+from iotpipe.errors import Interrupted
+from iotpipe.render import output
+
+if TYPE_CHECKING:
+    from iotpipe.readings.send_test_data import Load, Proof
+
+
+_FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
+
+
+@click.command("send-test-data", epilog="Example:  iotpipe send-test-data --devices 20 --count 1000 --verify")
+@options.on_aws
+@click.option("--devices", type=click.IntRange(1, 10_000), metavar="N", help="So many devices make readings. [5]")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Readings of all devices together. [100; a file's]")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Readings per second at most.")
+@click.option("--batch", type=click.IntRange(1, 500), default=25, show_default=True, help="Readings per POST.")
+@click.option("--connections", type=click.IntRange(1, 64), help="POSTs at once. [8; 4 to the AWS on this machine]")
+@click.option(
+    "--bad",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    metavar="N",
+    help="Bad ones besides: half for a 400, half for the DLQ.",
+)
+@click.option("--seed", type=int, help="The same seed makes the same readings, up to the same time.")
+@click.option(
+    "--until", default="", metavar="TIME", help="When the last reading is; moves a file's times. [now; as they are]"
+)
+@click.option("--file", type=_FILE, help="Send the readings of this CSV or JSON Lines file, also of .gz; - is stdin.")
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="NAME=COLUMN",
+    help="What a column is, such as temperature=tmax. Repeatable.",
+)
+@click.option("--device", default="", metavar="NAME", help="The device of a whole file.")
+@click.option(
+    "--time-format", default="", metavar="FORMAT", help="As of strptime; UTC unless it says %z. [ISO 8601 or epoch]"
+)
+@click.option(
+    "--verify", is_flag=True, help="Follow every reading to its row, every bad one to its end; exit 1 if any is amiss."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="S",
+    help="Seconds to verify in. [what the queue needs]",
+)
+@options.as_json
+def send_test_data(
+    settings: Settings,
+    rate: float | None,
+    batch: int,
+    connections: int | None,
+    verify: bool,
+    timeout: float | None,
+    as_json: bool,
+    **asked: Any,
+) -> int:
+    """Send readings, and prove that they arrive.
+
+    Realistic ones, with a daily cycle, drift and noise, or those of a file; signed, and tried again where that may
+    help. Without --map NAME=COLUMN for any metric, all other columns of a file are metrics.
+    """
+    from iotpipe.provision.run import RealClock
+    from iotpipe.readings import send_test_data as readings
+    from iotpipe.render import send_test_data as render
+
+    load = readings.load(readings.Asked(**asked), RealClock().now())
+    render.listed([f"line {line}: {problem}" for line, problem in load.bad_rows])
+    session, place = open_deployment(settings, "send-test-data")
+    connections = connections or (4 if session.aws.emulator else 8)
+    api = api_of(session, place, connections, writes=True)
+    run, progress = session.run, render.progress
+    proved = readings.send(
+        load, api, run, place, batch=batch, connections=connections, rate=rate or 0, progress=progress
+    )
+    render.listed([f"poison did not get into {place.queue}: {reason}" for reason in proved.unqueued])
+    if not as_json:
+        render.show_sent(proved.tally, load.seed)
+    if verify and not (proved.tally.interrupted or proved.tally.trouble):
+        limit = timeout or readings.patience(load, run, place)
+        wait = 1 if session.aws.emulator is None else 0
+        proved.findings = readings.verify(
+            proved, load, api, run, place, timeout=limit, connections=connections, wait=wait, progress=progress
+        )
+        if not as_json:
+            render.show_verified(proved.findings, proved.tally)
+    if as_json:
+        found = render.verified(proved.findings) if proved.findings else None
+        output.answer({"environment": session.name, **render.sent(proved.tally, load.seed), "verified": found})
+    return _end(load, proved)
+
+
+def _end(load: Load, proved: Proof) -> int:
+    from iotpipe.readings import send_test_data as readings
+
+    if proved.tally.interrupted:
+        raise Interrupted(f"stopped: {proved.tally.unsent} of {proved.tally.total} readings were not sent")
+    if proved.tally.trouble:
+        raise proved.tally.trouble
+    return 1 if readings.failed(load, proved) else 0

@@ -1,0 +1,84 @@
+"""`iotpipe up`: creates or updates every resource."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from iotpipe.cli import options
+from iotpipe.cli.adopt import adoption_of
+from iotpipe.cli.confirm import confirm
+from iotpipe.cli.options import Settings
+from iotpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(epilog="Example:  iotpipe up --env dev")
+@options.on_aws
+@options.verbose
+@click.option("--strict", is_flag=True, help="Also remove what others added to the resources.")
+@options.adopt
+@options.assume_yes
+@options.parallel
+@options.as_json
+def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, parallel: int, as_json: bool) -> None:
+    """Create or update every resource.
+
+    Asks only before it deletes something, takes policies off a role that it adopts, or makes a deleted table or key
+    anew. Run it again after any failure: it goes on from there.
+    """
+    from iotpipe.checks import preflight
+    from iotpipe.cli.session import open_session, stoppable
+    from iotpipe.operations.data_loss import lost
+    from iotpipe.operations.outputs import outputs
+    from iotpipe.provision import apply
+    from iotpipe.render import console, doctor
+    from iotpipe.render.outputs import show_outputs
+    from iotpipe.render.plan import show_plan, show_vanished
+    from iotpipe.render.progress import progress
+    from iotpipe.render.teardown import show_lost
+
+    with progress() as tell:
+        session = open_session(settings, "up", tell)
+        assert session.env is not None
+        session.run.command += " --strict" * strict + "".join(f" {_typed(each)}" for each in adopt)
+        with session.writing() as ledger, stoppable(session.stop):
+            resources, built = session.declared()
+            adopted = adoption_of(adopt, resources)
+            if strict and adopted.limited:
+                hint = "Run `up --strict` when everything is adopted, or together with `--adopt` without an address"
+                raise UsageError("what is not adopted yet may need what --strict removes", hint)
+            steps, findings = preflight.planned(
+                *(resources, session.run, ledger.rows, adopted),
+                protect=session.protected,
+                # What is adopted may bring along what nobody declared.
+                foreign=strict or bool(adopt),
+            )
+            show_plan(session.name, session.aws, steps, settings.verbose, console.stderr())
+            doctor.show_untold(findings, console.stderr())
+            steps.check()
+            preflight.refuse(findings)
+            if steps.deletions:
+                show_lost(lost(session.run, [step.address for step in steps.deletions]))
+                confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are not declared?")
+            if steps.taken_off:
+                show_lost(steps.taken_off)
+                confirm(yes, f"Take these {len(steps.taken_off)} policies off the roles that are adopted?")
+            if steps.vanished:
+                show_vanished(session.run, steps)
+                confirm(yes, f"Make {', '.join(step.address for step in steps.vanished)} anew?")
+            if steps.removable and strict:
+                confirm(yes, f"Remove the {len(steps.removable)} foreign additions?")
+            session.make_ready(built, steps)
+            ledger.protect(session.env.protect)
+            apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopted, strict=strict)
+            found = outputs(session.aws.account, session.aws.region, ledger.rows, session.endpoint)
+    show_outputs(found, as_json)
+
+
+def _typed(adopted: str) -> str:
+    return "--adopt" if adopted == options.ALL else f"--adopt {shlex.quote(adopted)}"

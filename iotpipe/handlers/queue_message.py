@@ -1,0 +1,124 @@
+"""The queue's message: what ingestion writes and the processor reads. The row's key travels in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from iotpipe.handlers import parsing, readings, times
+from iotpipe.handlers.parsing import Problem
+from iotpipe.handlers.readings import Reading
+
+VERSION = 1
+# A message names some things that a reading does not: what ingestion has taken must not be too large here.
+_MOST_VALUES = parsing.MOST_VALUES + 10
+_DIGITS = re.compile("[0-9]{18}")
+
+
+class Poison(ValueError):
+    """A message that no repetition makes processable. The text never quotes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the processor stores: a reading, under the key that it was given."""
+
+    device_id: str
+    event_date: str
+    timestamp: int
+    reading_id: str | None
+    received_at: str
+    metrics: dict[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.device_id, self.event_date
+
+
+def write(reading: Reading, received_at: str) -> str:
+    """A message body, in ASCII: SQS refuses some characters, and counts bytes."""
+    head = {
+        "version": VERSION,
+        "device_id": reading.device_id,
+        "event_date": reading.event_date,
+        "timestamp": reading.timestamp,
+        "received_at": received_at,
+    }
+    if reading.reading_id is not None:
+        head["reading_id"] = reading.reading_id
+    return f'{json.dumps(head)[:-1]}, "sensor_data": {reading.text}}}'
+
+
+def direct(reading: Reading, received_at: str) -> Message:
+    """The message of a reading that does not go through the queue."""
+    return Message(
+        device_id=reading.device_id,
+        event_date=reading.event_date,
+        timestamp=reading.timestamp,
+        reading_id=reading.reading_id,
+        received_at=received_at,
+        metrics=reading.metrics,
+    )
+
+
+def read(body: Any) -> Message:
+    """The message in a body. Raises Poison for anything that `write` would not have written."""
+    document = _document(body)
+    wrong = [f"{field}: {message}" for field, _, message in _problems(document)]
+    if wrong:
+        raise Poison("; ".join(wrong))
+    return Message(
+        device_id=document["device_id"],
+        event_date=document["event_date"],
+        timestamp=int(document["timestamp"]),
+        reading_id=document.get("reading_id"),
+        received_at=document["received_at"],
+        metrics=document["sensor_data"],
+    )
+
+
+def _document(body: Any) -> dict[str, Any]:
+    if not isinstance(body, str):
+        raise Poison("no text")
+    try:
+        document = parsing.parse(body, _MOST_VALUES)
+    except parsing.NotJson as error:
+        raise Poison(str(error)) from None
+    flaws = [] if document.sound else sorted({message for _, _, message in parsing.flaws(document.value)})
+    if flaws:
+        raise Poison("; ".join(flaws))
+    if not _is_message(document.value):
+        raise Poison("not a message of ingestion's")
+    found: dict[str, Any] = document.value
+    return found
+
+
+def _is_message(document: Any) -> bool:
+    version = document.get("version") if isinstance(document, dict) else None
+    return isinstance(version, Decimal) and version == VERSION
+
+
+def _problems(document: dict[str, Any]) -> list[Problem]:
+    wrong = readings.metric_problems(document)
+    wrong += readings.identifier_problems(document, "device_id", required=True)
+    wrong += readings.identifier_problems(document, "reading_id", required=False)
+    timestamp = document.get("timestamp")
+    if not isinstance(timestamp, Decimal) or not 0 <= timestamp <= times.LAST or timestamp % 1:
+        wrong.append(("timestamp", "type", "epoch milliseconds required"))
+    elif not _is_key_of(document.get("event_date"), int(timestamp)):
+        wrong.append(("event_date", "format", "not a key of the processed table for this timestamp"))
+    received_at = document.get("received_at")
+    if not isinstance(received_at, str) or times.from_rfc_3339(received_at) is None:
+        wrong.append(("received_at", "type", "an RFC 3339 time required"))
+    return wrong
+
+
+def _is_key_of(event_date: Any, timestamp: int) -> bool:
+    """Whether it is a key that a reading of this time may have."""
+    if not isinstance(event_date, str):
+        return False
+    moment, _, digits = event_date.partition("#")
+    return moment == times.iso(timestamp) and bool(_DIGITS.fullmatch(digits))

@@ -1,0 +1,291 @@
+"""What to tell the user of a call that failed for good: what was said, what it means, and what can be done."""
+
+from __future__ import annotations
+
+import difflib
+from email.utils import parsedate_to_datetime
+
+import botocore.session
+from botocore import exceptions
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+
+from iotpipe.provision.response_check import NotFromAws, one_line
+from iotpipe.provision.retry_rules import Failure, code_and_message, rule_for
+
+_REFUSED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "AuthFailure",
+    }
+)
+"""Codes that mean the credentials themselves are of no use any more: every further call fails like this one."""
+
+_UNKNOWN_KEYS = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"})
+"""What a region answers that does not know the keys: AWS tells none its keys that the account has not enabled."""
+
+_SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
+_SKEWED_SIGNATURE = ("signature expired", "signature not yet current")
+
+_NO_CREDENTIALS = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.TokenRetrievalError,
+    exceptions.SSOError,
+    exceptions.LoginError,
+)
+
+
+def told(error: Failure) -> str:
+    """AWS's code and message, or what else went wrong, in one short line."""
+    if isinstance(error, NotFromAws):
+        return str(error)
+    message = message_of(error)
+    return f"{code_of(error)}: {message}" if message else code_of(error)
+
+
+def message_of(error: Failure) -> str:
+    """AWS's message, or what is known of what went wrong, in one short line."""
+    if isinstance(error, ClientError):
+        return one_line(code_and_message(error)[1])
+    # botocore adds the answer that it could not read, in which there may be secrets.
+    text = str(error).partition("\n")[0].rstrip(":") if isinstance(error, ResponseParserError) else str(error)
+    return one_line(text)
+
+
+def code_of(error: Failure) -> str:
+    """AWS's code, or the name of what went wrong before AWS answered."""
+    return code_and_message(error)[0] if isinstance(error, ClientError) else type(error).__name__
+
+
+# The credentials and the clock
+
+
+def of_no_use(error: Failure) -> bool:
+    """Whether it is the credentials: AWS does not accept them, or this machine cannot renew them."""
+    if isinstance(error, ClientError):
+        return code_and_message(error)[0] in _REFUSED and not skewed(error)
+    return isinstance(error, _NO_CREDENTIALS)
+
+
+def skewed(error: Failure) -> bool:
+    """Whether it is this machine's clock, with whose time each request is signed."""
+    if not isinstance(error, ClientError):
+        return False
+    code, message = code_and_message(error)
+    return code in _SKEWED or any(each in message.lower() for each in _SKEWED_SIGNATURE)
+
+
+def clock_refused(error: Failure, now: float) -> str:
+    """That AWS refuses what this machine's clock has signed, and how far that is off by the date of the answer."""
+    return f"AWS does not accept this machine's clock, which is {_away(error, now)}: {told(error)}"
+
+
+def _away(error: Failure, now: float) -> str:
+    answer = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
+    try:
+        seconds = now - parsedate_to_datetime(answer.get("HTTPHeaders", {}).get("date", "")).timestamp()
+    except (TypeError, ValueError):
+        return "minutes off"
+    return f"{abs(seconds):.0f} s {'fast' if seconds > 0 else 'slow'}"
+
+
+# The region
+
+_ALWAYS_ENABLED = frozenset(
+    {
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
+        *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3"),
+        *("ap-south-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
+    }
+)
+"""AWS's regions from before March 2019. An account must enable each later one before it can be used."""
+
+_OTHER_PARTITIONS = {"cn-": "AWS China", "us-gov-": "AWS GovCloud", "eusc-": "the AWS European Sovereign Cloud"}
+
+
+def also_enable(hint: str, error: Failure, region: str) -> str:
+    """The hint, and what may be wrong about the region instead where it does not know the credentials."""
+    doubted = isinstance(error, ClientError) and code_of(error) in _UNKNOWN_KEYS and _to_enable(region)
+    return f"{hint}. If they are valid elsewhere: {doubted}" if doubted else hint
+
+
+def _to_enable(region: str) -> str:
+    for prefix, name in _OTHER_PARTITIONS.items():
+        if region.startswith(prefix):
+            return f"{region} takes only credentials of {name}: use those, or correct the region"
+    if region in _ALWAYS_ENABLED:
+        return ""
+    return (
+        f"the region {region} may not be enabled for the account: "
+        f"`aws account enable-region --region-name {region}` enables it"
+    )
+
+
+def region_to_correct(region: str) -> str:
+    """What to do about the region's name; empty if it is a known one."""
+    session = botocore.session.Session()
+    partitions = session.get_available_partitions()
+    known = [each for name in partitions for each in session.get_available_regions("lambda", name)]
+    if region in known:
+        return ""
+    near = difflib.get_close_matches(region, known, n=1)
+    return (
+        f"Correct `region` in the configuration, AWS_REGION or --region: {region} is no known region"
+        f"{f', but {near[0]} is' if near else ''}"
+    )
+
+
+# What can be done
+
+_FOREIGN = "Something other than AWS has answered: check the network's sign-in page, HTTPS_PROXY and AWS_ENDPOINT_URL"
+_NETWORK = "Check the network, the region and AWS_ENDPOINT_URL"
+
+_NOT_ACTIVATED = frozenset({"OptInRequired", "SubscriptionRequiredException", "RegionDisabledException"})
+
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "UnauthorizedException",
+        "UnauthorizedOperation",
+        "ForbiddenException",
+        "403",
+    }
+)
+
+_DENYING: tuple[tuple[str, str], ...] = (
+    (
+        "service control policy",
+        "A service control policy of the organization forbids {}, whatever the credentials may do: "
+        "ask who manages the organization, or use an account or region in which it is allowed",
+    ),
+    (
+        "resource control policy",
+        "A resource control policy of the organization forbids {} on this resource: ask who manages the organization",
+    ),
+    (
+        "permissions boundary",
+        "The permissions boundary of the credentials' user or role does not let them do {}, whatever else they may: "
+        "have the boundary extended, or use credentials without it",
+    ),
+    (
+        "session policy",
+        "The session policy with which these credentials were issued does not let them do {}: "
+        "have it extended, or get credentials without it",
+    ),
+    (
+        "vpc endpoint policy",
+        "The policy of the VPC endpoint that the call went through does not allow {}: "
+        "have it extended, or call from another network",
+    ),
+    (
+        "role trust policy",
+        "The trust policy of the role does not let these credentials do {}: have it extended, or correct the profile",
+    ),
+    (
+        "explicit deny",
+        "A policy denies {} explicitly, which no permission outweighs: have that statement removed or limited",
+    ),
+)
+"""Parts of the messages of AWS that name a policy, other than that of a missing permission, and what helps there."""
+
+_HINTS: tuple[tuple[str, str], ...] = (
+    (
+        "UnreservedConcurrentExecution",
+        "Lower functions.*.reserved_concurrency, set it to null, or ask AWS for more",
+    ),
+    (
+        "execution role does not have permissions",
+        "Its policy allows this: look for a permissions boundary, or a policy of the organization, that does not",
+    ),
+    ("DeletionProtectionEnabled", "Set tables.deletion_protection to false and run `iotpipe up` first"),
+    ("CodeStorageExceeded", "Delete old function and layer versions of this account and region"),
+    ("is not attachable", "Make the policy first that functions.permissions_boundary names, or name another"),
+    (
+        "WAFNonexistentItem",
+        "There is no such web ACL, or no such stage any more: correct api.web_acl, and run it again",
+    ),
+    ("base path mapping", "Remove the API's custom domain mapping first"),
+)
+
+_LOOKED_UP = {
+    "AssumeRole": "The role's trust policy and the policies of who assumes it must allow sts:AssumeRole: "
+    "check role_arn and source_profile of the profile",
+    "AssumeRoleWithWebIdentity": "The role's trust policy must allow this token's issuer and subject to assume it",
+    "GetRoleCredentials": "The user has no such role in that account: "
+    "check sso_account_id and sso_role_name of the profile",
+    "GetCallerIdentity": "It needs no permission: look for a policy that denies it",
+}
+"""What helps where a call is denied with which the credentials are got, or their owner is looked up."""
+
+
+def hint_for(error: Failure, environment: str, region: str) -> str:
+    """What the user of the environment can do about an error that stays."""
+    if not isinstance(error, ClientError):
+        return network_hint(error, region) if rule_for(error) else ""
+    code, message = code_and_message(error)
+    if code in _NOT_ACTIVATED:
+        return _activate(region)
+    if code in _DENIED:
+        needed = f"`iotpipe policy --env {environment}` prints all that are needed"
+        if any(each in message for each in ("restapis", "API-Gateway-Execution-Logs_")):
+            # What bears an API's id is only allowed for the one that is recorded, and `up` records first what it does.
+            needed += ", for the API that the state file names by now"
+        denied = denial_hint(error.operation_name, message)
+        return denied or f"The credentials need the permission for {error.operation_name}: {needed}"
+    return next((hint for part, hint in _HINTS if part in message or part in code), "")
+
+
+def is_denied(code: str) -> bool:
+    """Whether the error code says that the caller may not make the call."""
+    return code in _DENIED
+
+
+def denial_hint(operation: str, message: str) -> str:
+    """What helps where a policy denies the call that no permission of the caller's outweighs; empty elsewhere."""
+    return next((hint.format(operation) for part, hint in _DENYING if part in message.lower()), "")
+
+
+def network_hint(error: Failure, region: str) -> str:
+    """What to look at where AWS was not reached."""
+    if isinstance(error, NotFromAws | ResponseParserError):
+        return _FOREIGN
+    if isinstance(error, exceptions.SSLError):
+        return f"{_NETWORK}; where a proxy reads what is encrypted, set AWS_CA_BUNDLE to its certificates"
+    if isinstance(error, exceptions.ProxyConnectionError):
+        return "Check HTTPS_PROXY, and NO_PROXY for what is reached without it"
+    wrong = region_to_correct(region) if isinstance(error, exceptions.EndpointConnectionError) else ""
+    return f"{wrong}. {_NETWORK}" if wrong else _NETWORK
+
+
+def identity_hint(error: ClientError, region: str) -> str:
+    """What can be done where AWS does not say whose the credentials are; empty where other ones are needed."""
+    code, message = code_and_message(error)
+    if code in _NOT_ACTIVATED:
+        return _activate(region)
+    if code in _DENIED:
+        return denial_hint(error.operation_name, message) or _LOOKED_UP.get(error.operation_name, "")
+    return "AWS is busy or out of order: try again later; nothing was changed" if rule_for(error) else ""
+
+
+def _activate(region: str) -> str:
+    enable = _to_enable(region)
+    registration = (
+        "The account is not activated for this: complete its registration in the AWS console (means of payment, "
+        "telephone number), which may take AWS a day"
+    )
+    return f"{registration}. Or {enable}" if enable else registration

@@ -1,0 +1,1 @@
+"""Test readings: made or replayed, sent signed, and each verified as far as its stored row."""

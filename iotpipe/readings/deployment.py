@@ -1,0 +1,59 @@
+"""What is to be proved of an environment that is up: its API, its queues, the key to get in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from iotpipe.errors import UsageError
+from iotpipe.operations.outputs import nothing_recorded
+from iotpipe.provision.ledger import Row
+from iotpipe.provision.run import Run
+
+_QUEUE, _DEAD, _KEY = ("queue", "iot-ingestion-queue-"), ("queue", "iot-dlq-"), ("secret", "/api-key")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where an environment's API is, and what its queues and its key's parameter are called."""
+
+    endpoint: str
+    queue: str
+    dead_letters: str
+    key_parameter: str
+
+
+def deployment(name: str, outputs: Mapping[str, str], recorded: Mapping[str, Row]) -> Deployment:
+    """The deployment that the state file records. Raises UsageError where there is none, or only part of one."""
+    found = {
+        (kind, part): row.name
+        for row in recorded.values()
+        for kind, part in (_QUEUE, _DEAD, _KEY)
+        if row.kind == kind and part in row.name
+    }
+    if not recorded:
+        raise nothing_recorded(name)
+    if "ApiEndpoint" not in outputs or len(found) < 3:
+        raise UsageError(f"{name} is up only in part", f"Run `iotpipe up --env {name}` first")
+    return Deployment(outputs["ApiEndpoint"], found[_QUEUE], found[_DEAD], found[_KEY])
+
+
+def queue_url(run: Run, name: str) -> str:
+    """Where a queue is; asked for, since only AWS knows. Raises ResourceError."""
+    sqs = run.client("sqs")
+    return run.trying("find", f"queue/{name}", lambda _: str(sqs.get_queue_url(QueueName=name)["QueueUrl"]))
+
+
+def api_key(run: Run, parameter: str) -> str:
+    """A key that holds at present, for the header X-Api-Key and never to be shown. Raises ResourceError."""
+    ssm = run.client("ssm")
+    answer = run.trying(
+        "read", f"parameter{parameter}", lambda _: ssm.get_parameter(Name=parameter, WithDecryption=True)
+    )
+    text = str(answer["Parameter"]["Value"])
+    try:
+        listed = json.loads(text) if text.lstrip().startswith("[") else [text]
+    except ValueError:
+        listed = [text]
+    return next((key for key in listed if isinstance(key, str) and key), text)

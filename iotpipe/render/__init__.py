@@ -1,0 +1,1 @@
+"""Everything that iotpipe prints, for people and programs. All of it passes the one filter in `output`."""

@@ -1,0 +1,174 @@
+"""How an environment is doing: what AWS knows is told, and what it does not know is not made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from harness import World, refusal
+
+from iotpipe.operations.health import AlarmState, Depth, Vitals, vitals
+from iotpipe.provision import plan as planning
+from iotpipe.provision.resource import everything
+from iotpipe.provision.resources import Alarm, Metric, Queue, Topic
+from iotpipe.render.status import duration, show_status
+
+READINGS = Queue("iot-ingestion-queue-dev", retention=345_600)
+DEAD = Queue("iot-dlq-dev", retention=345_600)
+TOPIC = Topic("iot-alerts-dev", display_name="Alerts")
+ALARM = Alarm(
+    "iot-dlq-depth-dev",
+    "messages that failed",
+    [Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": DEAD.name})],
+    0,
+    topic=TOPIC,
+)
+RESOURCES = everything(READINGS, DEAD, ALARM)
+
+
+@pytest.fixture
+def look(world: World) -> Callable[[], Vitals]:
+    """The vitals of an environment that is up."""
+    world.up(RESOURCES)
+
+    def found() -> Vitals:
+        run = world.run("status")
+        planning.plan(RESOURCES, run, {})
+        return vitals(run, RESOURCES)
+
+    return found
+
+
+def measured(world: World, queue: str, seconds: float, ago: int) -> None:
+    """SQS's own metric, as it was some seconds ago."""
+    dimension = {"Name": "QueueName", "Value": queue}
+    data = {
+        "MetricName": "ApproximateAgeOfOldestMessage",
+        "Dimensions": [dimension],
+        "Value": seconds,
+        "Timestamp": world.clock.now() - ago,
+    }
+    boto3.client("cloudwatch").put_metric_data(Namespace="AWS/SQS", MetricData=[data])
+
+
+def test_the_latest_age_is_told_per_queue_and_an_old_or_missing_one_is_unknown(
+    world: World, look: Callable[[], Vitals]
+) -> None:
+    measured(world, READINGS.name, 400, ago=600)
+    measured(world, READINGS.name, 77, ago=120)
+    measured(world, DEAD.name, 5000, ago=3600)
+    queues = look().queues
+    assert queues[READINGS.name].oldest == 77
+    assert queues[DEAD.name].oldest is None
+
+
+def test_what_waits_and_what_is_in_flight_are_counted_apart(world: World, look: Callable[[], Vitals]) -> None:
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName=DEAD.name)["QueueUrl"]
+    for number in range(3):
+        sqs.send_message(QueueUrl=url, MessageBody=str(number))
+    sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=60)
+    depth = look().queues[DEAD.name]
+    assert (depth.visible, depth.in_flight) == (2, 1)
+
+
+def test_only_addresses_that_have_not_confirmed_are_named(world: World, look: Callable[[], Vitals]) -> None:
+    sns = boto3.client("sns")
+    arn = sns.list_topics()["Topics"][0]["TopicArn"]
+    for address in ("confirmed@example.org", "pending@example.org", "left@example.org"):
+        sns.subscribe(TopicArn=arn, Protocol="email", Endpoint=address)
+    stands_for = {"pending@example.org": "PendingConfirmation", "left@example.org": "Deleted"}
+
+    def as_sns_answers(parsed: dict[str, Any], **call: Any) -> None:
+        # moto confirms every address at once.
+        for each in parsed["Subscriptions"]:
+            each["SubscriptionArn"] = stands_for.get(each["Endpoint"], each["SubscriptionArn"])
+
+    connect = world.connect
+
+    def connected() -> Any:
+        aws = connect()
+        aws.session.events.register("after-call.sns.ListSubscriptionsByTopic", as_sns_answers)
+        return aws
+
+    world.connect = connected  # type: ignore[method-assign]
+    assert look().unconfirmed == ["pending@example.org"]
+
+
+def test_an_alarm_is_told_with_its_reason_and_since_when(world: World, look: Callable[[], Vitals]) -> None:
+    boto3.client("cloudwatch").set_alarm_state(AlarmName=ALARM.name, StateValue="ALARM", StateReason="too many")
+    alarm = look().alarms[ALARM.name]
+    assert (alarm.state, alarm.reason) == ("ALARM", "too many")
+    assert alarm.since.startswith("20") and alarm.since.endswith("Z")
+
+
+def test_a_missing_permission_hides_only_what_it_is_about(world: World, look: Callable[[], Vitals]) -> None:
+    denied = refusal(
+        "GetMetricData",
+        "AccessDenied",
+        "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: cloudwatch:GetMetricData because no "
+        "identity-based policy allows the cloudwatch:GetMetricData action",
+    )
+    world.before = lambda operation, params: denied if operation == "GetMetricData" else None
+    found = look()
+    assert [depth.oldest for depth in found.queues.values()] == [None, None]
+    assert found.alarms[ALARM.name].state == "OK"
+    (reason,) = found.unread
+    assert "cloudwatch:GetMetricData" in reason
+    assert "The credentials need the permission for GetMetricData" in reason
+
+
+def test_what_is_not_there_is_not_asked_about(world: World) -> None:
+    run = world.run("status")
+    planning.plan(RESOURCES, run, {})
+    world.calls.clear()
+    assert vitals(run, RESOURCES) == Vitals({}, {}, [], [])
+    assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"),
+    [
+        (Depth(0, 0, 0), "q  0 waiting, 0 in flight"),
+        (Depth(0, 0, 500), "q  0 waiting, 0 in flight"),
+        (Depth(2, 0, 75), "q  2 waiting, 0 in flight, oldest 1 min 15 s old"),
+        (Depth(0, 1, 75), "q  0 waiting, 1 in flight, oldest 1 min 15 s old"),
+    ],
+)
+def test_an_empty_queue_has_no_oldest_message(
+    world: World, capsys: pytest.CaptureFixture[str], depth: Depth, said: str
+) -> None:
+    run = world.run("status")
+    found = Vitals({"q": depth}, {}, [], [])
+    show_status("dev", run.aws, planning.plan(RESOURCES, run, {}), found, as_json=False, verbose=False)
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "queues" in each]
+    assert line.strip() == f"queues     {said}"
+
+
+def test_who_is_on_call_reads_the_reason_the_address_and_what_was_not_read(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = world.run("status")
+    steps = planning.plan(RESOURCES, run, {})
+    alarms = {
+        "iot-dlq-depth-dev": AlarmState("ALARM", "3 datapoints", "2026-01-15T10:30:00Z"),
+        "iot-api-5xx-dev": AlarmState("INSUFFICIENT_DATA", "", "2026-01-15T10:30:00Z"),
+    }
+    found = Vitals({}, alarms, ["ann@example.org"], ["cannot read queue/iot-dlq-dev"])
+    show_status("dev", run.aws, steps, found, as_json=False, verbose=False)
+    said = capsys.readouterr()
+    assert "alarms     1 ALARM, 1 INSUFFICIENT_DATA" in said.out
+    assert "iot-dlq-depth-dev  since 2026-01-15T10:30:00Z: 3 datapoints" in said.out
+    assert "ann@example.org gets none before its owner confirms" in said.out
+    assert said.err == "not read: cannot read queue/iot-dlq-dev\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (42.4, "42 s"), (60, "1 min"), (200, "3 min 20 s"), (18120, "5 h 2 min"), (86_460, "1 d")],
+)
+def test_an_age_is_told_in_its_two_largest_units(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
