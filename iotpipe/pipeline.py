@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iotpipe.names import Names
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import (
     Account,
@@ -57,28 +58,28 @@ class Artifacts:
 
 def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
     """Everything that the environment is made of, each resource after those that it uses."""
-    suffix = env.suffix
+    names = Names(env.suffix)
 
-    raw = _table(env, f"raw-sensor-data-{suffix}", ("device_id", "S"), ("timestamp", "N"))
-    processed = _table(env, f"processed-data-{suffix}", ("device_id", "S"), ("event_date", "S"))
-    dead_letters = Queue(f"iot-dlq-{suffix}", retention=env.queue.dead_letter_retention, kms_key=env.kms_key)
+    raw = _table(env, names.raw_table, ("device_id", "S"), ("timestamp", "N"))
+    processed = _table(env, names.processed_table, ("device_id", "S"), ("event_date", "S"))
+    dead_letters = Queue(names.dead_letter_queue, retention=env.queue.dead_letter_retention, kms_key=env.kms_key)
     readings = Queue(
-        f"iot-ingestion-queue-{suffix}",
+        names.reading_queue,
         retention=env.queue.retention,
         visibility_timeout=env.queue.visibility_timeout,
         dead_letter=dead_letters,
         max_receives=env.queue.max_receives,
         kms_key=env.kms_key,
     )
-    alerts = Topic(f"iot-alerts-{suffix}", display_name="IoT Processing Alerts", kms_key=env.kms_key)
+    alerts = Topic(names.topic, display_name="IoT Processing Alerts", kms_key=env.kms_key)
     subscriptions = [Subscription(email.lower(), topic=alerts, endpoint=email) for email in env.alerts.emails]
-    api_key = Secret(f"/iot-pipeline/{suffix}/api-key", kms_key=env.kms_key)
+    api_key = Secret(names.api_key, kms_key=env.kms_key)
     settings = Parameter(
-        f"/iot-pipeline/{suffix}/config",
+        names.settings,
         value=env.processing.model_dump() | {"require_api_key": env.api.require_api_key},
     )
     layer = Layer(
-        f"iot-shared-dependencies-{suffix}",
+        names.layer,
         digest=built.layer.identity,
         content=built.layer.content,
         runtime=env.functions.runtime,
@@ -88,7 +89,6 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
 
     ingestion = parts.function(
         "ingestion",
-        "data-ingestion",
         may=[
             Allow("StoreRaw", ["dynamodb:BatchWriteItem"], on=[raw]),
             Allow("Queue", ["sqs:SendMessage"], on=[readings]),
@@ -104,7 +104,6 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
     )
     processor = parts.function(
         "processor",
-        "data-processor",
         may=[
             Allow("Consume", CONSUME, on=[readings]),
             Allow("StoreProcessed", ["dynamodb:BatchWriteItem"], on=[processed]),
@@ -121,7 +120,6 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
     )
     query = parts.function(
         "query",
-        "data-query",
         may=[
             Allow("Query", ["dynamodb:Query"], on=[processed, raw]),
             Allow("ReadSettings", READ_SETTINGS, on=[settings]),
@@ -143,7 +141,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         enabled=env.functions.processor.reserved_concurrency != 0,
     )
 
-    api = RestApi(f"iot-api-{suffix}", description="IoT Data Processing API")
+    api = RestApi(names.rest_api, description="IoT Data Processing API")
     routes = [
         Route(f"{method} {path}", api=api, method=method, path=path, function=function)
         for method, path, function in (
@@ -157,7 +155,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         for route in routes
     ]
     kept = env.api.access_logs
-    access_log = LogGroup(f"/aws/apigateway/iot-api-{suffix}", retention=kept, kms_key=env.kms_key) if kept else None
+    access_log = LogGroup(names.access_log, retention=kept, kms_key=env.kms_key) if kept else None
     logs_with = Account(region, env.functions.permissions_boundary)
     stage = Stage(
         env.api.stage,
@@ -184,7 +182,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         watch.queue_age(readings),
         watch.api(api, stage),
     ]
-    dashboard = _dashboard(suffix, api, stage, functions, readings, dead_letters, tables)
+    dashboard = _dashboard(env.suffix, api, stage, functions, readings, dead_letters, tables)
     return everything(*permissions, stage, feed, *subscriptions, *alarms, dashboard)
 
 
@@ -208,13 +206,13 @@ class _Parts:
     layer: Layer
     dead_letters: Queue
 
-    def function(self, handler: str, name: str, may: Sequence[Allow], sees: Variables) -> Function:
+    def function(self, handler: str, may: Sequence[Allow], sees: Variables) -> Function:
         """A function with its log group and its role, which may do just what the handler does."""
-        common, own, suffix = self.env.functions, getattr(self.env.functions, handler), self.env.suffix
+        common, own, names = self.env.functions, getattr(self.env.functions, handler), Names(self.env.suffix)
         key, keys = self.env.kms_key, self.env.usable_kms_keys
-        log_group = LogGroup(f"/aws/lambda/{name}-{suffix}", retention=common.log_retention, kms_key=key)
+        log_group = LogGroup(names.log_group(handler), retention=common.log_retention, kms_key=key)
         role = Role(
-            f"iot-{handler}-lambda-role-{suffix}",
+            names.role(handler),
             service="lambda.amazonaws.com",
             may=[
                 *may,
@@ -230,7 +228,7 @@ class _Parts:
         )
         archive = self.built.handlers[handler]
         return Function(
-            f"{name}-{suffix}",
+            names.function(handler),
             handler=f"iotpipe.handlers.{handler}.lambda_handler",
             code=archive.content,
             code_sha256=archive.sha256,
@@ -301,7 +299,7 @@ class _Watch:
         )
 
     def _alarm(self, name: str, description: str, metrics: Sequence[Metric], threshold: float) -> Alarm:
-        return Alarm(f"{name}-{self.env.suffix}", description, metrics, threshold, topic=self.alerts)
+        return Alarm(Names(self.env.suffix).alarm(name), description, metrics, threshold, topic=self.alerts)
 
 
 def _dashboard(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iotpipe.cli.options import Settings
 from iotpipe.errors import UsageError
-from iotpipe.operations import names
+from iotpipe.names import recorded_suffix
 
 if TYPE_CHECKING:
     from iotpipe.cli.session import Session
@@ -19,7 +19,7 @@ def open_deployed(settings: Settings, command: str, tell: Callable[[Event], None
     from iotpipe.cli.session import open_session
 
     session = open_session(settings, command, tell, declared=False)
-    suffix = names.recorded_suffix(session.rows().values()) or (session.env and session.env.suffix)
+    suffix = recorded_suffix(session.rows().values()) or (session.env and session.env.suffix)
     if not suffix:
         raise not_up(session.name)
     return session, suffix

@@ -40,9 +40,10 @@ def api_of(session: Session, place: Deployment, connections: int = 1, *, writes:
 
 def _explanation(session: Session) -> Callable[[str], str]:
     """Why the function behind a path of the API does not start, if that is so; as far as the logs may be read."""
-    from iotpipe.operations import names, startup_failures
+    from iotpipe.names import recorded_suffix
+    from iotpipe.operations import startup_failures
 
-    suffix = names.recorded_suffix(session.rows().values()) or ""
+    suffix = recorded_suffix(session.rows().values())
     # The clocks of this machine and of AWS may differ.
     since = int(session.run.clock.now() * 1000) - 10_000
 

@@ -15,7 +15,7 @@ from iotpipe.cli.confirm import confirm
 from iotpipe.cli.deployed import open_deployed
 from iotpipe.cli.options import Settings
 from iotpipe.errors import Interrupted, IotpipeError
-from iotpipe.operations import names
+from iotpipe.names import Names
 from iotpipe.render import output
 from iotpipe.render.terminals import terminal
 
@@ -132,7 +132,8 @@ def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> 
     from iotpipe.operations.queue_client import Mailbox
 
     session, suffix = open_deployed(settings, command, tell)
-    return Mailbox(session.run, names.dead_letters(suffix)), Mailbox(session.run, names.readings(suffix))
+    names = Names(suffix)
+    return Mailbox(session.run, names.dead_letter_queue), Mailbox(session.run, names.reading_queue)
 
 
 def _what_breaks_the_processor(dead: Mailbox) -> str:
@@ -141,7 +142,9 @@ def _what_breaks_the_processor(dead: Mailbox) -> str:
 
     since = int((dead.run.clock.now() - 3600) * 1000)
     try:
-        return startup_failures.failure(dead.run, "processor", dead.name.removeprefix(names.dead_letters("")), since)
+        return startup_failures.failure(
+            dead.run, "processor", dead.name.removeprefix(Names("").dead_letter_queue), since
+        )
     except IotpipeError:
         return ""
 

@@ -18,14 +18,14 @@ def doctor(settings: Settings, as_json: bool) -> int:
     API Gateway's logging role, runtime dates, package sizes; once the environment is up, also alarms that see
     nothing. Changes nothing. Exits with 1 if something is a problem.
     """
-    from iotpipe.checks.examine import Asked, examine
+    from iotpipe.checks.examine import examine
     from iotpipe.checks.finding import PROBLEM
-    from iotpipe.cli.session import packaged
+    from iotpipe.cli.session import options_of, packaged
+    from iotpipe.provision.run import RealClock
     from iotpipe.render.doctor import looking, show_report
 
     name = settings.environment
     with looking(name):
-        asked = Asked(name, settings.config_dir, settings.state_dir, settings.profile, settings.region, packaged)
-        aws, findings = examine(asked)
+        aws, findings = examine(options_of(settings), packaged, RealClock())
     show_report(name, aws, findings, as_json)
     return 1 if any(each.result == PROBLEM for each in findings) else 0

@@ -11,7 +11,7 @@ from iotpipe.cli import options
 from iotpipe.cli.deployed import not_up, open_deployed
 from iotpipe.cli.options import Settings
 from iotpipe.errors import Interrupted
-from iotpipe.operations import names
+from iotpipe.names import HANDLERS, Names
 from iotpipe.render import output
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--since", default="10m", show_default=True, metavar="TIME", help="30s, 10m, 2h, 3d ago, or an ISO time (UTC)."
 )
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@click.option("--function", type=click.Choice(names.FUNCTIONS), help="Of this function only.")
+@click.option("--function", type=click.Choice(HANDLERS), help="Of this function only.")
 @click.option("--correlation-id", metavar="ID", help="Only what belongs to this request.")
 @click.option("--errors", is_flag=True, help="Only what went wrong.")
 @click.option("--grep", metavar="PATTERN", help="Only entries in which this regular expression is found.")
@@ -59,7 +59,7 @@ def logs(
     with progress() as tell:
         session, suffix = open_deployed(settings, "logs", tell)
     begin = moment(since, session.run.clock.now())
-    named = [(each, names.log_group(each, suffix)) for each in ([function] if function else names.FUNCTIONS)]
+    named = [(each, Names(suffix).log_group(each)) for each in ([function] if function else HANDLERS)]
     readers = [LogReader(session.run, each, group, begin, correlation_id) for each, group in named]
     out = console.stdout()
 

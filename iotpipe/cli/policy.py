@@ -13,9 +13,8 @@ from iotpipe.policy import GROUPS
 from iotpipe.render import output
 
 if TYPE_CHECKING:
-    from iotpipe.configuration import Environment as Settled
     from iotpipe.policy import Environment, Policy
-    from iotpipe.provision.ledger import Contents
+    from iotpipe.target import Target
 
 
 @click.command(epilog="Example:  iotpipe policy --env prod --for operate > policy.json")
@@ -55,19 +54,18 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
 
 def _subject(settings: Settings) -> Environment:
     """The environment as it is declared and as it is recorded: `up` deletes what is recorded alone."""
-    from iotpipe.cli.session import packaged
-    from iotpipe.configuration import load
+    from iotpipe.cli.session import options_of, packaged
     from iotpipe.pipeline import pipeline
     from iotpipe.policy import Environment
     from iotpipe.provision import ledger
+    from iotpipe.target import resolve
 
-    name = settings.environment
-    env = load(name, settings.config_dir)
-    path = ledger.path_of(settings.state_dir, name)
-    contents = ledger.read(path)
-    account, region = _place(settings, env, contents)
+    target = resolve(options_of(settings))
+    env, contents, name = target.env, target.contents, settings.environment
+    assert env is not None
+    account, region = _account_and_region(target)
     if contents:
-        ledger.check_binding(contents, path, name, account, region)
+        ledger.check_binding(contents, target.options.state_file, name, account, region)
     return Environment(
         name,
         account,
@@ -81,21 +79,17 @@ def _subject(settings: Settings) -> Environment:
     )
 
 
-def _place(settings: Settings, env: Settled, contents: Contents | None) -> tuple[str, str]:
-    """Account and region. AWS is only asked whose the credentials are where nothing else says it."""
-    from iotpipe.local import engine_directory
-    from iotpipe.provision.aws import Emulator, connect, emulator_of_the_user
+def _account_and_region(target: Target) -> tuple[str, str]:
+    """AWS is only asked whose the credentials are where nothing else says it."""
+    from iotpipe.provision.aws import connect
 
-    emulator = emulator_of_the_user() if env.target == "local" else ""
-    embedded = engine_directory.ACCOUNT if env.target == "local" and not emulator else None
-    account = env.account or (contents.account if contents else None) or embedded
-    region = settings.region or env.region or (contents.region if contents else None)
+    account, region = target.account, target.region
     if account and region:
         return account, region
     try:
-        aws = connect(settings.profile, region, account, Emulator(emulator) if emulator else None)
+        aws = connect(target.options.profile, region, account, target.emulator() if target.is_local else None)
     except CredentialsError as error:
-        hint = f"Set `account` and `region` in {settings.environment}.yaml, and AWS need not be asked"
+        hint = f"Set `account` and `region` in {target.options.name}.yaml, and AWS need not be asked"
         raise CredentialsError(error.message, hint) from error
     return aws.account, aws.region
 

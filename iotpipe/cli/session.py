@@ -12,23 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import boto3
-
 from iotpipe.cli.options import Settings
 from iotpipe.configuration import Environment, load
 from iotpipe.errors import Interrupted, IotpipeError, PackagingError
 from iotpipe.local import engine_directory, launcher
+from iotpipe.names import HANDLERS
 from iotpipe.packaging import check_sizes, handler_zip, layer
 from iotpipe.pipeline import Artifacts, pipeline
 from iotpipe.provision import ledger, plan
-from iotpipe.provision.aws import Aws, Emulator, connect, emulator_of_the_user
+from iotpipe.provision.aws import Aws, Emulator
 from iotpipe.provision.lock import locked
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import SERVICES
 from iotpipe.provision.run import Event, RealClock, Run
+from iotpipe.target import Options, Target, resolve
 from iotpipe.times import timestamp
-
-HANDLERS = ("ingestion", "processor", "query")
 
 
 @dataclass
@@ -101,17 +98,18 @@ def open_session(settings: Settings, command: str, tell: Callable[[Event], None]
     With `declared=False` the state file will do where there is no configuration. Raises ConfigurationError,
     CredentialsError and UsageError, all before anything is changed.
     """
-    name = settings.environment
-    there = (settings.config_dir / f"{name}.yaml").exists() or name == "local"
-    path = ledger.path_of(settings.state_dir, name)
-    contents = ledger.read(path)
-    env = load(name, settings.config_dir) if declared or there or contents is None else None
-    region = settings.region or (env.region if env else None) or (contents.region if contents else None)
-    emulator = None
-    if env.target == "local" if env else _is_local(contents):
-        emulator = _emulator(settings, command, tell)
-        region = region or (engine_directory.REGION if emulator.access_key else None)
-    aws = connect(settings.profile, region, env.account if env else None, emulator, SERVICES)
+    target = resolve(options_of(settings), declared=declared)
+    aws = target.connect(_emulator(target, command, tell) if target.is_local else None)
+    return _session(target, aws, command, tell)
+
+
+def options_of(settings: Settings) -> Options:
+    """What was said on the command line about the environment. Raises UsageError where none is named."""
+    return Options(settings.environment, settings.config_dir, settings.state_dir, settings.profile, settings.region)
+
+
+def _session(target: Target, aws: Aws, command: str, tell: Callable[[Event], None]) -> Session:
+    name, path, env, contents = target.options.name, target.options.state_file, target.env, target.contents
     if contents:
         ledger.check_binding(contents, path, name, aws.account, aws.region)
     stop = threading.Event()
@@ -125,42 +123,28 @@ def untouched(settings: Settings) -> Session | None:
 
     None where there may be something.
     """
-    name = settings.environment
-    path = ledger.path_of(settings.state_dir, name)
-    engine = engine_directory.at(settings.state_dir)
-    if emulator_of_the_user() or path.exists() or engine.directory.exists():
+    options = options_of(settings)
+    if not options.is_configured or options.state_file.exists():
         return None
-    if not ((settings.config_dir / f"{name}.yaml").exists() or name == "local"):
+    target = resolve(options)
+    if not target.is_embedded or target.engine.directory.exists():
         return None
-    env = load(name, settings.config_dir)
-    if env.target != "local":
-        return None
-    region = settings.region or env.region or engine_directory.REGION
-    aws = Aws(boto3.Session(region_name=region), engine_directory.ACCOUNT, region, "")
-    return Session(name, path, aws, Run(aws, name, command="", tags=env.tags), env)
+    return _session(target, target.unasked(), "", lambda event: None)
 
 
-def _emulator(settings: Settings, command: str, tell: Callable[[Event], None]) -> Emulator:
+def _emulator(target: Target, command: str, tell: Callable[[Event], None]) -> Emulator:
     """The embedded AWS, or the emulator that the user runs. Only what changes something starts an engine."""
-    if given := emulator_of_the_user():
-        return Emulator(given)
-    engine = engine_directory.at(settings.state_dir)
-    if command in ("up", "down"):
-        record = launcher.start(engine, lambda text: tell(Event("embedded AWS", "waiting", text)))
-    elif (running := engine.running()) is None:
-        raise IotpipeError(
-            "the embedded AWS is not running",
-            "`iotpipe local start` starts it with what it held before; "
-            f"`iotpipe up --env {settings.environment}` does that by itself",
+    if target.is_embedded and command in ("up", "down"):
+        return target.embedded(
+            launcher.start(target.engine, lambda text: tell(Event("embedded AWS", "waiting", text))).endpoint
         )
-    else:
-        record = running
-    key = engine.root_key()
-    return Emulator(record.endpoint, key.access_key, key.secret_key)
-
-
-def _is_local(contents: ledger.Contents | None) -> bool:
-    return contents is not None and contents.account == engine_directory.ACCOUNT
+    if found := target.emulator():
+        return found
+    raise IotpipeError(
+        "the embedded AWS is not running",
+        "`iotpipe local start` starts it with what it held before; "
+        f"`iotpipe up --env {target.options.name}` does that by itself",
+    )
 
 
 def undeployed(settings: Settings) -> list[Resource]:

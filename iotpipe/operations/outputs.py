@@ -7,6 +7,7 @@ from pathlib import Path
 
 from iotpipe.errors import UsageError
 from iotpipe.local import engine_directory
+from iotpipe.names import Names, recorded_suffix
 from iotpipe.provision.aws import host, partition
 from iotpipe.provision.ledger import Contents, Row
 
@@ -17,17 +18,21 @@ def outputs(account: str, region: str, rows: Mapping[str, Row], local: str = "")
     `local` is the address of the embedded AWS, where the environment is in one.
     """
     made = {address: row for address, row in rows.items() if row.status != "creating"}
-    suffix = _suffix(made)
-    api = made.get(f"rest-api/{_API}{suffix}")
+    names = Names(recorded_suffix(made.values()))
+    api = made.get(f"rest-api/{names.rest_api}")
     stage = next((row for row in made.values() if row.kind == "stage" and api and row.inside == api.address), None)
     found = {}
     if api and stage and "RestApiId" in api.properties:
         found["ApiEndpoint"] = _api(api.properties["RestApiId"], stage.name, region, local)
-    for output, kind, base, form in _NAMED:
-        if row := made.get(f"{kind}/{base}-{suffix}"):
-            arn = f"arn:{partition(region)}:sns:{region}:{account}:{row.name}"
-            url = f"{local or 'https://' + host('sqs', region)}/{account}/{row.name}"
-            found[output] = form.format(name=row.name, arn=arn, url=url)
+    queues = local or f"https://{host('sqs', region)}"
+    for output, address, value in (
+        ("RawSensorTableName", f"table/{names.raw_table}", names.raw_table),
+        ("ProcessedDataTableName", f"table/{names.processed_table}", names.processed_table),
+        ("IngestionQueueUrl", f"queue/{names.reading_queue}", f"{queues}/{account}/{names.reading_queue}"),
+        ("AlertTopicArn", f"topic/{names.topic}", f"arn:{partition(region)}:sns:{region}:{account}:{names.topic}"),
+    ):
+        if address in made:
+            found[output] = value
     return found
 
 
@@ -52,29 +57,3 @@ def _api(api: str, stage: str, region: str, local: str) -> str:
     if local:
         return f"{local}/_aws/execute-api/{api}/{stage}"
     return f"https://{host(api + '.execute-api', region)}/{stage}"
-
-
-_NAMED = (
-    ("RawSensorTableName", "table", "raw-sensor-data", "{name}"),
-    ("ProcessedDataTableName", "table", "processed-data", "{name}"),
-    ("IngestionQueueUrl", "queue", "iot-ingestion-queue", "{url}"),
-    ("AlertTopicArn", "topic", "iot-alerts", "{arn}"),
-)
-
-
-_API = "iot-api-"
-_TELLING = (
-    ("rest-api", _API),
-    *(("function", f"data-{each}-") for each in ("ingestion", "processor", "query")),
-    *((kind, f"{base}-") for _, kind, base, _ in _NAMED),
-)
-"""Whose names tell the suffix, the most telling first: tables of an earlier suffix are kept."""
-
-
-def _suffix(made: Mapping[str, Row]) -> str:
-    """The suffix that the environment has now, according to its newest API; empty where nothing tells it."""
-    for kind, prefix in _TELLING:
-        if named := [row for row in made.values() if row.kind == kind and row.name.startswith(prefix)]:
-            newest = max(named, key=lambda row: (row.status != "deleting", row.created_at))
-            return newest.name.removeprefix(prefix)
-    return ""

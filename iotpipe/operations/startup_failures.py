@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from iotpipe.operations import names
+from iotpipe.names import Names
 from iotpipe.operations.logs import LogReader
 from iotpipe.provision.run import Run
 
@@ -14,11 +14,11 @@ https://github.com/aws/aws-lambda-python-runtime-interface-client"""
 
 
 def failure(run: Run, function: str, suffix: str, since: int) -> str:
-    """What Lambda has said last, since then (epoch milliseconds), of one of FUNCTIONS that does not start.
+    """What Lambda has said last, since then (epoch milliseconds), of one of HANDLERS that does not start.
 
     Empty where it has said nothing, or where the function has run after that. Raises ResourceError.
     """
-    group = names.log_group(function, suffix)
+    group = Names(suffix).log_group(function)
     found = None
     for event in LogReader(run, function, group, since, phrase="[ERROR] Runtime.").new():
         if told := _FAILED.match(event.message):

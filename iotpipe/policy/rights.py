@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from iotpipe.names import DEAD_LETTER_QUEUE, READING_QUEUE
+
 GROUPS = ("plan", "up", "down", "operate")
 """plan: what only reads. Every other group can do what `plan` can: each command first looks at what there is.
 
@@ -160,11 +162,11 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             "DeadLetters",
             "sqs",
             _QUEUE,
-            only="iot-dlq-*",
+            only=f"{DEAD_LETTER_QUEUE}-*",
             operate="ReceiveMessage DeleteMessage ChangeMessageVisibility PurgeQueue"
             " StartMessageMoveTask ListMessageMoveTasks",
         ),
-        Right("Readings", "sqs", _QUEUE, only="iot-ingestion-queue-*", operate="SendMessage"),
+        Right("Readings", "sqs", _QUEUE, only=f"{READING_QUEUE}-*", operate="SendMessage"),
         _use_key("sqs", operate="Decrypt GenerateDataKey"),
         # Metrics have no ARN.
         Right("Anywhere", "cloudwatch", ("*",), plan="GetMetricData"),

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from iotpipe.errors import UsageError
+from iotpipe.names import Names, recorded_suffix
 from iotpipe.operations.outputs import nothing_recorded
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.run import Run
-
-_QUEUE, _DEAD, _KEY = ("queue", "iot-ingestion-queue-"), ("queue", "iot-dlq-"), ("secret", "/api-key")
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,13 @@ class Deployment:
 
 def deployment(name: str, outputs: Mapping[str, str], recorded: Mapping[str, Row]) -> Deployment:
     """The deployment that the state file records. Raises UsageError where there is none, or only part of one."""
-    found = {
-        (kind, part): row.name
-        for row in recorded.values()
-        for kind, part in (_QUEUE, _DEAD, _KEY)
-        if row.kind == kind and part in row.name
-    }
     if not recorded:
         raise nothing_recorded(name)
-    if "ApiEndpoint" not in outputs or len(found) < 3:
+    names = Names(recorded_suffix(recorded.values()))
+    needed = (f"queue/{names.reading_queue}", f"queue/{names.dead_letter_queue}", f"secret/{names.api_key}")
+    if "ApiEndpoint" not in outputs or not all(each in recorded for each in needed):
         raise UsageError(f"{name} is up only in part", f"Run `iotpipe up --env {name}` first")
-    return Deployment(outputs["ApiEndpoint"], found[_QUEUE], found[_DEAD], found[_KEY])
+    return Deployment(outputs["ApiEndpoint"], names.reading_queue, names.dead_letter_queue, names.api_key)
 
 
 def queue_url(run: Run, name: str) -> str:

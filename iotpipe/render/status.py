@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from iotpipe.names import DEAD_LETTER_QUEUE
 from iotpipe.operations.health import Depth, Vitals
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.plan import Plan, Step
@@ -89,7 +90,7 @@ def _counted(counts: Counter[str], styles: dict[str, str]) -> list[Any]:
 
 def _show_queues(out: Out, found: Vitals) -> None:
     for number, (queue, depth) in enumerate(found.queues.items()):
-        style = "red" if queue.startswith("iot-dlq") and depth.visible + depth.in_flight else ""
+        style = "red" if queue.startswith(DEAD_LETTER_QUEUE) and depth.visible + depth.in_flight else ""
         _line(out, "" if number else "queues", f"{queue}  ", (_depth(depth), style))
 
 

@@ -12,9 +12,9 @@ import pytest
 from clinic import Clinic, artifacts, limits, results
 from harness import refusal
 
+from iotpipe import target
 from iotpipe.checks import embedded_aws
-from iotpipe.checks import examine as examination
-from iotpipe.checks.examine import Asked, examine
+from iotpipe.checks.examine import examine
 from iotpipe.checks.finding import OK, PROBLEM, UNKNOWN, WARNING, Finding
 from iotpipe.errors import CredentialsError
 from iotpipe.local import install_hint
@@ -22,16 +22,18 @@ from iotpipe.local.engine_directory import Place, Record
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resources import SERVICES
 from iotpipe.render import doctor
+from iotpipe.target import Options
 
 Connect = Any
 
 
-def asked(clinic: Clinic, text: str | None = "", name: str = "dev") -> Asked:
-    """The question of `iotpipe doctor`, in a directory with this configuration."""
+def examined(clinic: Clinic, text: str | None = "", name: str = "dev") -> tuple[Aws | None, list[Finding]]:
+    """What `iotpipe doctor` finds, in a directory with this configuration."""
     if text is not None:
         (clinic.directory / f"{name}.yaml").write_text(text)
     package = artifacts()
-    return Asked(name, clinic.directory, clinic.directory / "state", None, None, lambda env: package, clinic.clock)
+    options = Options(name, clinic.directory, clinic.directory / "state")
+    return examine(options, lambda env: package, clinic.clock)
 
 
 @pytest.fixture(autouse=True)
@@ -43,14 +45,14 @@ def reached(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
             raise CredentialsError("the credentials belong to account 123456789012", "Choose other credentials")
         return clinic.connect()
 
-    monkeypatch.setattr(examination, "connect", connect)
+    monkeypatch.setattr(target, "connect", connect)
     monkeypatch.setattr(doctor, "terminal", lambda stream: False)
     clinic.answers["GetAccountSettings"] = limits(1000)
 
 
 def told(clinic: Clinic, text: str | None = "", name: str = "dev") -> list[Finding]:
     """What is found; each trouble must come with something to do."""
-    _, findings = examine(asked(clinic, text, name))
+    _, findings = examined(clinic, text, name)
     assert not [each for each in findings if not each.found or bool(each.remedy) == (each.result == OK)]
     assert clinic.writes in ([], ["SimulatePrincipalPolicy"] * len(clinic.writes))
     return findings
@@ -191,7 +193,7 @@ def test_an_emulator_that_the_user_runs_is_asked_about_what_is_there_but_not_abo
         shared.client(service)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     monkeypatch.setattr(
-        examination,
+        target,
         "connect",
         lambda profile, region, account, emulator, services: Aws(
             shared.session,

@@ -19,7 +19,7 @@ import click
 import pytest
 from cli_shell import Shell
 
-from iotpipe.cli import commands
+from iotpipe.cli import confirm
 from iotpipe.cli.session import interruptible, stoppable
 
 pytestmark = pytest.mark.slow
@@ -185,10 +185,10 @@ def test_a_second_one_quits_at_once_and_the_next_command_goes_on(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_at_a_question_it_is_an_answer(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     stop = threading.Event()
-    monkeypatch.setattr(commands, "terminal", lambda stream: True)
+    monkeypatch.setattr(confirm, "terminal", lambda stream: True)
     monkeypatch.setattr(click, "confirm", lambda question, err: signal.raise_signal(number))
     with stoppable(stop), pytest.raises(KeyboardInterrupt):
-        commands.confirm(False, "Take dev down?")
+        confirm.confirm(False, "Take dev down?")
     assert not stop.is_set()
 
 

@@ -18,7 +18,7 @@ from json_shapes import assert_as_described
 from local_machine import Machine, eventually, processes
 
 from iotpipe.local.storage.store import APPLICATION
-from iotpipe.provision.run import timestamp
+from iotpipe.times import timestamp
 
 pytestmark = pytest.mark.slow
 

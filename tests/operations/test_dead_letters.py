@@ -12,7 +12,7 @@ from harness import World, refusal
 
 from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.operations.dead_letters import Letter, look
-from iotpipe.render.logs import letter_text, letters_data, look_summary
+from iotpipe.render.dead_letters import letter_text, letters_data, look_summary
 
 
 @pytest.fixture

@@ -5,5 +5,5 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-for folder in ("provision", "provision/foreign", "pipeline", "watching", "local"):
+for folder in ("provision", "provision/foreign", "pipeline", "operations", "local"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))

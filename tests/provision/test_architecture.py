@@ -26,7 +26,7 @@ PRINTS = ("render/output.py", "render/console.py")
 # The engine writes its own log; the tree of the resources is drawn into a text; what compiles runs by itself.
 PRINT_FOR_PROGRAMS = ("local/engine.py", "render/graph.py", "packaging/compile_sources.py")
 
-LEAVES = {"errors", "files", "times"}
+LEAVES = {"errors", "files", "names", "times"}
 """Modules that import nothing of iotpipe and that every folder but `handlers` may import."""
 IMPORTS = {
     "handlers": set[str](),
@@ -36,12 +36,13 @@ IMPORTS = {
     "policy": {"provision"},
     "local": {"provision"},
     "pipeline": {"configuration", "packaging", "provision"},
+    "target": {"configuration", "local", "provision"},
     "operations": {"handlers", "local", "provision"},
     "readings": {"operations", "provision"},
-    "checks": {"configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"},
+    "checks": {"configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"} | {"target"},
     "render": {"checks", "operations", "provision", "readings"},
     "cli": {"checks", "configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"}
-    | {"readings", "render"},
+    | {"readings", "render", "target"},
     "__main__": {"cli"},
 }
 """What each folder may import: a folder stands below the folders that import it, and nothing but `cli` imports

@@ -21,7 +21,7 @@ import pytest
 from iotpipe.errors import LedgerError, LedgerLocked
 from iotpipe.provision import lock
 from iotpipe.provision.lock import locked
-from iotpipe.provision.run import seconds
+from iotpipe.times import seconds
 
 _HOLD = """
 import sys

@@ -26,7 +26,8 @@ from iotpipe.provision import apply, ledger, plan
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import Parameter, Queue, Topic
 from iotpipe.provision.retry_rules import RULES, Patience, Rule, Schedule, rule_for
-from iotpipe.provision.run import Event, seconds
+from iotpipe.provision.run import Event
+from iotpipe.times import seconds
 
 SERVICES = ("apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "sns", "sqs", "ssm")
 

@@ -15,7 +15,8 @@ from harness import refusal
 
 from iotpipe.errors import Interrupted, ResourceError
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.run import Event, RealClock, Run, seconds, timestamp
+from iotpipe.provision.run import Event, RealClock, Run
+from iotpipe.times import seconds, timestamp
 
 
 @dataclass(frozen=True, eq=False)

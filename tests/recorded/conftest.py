@@ -11,7 +11,7 @@ from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
-for directory in ("provision", "pipeline", "watching"):
+for directory in ("provision", "pipeline", "operations"):
     sys.path.insert(0, str(Path(__file__).parents[1] / directory))
 
 

@@ -1,0 +1,112 @@
+"""Where an environment is: its account and region, on AWS, on the embedded AWS or on an emulator that the user runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+from iotpipe.configuration import Environment, load
+from iotpipe.local import engine_directory
+from iotpipe.local.engine_directory import Place
+from iotpipe.provision import ledger
+from iotpipe.provision.aws import Aws, Emulator, connect, emulator_of_the_user
+from iotpipe.provision.ledger import Contents
+from iotpipe.provision.resources import SERVICES
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says of an environment; None where it says nothing."""
+
+    name: str
+    config_dir: Path
+    state_dir: Path
+    profile: str | None = None
+    region: str | None = None
+
+    @property
+    def state_file(self) -> Path:
+        return ledger.path_of(self.state_dir, self.name)
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the environment has a configuration; `local` needs no file."""
+        return self.name == "local" or (self.config_dir / f"{self.name}.yaml").exists()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the command line, the configuration and the state file say together; either of the latter may be absent."""
+
+    options: Options
+    env: Environment | None
+    contents: Contents | None
+
+    @property
+    def is_local(self) -> bool:
+        if self.env:
+            return self.env.target == "local"
+        return self.contents is not None and self.contents.account == engine_directory.ACCOUNT
+
+    @property
+    def users_emulator(self) -> str:
+        """The URL of the emulator that is used instead of the embedded AWS; empty where there is none."""
+        return emulator_of_the_user() if self.is_local else ""
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.is_local and not self.users_emulator
+
+    @property
+    def engine(self) -> Place:
+        """Where the embedded AWS is."""
+        return engine_directory.at(self.options.state_dir)
+
+    @property
+    def account(self) -> str | None:
+        """The account, as far as it is known without asking AWS."""
+        recorded = self.contents.account if self.contents else None
+        embedded = engine_directory.ACCOUNT if self.is_embedded else None
+        return (self.env.account if self.env else None) or recorded or embedded
+
+    @property
+    def region(self) -> str | None:
+        """The region; None leaves it to the profile and AWS_REGION."""
+        configured = self.env.region if self.env else None
+        recorded = self.contents.region if self.contents else None
+        embedded = engine_directory.REGION if self.is_embedded else None
+        return self.options.region or configured or recorded or embedded
+
+    def emulator(self) -> Emulator | None:
+        """How to reach the emulator or the embedded AWS; None where that does not run."""
+        if url := self.users_emulator:
+            return Emulator(url)
+        running = self.engine.running()
+        return self.embedded(running.endpoint) if running else None
+
+    def embedded(self, endpoint: str) -> Emulator:
+        """The embedded AWS at this address, with its root credentials."""
+        key = self.engine.root_key()
+        return Emulator(endpoint, key.access_key, key.secret_key)
+
+    def connect(self, emulator: Emulator | None) -> Aws:
+        """AWS as the credentials reach it, or the emulator. Raises CredentialsError and UsageError."""
+        account = self.env.account if self.env else None
+        return connect(self.options.profile, self.region, account, emulator, SERVICES)
+
+    def unasked(self) -> Aws:
+        """The embedded AWS where it does not run: nothing can be asked of it."""
+        region = self.region or engine_directory.REGION
+        return Aws(boto3.Session(region_name=region), engine_directory.ACCOUNT, region, "")
+
+
+def resolve(options: Options, *, declared: bool = True) -> Target:
+    """The target of a command. With `declared=False` the state file will do where there is no configuration.
+
+    Raises ConfigurationError, LedgerCorrupt and LedgerTooNew.
+    """
+    contents = ledger.read(options.state_file)
+    needed = declared or options.is_configured or contents is None
+    return Target(options, load(options.name, options.config_dir) if needed else None, contents)
