@@ -85,7 +85,7 @@ def ask(question: str) -> bool:
 
 def report(error: IotpipeError) -> None:
     """What went wrong, and what to do about it."""
-    for text in _reported(error, click.style("error", fg="red")):
+    for text in _reported(error):
         click.echo(text, err=True, color=colours(sys.stderr))
 
 
@@ -95,11 +95,12 @@ def report_to_program(message: str, hint: str, code: int, problems: Sequence[Any
     click.echo(as_json(found), err=True)
 
 
-def _reported(error: IotpipeError, word: str) -> Sequence[str]:
+def _reported(error: IotpipeError) -> Sequence[str]:
     first, *rest = lines_of(error.message)
     # No further line begins at the margin: it could pose as another message.
     within = [each if each.startswith("  ") else f"  {each}" for each in rest]
-    return [f"{word}: {first}", *within, *([harmless(f"{error.hint}.")] if error.hint else [])]
+    hint = [f"{click.style('hint', fg='cyan')}: {harmless(error.hint)}."] if error.hint else []
+    return [f"{click.style('error', fg='red')}: {first}", *within, *hint]
 
 
 def report_usage(error: click.ClickException) -> None:

@@ -350,7 +350,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(machine: Machine) -
     )
     assert done.returncode == 2
     command = f"{sys.executable} -m pip install ministack=={metadata.version('ministack')}"
-    assert done.stderr == f"error: the embedded AWS is not installed\n`{command}` installs it.\n"
+    assert done.stderr == f"error: the embedded AWS is not installed\nhint: `{command}` installs it.\n"
     assert not machine.place.directory.exists()
 
 
