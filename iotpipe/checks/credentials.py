@@ -12,7 +12,7 @@ from iotpipe.provision.aws import Aws
 
 CREDENTIALS, SESSION = "credentials", "session"
 _ENOUGH = timedelta(minutes=15)
-_RENEW = "Renew them before `up`: what it has done by then is recorded, and the next one goes on from there"
+_RENEW = "Renew them before `up`: what it has done by then is recorded, and the next one continues from there"
 
 
 def check(aws: Aws, expected: str | None, now: float) -> list[Finding]:

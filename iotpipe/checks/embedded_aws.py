@@ -37,7 +37,9 @@ def _engine(place: Place) -> Iterator[Finding]:
             text = f"port {record.port}, where it was, is taken by another program"
             yield warning(CHECK, text, "Nothing: it moves to another one, and so does ApiEndpoint")
     elif state["trouble"]:
-        yield problem(CHECK, f"it cannot save what it holds: {state['trouble']}", f"Make room under {place.data}")
+        yield problem(
+            CHECK, f"it cannot save what it holds: {state['trouble']}", f"Free some disk space under {place.data}"
+        )
     else:
         yield ok(CHECK, f"runs at {state['endpoint']} since {state['since']}, process {state['pid']}; {holds}")
 

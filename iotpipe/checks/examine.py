@@ -41,7 +41,7 @@ def examine(
         recorded = [state_file.recorded(contents, path), *recorded]
     findings += [*recorded, *reached.findings]
     if env is None:
-        rest = unknown("everything else", "without a valid configuration there is no telling", "Correct it first")
+        rest = unknown("everything else", "unknown without a valid configuration", "Correct it first")
         return reached.aws, [*findings, rest]
     return reached.aws, [*findings, *_inside(options.name, env, contents, reached.aws, package, clock)]
 
@@ -78,7 +78,7 @@ def _connected(target: Target, emulator: Emulator | None, clock: Clock) -> _Reac
     try:
         aws = target.connect(emulator)
     except (CredentialsError, UsageError) as error:
-        unasked = unknown("AWS", "it was not asked about anything", "See to the credentials first")
+        unasked = unknown("AWS", "AWS was not asked", "Fix the credentials first")
         return _Reached(None, [problem(credentials.CREDENTIALS, error.message, error.hint), unasked])
     return _Reached(aws, credentials.check(aws, target.env.account if target.env else None, clock.now()))
 

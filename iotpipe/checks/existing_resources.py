@@ -37,7 +37,7 @@ def leftovers(steps: Plan) -> list[Finding]:
     found = [step.address for step in steps.steps if step.address in steps.leftovers]
     if not found:
         return []
-    text = f"they bear the tags of this environment and are neither declared nor recorded: {', '.join(found)}"
+    text = f"neither declared nor recorded, but with this environment's tags: {', '.join(found)}"
     return [warning(LEFTOVERS, text, "`iotpipe plan` shows what `up` does with them")]
 
 

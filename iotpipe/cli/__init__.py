@@ -69,7 +69,7 @@ def _run() -> int:
             output.report_usage(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        output.note("interrupted; nothing is running any more")
+        output.note("interrupted; nothing is still running")
         return 130
     except IotpipeError as error:
         _report(error)
@@ -77,7 +77,7 @@ def _run() -> int:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        _report(IotpipeError(f"cannot write: {error}", "Make room, and run it again"))
+        _report(IotpipeError(f"cannot write: {error}", "Free some disk space and run it again"))
         return 1
     return code if isinstance(code, int) else 0
 

@@ -18,10 +18,10 @@ def confirm(yes: bool, question: str) -> None:
     if yes:
         return
     if not (terminal(sys.stdin) and terminal(sys.stderr)):
-        raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")
+        raise UsageError("confirmation needs a terminal; nothing was changed", "Pass --yes to go ahead")
     from iotpipe.cli.session import answerable
 
     with answerable():
         agreed = output.ask(question)
     if not agreed:
-        raise UsageError("not confirmed, and nothing was changed")
+        raise UsageError("not confirmed; nothing was changed")

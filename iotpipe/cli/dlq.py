@@ -33,7 +33,7 @@ def dlq() -> None:
 @dlq.command("list", epilog="Example:  iotpipe dlq list --env prod --json | jq -r '.messages[].reason'")
 @options.on_aws
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many messages at most."
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Maximum number of messages."
 )
 @options.as_json
 def list_(settings: Settings, limit: int, as_json: bool) -> None:
@@ -64,7 +64,7 @@ def list_(settings: Settings, limit: int, as_json: bool) -> None:
 
 @dlq.command(epilog="Example:  iotpipe dlq redrive --env prod --limit 1")
 @options.on_aws
-@click.option("--limit", type=click.IntRange(1), help="How many messages at most.  [default: all]")
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of messages.  [default: all]")
 @options.assume_yes
 @options.as_json
 def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> int:
@@ -86,7 +86,7 @@ def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> 
             done = redrive(dead, target, limit) if about else Moved()
     except KeyboardInterrupt:
         hint = (
-            f"What SQS was told to move it goes on moving: `iotpipe dlq redrive --env {dead.run.environment}` watches"
+            f"SQS continues the redrive in the background: `iotpipe dlq redrive --env {dead.run.environment}` watches"
         )
         raise Interrupted("stopped; nothing is lost", hint) from None
     if as_json:

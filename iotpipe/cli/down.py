@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example:  iotpipe down --env dev --yes")
 @options.on_aws
-@click.option("--delete-data", is_flag=True, help="Delete the tables too, with everything in them.")
+@click.option("--delete-data", is_flag=True, help="Also delete the tables with all their data.")
 @options.assume_yes
 @options.parallel
 @options.as_json

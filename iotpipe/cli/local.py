@@ -80,9 +80,9 @@ def reset(settings: Settings, yes: bool, as_json: bool) -> None:
     engine = engine_directory.at(settings.state_dir)
     if not yes:
         if not (terminal(sys.stdin) and terminal(sys.stderr)):
-            raise UsageError("there is no terminal to ask on, and nothing was changed", "Say --yes to go ahead")
+            raise UsageError("confirmation needs a terminal; nothing was changed", "Pass --yes to go ahead")
         if not output.ask(f"Delete everything in {engine.directory}?"):
-            raise UsageError("not confirmed, and nothing was changed")
+            raise UsageError("not confirmed; nothing was changed")
     left = launcher.reset(engine)
     launcher.forget(settings.state_dir)
     if as_json:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 @click.option(
     "--since", default="10m", show_default=True, metavar="TIME", help="30s, 10m, 2h, 3d ago, or an ISO time (UTC)."
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@click.option("--function", type=click.Choice(HANDLERS), help="Of this function only.")
-@click.option("--correlation-id", metavar="ID", help="Only what belongs to this request.")
-@click.option("--errors", is_flag=True, help="Only what went wrong.")
-@click.option("--grep", metavar="PATTERN", help="Only entries in which this regular expression is found.")
-@click.option("--platform", is_flag=True, help="Also what Lambda writes of each invocation: START, END, REPORT.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document per entry and line.")
+@click.option("--follow", "-f", is_flag=True, help="Follow new entries until Ctrl-C.")
+@click.option("--function", type=click.Choice(HANDLERS), help="Only entries of this function.")
+@click.option("--correlation-id", metavar="ID", help="Only entries of this request.")
+@click.option("--errors", is_flag=True, help="Only errors.")
+@click.option("--grep", metavar="PATTERN", help="Only entries that match this regular expression.")
+@click.option("--platform", is_flag=True, help="Include Lambda's own lines: START, END, REPORT.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document per entry.")
 def logs(
     settings: Settings,
     since: str,

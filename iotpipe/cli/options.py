@@ -123,9 +123,11 @@ def everywhere(command: Command) -> Command:
             type=_PLACE,
             default=".iotpipe",
             show_default=True,
-            help="Where the state files are.",
+            help="Directory of the state files.",
         ),
-        _option("--config-dir", type=_PLACE, default="config", show_default=True, help="Where the configurations are."),
+        _option(
+            "--config-dir", type=_PLACE, default="config", show_default=True, help="Directory of the configurations."
+        ),
     ):
         command = option(command)
     return command
@@ -155,10 +157,14 @@ adopt = click.option(
     is_flag=False,
     flag_value=ALL,
     metavar="[ADDRESS[=ID]]",
-    help="Take over what has the declared name and no environment's tags: all of it, or only the resource of ADDRESS "
-    "and nothing else; with =ID the REST API of this id. May be given several times.",
+    help="Adopt existing resources that match by name but lack an environment's tags: all, or only the resource "
+    "ADDRESS; with =ID the REST API of this id. May be given several times.",
 )
-assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 parallel = click.option(
-    "--parallel", type=click.IntRange(1, 64), default=16, show_default=True, help="How many resources at once."
+    "--parallel",
+    type=click.IntRange(1, 64),
+    default=16,
+    show_default=True,
+    help="Number of resources processed in parallel.",
 )

@@ -54,9 +54,9 @@ def query(
     from iotpipe.render.query import as_csv_text, as_json_text, as_pictures, as_table
 
     if as_csv and as_json:
-        raise UsageError("--csv and --json are two answers", "Say one of them")
+        raise UsageError("--csv and --json exclude each other", "Use one of them")
     if date and (start or end):
-        raise UsageError("--date is a period by itself", "Leave out --from and --to, or --date")
+        raise UsageError("--date excludes --from and --to", "Leave out --from and --to, or --date")
     session, place = open_deployment(settings, "query")
     start, end = (_moment(text, session.run.clock.now()) for text in (start, end))
     given = {"device_id": device, "table": table, "event_date": date, "from": start, "to": end, "order": order}
@@ -73,7 +73,7 @@ def query(
         for line in as_pictures(found, _columns()):
             output.say(line)
     else:
-        output.note(f"{device} has no readings there")
+        output.note(f"{device} has no readings in this period")
     if more:
         output.note(f"there are more than these {len(found)}: --all shows them, --limit N so many")
 

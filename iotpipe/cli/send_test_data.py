@@ -22,8 +22,8 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 
 @click.command("send-test-data", epilog="Example:  iotpipe send-test-data --devices 20 --count 1000 --verify")
 @options.on_aws
-@click.option("--devices", type=click.IntRange(1, 10_000), metavar="N", help="So many devices make readings. [5]")
-@click.option("--count", type=click.IntRange(1), metavar="N", help="Readings of all devices together. [100; a file's]")
+@click.option("--devices", type=click.IntRange(1, 10_000), metavar="N", help="Number of devices that send. [5]")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Number of readings in all. [100; all of the file]")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Readings per second at most.")
 @click.option("--batch", type=click.IntRange(1, 500), default=25, show_default=True, help="Readings per POST.")
 @click.option("--connections", type=click.IntRange(1, 64), help="POSTs at once. [8; 4 to the AWS on this machine]")
@@ -32,9 +32,9 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
     type=click.IntRange(0, 10_000),
     default=0,
     metavar="N",
-    help="Bad ones besides: half for a 400, half for the DLQ.",
+    help="Also send N bad readings: half for a 400, half for the DLQ.",
 )
-@click.option("--seed", type=int, help="The same seed makes the same readings, up to the same time.")
+@click.option("--seed", type=int, help="The same seed generates the same readings.")
 @click.option(
     "--until", default="", metavar="TIME", help="When the last reading is; moves a file's times. [now; as they are]"
 )
@@ -44,20 +44,20 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
     "maps",
     multiple=True,
     metavar="NAME=COLUMN",
-    help="What a column is, such as temperature=tmax. Repeatable.",
+    help="Read metric NAME from COLUMN, such as temperature=tmax. Repeatable.",
 )
-@click.option("--device", default="", metavar="NAME", help="The device of a whole file.")
+@click.option("--device", default="", metavar="NAME", help="The device of all readings in the file.")
 @click.option(
-    "--time-format", default="", metavar="FORMAT", help="As of strptime; UTC unless it says %z. [ISO 8601 or epoch]"
+    "--time-format", default="", metavar="FORMAT", help="A strptime format; UTC unless it has %z. [ISO 8601 or epoch]"
 )
 @click.option(
-    "--verify", is_flag=True, help="Follow every reading to its row, every bad one to its end; exit 1 if any is amiss."
+    "--verify", is_flag=True, help="Verify that every reading is stored and every bad one rejected; exit 1 if not."
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     metavar="S",
-    help="Seconds to verify in. [what the queue needs]",
+    help="Seconds to wait for the verification. [what the queue needs]",
 )
 @options.as_json
 def send_test_data(

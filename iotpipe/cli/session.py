@@ -165,10 +165,15 @@ def stoppable(stop: threading.Event) -> Iterator[None]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            os.write(sys.stderr.fileno(), b"\nquitting at once; the next `up` or `down` goes on from the state file\n")
+            os.write(
+                sys.stderr.fileno(), b"\nquitting at once; the next `up` or `down` continues from the state file\n"
+            )
             os._exit(130)
         stop.set()
-        os.write(sys.stderr.fileno(), b"\nstopping: what runs is let finish; press Ctrl-C again to quit at once\n")
+        os.write(
+            sys.stderr.fileno(),
+            b"\nstopping: waiting for running calls to finish; press Ctrl-C again to quit at once\n",
+        )
 
     with _on(on_signal, signal.SIGINT, signal.SIGTERM):
         yield

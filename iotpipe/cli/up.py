@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example:  iotpipe up --env dev")
 @options.on_aws
 @options.verbose
-@click.option("--strict", is_flag=True, help="Also remove what others added to the resources.")
+@click.option("--strict", is_flag=True, help="Also remove foreign additions.")
 @options.adopt
 @options.assume_yes
 @options.parallel
@@ -29,7 +29,7 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
     """Create or update every resource.
 
     Asks only before it deletes something, takes policies off a role that it adopts, or makes a deleted table or key
-    anew. Run it again after any failure: it goes on from there.
+    anew. Run it again after any failure: it continues from there.
     """
     from iotpipe.checks import preflight
     from iotpipe.cli.session import open_session, stoppable
@@ -70,7 +70,7 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
                 confirm(yes, f"Take these {len(steps.taken_off)} policies off the roles that are adopted?")
             if steps.vanished:
                 show_vanished(session.run, steps)
-                confirm(yes, f"Make {', '.join(step.address for step in steps.vanished)} anew?")
+                confirm(yes, f"Recreate {', '.join(step.address for step in steps.vanished)}?")
             if steps.removable and strict:
                 confirm(yes, f"Remove the {len(steps.removable)} foreign additions?")
             session.make_ready(built, steps)

@@ -39,7 +39,7 @@ class Document:
         except Unparsable as error:
             self.findings.append(error.finding)
         except RecursionError:
-            self.findings.append(Finding(0, 0, "", "is nested too deeply for a configuration"))
+            self.findings.append(Finding(0, 0, "", "is nested too deeply"))
 
     def find(self, path: Path) -> Entry | None:
         """The entry at `path`, None where the file has none."""

@@ -171,7 +171,7 @@ class Engine:
         with suppress(asyncio.CancelledError):
             await keeping
         if self._unrestored:
-            hint = "Nothing was changed. Restore it from a backup, or `iotpipe local reset` begins anew"
+            hint = "Nothing was changed. Restore it from a backup, or start over with `iotpipe local reset`"
             raise LedgerCorrupt(f"{self._store.path} cannot be restored: {'; '.join(self._unrestored)}", hint)
         await self.save()
         self._store.close()

@@ -114,8 +114,8 @@ class Place:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            hint = "Nothing was changed. `iotpipe local reset` begins anew, without the data"
-            raise LedgerCorrupt(f"{self._record} is not what iotpipe wrote: {error!r}", hint) from error
+            hint = "Nothing was changed. `iotpipe local reset` starts over without the data"
+            raise LedgerCorrupt(f"{self._record} was not written by iotpipe: {error!r}", hint) from error
 
     def write(self, record: Record) -> None:
         _write(self._record, json.dumps(asdict(record), indent=1) + "\n")
@@ -123,8 +123,8 @@ class Place:
     def check_database(self) -> None:
         """Raise LedgerCorrupt where there is none, though an engine has ended in good order: a new one is empty."""
         if not (self.database.exists() and self.database.stat().st_size):
-            hint = "Nothing was changed. Restore it from a backup, or `iotpipe local reset` begins anew"
-            raise LedgerCorrupt(f"{self.database} is empty or not there any more", hint)
+            hint = "Nothing was changed. Restore it from a backup, or start over with `iotpipe local reset`"
+            raise LedgerCorrupt(f"{self.database} is empty or missing", hint)
 
     def root_key(self) -> RootKey:
         """The root credentials, made at the first call.
@@ -141,7 +141,7 @@ class Place:
             _write(self._credentials, json.dumps(asdict(key)) + "\n")
             return key
         except (OSError, ValueError, TypeError) as error:
-            hint = "Remove it: new ones are made"
+            hint = "Remove it: iotpipe creates new ones"
             raise LedgerCorrupt(f"{self._credentials} holds no credentials: {error!r}", hint) from error
 
     def running(self) -> Record | None:
@@ -201,4 +201,4 @@ def _write(path: Path, text: str) -> None:
     try:
         write_atomically(path, text.encode())
     except OSError as error:
-        raise LedgerError(f"cannot write {path}: {error}", "Make room or change its permissions") from error
+        raise LedgerError(f"cannot write {path}: {error}", "Free some disk space or change its permissions") from error

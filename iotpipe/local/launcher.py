@@ -70,7 +70,7 @@ def stop(place: Place) -> Record | None:
             raise IotpipeError(
                 f"the embedded AWS keeps running: what was written since {state['saved_at'] or 'its start'} "
                 f"cannot be saved: {state['trouble']}",
-                f"Make room under {place.data} and stop it again; `iotpipe local reset` drops the data instead",
+                f"Free disk space under {place.data} and stop it again; `iotpipe local reset` drops the data instead",
             )
         _end(place, record)
         return record
@@ -151,8 +151,8 @@ def ask(record: Record, question: str) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
         return answer
     except (OSError, ValueError, http.client.HTTPException) as error:
-        hint = f"`kill {record.pid}` ends it; its log says more"
-        raise IotpipeError(f"the embedded AWS runs, but does not answer: {error!r}", hint) from error
+        hint = f"`kill {record.pid}` ends it; see its log"
+        raise IotpipeError(f"the embedded AWS is running but does not respond: {error!r}", hint) from error
     finally:
         connection.close()
 
@@ -188,7 +188,7 @@ def _started(place: Place, process: subprocess.Popen[bytes]) -> Record:
     if record is None:
         process.kill()
         lines = place.log.read_text(errors="replace").splitlines() or ["it said nothing"]
-        message = f"the embedded AWS cannot start: {lines[-1].removeprefix('error: ')}"
+        message = f"the embedded AWS failed to start: {lines[-1].removeprefix('error: ')}"
         raise IotpipeError(message, f"Its log is {place.log}")
     process.returncode = 0  # it outlives this command, of which Popen would warn
     return record
@@ -210,7 +210,7 @@ def _news(before: Record | None, now: Record) -> list[str]:
     if before.pid:
         saved = ask(now, "state")["saved_at"]
         news.append(
-            "the embedded AWS did not end in good order last time, it was killed or the machine restarted: "
+            "the embedded AWS did not stop properly last time: it was killed, or the machine restarted: "
             + (f"what was written after {saved} is lost" if saved else "everything in it is lost")
         )
     if before.port != now.port:

@@ -86,8 +86,8 @@ def _check_database(data: Path) -> None:
             _check_kind(path, stat.S_ISREG, "file")
             if path.lstat().st_nlink > 1:
                 raise LedgerError(
-                    f"{path} has another name, a hard link: what is under that name would be written to as well",
-                    f"Nothing was changed. `cp {path} {path}.copy && mv {path}.copy {path}` makes it a file of its own",
+                    f"{path} has a second name (hard link): iotpipe would write to that file too",
+                    f"Nothing was changed. `cp {path} {path}.copy && mv {path}.copy {path}` makes it a separate file",
                 )
 
 
@@ -97,7 +97,7 @@ def _check_kind(path: Path, is_kind: Callable[[int], bool], kind: str) -> None:
         what = f"a link to {os.readlink(path)}" if stat.S_ISLNK(found.st_mode) else f"no {kind}"
         raise LedgerError(
             f"{path} is {what}: iotpipe deletes only what it made itself, and follows no link to get there",
-            f"Nothing was changed. Look what it is for, and remove it; or: {_ELSEWHERE[0].lower()}{_ELSEWHERE[1:]}",
+            f"Nothing was changed. Check what it is for, and remove it; or: {_ELSEWHERE[0].lower()}{_ELSEWHERE[1:]}",
         )
     if found.st_uid != os.getuid():
         raise LedgerError(f"{path} belongs to another user (id {found.st_uid})", f"Nothing was changed. {_ELSEWHERE}")

@@ -203,7 +203,7 @@ def _check_time(request: Request, signature: Signature) -> None:
 
     date = request.headers.get("x-amz-date", "")
     if sigv4._amz_datetime(date) is None:
-        raise Refused("X-Amz-Date is no moment like 20260101T120000Z", "IncompleteSignatureException")
+        raise Refused("X-Amz-Date is not a time like 20260101T120000Z", "IncompleteSignatureException")
     whole = sigv4.HeaderSignature(signature.key, *signature.scope, signature.signed, signature.digest, date)
     if failure := sigv4.request_time_failure(whole):
         raise Refused(failure[1], _MISMATCH)

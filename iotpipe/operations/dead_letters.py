@@ -81,7 +81,7 @@ def look(box: Mailbox, source: Mailbox, limit: int) -> Look:
     """
     if box.attributes().get("RedrivePolicy"):
         raise RefusedError(
-            f"{box.name} has a redrive policy of its own, so that looking could move messages on",
+            f"{box.name} has a redrive policy of its own, so reading it could move messages",
             f"`iotpipe up --env {box.run.environment}` removes it",
         )
     about, hold = box.count(), 30 + limit // BATCH

@@ -154,15 +154,15 @@ def followed(run: Run, readers: Sequence[LogReader]) -> Iterator[LogEvent]:
 def moment(text: str, now: float) -> int:
     """The epoch millisecond that `10m`, `2h` ago or an ISO time (UTC where it names no zone) means.
 
-    Raises UsageError for anything else and for what is still to come.
+    Raises UsageError for anything else and for what is in the future.
     """
     if (begin := ago(text, now)) is not None:
         return begin
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise UsageError(f"{text!r} is no time", "Say 30s, 10m, 2h, 3d or 2026-01-31T12:00:00Z") from None
+        raise UsageError(f"{text!r} is not a time", "Use 30s, 10m, 2h, 3d or 2026-01-31T12:00:00Z") from None
     named = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     if named > now:
-        raise UsageError(f"{text!r} is still to come", "Say a time in the past; one without a zone is UTC")
+        raise UsageError(f"{text!r} is in the future", "Use a time in the past; a time without a zone is UTC")
     return max(0, int(named * 1000))

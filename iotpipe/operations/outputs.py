@@ -49,7 +49,7 @@ def nothing_recorded(name: str) -> UsageError:
     """What is said where the state file records nothing of an environment, without asking AWS whether it is up."""
     return UsageError(
         f"{name} is not up, or its state file was lost",
-        f"`iotpipe up --env {name}` brings it up, and records again what is there already",
+        f"`iotpipe up --env {name}` brings it up, or records again what already exists",
     )
 
 

@@ -46,7 +46,7 @@ class Mailbox:
         except ResourceError as error:
             if error.code not in _GONE:
                 raise
-            hint = f"Run `iotpipe up --env {self.run.environment}`: it makes what is missing"
+            hint = f"Run `iotpipe up --env {self.run.environment}`: it creates what is missing"
             raise ResourceError(f"there is no queue {self.name}", hint, address=self.address, code=error.code) from None
 
     def attributes(self) -> dict[str, str]:

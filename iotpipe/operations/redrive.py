@@ -56,7 +56,7 @@ def _by_sqs(dead: Mailbox, target: Mailbox, about: int) -> Moved:
     if task.get("Status") != "COMPLETED":
         why = task.get("FailureReason") or task.get("Status", "it does not list the move").lower()
         hint = f"What stayed is still in {dead.name}: run `iotpipe dlq redrive --env {dead.run.environment}` again"
-        raise ResourceError(f"SQS moved {_moved(task)} messages and stopped: {why}", hint, address=dead.address)
+        raise ResourceError(f"SQS moved {_moved(task)} messages and then stopped: {why}", hint, address=dead.address)
     return Moved(_moved(task))
 
 
@@ -153,7 +153,7 @@ def _move(dead: Mailbox, target: Mailbox, messages: Sequence[Message], sent: set
     handles = [{"Id": number, "ReceiptHandle": each["ReceiptHandle"]} for number, each in accepted.items()]
     for each in dead.ask("delete from", "delete_message_batch", Entries=handles).get("Failed", []):
         name = accepted.pop(each["Id"])["MessageId"]
-        done.reasons[name] = f"was sent back, but a copy stays here: {each.get('Code')}"
+        done.reasons[name] = f"was sent back, but a copy remains: {each.get('Code')}"
     return [each["MessageId"] for each in accepted.values()]
 
 
@@ -195,6 +195,6 @@ def purge(dead: Mailbox) -> None:
                 raise
         for second in range(5):
             dead.run.tell(
-                Event(dead.address, "waiting", f"SQS purges a queue once in 60 s: {left - second:.0f} s left")
+                Event(dead.address, "waiting", f"SQS purges a queue only once every 60 s: {left - second:.0f} s left")
             )
             dead.run.pause(1)

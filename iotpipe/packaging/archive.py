@@ -72,13 +72,13 @@ def check_sizes(layer: bytes, handlers: Mapping[str, Archive]) -> None:
 def _check(what: str, zipped: int, unzipped: int, layer: int) -> None:
     if zipped > ZIPPED_LIMIT:
         raise PackagingError(
-            f"cannot upload {what}: its zip has {zipped:,} bytes, and Lambda takes {ZIPPED_LIMIT:,} in one call",
-            "Take out what it does not need",
+            f"cannot upload {what}: its zip has {zipped:,} bytes; Lambda accepts at most {ZIPPED_LIMIT:,} in one call",
+            "Remove what it does not need",
         )
     if unzipped + layer > UNZIPPED_LIMIT:
         beneath = f" and the layer beneath it {layer:,}" if layer else ""
         raise PackagingError(
             f"cannot deploy {what}: unzipped it has {unzipped:,} bytes{beneath}, "
             f"and Lambda takes {UNZIPPED_LIMIT:,} in all",
-            "Take out what is not needed",
+            "Remove what is not needed",
         )

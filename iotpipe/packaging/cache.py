@@ -37,7 +37,7 @@ def store(directory: Path, key: str, content: bytes) -> None:
     except OSError as error:
         raise PackagingError(
             f"cannot keep the built layer in {directory}: {error.strerror}",
-            "Make room or give write access there, or set XDG_CACHE_HOME to another directory",
+            "Free some disk space, make it writable, or set XDG_CACHE_HOME to another directory",
         ) from error
 
 

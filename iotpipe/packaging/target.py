@@ -65,7 +65,7 @@ def refuse_foreign_objects(files: Mapping[str, bytes], target: Target) -> None:
         if is_object and _elf_machine(content) != expected:
             raise PackagingError(
                 f"cannot build the layer for {target.architecture}: {path} is for another machine",
-                "The index or a mirror serves a wheel under a wrong name: do not use it",
+                "The package index serves a wheel under a wrong name: do not use it",
             )
 
 

@@ -22,7 +22,7 @@ _REMEDIES = (
     ("No module named pip", "Install pip into the environment that iotpipe runs in"),
     (
         "DO NOT MATCH THE HASHES",
-        "The index or a mirror serves other files than the pinned ones: do not use it",
+        "The package index serves files that differ from the pinned ones: do not use it",
     ),
     ("Retrying (", "Check the network and the proxy; a layer that was built before needs neither"),
     ("No matching distribution", "Check that pip reaches its index or mirror, and that it has these versions"),
@@ -67,7 +67,7 @@ def _environment() -> dict[str, str]:
 def _failure(target: Target, status: int, output: str) -> PackagingError:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     said = "\n".join(f"  {line}" for line in lines[-6:])
-    remedy = next((remedy for sign, remedy in _REMEDIES if sign in output), "Its own words are above")
+    remedy = next((remedy for sign, remedy in _REMEDIES if sign in output), "pip's own messages are above")
     return PackagingError(
         f"cannot fetch the layer's wheels for {target.runtime} on {target.architecture}:\n{said}\n"
         f"pip ended with status {status}",

@@ -56,7 +56,9 @@ class Adoption:
         """Why what the user named cannot be taken over, since it is not there; empty where it is, or was not named."""
         chosen = self.chosen_for(resource)
         if resource.address in self.named and not chosen and observed is None:
-            nothing = f"{resource.address} cannot be adopted: there is none. `iotpipe up` without naming it makes one"
+            nothing = (
+                f"{resource.address} cannot be adopted: it does not exist. `iotpipe up` without this address creates it"
+            )
             return resource.obstacle(run) or nothing
         if not chosen or (observed or {}).get(resource.chosen_by) == chosen:
             return ""
@@ -84,7 +86,7 @@ def adoption(everything: bool, said: Sequence[str], resources: Sequence[Resource
     for text in said:
         address, identifier = _parsed(text, declared)
         if named.get(address, identifier) != identifier:
-            raise UsageError(f"{advised(address)}: nothing was changed, it is named twice, and differently")
+            raise UsageError(f"{advised(address)}: it is named twice with different values; nothing was changed")
         named[address] = identifier
     return Adoption(everything, named)
 
@@ -96,7 +98,7 @@ def _parsed(text: str, declared: Mapping[str, Resource]) -> tuple[str, str]:
     address, equals, identifier = text.rpartition("=")
     if address not in declared:
         lines = "\n".join(f"  {each}" for each in sorted(declared))
-        raise UsageError(f"{advised(text)}: nothing was changed, no such resource is declared. There are:\n{lines}")
+        raise UsageError(f"{advised(text)}: nothing was changed, no such resource is declared. Declared are:\n{lines}")
     if not identifier:
         raise UsageError(f"{advised(text)}: nothing was changed, no id follows the `{equals}`")
     if not declared[address].chosen_by:

@@ -213,7 +213,7 @@ def _until_updated(known: Row | None, desired: Properties) -> Properties:
 
 def _await_name(resource: Resource, run: Run) -> None:
     """AWS keeps the name of a deleted resource back; everything that does not need this one goes on meanwhile."""
-    told = f"AWS lets a name be reused after {resource.cool_down} s: {{:.0f}} s left"
+    told = f"AWS frees the name {resource.cool_down} s after its deletion: {{:.0f}} s left"
     run.count_down(resource.address, run.clock.now() + run.kept_back(resource), told)
 
 

@@ -121,7 +121,7 @@ def emulator_of_the_user() -> str:
     try:
         return address if urlsplit(address).hostname in _LOOPBACK else ""
     except ValueError as error:
-        raise CredentialsError(f"AWS_ENDPOINT_URL is no address: {error}", "Correct it, or unset it") from error
+        raise CredentialsError(f"AWS_ENDPOINT_URL is not a valid URL: {error}", "Correct or unset it") from error
 
 
 def connect(
@@ -144,7 +144,7 @@ def connect(
         # boto3 itself only knows AWS_DEFAULT_REGION; the other SDKs and users say AWS_REGION.
         found = found or session.region_name
         if not found:
-            raise UsageError("no region is named", "Set `region` in the configuration, AWS_REGION or --region")
+            raise UsageError("no region is set", "Set `region` in the configuration, AWS_REGION or --region")
         sts = _client(session, "sts", found, emulator, _ASKING)
         emulated = urlsplit(sts.meta.endpoint_url).hostname in _LOOPBACK
         aws = Aws(session, "", found, "", keeps_names_back=not emulated, emulator=emulator)
@@ -154,10 +154,10 @@ def connect(
         raise _explained(error, found or "") from error
     except EOFError as error:
         hint = "Use credentials that it was typed for, as `aws sts get-session-token` gives them"
-        raise CredentialsError("the profile wants an MFA code, and there is no terminal to type it on", hint) from error
+        raise CredentialsError("the profile wants an MFA code, and there is no terminal to enter it", hint) from error
     except (OSError, ValueError) as error:
         # botocore lets through what a profile's credential process or token file, or an address of the user's, raises.
-        raise CredentialsError(f"the AWS settings cannot be used: {error}", _LOOK) from error
+        raise CredentialsError(f"the AWS settings are invalid: {error}", _LOOK) from error
     if account and identity["Account"] != account:
         raise CredentialsError(
             f"the credentials belong to account {identity['Account']}, the configuration names {account}",
@@ -194,15 +194,15 @@ def _client(
     try:
         return session.client(service, region_name=region, config=config, endpoint_url=endpoint)
     except exceptions.InvalidRegionError as error:
-        raise UsageError(f"{region} is no region", error_advice.region_to_correct(region)) from error
+        raise UsageError(f"{region} is not a valid region", error_advice.region_to_correct(region)) from error
     except ValueError as error:
-        raise CredentialsError(f"the AWS settings cannot be used: {error}", _LOOK) from error
+        raise CredentialsError(f"the AWS settings are invalid: {error}", _LOOK) from error
 
 
 def _explained(error: Failure, region: str) -> IotpipeError:
     told = error_advice.told(error) if isinstance(error, exceptions.ClientError) else error_advice.message_of(error)
     if isinstance(error, exceptions.ProfileNotFound):
-        return CredentialsError(f"{error}", "`aws configure list-profiles` lists those there are")
+        return CredentialsError(f"{error}", "`aws configure list-profiles` lists the existing ones")
     if isinstance(error, exceptions.NoCredentialsError):
         return CredentialsError("there are no AWS credentials", _LOGIN)
     if error_advice.skewed(error):
@@ -213,8 +213,8 @@ def _explained(error: Failure, region: str) -> IotpipeError:
         return CredentialsError(f"{what}: {told}", error_advice.also_enable(_LOGIN, error, region))
     if isinstance(error, exceptions.ClientError):
         hint = error_advice.identity_hint(error, region) or _LOGIN
-        return CredentialsError(f"cannot find out whose the credentials are: {told}", hint)
+        return CredentialsError(f"cannot determine the account of the credentials: {told}", hint)
     if rule_for(error):
         hint = f"{error_advice.network_hint(error, region)}; nothing was changed"
-        return CredentialsError(f"AWS cannot be reached: {told}", hint)
-    return CredentialsError(f"the AWS settings cannot be used: {told}", _LOOK)
+        return CredentialsError(f"AWS is unreachable: {told}", hint)
+    return CredentialsError(f"the AWS settings are invalid: {told}", _LOOK)

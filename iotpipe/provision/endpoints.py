@@ -84,7 +84,7 @@ def check_endpoints(session: botocore.session.Session, services: Iterable[str]) 
     for endpoint in endpoints.values():
         if endpoint.url and not is_valid_endpoint_url(endpoint.url):
             raise CredentialsError(
-                f"the AWS settings cannot be used: Invalid endpoint: {endpoint.url}",
+                f"the AWS settings are invalid: Invalid endpoint: {endpoint.url}",
                 f"Correct {endpoint.setting}, or remove it; nothing was sent",
             )
     apart = [service for service in endpoints if endpoints[service].place != endpoints["sts"].place]
@@ -99,7 +99,7 @@ def _several(endpoints: dict[str, Endpoint], apart: list[str]) -> CredentialsErr
     others = "; ".join(f"{', '.join(names)} at {place}" for place, names in where.items())
     settings = dict.fromkeys(endpoints[each].setting for each in ("sts", *apart) if endpoints[each].setting)
     return CredentialsError(
-        f"the services would be asked at different places: sts at {endpoints['sts']}; {others}",
+        f"the services have different endpoints: sts at {endpoints['sts']}; {others}",
         "sts tells whose account it is, for all of them: "
         f"have {' and '.join(settings)} point to one place or remove it; nothing was sent",
     )

@@ -89,7 +89,7 @@ def skewed(error: Failure) -> bool:
 
 def clock_refused(error: Failure, now: float) -> str:
     """That AWS refuses what this machine's clock has signed, and how far that is off by the date of the answer."""
-    return f"AWS does not accept this machine's clock, which is {_away(error, now)}: {told(error)}"
+    return f"AWS rejects requests because this machine's clock is {_away(error, now)}: {told(error)}"
 
 
 def _away(error: Failure, now: float) -> str:
@@ -149,7 +149,7 @@ def region_to_correct(region: str) -> str:
 
 # What can be done
 
-_FOREIGN = "Something other than AWS has answered: check the network's sign-in page, HTTPS_PROXY and AWS_ENDPOINT_URL"
+_FOREIGN = "Something other than AWS answered: check the network's sign-in page, HTTPS_PROXY and AWS_ENDPOINT_URL"
 _NETWORK = "Check the network, the region and AWS_ENDPOINT_URL"
 
 _NOT_ACTIVATED = frozenset({"OptInRequired", "SubscriptionRequiredException", "RegionDisabledException"})
@@ -279,7 +279,7 @@ def identity_hint(error: ClientError, region: str) -> str:
         return _activate(region)
     if code in _DENIED:
         return denial_hint(error.operation_name, message) or _LOOKED_UP.get(error.operation_name, "")
-    return "AWS is busy or out of order: try again later; nothing was changed" if rule_for(error) else ""
+    return "AWS is overloaded or has an outage: try again later; nothing was changed" if rule_for(error) else ""
 
 
 def _activate(region: str) -> str:

@@ -99,7 +99,7 @@ def read(path: Path) -> Contents | None:
         raise LedgerCorrupt(f"{path} is not a state file: {error!r}", _RESTORE) from error
 
 
-_RESTORE = "Nothing was changed. Move it away: `iotpipe up` and `iotpipe down` find what bears the environment's tags"
+_RESTORE = "Nothing was changed. Move it away: `iotpipe up` and `iotpipe down` find resources by the environment's tags"
 
 
 def _parsed(path: Path, data: Any) -> Contents:
@@ -152,7 +152,7 @@ def _row(address: str, data: Any) -> Row:
     row = Row(**(data | {"needs": tuple(data["needs"])}))
     texts = (row.kind, row.name, row.status, row.inside, row.created_at, row.updated_at, *row.needs)
     if row.address != address or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{address} does not fit its row")
+        raise ValueError(f"{address} does not match its row")
     kind = Resource.kinds.get(row.kind)
     if kind and bool(kind.inside) != bool(row.inside):
         raise ValueError(f"{address} is inside {row.inside or 'nothing'}, which does not fit its kind")
@@ -264,7 +264,7 @@ def check_binding(contents: Contents, path: Path, environment: str, account: str
             )
     if unknown := {row.kind for row in contents.rows.values()} - Resource.kinds.keys():
         kinds = ", ".join(sorted(unknown))
-        raise LedgerTooNew(f"{path} records what this iotpipe does not know: {kinds}", "Upgrade iotpipe")
+        raise LedgerTooNew(f"{path} records kinds that this iotpipe does not know: {kinds}", "Upgrade iotpipe")
 
 
 def _text(row: Row) -> str:
@@ -275,5 +275,5 @@ def _write(path: Path, text: str) -> None:
     try:
         write_atomically(path, text.encode())
     except OSError as error:
-        hint = "Make room or change its permissions"
+        hint = "Free some disk space or change its permissions"
         raise LedgerError(f"cannot write the state file {path}: {error}", hint) from error

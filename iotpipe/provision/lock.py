@@ -91,8 +91,8 @@ def _opened(path: Path) -> IO[str]:
     except OSError as error:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise LedgerError(
-                f"{path} is no lock file that iotpipe made, but {_what_is(path)}",
-                "Nothing was changed. Look what it is for, and remove it",
+                f"{path} is not a lock file of iotpipe but {_what_is(path)}",
+                "Nothing was changed. Check what it is for, and remove it",
             ) from error
         hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
         raise LedgerError(f"cannot write {path}: {error}", hint) from error
@@ -118,8 +118,8 @@ def _what_is(path: Path) -> str:
 
 def _refusal(path: Path, holder: dict[str, str]) -> LedgerLocked:
     return LedgerLocked(
-        f"{path.with_suffix('.json')} is being written by {_described(holder)}",
-        f"Wait for it, or stop it with `kill {holder.get('pid', 'PID')}`: it finishes what runs and lets go",
+        f"{path.with_suffix('.json')} is locked by {_described(holder)}",
+        f"Wait for it, or stop it with `kill {holder.get('pid', 'PID')}`: it finishes its calls and releases the lock",
     )
 
 
@@ -141,7 +141,7 @@ def _foreign(path: Path, holder: dict[str, str]) -> LedgerLocked | None:
     if not holder or holder.get("host") == socket.gethostname():
         return None
     return LedgerLocked(
-        f"{path.with_suffix('.json')} is being written by {_described(holder)}",
+        f"{path.with_suffix('.json')} is locked by {_described(holder)}",
         f"If that command is no longer running, release the lock with `rm {path}`",
     )
 

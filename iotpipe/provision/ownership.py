@@ -84,11 +84,11 @@ def _by_identity(
         if same and len(known) == len(recorded):
             return OURS
     if known and not same:
-        why = "is another resource of that name: the one that the state file records is gone"
+        why = "is a different resource with that name: the recorded one is gone"
         return Verdict(Whose.OTHERS, why, _ADOPT, adoptable=True)
     if row and ENVIRONMENT_TAG not in tags and tags_may_come(run, row):
         return Verdict(Whose.UNCLEAR)
-    why = "exists already and does not bear the tags of this environment"
+    why = "already exists and lacks this environment's tags"
     return Verdict(Whose.OTHERS, why, _ADOPT, adoptable=True)
 
 

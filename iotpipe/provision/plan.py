@@ -243,9 +243,9 @@ def _creation(resource: Resource, run: Run, row: Row | None, desired: Properties
     # A stage that is made again in the same API has the same URL.
     if missing and protect and resource.holds and not resource.inside:
         refusal = (
-            f"{resource.address} was deleted by somebody, and {run.environment} is protected: it is not made anew, "
+            f"{resource.address} was deleted outside iotpipe, and {run.environment} is protected: it is not recreated "
             f"without the {resource.holds} of the old one. {recovery(run, resource.kind, resource.name)}Set "
-            "`protect: false` to make it anew"
+            "`protect: false` to recreate it"
         )
     return Step(resource.address, "create", changes, missing=missing, refusal=refusal)
 
@@ -275,7 +275,7 @@ def _orphan(run: Run, row: Row, verdict: Verdict, protect: bool, declared: Seque
 
 
 def _leftover(run: Run, row: Row, protect: bool) -> Step:
-    return _undeclared(run, row, "not declared; it bears the tags of this environment", protect)
+    return _undeclared(run, row, "not declared, but has this environment's tags", protect)
 
 
 def _undeclared(run: Run, row: Row, note: str, protect: bool) -> Step:

@@ -123,7 +123,7 @@ class NotFromAws(Exception):
     """Something other than AWS has answered, or the answer was cut off on its way."""
 
     def __init__(self, operation: str, status: int, said: str) -> None:
-        super().__init__(f"something other than AWS has answered {operation}: HTTP {status}, {said}")
+        super().__init__(f"something other than AWS answered {operation}: HTTP {status}, {said}")
         self.status = status
 
 

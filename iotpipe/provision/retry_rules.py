@@ -20,7 +20,7 @@ from iotpipe.provision.response_check import NotFromAws
 
 Failure: TypeAlias = ClientError | BotoCoreError | ResponseParserError | NotFromAws
 FAILED = (ClientError, BotoCoreError, ResponseParserError, NotFromAws)
-"""What a call raises that does not succeed. The last two mean that something other than AWS has answered."""
+"""What a call raises that does not succeed. The last two mean that something other than AWS answered."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ _IN_API = (
 _INVALID = ("InvalidParameterValueException",)
 _CONFLICT = ("ResourceConflictException",)
 _ROLE = "waiting for IAM to propagate the role"
-_FEWER = "AWS asks for fewer calls"
+_FEWER = "throttled by AWS"
 _API_BUSY = "another change of the API is under way"
-_EXISTS = "it exists after all: reading it again"
+_EXISTS = "it already exists: reading it again"
 
 RULES: tuple[Rule, ...] = (
     # Lambda. ResourceConflictException means three different things: only the message tells.
@@ -137,7 +137,7 @@ RULES: tuple[Rule, ...] = (
         "Layer version",
     ),
     Rule("the function is being updated", STATE, _CONFLICT, _FUNCTION_CHANGES, "update is in progress"),
-    Rule("the function is being made", STATE, _CONFLICT, _FUNCTION_CHANGES, "Pending"),
+    Rule("the function is being created", STATE, _CONFLICT, _FUNCTION_CHANGES, "Pending"),
     Rule(_EXISTS, THERE, _CONFLICT, ("CreateFunction",), "already exist"),
     Rule(_EXISTS, THERE, _CONFLICT, ("AddPermission",), "already exists"),
     Rule(
@@ -314,7 +314,7 @@ RULES: tuple[Rule, ...] = (
     Rule(_FEWER, LOAD, ("LimitExceededException", "UnknownError"), (), "Too Many Requests", throttled=True),
     Rule(_FEWER, LOAD, ("ValidationException", "ValidationError"), (), "Rate exceeded", throttled=True),
     Rule(
-        "the service fails for the moment",
+        "the service is failing temporarily",
         LOAD,
         (
             "InternalError",

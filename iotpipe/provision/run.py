@@ -195,9 +195,7 @@ class Run:
         deadline = self.clock.now() + budget
         while not probe():
             if self.clock.now() > deadline:
-                raise ResourceError(
-                    f"{resource}: {reason} for more than {budget:.0f} s", "Look at it in the AWS console"
-                )
+                raise ResourceError(f"{resource}: {reason} for more than {budget:.0f} s", "Check it in the AWS console")
             self.tell(Event(resource, "waiting", reason))
             self.pause(1)
 
@@ -261,7 +259,7 @@ class Run:
         if error_advice.of_no_use(error):
             self.stop.set()
             hint = f"What was done is recorded: renew them and run `{self.typed}` again"
-            message = f"the credentials are of no use any more: {told}"
+            message = f"the AWS credentials are expired or invalid: {told}"
             return CredentialsError(message, error_advice.also_enable(hint, error, region))
         waited = f" (tried {tries + 1} times over {self.clock.now() - began:.0f} s)" if tries else ""
         return ResourceError(

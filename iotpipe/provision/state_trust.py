@@ -37,7 +37,7 @@ def _check_one(path: Path, found: os.stat_result) -> None:
         raise LedgerError(
             f"{path} belongs to another user (id {found.st_uid}): what is recorded there decides what iotpipe changes "
             "and deletes",
-            f"If it is yours, make yourself its owner with `chown -R {os.getuid()} {path}`; if not, {_ELSEWHERE}",
+            f"If it is yours, take ownership with `chown -R {os.getuid()} {path}`; if not, {_ELSEWHERE}",
         )
     if _open_to_everybody(found):
         raise LedgerError(

@@ -153,6 +153,6 @@ def _check_nothing_lives_on(run: Run, known: Sequence[Recorded]) -> None:
         alive = leftovers.found(reads, searches, known, ())
     if alive:
         raise ResourceError(
-            f"{run.environment} is not down: still there, with its tags: {', '.join(sorted(alive))}",
-            f"Another command may be making it: stop that, and run `{run.typed}` again",
+            f"{run.environment} is not fully down: these still exist with its tags: {', '.join(sorted(alive))}",
+            f"Another command may be creating it: stop that command and run `{run.typed}` again",
         )

@@ -125,7 +125,7 @@ class Api:
         if answer.status != 400 or "validation_failed" not in answer.body:
             refuse(answer)
             raise IotpipeError(
-                f"{self.endpoint} does not answer as an API of iotpipe's: {answer.brief()}",
+                f"{self.endpoint} does not respond like an iotpipe API: {answer.brief()}",
                 "Run `iotpipe status`, and `iotpipe up` if anything is missing or drifted",
             )
 
@@ -151,7 +151,7 @@ class Api:
         if answer:
             return answer
         raise Unreachable(
-            f"{self.endpoint} cannot be reached: {error}", "Check the network, and with `iotpipe status` that it is up"
+            f"{self.endpoint} is unreachable: {error}", "Check the network, and with `iotpipe status` that it is up"
         ) from error
 
     def _once(self, method: str, url: str, body: bytes, reasons: tuple[str, ...]) -> Answer:
@@ -187,7 +187,7 @@ def refuse(answer: Answer) -> None:
     words = str(said.get("message") or said.get("Message") or "") if isinstance(said, dict) else ""
     if answer.status == 401:
         raise IotpipeError(
-            "the API wants another X-Api-Key: 401",
+            "the API rejects the X-Api-Key: 401",
             "Set `api.require_api_key: true` in the configuration; a changed key holds within half a minute",
         )
     if answer.status == 403:
@@ -212,7 +212,7 @@ def _forbidden(answer: Answer, words: str) -> IotpipeError:
             "Run `iotpipe status`, then `iotpipe up`, which repairs it",
         )
     return IotpipeError(
-        f"the API does not let these credentials in: {answer.brief()}",
+        f"the API denies access to these credentials: {answer.brief()}",
         "Check that they may execute-api:Invoke on it, as `iotpipe policy --for operate` prints it, "
         "and with `iotpipe status` that the API is as declared",
     )

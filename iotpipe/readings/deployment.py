@@ -30,7 +30,7 @@ def deployment(name: str, outputs: Mapping[str, str], recorded: Mapping[str, Row
     names = Names(recorded_suffix(recorded.values()))
     needed = (f"queue/{names.reading_queue}", f"queue/{names.dead_letter_queue}", f"secret/{names.api_key}")
     if "ApiEndpoint" not in outputs or not all(each in recorded for each in needed):
-        raise UsageError(f"{name} is up only in part", f"Run `iotpipe up --env {name}` first")
+        raise UsageError(f"{name} is only partly up", f"Run `iotpipe up --env {name}` first")
     return Deployment(outputs["ApiEndpoint"], names.reading_queue, names.dead_letter_queue, names.api_key)
 
 

@@ -214,7 +214,9 @@ def _parsed(maps: Sequence[str]) -> dict[str, str]:
     for text in maps:
         name, equals, column = text.partition("=")
         if not (name and equals and column):
-            raise UsageError(f"--map {text} maps nothing", "Write it as --map temperature=tmax: our name, their column")
+            raise UsageError(
+                f"--map {text} is not a mapping", "Write it as --map METRIC=COLUMN, such as temperature=tmax"
+            )
         found[name.strip()] = column.strip()
     return found
 
@@ -260,7 +262,7 @@ def _proposal(missing: Sequence[str], columns: Sequence[str]) -> str:
         likely = next((column for usual in _USUAL[name] for column in columns if usual in column.lower()), "COLUMN")
         words.append(f"--map {shlex.quote(f'{name}={likely}')}")
     one = " (or --device NAME if all are of one)" if "device_id" in missing else ""
-    return f"Say which it is with {' '.join(words)}{one}. {_columns(columns)}"
+    return f"Name it with {' '.join(words)}{one}. {_columns(columns)}"
 
 
 def _columns(columns: Sequence[str], meant: str = "") -> str:
@@ -280,7 +282,7 @@ def _value(name: str, cell: Any) -> Any:
     if isinstance(cell, str) and (number := _number(cell.strip())) is not None:
         return number
     if name in MAIN_METRICS and not exact_json.is_number(cell):
-        raise BadRow(f"{name} is no number: {json.dumps(cell, default=str)[:40]}")
+        raise BadRow(f"{name} is not a number: {json.dumps(cell, default=str)[:40]}")
     return cell.strip() if isinstance(cell, str) else cell
 
 

@@ -216,7 +216,9 @@ class Sender:
         self.tell(self.tally)
         if hopeless:
             hint = "Look at `iotpipe status`; the same command with the same --seed and --until sends the same again"
-            self._give_up(error or IotpipeError(f"{_HOPELESS} requests in a row failed, the last with {reason}", hint))
+            self._give_up(
+                error or IotpipeError(f"{_HOPELESS} consecutive requests failed, the last with {reason}", hint)
+            )
 
     def _give_up(self, error: IotpipeError) -> None:
         with self._lock:

@@ -71,7 +71,7 @@ def load(asked: Asked, now: float) -> Load:
     if asked.file is None:
         return _generated(asked, int(now) * 1000 if until is None else until)
     if asked.devices is not None or asked.seed is not None:
-        raise UsageError("--devices and --seed make readings up, --file replays some", "Leave out the one or the other")
+        raise UsageError("--devices and --seed generate readings; --file replays recorded ones", "Use one or the other")
     replayed = replay.replay(asked.file, asked.maps, asked.device, asked.time_format, asked.count)
     if not replayed.readings:
         first = f": line {replayed.bad[0][0]}: {replayed.bad[0][1]}" if replayed.bad else ""
@@ -82,7 +82,7 @@ def load(asked: Asked, now: float) -> Load:
 
 def _generated(asked: Asked, until: int) -> Load:
     if asked.maps or asked.device or asked.time_format:
-        raise UsageError("--map, --device and --time-format are about a file", "Name it with --file")
+        raise UsageError("--map, --device and --time-format need --file", "Pass --file")
     devices, count = asked.devices or _DEVICES, asked.count or _COUNT
     seed = random.randrange(1_000_000) if asked.seed is None else asked.seed
     good = list(generate.generate(devices, count, seed, until))

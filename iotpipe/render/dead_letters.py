@@ -34,7 +34,7 @@ def letters_data(queue: str, look: Look) -> dict[str, Any]:
 def letter_text(letter: Letter, look: Look) -> Text:
     """One dead letter for a person."""
     flaw = look.reason(letter)
-    why = (flaw, "red") if flaw else ("nothing is wrong with it: the processor would take it now", "green")
+    why = (flaw, "red") if flaw else ("valid: the processor would accept it now", "green")
     request = f"  correlation_id={letter.correlation_id}" if letter.correlation_id else ""
     return console.line(
         (iso(letter.sent), "dim"),
@@ -61,9 +61,9 @@ def look_summary(queue: str, look: Look) -> list[str]:
         return [f"{queue} is empty"]
     told = [f"{seen} of about {look.about} messages in {queue}"]
     if taken:
-        told.append(f"{taken} would be processed if sent back: `iotpipe dlq redrive`")
+        told.append(f"{taken} can be processed if redriven: `iotpipe dlq redrive`")
     if seen - taken:
-        told.append(f"{seen - taken} would fail again as long as neither they nor the processor change")
+        told.append(f"{seen - taken} would fail again until they or the processor change")
     if look.hidden:
         told.append(f"{look.hidden} could not be made visible again and are hidden for up to {look.hold} s")
     return told

@@ -87,12 +87,12 @@ def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, out: Out) -> None:
 
 def _step_line(step: Step) -> Text:
     sign, style = _SIGNS.get(step.action, (" ", ""))
-    note = step.note or ("missing: somebody deleted it" if step.missing else "adopted" if step.adopted else "")
+    note = step.note or ("missing: deleted outside iotpipe" if step.missing else "adopted" if step.adopted else "")
     return console.line((f"  {sign} {step.action:<6}  ", style), step.address, (f"  ({note})" if note else "", "dim"))
 
 
 def _change_line(step: Step, change: Any) -> Text:
-    drift = ("  drift: somebody changed it", "magenta") if change.drift else ("", "")
+    drift = ("  drift: changed outside iotpipe", "magenta") if change.drift else ("", "")
     if step.action == "create":
         return console.line(("      ", ""), f"{change.property}: ", (_short(change.after), "green"))
     before, after = (_short(change.before), "red"), (_short(change.after), "green")
@@ -137,5 +137,5 @@ def show_vanished(run: Run, plan: Plan) -> None:
     for step in plan.vanished:
         kind, _, name = step.address.partition("/")
         what = Resource.kinds[kind].holds
-        told = f"{step.address} was deleted by somebody, and its {what} with it: `up` makes it anew without. "
+        told = f"{step.address} was deleted outside iotpipe together with its {what}: `up` recreates it empty.  "
         console.stderr().line(("  ! gone   ", "red"), (told + recovery(run, kind, name)).strip())

@@ -83,12 +83,12 @@ def show_sent(tally: Tally, seed: int | None) -> None:
         f" ({tally.duplicates} duplicates), {data['refused']} refused, {data['failed']} failed"
     )
     if bad := len(tally.bad_refused) + len(tally.bad_otherwise):
-        out.line(f"  {bad} bad posted, {len(tally.bad_refused)} of them answered with 400 as they must be")
+        out.line(f"  {bad} bad posted, {len(tally.bad_refused)} of them rejected with 400 as required")
     again = ", ".join(f"{count} times after {reason}" for reason, count in tally.retried.most_common()) or "never"
     out.line(f"  {data['readings_per_second']} readings/s; {data['requests']} requests; tried again {again}")
     out.line(f"  latency {_percentiles(data['latency_ms'])}")
     if seed is not None:
-        out.line(f"  --seed {seed} makes the same again")
+        out.line(f"  --seed {seed} sends the same readings again")
     listed(data["problems"])
 
 
@@ -131,7 +131,7 @@ def show_verified(findings: Findings, tally: Tally) -> None:
         f" of {findings.expected} accepted readings, each exactly once and unchanged: {tables}"
     )
     if left := tally.total - len(tally.accepted):
-        out.line(f"  {left} more were to be sent and not accepted: nothing is proven of them")
+        out.line(f"  {left} more were not accepted and are not verified")
     if findings.bad or findings.poison:
         out.line(
             f"  bad: {findings.refused} of {findings.bad} refused, {findings.dead} of {findings.poison} in the DLQ"

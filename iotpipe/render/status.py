@@ -121,4 +121,4 @@ def _show_alarms(out: Out, found: Vitals) -> None:
         if alarm.state == "ALARM":
             _line(out, "", (name, "bold red"), f"  since {alarm.since}: {alarm.reason}")
     for address in found.unconfirmed:
-        _line(out, "alerts", (address, "yellow"), " gets none before its owner confirms the mail that SNS sent")
+        _line(out, "alerts", (address, "yellow"), " receives no alerts until its owner confirms the e-mail from SNS")

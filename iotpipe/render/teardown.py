@@ -13,10 +13,10 @@ def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool) -> N
     """What `down` is about to do."""
     out = console.stderr()
     out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
-    tables = ", the tables and all their data among them" if delete_data else ""
+    tables = ", including the tables and all their data" if delete_data else ""
     out.line(f"  {len(looked.doomed)} resources will be deleted{tables}")
     for address in sorted(looked.found.keys() & looked.doomed.keys()):
-        out.line(("  - delete ", "red"), address, ("  (not recorded; it bears its tags)", "dim"))
+        out.line(("  - delete ", "red"), address, ("  (not recorded, but has its tags)", "dim"))
     for address in looked.kept:
         out.line(("  = keep   ", "cyan"), address)
     for line in _left_alone(looked.others):
@@ -49,7 +49,7 @@ def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
         f"{name} is down: {len(done.deleted)} resources deleted." if done.deleted else f"{name}: nothing to take down."
     )
     if done.gone:
-        out.line(f"Deleted by somebody else before: {', '.join(done.gone)}.")
+        out.line(f"Already deleted outside iotpipe:  {', '.join(done.gone)}.")
     tables = [address for address in done.kept if address.startswith("table/")]
     if tables:
         more = f"`iotpipe down --env {name} --delete-data` deletes them too."

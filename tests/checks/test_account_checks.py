@@ -248,7 +248,7 @@ def test_what_bears_our_names_but_not_our_tags_is_a_problem_with_both_ways_out(c
     assert found == Finding(
         "resources",
         PROBLEM,
-        "queue/iot-dlq-dev exists already and does not bear the tags of this environment",
+        "queue/iot-dlq-dev already exists and lacks this environment's tags",
         "Choose another `suffix`, or adopt it as it is described in the configuration with `iotpipe up --adopt`, "
         "this one alone with `--adopt queue/iot-dlq-dev`",
     )

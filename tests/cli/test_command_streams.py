@@ -36,7 +36,7 @@ def in_bash(shell: Shell, line: str, **variables: str) -> subprocess.CompletedPr
             "iotpipe local reset <&-",
             2,
             "",
-            "error: there is no terminal to ask on, and nothing was changed\nSay --yes to go ahead.\n",
+            "error: confirmation needs a terminal; nothing was changed\nPass --yes to go ahead.\n",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, once and twice, in a terminal and without one: what runs is let finish, and the next goes on."""
+"""Ctrl-C and SIGTERM, once and twice, on a terminal and without: running calls finish, the next command continues."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def interrupted(cloud: Shell, command: str, start: Start, interrupt: Interrupt) 
     with cloud.held(WHILE[command]) as asked, start(cloud, command) as running:
         asked()
         interrupt(running)
-        until_it_is_said(running, b"stopping: what runs is let finish")
+        until_it_is_said(running, b"stopping: waiting for running calls to finish")
         yield running
 
 
@@ -177,7 +177,7 @@ def test_a_second_one_quits_at_once_and_the_next_command_goes_on(
         interrupt(running)
         # AWS has still not answered.
         said = running.wait(130)
-    assert "quitting at once; the next `up` or `down` goes on from the state file" in said
+    assert "quitting at once; the next `up` or `down` continues from the state file" in said
     cloud.run(*COMMANDS[command])
     goes_on_to_the_end(cloud, command)
 

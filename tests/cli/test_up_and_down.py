@@ -161,7 +161,7 @@ def test_what_waits_in_a_queue_is_named_before_it_goes(cloud: Shell) -> None:
 def test_an_address_of_one_service_that_is_none_is_refused_like_others(cloud: Shell) -> None:
     cloud.extra = {"AWS_ENDPOINT_URL_SQS": "nonsense"}
     done = cloud.run("up", "--env", "dev", code=1)
-    assert done.stderr.splitlines()[0] == "error: the AWS settings cannot be used: Invalid endpoint: nonsense"
+    assert done.stderr.splitlines()[0] == "error: the AWS settings are invalid: Invalid endpoint: nonsense"
     assert writes(cloud.operations()) == []
 
 
@@ -171,7 +171,7 @@ def test_services_that_would_be_asked_at_different_places_are_refused_before_any
 ) -> None:
     cloud.extra = {f"AWS_ENDPOINT_URL_{service}": "https://elsewhere.example"}
     done = cloud.run("up", "--env", "dev", code=1)
-    assert "error: the services would be asked at different places: sts at " in done.stderr
+    assert "error: the services have different endpoints: sts at " in done.stderr
     assert f"https://elsewhere.example (AWS_ENDPOINT_URL_{service})" in done.stderr
     assert cloud.operations() == []
 
@@ -217,7 +217,7 @@ def test_ctrl_c_lets_what_runs_finish_and_the_next_up_goes_on(cloud: Shell) -> N
         assert process.stderr
         assert any(line.strip().startswith("created") for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        assert any("what runs is let finish" in line for line in process.stderr)
+        assert any("waiting for running calls to finish" in line for line in process.stderr)
         cloud.let_go()
         said = process.stderr.read()
         assert process.wait(60) == 130

@@ -121,7 +121,7 @@ def test_settings_that_botocore_stumbles_over_are_named(
         shell.extra = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "ci"}
     shell.extra |= {"AWS_CONFIG_FILE": "aws"} | variables
     done = shell.run("plan", "--env", "dev", code=1)
-    assert done.stderr.startswith("error: the AWS settings cannot be used: ")
+    assert done.stderr.startswith("error: the AWS settings are invalid: ")
     assert said in done.stderr
 
 
@@ -153,7 +153,7 @@ def test_without_a_region_the_three_places_for_one_are_named(shell: Shell) -> No
 def test_an_aws_that_cannot_be_reached_is_said_to_be(shell: Shell) -> None:
     settings(shell, "dev", "")
     done = shell.run("up", "--env", "dev", code=1)
-    assert "AWS cannot be reached" in done.stderr
+    assert "AWS is unreachable" in done.stderr
     assert "AWS_ENDPOINT_URL" in done.stderr
 
 

@@ -524,7 +524,7 @@ def test_aliases_of_aliases_cost_no_more_than_the_file_is_long(problems: Problem
         ("suffix: a\nregion: \x1b[2J", 2, "the control character \\x1b is not allowed in YAML"),
         ('region: "\\UFFFFFFFF"', 0, "holds an escape or a number that cannot be represented"),
         ("%YAML 3.0\n--- {}", 1, "this is not YAML: found incompatible YAML document"),
-        ("[" * 5000, 0, "is nested too deeply for a configuration"),
+        ("[" * 5000, 0, "is nested too deeply"),
         ("- a\n- b", 1, "must hold keys, found a list. Begin as in `region: eu-west-1`"),
         ("# nothing\njust text", 2, 'must hold keys, found the text "just text"'),
         ("!Ref {}", 1, "must hold keys, found the YAML tag !Ref"),

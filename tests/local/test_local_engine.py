@@ -192,7 +192,7 @@ def test_a_database_that_is_gone_is_not_replaced_by_an_empty_one(machine: Machin
     if emptied:
         file.touch()
     said = machine.run("local", "start", code=1).stderr
-    assert f"{file} is empty or not there any more" in said
+    assert f"{file} is empty or missing" in said
     assert "iotpipe local reset" in said
     kept.replace(file)
     machine.run("local", "start")

@@ -492,7 +492,7 @@ def test_two_ups_at_once_make_one_pipeline(machine: Machine) -> None:
     for process in [machine.begin("up", "--env", "local") for _ in range(2)]:
         with process:
             _, err = process.communicate(timeout=120)
-        assert process.returncode == 0 or "is being written by `iotpipe up --env local`" in err, err
+        assert process.returncode == 0 or "is locked by `iotpipe up --env local`" in err, err
     machine.run("plan", "--env", "local", "--exit-code")
     assert len([line for line in processes(str(machine.place.directory)) if "local.engine" in line]) == 1
 

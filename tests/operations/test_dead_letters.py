@@ -101,7 +101,7 @@ def test_what_a_processor_that_does_not_start_could_not_take_is_not_said_to_be_r
         "None",
         "not JSON: Expecting value at character 0",
     ]
-    assert any("1 would be processed if sent back" in line for line in look_summary("q", seen))
+    assert any("1 can be processed if redriven" in line for line in look_summary("q", seen))
     seen = replace(seen, broken="No module named 'x'")
     assert [each["reason"] for each in letters_data("q", seen)["messages"] if each["device_id"]] == [
         "the processor does not start: No module named 'x'"

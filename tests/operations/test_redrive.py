@@ -182,7 +182,7 @@ def test_a_copy_that_cannot_be_deleted_is_told_and_not_sent_twice(queues: Queues
     queues.answers("DeleteMessageBatch", lambda request: {"Failed": [failed]})
     done = redrive(queues.dead, queues.target, None)
     assert done.moved == 1
-    assert done.reasons == {name: "was sent back, but a copy stays here: ReceiptHandleIsInvalid"}
+    assert done.reasons == {name: "was sent back, but a copy remains: ReceiptHandleIsInvalid"}
     assert queues.bodies(queues.dead) == queues.bodies(queues.target) == ["one"]
 
 
@@ -275,8 +275,8 @@ def test_a_second_purge_within_a_minute_waits_for_its_turn_and_says_how_long(que
     assert queues.bodies(queues.dead) == []
     assert sum(queues.world.clock.slept) == 15
     told = [event.detail for event in queues.world.events]
-    assert told[0] == "SQS purges a queue once in 60 s: 65 s left"
-    assert told[-1] == "SQS purges a queue once in 60 s: 51 s left"
+    assert told[0] == "SQS purges a queue only once every 60 s: 65 s left"
+    assert told[-1] == "SQS purges a queue only once every 60 s: 51 s left"
 
 
 def test_a_purge_that_is_never_let_in_gives_up(queues: Queues) -> None:

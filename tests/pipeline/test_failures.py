@@ -184,7 +184,7 @@ def test_a_stopped_up_begins_nothing_more_and_the_next_one_goes_on(
     assert {event.address for event in world.events if event.phase == "skipped"} == set(left)
     assert str(stop.value) == (
         f"stopped; {len(left)} resources are left to do. "
-        "What is done is recorded: `iotpipe up --env dev` goes on from there"
+        "What is done is recorded: `iotpipe up --env dev` continues from there"
     )
     # What ran may still have had a few calls to make; what did not run has made none.
     assert len(world.writes) <= number + 4 * parallel
@@ -201,7 +201,7 @@ def test_a_stopped_down_begins_nothing_more_and_the_next_one_goes_on(
     world.bring_up(declared(SETTINGS))
     world.parallel = parallel
     world.before = stopping_at(world, number)
-    with pytest.raises(Interrupted, match="`iotpipe down --env dev` goes on from there"):
+    with pytest.raises(Interrupted, match="`iotpipe down --env dev` continues from there"):
         world.down(delete_data=True)
     assert world.rows().keys() - {"api-gateway-account/us-east-1"}
     world.before = None

@@ -46,9 +46,9 @@ def test_a_passing_fault_is_got_over(fault: str, monkeypatch: pytest.MonkeyPatch
     ("fault", "asked", "said"),
     [
         (EXPIRED, 1, "AWS does not accept the credentials: ExpiredToken: .*`aws sso login`"),
-        (DENIED, 1, "cannot find out whose the credentials are: AccessDenied: .*sts:GetCallerIdentity"),
-        (THROTTLED, 3, "cannot find out whose the credentials are: Throttling: Rate exceeded"),
-        (DROPPED, 3, "AWS cannot be reached: .*nothing was changed"),
+        (DENIED, 1, "cannot determine the account of the credentials: AccessDenied: .*sts:GetCallerIdentity"),
+        (THROTTLED, 3, "cannot determine the account of the credentials: Throttling: Rate exceeded"),
+        (DROPPED, 3, "AWS is unreachable: .*nothing was changed"),
     ],
 )
 def test_one_that_stays_is_said(fault: str, asked: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A real process with the engine in it is killed with SIGKILL in the middle: the next one goes on from there."""
+"""A real process with the engine in it is killed with SIGKILL in the middle: the next one continues from there."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_an_account_that_is_not_activated_is_said_to_be(world: QuickWorld) -> No
 def test_a_wrong_clock_is_not_called_expired_credentials(world: QuickWorld, code: str, message: str) -> None:
     error = ended(world, refusal("DescribeTable", code, message))
     assert isinstance(error, CredentialsError)
-    assert error.message.startswith("AWS does not accept this machine's clock, which is minutes off: ")
+    assert error.message.startswith("AWS rejects requests because this machine's clock is minutes off: ")
     assert "set the clock" in error.hint and "renew" not in error.hint
 
 
@@ -232,7 +232,7 @@ def test_the_first_call_knows_of_regions_too(sts: Callable[..., None]) -> None:
 def test_the_first_call_knows_of_clocks_too(sts: Callable[..., None]) -> None:
     sts("SignatureDoesNotMatch", EARLIER, "Thu, 01 Jan 2026 00:00:00 GMT")
     error = refused()
-    assert "AWS does not accept this machine's clock, which is" in error.message and "s fast" in error.message
+    assert "AWS rejects requests because this machine's clock is" in error.message and "s fast" in error.message
     assert error.hint == "Set the clock; nothing was changed"
 
 
@@ -259,7 +259,7 @@ def test_a_role_that_may_not_be_assumed_is_no_matter_of_a_login(
 
 
 def test_what_is_no_region_is_a_matter_of_usage() -> None:
-    with pytest.raises(UsageError, match="us east 1 is no region") as failed:
+    with pytest.raises(UsageError, match="us east 1 is not a valid region") as failed:
         connect(None, "us east 1", None)
     assert "AWS_REGION" in failed.value.hint
 
@@ -268,4 +268,4 @@ def test_settings_that_cannot_be_used_are_not_called_credentials(monkeypatch: py
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
     monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "sometimes")
     error = refused()
-    assert error.message.startswith("the AWS settings cannot be used: ") and "sso login" not in error.hint
+    assert error.message.startswith("the AWS settings are invalid: ") and "sso login" not in error.hint

@@ -88,7 +88,7 @@ def test_what_is_no_answer_is_tried_again_and_then_said_to_be_none(
         world.plan([make()])
     (error,) = failed.value.failed[:1]
     assert isinstance(error, ResourceError)
-    assert f"something other than AWS has answered {operation}: HTTP 200" in error.message
+    assert f"something other than AWS answered {operation}: HTTP 200" in error.message
     assert re.search(r"tried \d+ times over \d+ s", error.message)
     for looked_at in ("HTTPS_PROXY", "network", "AWS_ENDPOINT_URL"):
         assert looked_at in error.hint
@@ -159,7 +159,7 @@ def test_of_a_service_that_answers_in_xml_neither(world: QuickWorld, proxy: Prox
 def test_a_load_balancers_bare_503_is_still_a_service_that_fails(world: QuickWorld, proxy: Proxy) -> None:
     proxy.answers("DescribeTable", "", 503, times=2)
     world.plan([table()])
-    assert {event.detail for event in world.events} == {"the service fails for the moment"}
+    assert {event.detail for event in world.events} == {"the service is failing temporarily"}
 
 
 # The first call
@@ -173,9 +173,7 @@ def test_whose_the_credentials_are_is_asked_of_aws_only(
 ) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
     proxy.answers("GetCallerIdentity", body, status)
-    with pytest.raises(
-        CredentialsError, match="AWS cannot be reached: something other than AWS has answered"
-    ) as failed:
+    with pytest.raises(CredentialsError, match="AWS is unreachable: something other than AWS answered") as failed:
         connect(None, "us-east-1", None)
     assert "HTTPS_PROXY" in failed.value.hint and "nothing was changed" in failed.value.hint
     assert "aws sso login" not in failed.value.hint

@@ -191,7 +191,7 @@ def test_one_update_is_over_before_the_next_begins(world: QuickWorld) -> None:
     assert world.writes == ["UpdateFunctionCode", "UpdateFunctionConfiguration", "PutFunctionConcurrency"]
     assert not overlaps and not any(left.values())
     assert {event.detail for event in world.events if event.phase == "waiting"} == {
-        "waiting until Lambda has taken over the update"
+        "waiting until Lambda has applied the update"
     }
 
 

@@ -131,7 +131,7 @@ def test_a_stage_comes_up_though_every_third_call_is_throttled(world: QuickWorld
     world.parallel, world.before = 1, lambda *call: every_third(*call, count)
     world.up(wanted)
     assert next(count) > len(world.writes) > 0
-    assert told(world, "stage/prod") == {"AWS asks for fewer calls"}
+    assert told(world, "stage/prod") == {"throttled by AWS"}
     world.before = None
     assert untouched(world.plan(wanted))
     assert SAMPLES["stage"].count() == 1
@@ -576,7 +576,7 @@ def test_a_schedule_goes_on_with_its_last_delay_until_its_budget_is_spent() -> N
 
 
 def test_no_two_who_were_throttled_come_back_at_the_same_moment() -> None:
-    throttled = next(rule for rule in RULES if rule.reason == "AWS asks for fewer calls")
+    throttled = next(rule for rule in RULES if rule.reason == "throttled by AWS")
     assert waits(throttled)[:4] != waits(throttled)[:4]
 
 

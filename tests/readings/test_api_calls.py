@@ -117,8 +117,8 @@ def test_the_check_stores_nothing(api: Api, world: World, gateway: Gateway) -> N
         (404, "Not Found", IotpipeError, "there is no such route: 404 .*iotpipe up"),
         (405, "Method Not Allowed", IotpipeError, "there is no such route: 405 .*iotpipe up"),
         (401, "unauthorized", IotpipeError, "require_api_key"),
-        (200, "hello", IotpipeError, "does not answer as an API of iotpipe's"),
-        (400, "hello", IotpipeError, "does not answer as an API of iotpipe's"),
+        (200, "hello", IotpipeError, "does not respond like an iotpipe API"),
+        (400, "hello", IotpipeError, "does not respond like an iotpipe API"),
     ],
 )
 def test_each_refusal_says_what_to_do(

@@ -71,7 +71,7 @@ def test_what_was_sent_and_proved_is_told(typed: Type) -> None:
     assert "of 30 accepted readings, each exactly once and unchanged: raw 30, processed 30" in result.stdout
     assert "2 of 2 refused, 2 of 2 in the DLQ" in result.stdout
     assert "2 bad posted, 2 of them answered with 400" in result.stdout
-    assert "--seed 7 makes the same again" in result.stdout
+    assert "--seed 7 sends the same readings again" in result.stdout
     assert re.search(r"latency p50 [0-9.]+ ms, p95 [0-9.]+ ms, p99 [0-9.]+ ms\n", result.stdout)
     assert "sending: 30 of 30" in result.stderr
     assert "verifying (bad messages are dead letters after about 90 s): 62 of 62" in result.stderr, (
@@ -195,7 +195,7 @@ def test_the_key_is_sent_where_it_is_required_and_never_shown(typed: Type, world
     ("words", "told"),
     [
         (["--file", "nowhere.csv"], "cannot read nowhere.csv"),
-        (["--map", "temperature=t"], "Name it with --file"),
+        (["--map", "temperature=t"], "Pass --file"),
         (["--until", "tomorrow"], "--until"),
         (["--file", "x.csv", "--seed", "1"], "--file replays"),
     ],

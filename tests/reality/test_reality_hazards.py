@@ -100,7 +100,7 @@ def test_what_somebody_made_right_before_us_stays_theirs_after_a_minute(play: Pl
         play.up(parts.DEAD_LETTERS)
     play.world.hand("sqs").create_queue(QueueName="dead-letters", Attributes={})
     began = play.reality.time.now()
-    with pytest.raises(ApplyFailed, match="does not bear the tags of this environment"):
+    with pytest.raises(ApplyFailed, match="lacks this environment's tags"):
         play.up(parts.DEAD_LETTERS)
     assert play.reality.time.now() - began > 55
     assert play.world.writes.count("TagQueue") == 0

@@ -88,7 +88,7 @@ class Store:
             raise LedgerTooNew(message, "Nothing was changed. Upgrade iotpipe")
         if application != APPLICATION and (application or version or tables):
             raise LedgerCorrupt(
-                f"{self.path} is another program's database", "Nothing was changed. Look what it is for"
+                f"{self.path} is another program's database", "Nothing was changed. Check what it is for"
             )
         if not tables:
             connection.executescript(
@@ -100,7 +100,7 @@ class Store:
 
     def damaged(self, error: object) -> LedgerCorrupt:
         """What to raise where the database does not hold what was written."""
-        hint = "Nothing was changed. Restore it from a backup, or `iotpipe local reset` begins anew"
+        hint = "Nothing was changed. Restore it from a backup, or start over with `iotpipe local reset`"
         return LedgerCorrupt(f"{self.path} is damaged: {error}", hint)
 
     def close(self) -> None:

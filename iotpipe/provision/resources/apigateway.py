@@ -129,7 +129,7 @@ class RestApi(Resource):
                 raise ResourceError(f"cannot update {self.address}: API Gateway reports FAILED", address=self.address)
             return status not in _CHANGING
 
-        run.until(self.address, "waiting until API Gateway has taken over the change", available)
+        run.until(self.address, "waiting until API Gateway has applied the change", available)
 
     def namesakes(self, run: Run) -> list[str]:
         return [f"{each['id']} (made {_created(each)})" for each in _strangers(run, self.name)]

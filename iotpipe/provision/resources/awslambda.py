@@ -290,7 +290,7 @@ class Function(Resource):
             # A function that is Pending has no such status yet.
             return bool(found.get("State") != "Pending" and found.get("LastUpdateStatus", "Successful") == "Successful")
 
-        run.until(self.address, "waiting until Lambda has taken over the update", updated)
+        run.until(self.address, "waiting until Lambda has applied the update", updated)
 
 
 def _retag(run: Run, arn: str, desired: Properties, observed: Properties) -> None:
