@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 # Until all tests are collected, next to nothing becomes garbage: to search for it took a quarter of that time.
 gc.set_threshold(50_000, 20, 20)
@@ -27,8 +24,8 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
 )
 
-from moto_gaps import close_gaps  # noqa: E402 - moto reads the environment when it is imported
-from quick_aws import be_quick, collect_seldom  # noqa: E402 - moto reads the environment when it is imported
+from tests.support.memoized_aws import be_quick, collect_seldom  # noqa: E402 - moto reads the environment when it is imported
+from tests.support.moto_gaps import close_gaps  # noqa: E402 - moto reads the environment when it is imported
 
 close_gaps()
 be_quick()

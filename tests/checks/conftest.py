@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clinic import Clinic
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
+
+from tests.support.checks_world import Clinic
 
 
 @pytest.fixture(scope="module")

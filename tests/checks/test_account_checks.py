@@ -13,7 +13,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
-from clinic import ACCOUNT, Clinic, Zipped, artifacts, declare, limits, results, settings
 
 from iotpipe.checks import api_gateway_logging, existing_resources, packages, state_file
 from iotpipe.checks import credentials as identity
@@ -21,6 +20,7 @@ from iotpipe.checks.finding import OK, PROBLEM, UNKNOWN, WARNING, Finding
 from iotpipe.errors import PackagingError
 from iotpipe.provision import plan as planning
 from iotpipe.provision.lock import locked
+from tests.support.checks_world import ACCOUNT, Clinic, Zipped, artifacts, declare, limits, results, settings
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/logs/writer"
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from clinic import Clinic, declare, limits, settings, written
-from harness import refusal
 
 from iotpipe.checks import concurrency, preflight
 from iotpipe.checks.finding import OK, PROBLEM, UNKNOWN, WARNING
 from iotpipe.errors import RefusedError
 from iotpipe.provision import apply
 from iotpipe.provision.aws import Emulator
+from tests.support.checks_world import Clinic, declare, limits, settings, written
+from tests.support.engine_world import refusal
 
 ASKS = "GetAccountSettings"
 

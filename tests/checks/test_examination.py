@@ -9,8 +9,6 @@ from typing import Any
 
 import boto3
 import pytest
-from clinic import Clinic, artifacts, limits, results
-from harness import refusal
 
 from iotpipe import target
 from iotpipe.checks import embedded_aws
@@ -23,6 +21,8 @@ from iotpipe.provision.aws import Aws
 from iotpipe.provision.resources import SERVICES
 from iotpipe.render import doctor
 from iotpipe.target import Options
+from tests.support.checks_world import Clinic, artifacts, limits, results
+from tests.support.engine_world import refusal
 
 Connect = Any
 

@@ -8,12 +8,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from clinic import ACCOUNT, Clinic, declare, settings
 
 from iotpipe.checks import kms_key, preflight
 from iotpipe.checks.finding import OK, PROBLEM, UNKNOWN, Finding
 from iotpipe.errors import RefusedError
 from iotpipe.provision.resource import Resource
+from tests.support.checks_world import ACCOUNT, Clinic, declare, settings
 
 ROOT = {
     "Sid": "Root",

@@ -7,14 +7,14 @@ from typing import Any
 
 import boto3
 import pytest
-from clinic import ACCOUNT, Answer, Clinic, declare, settings
-from harness import refusal
 
 from iotpipe.checks import permissions
 from iotpipe.checks.finding import OK, PROBLEM, UNKNOWN, Finding
 from iotpipe.errors import ResourceError
 from iotpipe.policy import Environment, document
 from iotpipe.policy.rights import DOCTOR
+from tests.support.checks_world import ACCOUNT, Answer, Clinic, declare, settings
+from tests.support.engine_world import refusal
 
 ASKS = "SimulatePrincipalPolicy"
 ANN = f"arn:aws:iam::{ACCOUNT}:user/team/ann"

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime
 from typing import get_args
 
 import pytest
-from clinic import Clinic, declare, limits, settings
 
 from iotpipe.checks import preflight, runtimes
 from iotpipe.checks.finding import OK, PROBLEM, WARNING
 from iotpipe.configuration.model import Functions
 from iotpipe.errors import RefusedError
+from tests.support.checks_world import Clinic, declare, limits, settings
 
 OLD = "functions: {runtime: python3.11}"
 

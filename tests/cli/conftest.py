@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cli_shell import Shell
 
-# Where the stack is made that the pipeline replaces.
-sys.path.append(str(Path(__file__).parents[1] / "pipeline"))
+from tests.support.shell import Shell
 
 
 @pytest.fixture
@@ -26,9 +24,12 @@ def shell(tmp_path: Path, request: pytest.FixtureRequest) -> Shell:
 @pytest.fixture(scope="session")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     notes = tmp_path_factory.mktemp("aws") / "operations"
-    script = Path(__file__).parents[1] / "moto_server.py"
     with subprocess.Popen(
-        [sys.executable, str(script), str(notes)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", "tests.support.moto_server", str(notes)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as process:
         assert process.stdout
         yield process.stdout.readline().strip(), notes

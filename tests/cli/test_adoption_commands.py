@@ -7,8 +7,9 @@ import pty
 import subprocess
 
 import pytest
-from cli_shell import Shell, read_until, settings, writes
-from original_stack import Original
+
+from tests.support.original_stack import Original
+from tests.support.shell import Shell, read_until, settings, writes
 
 pytestmark = pytest.mark.slow
 

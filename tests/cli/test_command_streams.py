@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli_shell import Shell, settings
+
+from tests.support.shell import Shell, settings
 
 pytestmark = pytest.mark.slow
 

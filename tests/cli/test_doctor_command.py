@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_shell import Shell, settings, writes
+
+from tests.support.shell import Shell, settings, writes
 
 pytestmark = pytest.mark.slow
 

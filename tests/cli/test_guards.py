@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from cli_shell import Shell, settings, writes
+
+from tests.support.shell import Shell, settings, writes
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,9 @@ import json
 import os
 
 import pytest
-from cli_shell import Shell, settings
-from test_on_call import GOOD, fail, log, on_terminal, url
+
+from tests.cli.test_on_call import GOOD, fail, log, on_terminal, url
+from tests.support.shell import Shell, settings
 
 pytestmark = pytest.mark.slow
 

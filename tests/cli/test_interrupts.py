@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 
 import click
 import pytest
-from cli_shell import Shell
 
 from iotpipe.cli import confirm
 from iotpipe.cli.session import interruptible, stoppable
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.slow
 

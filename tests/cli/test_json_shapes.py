@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import click
 import pytest
-from cli_shell import Shell, settings
-from json_shapes import assert_as_described, described, keys
-from test_on_call import GOOD, LINE, fail, log
 
 from iotpipe.cli import iotpipe
+from tests.cli.test_on_call import GOOD, LINE, fail, log
+from tests.support.json_shapes import assert_as_described, described, keys
+from tests.support.shell import Shell, settings
 
 pytestmark = pytest.mark.slow
 

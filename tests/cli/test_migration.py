@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 import pytest
-from cli_shell import Shell, settings
 
 from iotpipe.cli import iotpipe
 from iotpipe.cli.options import ALL, Settings
 from iotpipe.cli.session import undeployed
 from iotpipe.provision.adoption import adoption
+from tests.support.shell import Shell, settings
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
 TYPED = re.findall(r"^\$ (iotpipe .*)$", GUIDE, re.MULTILINE)

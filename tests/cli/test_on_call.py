@@ -12,7 +12,8 @@ import time
 from typing import Any
 
 import pytest
-from cli_shell import Shell, writes
+
+from tests.support.shell import Shell, writes
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from cli_shell import Shell, settings
 
 from iotpipe.cli import iotpipe
+from tests.support.shell import Shell, settings
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

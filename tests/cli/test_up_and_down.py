@@ -10,7 +10,8 @@ import signal
 import subprocess
 
 import pytest
-from cli_shell import Shell, read_until, settings, writes
+
+from tests.support.shell import Shell, read_until, settings, writes
 
 pytestmark = pytest.mark.slow
 

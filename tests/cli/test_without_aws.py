@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_shell import Shell, settings
 from click import Group
 from click.testing import CliRunner
 
 from iotpipe.cli import iotpipe
+from tests.support.shell import Shell, settings
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
-from handlers_world import ENVIRONMENT, Calls, Clock, World, refuse_repeated_keys, watch
 from moto import mock_aws
 
 from iotpipe.handlers import alerts, aws, clock, parameters, settings
+from tests.support.handlers_world import ENVIRONMENT, Calls, Clock, World, refuse_repeated_keys, watch
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
-from handlers_world import ENVIRONMENT, NOON, Clock, Context, proxy_event, sqs_record
 
 from iotpipe.handlers import aws, ingestion, processor
+from tests.support.handlers_world import ENVIRONMENT, NOON, Clock, Context, proxy_event, sqs_record
 
 REQUESTS = 250
 Answer = tuple[int, bytes]

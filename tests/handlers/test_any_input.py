@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from handlers_world import (
+
+from iotpipe.handlers import ingestion, processor, query
+from tests.support.handlers_world import (
     ENVIRONMENT,
     NOON,
     Calls,
@@ -22,8 +24,6 @@ from handlers_world import (
     success,
     watch,
 )
-
-from iotpipe.handlers import ingestion, processor, query
 
 EXAMPLES = 10_000
 SEED = 20261122

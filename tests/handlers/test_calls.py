@@ -13,9 +13,9 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore import xform_name
-from handlers_world import ENVIRONMENT, Calls, World, failure, reading
 
 import iotpipe.handlers
+from tests.support.handlers_world import ENVIRONMENT, Calls, World, failure, reading
 
 RAW, PROCESSED = ENVIRONMENT["RAW_TABLE_NAME"], ENVIRONMENT["PROCESSED_TABLE_NAME"]
 CONFIG, KEY = ENVIRONMENT["CONFIG_PARAM"], ENVIRONMENT["API_KEY_PARAM"]

@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from handlers_world import NOON, TODAY, World, answered, reading
+
+from tests.support.handlers_world import NOON, TODAY, World, answered, reading
 
 
 def through(world: World, metrics: str, **changes: Any) -> dict[str, Any]:

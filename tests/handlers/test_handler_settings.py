@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handlers_world import Calls, World, answered, failure, reading, sqs_record
 
 from iotpipe.handlers import processor
+from tests.support.handlers_world import Calls, World, answered, failure, reading, sqs_record
 
 TTL = 300 * 1.1
 HOUR = 3600

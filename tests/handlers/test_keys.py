@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from handlers_world import NOON, Calls, World, answered, proxy_event, reading
 
 from iotpipe.handlers import ingestion
+from tests.support.handlers_world import NOON, Calls, World, answered, proxy_event, reading
 
 
 def stored(world: World) -> tuple[int, int]:

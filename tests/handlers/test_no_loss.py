@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
-from handlers_world import NOON, World, failure, proxy_event, sqs_record
 from moto.core.models import botocore_stubber
 
 from iotpipe.handlers import aws, ingestion, processor
+from tests.support.handlers_world import NOON, World, failure, proxy_event, sqs_record
 
 READINGS = 640
 OPERATIONS = [("dynamodb", "BatchWriteItem"), ("sqs", "SendMessageBatch")]

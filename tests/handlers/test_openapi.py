@@ -13,12 +13,12 @@ import jsonschema
 import openapi_spec_validator
 import pytest
 import yaml
-from handlers_world import Calls, World, failure, reading
 
 import iotpipe.handlers
 from iotpipe.handlers import identifiers, parsing, query_parameters, readings, times, web
 from iotpipe.handlers.settings import Settings
 from iotpipe.operations import outputs
+from tests.support.handlers_world import Calls, World, failure, reading
 
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]

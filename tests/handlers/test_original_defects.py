@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from handlers_world import NOON, TODAY, Calls, World, answered, failure, proxy_event, reading
 
 from iotpipe.handlers import ingestion
+from tests.support.handlers_world import NOON, TODAY, Calls, World, answered, failure, proxy_event, reading
 
 DAY = 86_400_000
 

@@ -8,10 +8,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from handlers_world import NOON, TODAY, Calls, World, all_queued, answered, failure, proxy_event, reading, success
 
 from iotpipe.handlers import query, query_parameters, times
 from iotpipe.handlers.attributes import encode
+from tests.support.handlers_world import (
+    NOON,
+    TODAY,
+    Calls,
+    World,
+    all_queued,
+    answered,
+    failure,
+    proxy_event,
+    reading,
+    success,
+)
 
 DAY_START = NOON - 43_200_000
 MINUTE = 60_000

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handlers_world import Calls, World, all_stored, failure, reading, sqs_record, success
 
 from iotpipe.handlers import processed_row, processor, queue_message
+from tests.support.handlers_world import Calls, World, all_stored, failure, reading, sqs_record, success
 
 
 def record(body: str, message_id: str) -> dict[str, Any]:

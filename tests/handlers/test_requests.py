@@ -11,9 +11,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handlers_world import NOON, Calls, World, all_queued, all_stored, answered, failure, proxy_event, reading, success
 
 from iotpipe.handlers import ingestion, parsing
+from tests.support.handlers_world import (
+    NOON,
+    Calls,
+    World,
+    all_queued,
+    all_stored,
+    answered,
+    failure,
+    proxy_event,
+    reading,
+    success,
+)
 
 DAY = 86_400_000
 WRITES = {"BatchWriteItem", "SendMessageBatch", "Publish"}

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from handlers_world import NOON, Calls, Context, World, failure, proxy_event, reading, sqs_record
 
 from iotpipe.handlers import processor, query, telemetry
+from tests.support.handlers_world import NOON, Calls, Context, World, failure, proxy_event, reading, sqs_record
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-WORKER = Path(__file__).with_name("traced_worker.py")
+ROOT = Path(__file__).parents[2]
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+WORKER = "tests.support.traced_worker"
 WENT_WELL = "[200, [], 200, 400, 503]"
 
 
@@ -23,7 +24,8 @@ def work(tmp_path: Path, **environment: str) -> str:
     result = tmp_path / "statuses"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS", "_X_"))}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", str(WORKER), str(result)],
+        [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "-m", WORKER, str(result)],
+        cwd=ROOT,
         env=kept | {"LAMBDA_TASK_ROOT": "/var/task"} | environment,
         capture_output=True,
         text=True,

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from handlers_world import Calls, World, reading, sqs_record
 
 from iotpipe.handlers import ingestion, processor, query
+from tests.support.handlers_world import Calls, World, reading, sqs_record
 
 BODY = json.dumps(reading(device_id="s3cr3t"))
 HANDLERS = {"ingestion": ingestion, "processor": processor, "query": query}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
-from handlers_world import World, answered, reading, sqs_record
 
 from iotpipe.handlers import aws, processor
+from tests.support.handlers_world import World, answered, reading, sqs_record
 
 STORE, QUEUE, FIND, READ = (
     ("dynamodb", "BatchWriteItem"),

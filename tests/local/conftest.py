@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from local_machine import Machine
+
+from tests.support.local_machine import Machine
 
 New = Callable[[], Machine]
 

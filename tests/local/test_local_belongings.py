@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from local_machine import Machine
 
 from iotpipe.errors import LedgerError
 from iotpipe.local import launcher, owned_files
 from iotpipe.local.engine_directory import Place, Record
 from iotpipe.local.owned_files import MARK
 from iotpipe.local.storage.store import Store
+from tests.support.local_machine import Machine
 
 
 @pytest.fixture

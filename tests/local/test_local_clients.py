@@ -25,7 +25,8 @@ import yaml
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from local_machine import Machine, eventually
+
+from tests.support.local_machine import Machine, eventually
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,11 @@ from importlib import metadata
 from typing import Any
 
 import pytest
-from json_shapes import assert_as_described
-from local_machine import Machine, eventually, processes
 
 from iotpipe.local.storage.store import APPLICATION
 from iotpipe.times import timestamp
+from tests.support.json_shapes import assert_as_described
+from tests.support.local_machine import Machine, eventually, processes
 
 pytestmark = pytest.mark.slow
 

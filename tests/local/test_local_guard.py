@@ -15,11 +15,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from local_machine import Machine
 from ministack.services import sts
 
 from iotpipe.local.guard import Application, Guard, Message, Receive, Send
 from iotpipe.local.signatures import Scope, Signatures
+from tests.support.local_machine import Machine
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from local_machine import Machine, eventually, processes
+
+from tests.support.local_machine import Machine, eventually, processes
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ import io
 import json
 
 import pytest
-from local_machine import Machine
+
+from tests.support.local_machine import Machine
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import FakeClock, World
 from moto import mock_aws
+
+from tests.support.engine_world import FakeClock, World
 
 
 @pytest.fixture(autouse=True)

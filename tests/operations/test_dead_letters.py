@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from dead_letters import Queues, body
-from harness import World, refusal
 
 from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.operations.dead_letters import Letter, look
 from iotpipe.render.dead_letters import letter_text, letters_data, look_summary
+from tests.support.dead_letter_world import Queues, body
+from tests.support.engine_world import World, refusal
 
 
 @pytest.fixture

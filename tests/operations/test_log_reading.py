@@ -8,11 +8,11 @@ from itertools import count
 from typing import Any
 
 import pytest
-from harness import World, refusal
 
 from iotpipe.errors import ResourceError, UsageError
 from iotpipe.operations.log_filter import Selection
 from iotpipe.operations.logs import OVERLAP, LogEvent, LogReader, followed, merged, moment
+from tests.support.engine_world import World, refusal
 
 MINUTE = 60_000
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from dead_letters import MoveTasks, Queues, body
-from harness import World, refusal
 
 from iotpipe.errors import ResourceError
 from iotpipe.operations.redrive import purge, redrive
+from tests.support.dead_letter_world import MoveTasks, Queues, body
+from tests.support.engine_world import World, refusal
 
 BODIES = [body(reading_id=f"r{number:02}") for number in range(25)]
 

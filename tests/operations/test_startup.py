@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from harness import World, refusal
 
 from iotpipe.errors import ResourceError
 from iotpipe.operations import startup_failures
 from iotpipe.provision.run import Run
+from tests.support.engine_world import World, refusal
 
 GROUP = "/aws/lambda/data-query-dev"
 MISSING = "Unable to import module 'iotpipe.handlers.query': No module named 'nosuchmodule'"

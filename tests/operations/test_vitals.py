@@ -8,13 +8,13 @@ from typing import Any
 
 import boto3
 import pytest
-from harness import World, refusal
 
 from iotpipe.operations.health import AlarmState, Depth, Vitals, vitals
 from iotpipe.provision import plan as planning
 from iotpipe.provision.resource import everything
 from iotpipe.provision.resources import Alarm, Metric, Queue, Topic
 from iotpipe.render.status import duration, show_status
+from tests.support.engine_world import World, refusal
 
 READINGS = Queue("iot-ingestion-queue-dev", retention=345_600)
 DEAD = Queue("iot-dlq-dev", retention=345_600)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from packaging_samples import HOST, RUNNING, zipped
 
 from iotpipe.packaging import Layer, layer, wheels
+from tests.support.layer_samples import HOST, RUNNING, zipped
 
 
 @pytest.fixture(scope="session")

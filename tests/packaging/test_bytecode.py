@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from packaging_samples import HOST
 
 from iotpipe.packaging import layer
 from iotpipe.packaging.bytecode import bytecode_of, find_interpreter
+from tests.support.layer_samples import HOST
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from packaging_samples import unpacked
 
 from iotpipe.errors import PackagingError
 from iotpipe.packaging import handler_zip
+from tests.support.layer_samples import unpacked
 
 HANDLERS = ("ingestion", "processor", "query")
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from packaging_samples import COMPILED, HOST, PURE, RUNNING, SIX, SOURCE, OnlyWheel, unpacked
 
 from iotpipe.errors import PackagingError
 from iotpipe.packaging import Layer, layer, wheels
+from tests.support.layer_samples import COMPILED, HOST, PURE, RUNNING, SIX, SOURCE, OnlyWheel, unpacked
 
 BUILD = """
 import os, sys

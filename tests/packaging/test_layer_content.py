@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
-from packaging_samples import unpacked
 
 import iotpipe.handlers
 from iotpipe.packaging import Layer, handler_zip, unzipped_size, wheels
 from iotpipe.packaging.layers import MODULES
 from iotpipe.packaging.target import Target, refuse_foreign_objects
+from tests.support.layer_samples import unpacked
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pip
 import pytest
-from packaging_samples import HOST, PURE, RUNNING, SIX, SOURCE, OnlyWheel, unpacked
 
 from iotpipe.errors import PackagingError
 from iotpipe.packaging import archive, layer, wheels
+from tests.support.layer_samples import HOST, PURE, RUNNING, SIX, SOURCE, OnlyWheel, unpacked
 
 
 def test_a_layer_that_lambda_would_refuse_is_neither_answered_nor_kept(

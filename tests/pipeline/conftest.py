@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from moto import mock_aws
-from pipeline_world import Declared, Settings, World, declare
 
-# With the changes by hand that the engine is tested with.
-for folder in ("provision", "provision/foreign"):
-    sys.path.append(str(Path(__file__).parents[1] / folder))
+from tests.support.pipeline_world import Declared, Settings, World, declare
 
 
 @pytest.fixture(autouse=True)

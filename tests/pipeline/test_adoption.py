@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from harness import refusal
-from original_stack import INLINE, MANAGED, STAGE, STATEMENTS, Original
-from pipeline_inventory import client, inventory, left_over
-from pipeline_world import MOMENTS, Declared, World, killed
 
 from iotpipe.errors import ApplyFailed, RefusedError, UsageError
 from iotpipe.operations.outputs import outputs
 from iotpipe.provision.adoption import EVERYTHING, Adoption, adoption
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
+from tests.support.account_inventory import client, inventory, left_over
+from tests.support.engine_world import refusal
+from tests.support.original_stack import INLINE, MANAGED, STAGE, STATEMENTS, Original
+from tests.support.pipeline_world import MOMENTS, Declared, World, killed
 
 SETTINGS = {"api": {"stage": STAGE}}
 API = "rest-api/iot-api-dev"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_inventory import Things, client, inventory, pages
-from pipeline_world import Declared, World, declare, with_a_changed_route, without_a_route
 
 from iotpipe.packaging.archive import archive
 from iotpipe.provision.plan import Plan
+from tests.support.account_inventory import Things, client, inventory, pages
+from tests.support.pipeline_world import Declared, World, declare, with_a_changed_route, without_a_route
 
 Declare = Callable[..., Declared]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from harness import READS, refusal
-from pipeline_inventory import Things, client, inventory, left_over
-from pipeline_world import Declared, World
 
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, ResourceError
+from tests.support.account_inventory import Things, client, inventory, left_over
+from tests.support.engine_world import READS, refusal
+from tests.support.pipeline_world import Declared, World
 
 Declare = Callable[..., Declared]
 SETTINGS = {"alerts": {"emails": ["ops@example.com"]}}

@@ -7,11 +7,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from matrix_cells import at_once, deaths_of_up, drawn, handfuls, wrong
-from matrix_commands import looked_at
-from matrix_judging import untrue
-from matrix_starts import commands
-from pipeline_inventory import left_over
+
+from tests.support.account_inventory import left_over
+from tests.support.fault_matrix.cells import at_once, deaths_of_up, drawn, handfuls, wrong
+from tests.support.fault_matrix.commands import looked_at
+from tests.support.fault_matrix.judging import untrue
+from tests.support.fault_matrix.starts import commands
 
 SEED = int(os.environ.get("MATRIX_SEED", "2026"))
 SHARES = 8

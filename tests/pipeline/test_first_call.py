@@ -8,11 +8,11 @@ from typing import Any
 import botocore.endpoint
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from matrix_faults import BROKEN, DENIED, DROPPED, EXPIRED, THROTTLED, words
 from moto.core.models import botocore_stubber
 
 from iotpipe.errors import CredentialsError
 from iotpipe.provision.aws import connect
+from tests.support.fault_matrix.faults import BROKEN, DENIED, DROPPED, EXPIRED, THROTTLED, words
 
 
 class Sts:

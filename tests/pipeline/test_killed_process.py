@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import yaml
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from pipeline_inventory import inventory, left_over
 from werkzeug.serving import make_server
 
-ENGINE = Path(__file__).with_name("pipeline_engine.py")
+from tests.support.account_inventory import inventory, left_over
+
+ROOT = Path(__file__).parents[2]
 
 
 class Server:
@@ -44,9 +45,10 @@ class Server:
     def run(self, command: str, directory: Path, address: str, fatal: int = 0) -> int:
         """One command, killed at request number `fatal`; answers with its exit code."""
         self.requests, self.fatal = 0, 0
-        environment = os.environ | {"AWS_ENDPOINT_URL": address, "PYTHONPATH": str(ENGINE.parents[1])}
+        environment = os.environ | {"AWS_ENDPOINT_URL": address}
         with self.lock:
-            self.caller = subprocess.Popen([sys.executable, str(ENGINE), command, str(directory)], env=environment)
+            engine = [sys.executable, "-m", "tests.support.engine_process", command, str(directory)]
+            self.caller = subprocess.Popen(engine, cwd=ROOT, env=environment)
             self.fatal = fatal
         return self.caller.wait()
 

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from foreign_world import remembered
-from manual_changes import CHANGES
-from manual_world import Change, Pipeline, told
 from moto import mock_aws
 
 from iotpipe.errors import ApplyFailed, RefusedError
+from tests.support.foreign.world import remembered
+from tests.support.manual_changes.every_change import CHANGES
+from tests.support.manual_changes.world import Change, Pipeline, told
 
 
 @pytest.fixture(scope="module", autouse=True)

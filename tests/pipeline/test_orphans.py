@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline_inventory import client, inventory, left_over, pages
-from pipeline_world import Declared, World, with_a_changed_route
+from tests.support.account_inventory import client, inventory, left_over, pages
+from tests.support.pipeline_world import Declared, World, with_a_changed_route
 
 Declare = Callable[..., Declared]
 

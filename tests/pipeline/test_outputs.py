@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline_world import Declared, World
-
 from iotpipe.operations.outputs import outputs
+from tests.support.pipeline_world import Declared, World
 
 Declare = Callable[..., Declared]
 TABLES = ("RawSensorTableName", "ProcessedDataTableName")

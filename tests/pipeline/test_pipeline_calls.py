@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pipeline_world import Declared, World
+
+from tests.support.pipeline_world import Declared, World
 
 Declare = Callable[..., Declared]
 

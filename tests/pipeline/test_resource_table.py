@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pipeline_inventory import client, pages
-from pipeline_world import ACCOUNT, REGION, Declared, World
+
+from tests.support.account_inventory import client, pages
+from tests.support.pipeline_world import ACCOUNT, REGION, Declared, World
 
 TAGS = {
     "iotpipe:environment": "dev",

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from pipeline_inventory import client
-from pipeline_world import MOMENTS, Declared, Settings, World, killed
-from web_acls import WEB_ACL, make_web_acls
 
 from iotpipe.configuration import Environment
 from iotpipe.configuration.model import Section
 from iotpipe.provision.plan import Plan
+from tests.support.account_inventory import client
+from tests.support.pipeline_world import MOMENTS, Declared, Settings, World, killed
+from tests.support.web_acls import WEB_ACL, make_web_acls
 
 BASE: Settings = {"tags": {"team": "sensors"}}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from pipeline_inventory import client, inventory, left_over
-from pipeline_world import Declared, World
 
 from iotpipe.errors import RefusedError
+from tests.support.account_inventory import client, inventory, left_over
+from tests.support.pipeline_world import Declared, World
 
 Declare = Callable[..., Declared]
 TABLES = ["table/processed-data-dev", "table/raw-sensor-data-dev"]

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pipeline_inventory import client, inventory, left_over
-from pipeline_world import Declared, World
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import EVERYTHING
+from tests.support.account_inventory import client, inventory, left_over
+from tests.support.pipeline_world import Declared, World
 
 ACCOUNT_ROLE = "api-gateway-account/us-east-1"
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from pipeline_inventory import Things
-from whose_situations import SITUATIONS, Situation
-from whose_world import (
+
+from iotpipe.errors import IotpipeError
+from tests.support.account_inventory import Things
+from tests.support.ownership.situations import SITUATIONS, Situation
+from tests.support.ownership.world import (
     COMMANDS,
     DOWN,
     DOWN_WITH_DATA,
@@ -28,8 +30,6 @@ from whose_world import (
     look_around,
     nobody_up,
 )
-
-from iotpipe.errors import IotpipeError
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from matrix_cells import at_once, whole, wrong
+
+from tests.support.fault_matrix.cells import at_once, whole, wrong
 
 SHARES = 64
 

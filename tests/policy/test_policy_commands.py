@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import declared
 from moto import mock_aws
-from policy_calls import ACCOUNT, REGION, TRACING_ROLE
-from policy_judge import allowing
-from policy_scenes import Heard, everything_heard
-from samples_lambda import BOUNDARY
-from sampling import KMS_KEY
-from web_acls import WEB_ACL
 
 from iotpipe.policy import GROUPS, Environment, document
 from iotpipe.provision.ledger import Row
+from tests.support.engine_world import declared
+from tests.support.policy.calls import ACCOUNT, REGION, TRACING_ROLE
+from tests.support.policy.decision import allowing
+from tests.support.policy.scenes import Heard, everything_heard
+from tests.support.samples.functions import BOUNDARY
+from tests.support.samples.sample import KMS_KEY
+from tests.support.web_acls import WEB_ACL
 
 LOGGING_ROLE = f"arn:aws:iam::{ACCOUNT}:role/iotpipe-api-gateway-logging-{REGION}"
 SHARED = {

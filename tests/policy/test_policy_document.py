@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import declared
-from policy_calls import ACCOUNT, REGION, Asked
-from policy_judge import allowing
-from samples_lambda import BOUNDARY
-from sampling import KMS_KEY, OTHER_KEY
-from web_acls import OTHER_WEB_ACL, WEB_ACL
 
 from iotpipe.policy import GROUPS, MANAGED, Environment, document, parts, size
 from iotpipe.policy.rights import RIGHTS
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.resource import Resource
+from tests.support.engine_world import declared
+from tests.support.policy.calls import ACCOUNT, REGION, Asked
+from tests.support.policy.decision import allowing
+from tests.support.samples.functions import BOUNDARY
+from tests.support.samples.sample import KMS_KEY, OTHER_KEY
+from tests.support.web_acls import OTHER_WEB_ACL, WEB_ACL
 
 Made = Callable[..., Environment]
 CONFIG = Path(__file__).parents[2] / "config"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from local_machine import Machine
 
 from iotpipe.cli import iotpipe
 from iotpipe.local.engine_directory import RootKey
 from iotpipe.policy import parts
+from tests.support.local_machine import Machine
 
 pytestmark = pytest.mark.slow
 

@@ -10,19 +10,19 @@ from unittest.mock import patch
 
 import pytest
 from botocore.client import BaseClient
-from harness import refusal
 from moto import mock_aws
-from original_stack import STAGE, Original
-from pipeline_inventory import client
-from pipeline_world import Declared, World, declare
-from policy_calls import ACCOUNT, REGION, asked
-from policy_judge import allowing
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.operations.outputs import outputs
 from iotpipe.policy import Environment, document
 from iotpipe.provision.adoption import EVERYTHING, NOTHING, Adoption
 from iotpipe.provision.ledger import Row
+from tests.support.account_inventory import client
+from tests.support.engine_world import refusal
+from tests.support.original_stack import STAGE, Original
+from tests.support.pipeline_world import Declared, World, declare
+from tests.support.policy.calls import ACCOUNT, REGION, asked
+from tests.support.policy.decision import allowing
 
 API = "rest-api/iot-api-dev"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from botocore import exceptions
-from contract import QuickWorld
-from harness import refusal
 from moto.core.models import botocore_stubber
 
 from iotpipe.errors import CredentialsError, IotpipeError, ResourceError, UsageError
 from iotpipe.provision.aws import connect
 from iotpipe.provision.run import Run
+from tests.support.engine_world import refusal
+from tests.support.resource_contract import QuickWorld
 
 WHO = (
     "User: arn:aws:sts::123456789012:assumed-role/ops/me is not authorized to perform: dynamodb:CreateTable on resource"

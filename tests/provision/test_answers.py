@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
-from contract import QuickWorld
-from harness import declared
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
@@ -20,6 +18,8 @@ from iotpipe.operations.health import vitals
 from iotpipe.provision.aws import connect
 from iotpipe.provision.resources import Alarm, LogGroup, Metric, Parameter, Queue, RestApi, Role, Table, Topic
 from iotpipe.provision.response_check import REQUIRED, one_line
+from tests.support.engine_world import declared
+from tests.support.resource_contract import QuickWorld
 
 FOREVER = 1_000_000
 PORTAL = f"""<!DOCTYPE html><html><head><title>Sign in to Hotel Wi-Fi</title><style>{"p {color: red} " * 200}</style>

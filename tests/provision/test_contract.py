@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import contract
 import pytest
-from contract import QuickWorld
-from hands import OTHER_TAGS
-from samples import SAMPLES
-from sampling import OURS, Tampering
 
 import iotpipe.provision.resources
 from iotpipe.configuration.formats import MOST_TAGS
@@ -18,6 +13,11 @@ from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import EVERYTHING, NOTHING, Adoption
 from iotpipe.provision.resource import Properties, Resource, everything
 from iotpipe.provision.run import Run
+from tests.support import resource_contract
+from tests.support.manual_edits import OTHER_TAGS
+from tests.support.resource_contract import QuickWorld
+from tests.support.samples.every_kind import SAMPLES
+from tests.support.samples.sample import OURS, Tampering
 
 KINDS = sorted(SAMPLES)
 TAGGED = [kind for kind in KINDS if SAMPLES[kind].tagging]
@@ -58,17 +58,17 @@ def test_every_property_is_tampered_with_or_cannot_be(kind: str, world: QuickWor
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_comes_and_goes_and_a_second_time_nothing_happens(kind: str, tmp_path: Path) -> None:
-    contract.comes_and_goes(SAMPLES[kind], tmp_path)
+    resource_contract.comes_and_goes(SAMPLES[kind], tmp_path)
 
 
 @pytest.mark.parametrize(("kind", "tampering"), TAMPERINGS)
 def test_drift_is_named_and_repaired(kind: str, tampering: Tampering, tmp_path: Path) -> None:
-    contract.repairs(SAMPLES[kind], tampering, tmp_path)
+    resource_contract.repairs(SAMPLES[kind], tampering, tmp_path)
 
 
 @pytest.mark.parametrize("kind", TAGGED)
 def test_tags_are_kept_right(kind: str, tmp_path: Path) -> None:
-    contract.keeps_tags_right(SAMPLES[kind], tmp_path)
+    resource_contract.keeps_tags_right(SAMPLES[kind], tmp_path)
 
 
 @pytest.mark.parametrize("kind", TAGGED)
@@ -77,42 +77,42 @@ def test_as_many_tags_as_may_be_configured_are_all_read(kind: str, world: QuickW
     declared = everything(sample.make())
     world.up(declared, tags=many)
     assert sample.tagging and sample.tagging.live() == many | OURS
-    assert contract.untouched(world.plan(declared, tags=many))
+    assert resource_contract.untouched(world.plan(declared, tags=many))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_comes_back_when_somebody_deleted_it(kind: str, tmp_path: Path) -> None:
-    contract.comes_back(SAMPLES[kind], tmp_path)
+    resource_contract.comes_back(SAMPLES[kind], tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_down_does_not_mind_that_it_is_gone(kind: str, tmp_path: Path) -> None:
-    contract.goes_though_gone(SAMPLES[kind], tmp_path)
+    resource_contract.goes_though_gone(SAMPLES[kind], tmp_path)
 
 
 @pytest.mark.parametrize(("kind", "call", "how"), INSTANTS)
 def test_up_goes_on_after_a_kill(kind: str, call: int, how: str, tmp_path: Path) -> None:
-    contract.survives_a_kill(SAMPLES[kind], tmp_path, call, how)
+    resource_contract.survives_a_kill(SAMPLES[kind], tmp_path, call, how)
 
 
 @pytest.mark.parametrize(("kind", "call", "how"), INSTANTS)
 def test_down_removes_what_a_kill_left(kind: str, call: int, how: str, tmp_path: Path) -> None:
-    contract.is_removed_after_a_kill(SAMPLES[kind], tmp_path, call, how)
+    resource_contract.is_removed_after_a_kill(SAMPLES[kind], tmp_path, call, how)
 
 
 @pytest.mark.parametrize(("kind", "call"), CALLS)
 def test_a_lost_answer_makes_nothing_twice(kind: str, call: int, tmp_path: Path) -> None:
-    contract.survives_a_lost_answer(SAMPLES[kind], tmp_path, call)
+    resource_contract.survives_a_lost_answer(SAMPLES[kind], tmp_path, call)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lost_ledger_is_no_loss(kind: str, tmp_path: Path) -> None:
-    contract.survives_a_lost_ledger(SAMPLES[kind], tmp_path)
+    resource_contract.survives_a_lost_ledger(SAMPLES[kind], tmp_path)
 
 
 @pytest.mark.parametrize("kind", OWNED)
 def test_what_is_not_ours_is_refused(kind: str, tmp_path: Path) -> None:
-    said = contract.refuses_what_is_not_ours(SAMPLES[kind], tmp_path, OTHER_TAGS, adopt=NOTHING)
+    said = resource_contract.refuses_what_is_not_ours(SAMPLES[kind], tmp_path, OTHER_TAGS, adopt=NOTHING)
     assert "--adopt" in said
 
 
@@ -120,18 +120,18 @@ def test_what_is_not_ours_is_refused(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("adopt", [NOTHING, EVERYTHING], ids=["plainly", "adopting"])
 def test_what_another_environment_has_is_refused(kind: str, adopt: Adoption, tmp_path: Path) -> None:
     tags = OURS | {"iotpipe:environment": "staging"}
-    said = contract.refuses_what_is_not_ours(SAMPLES[kind], tmp_path, tags, adopt)
+    said = resource_contract.refuses_what_is_not_ours(SAMPLES[kind], tmp_path, tags, adopt)
     assert "'staging'" in said and "suffix" in said
 
 
 @pytest.mark.parametrize("kind", OWNED)
 def test_it_is_taken_over_when_asked_to(kind: str, tmp_path: Path) -> None:
-    contract.adopts(SAMPLES[kind], tmp_path)
+    resource_contract.adopts(SAMPLES[kind], tmp_path)
 
 
 @pytest.mark.parametrize("kind", OWNED)
 def test_a_stranger_of_the_same_name_is_left_alone(kind: str, tmp_path: Path) -> None:
-    contract.leaves_to_others_what_it_never_made(SAMPLES[kind], tmp_path)
+    resource_contract.leaves_to_others_what_it_never_made(SAMPLES[kind], tmp_path)
 
 
 FIXED = [pytest.param(kind, name, id=f"{kind}: {name}") for kind in KINDS for name in SAMPLES[kind].fixed]
@@ -140,7 +140,7 @@ FIXED = [pytest.param(kind, name, id=f"{kind}: {name}") for kind in KINDS for na
 @pytest.mark.parametrize(("kind", "name"), FIXED)
 def test_what_cannot_be_changed_in_place_is_refused(kind: str, name: str, tmp_path: Path) -> None:
     sample = SAMPLES[kind]
-    world, target, declared = contract.brought_up(sample, tmp_path)
+    world, target, declared = resource_contract.brought_up(sample, tmp_path)
     sample.fixed[name]()
     assert name in world.plan(declared).of(target.address).refusal
     with pytest.raises(RefusedError, match="never replaces"):
@@ -171,7 +171,7 @@ def test_the_contract_notices_an_update_that_does_nothing(
 ) -> None:
     monkeypatch.setattr(Resource.kinds[kind], "update", _does_nothing)
     with pytest.raises(AssertionError):
-        contract.repairs(SAMPLES[kind], tampering, tmp_path)
+        resource_contract.repairs(SAMPLES[kind], tampering, tmp_path)
 
 
 @pytest.mark.parametrize(("kind", "tampering"), ONE_EACH)
@@ -182,4 +182,4 @@ def test_the_contract_notices_a_read_that_does_not_look(
     name = tampering.drifts[0].split(".")[0]
     monkeypatch.setattr(made, "read", _always_as_declared(made.read, name))
     with pytest.raises(AssertionError):
-        contract.repairs(SAMPLES[kind], tampering, tmp_path)
+        resource_contract.repairs(SAMPLES[kind], tampering, tmp_path)

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import QuickWorld
-from hands import client
-from harness import declared, refusal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +25,9 @@ from iotpipe.errors import (
 from iotpipe.provision import ledger as ledgers
 from iotpipe.provision.ledger import Ledger, Row, path_of, read, with_state
 from iotpipe.provision.resources import Queue, Secret
+from tests.support.engine_world import declared, refusal
+from tests.support.manual_edits import client
+from tests.support.resource_contract import QuickWorld
 
 NOW = 1_800_000_000.0
 ROW = Row("queue", "q", "ready", {"VisibilityTimeout": "30"}, needs=("queue/dlq",))

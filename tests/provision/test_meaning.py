@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from contract import QuickWorld, untouched
-from hands import arn, client
-from samples import SAMPLES
-from samples_data import a_table, a_topic
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import EVERYTHING
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import Alarm, Metric, Parameter, Role, Subscription, Topic
+from tests.support.manual_edits import arn, client
+from tests.support.resource_contract import QuickWorld, untouched
+from tests.support.samples.data import a_table, a_topic
+from tests.support.samples.every_kind import SAMPLES
 
 IAM = "AssumeRolePolicyDocument"
 

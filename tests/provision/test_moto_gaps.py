@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 
 import boto3
-import moto_gaps
 import pytest
 from botocore.exceptions import ClientError
-from hands import ACCOUNT, REGION, as_tags, client, make_role, pairs, zipped
-from sampling import KMS_KEY
+
+from tests.support import moto_gaps
+from tests.support.manual_edits import ACCOUNT, REGION, as_tags, client, make_role, pairs, zipped
+from tests.support.samples.sample import KMS_KEY
 
 DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/d"
 STREAM = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/s"

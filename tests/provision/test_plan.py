@@ -7,11 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import Killed, QuickWorld, kill, on_write, untouched
-from hands import OTHER_TAGS, apis, arn, client, queue_url
-from harness import declared, refusal
-from samples import SAMPLES
-from sampling import OURS
 
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedError
 from iotpipe.provision import apply, ledger
@@ -20,6 +15,11 @@ from iotpipe.provision.adoption import EVERYTHING
 from iotpipe.provision.plan import Change, differences
 from iotpipe.provision.resource import UNKNOWN, Resource, everything
 from iotpipe.provision.resources import Queue, RestApi, Route, Stage, Subscription, Topic
+from tests.support.engine_world import declared, refusal
+from tests.support.manual_edits import OTHER_TAGS, apis, arn, client, queue_url
+from tests.support.resource_contract import Killed, QuickWorld, kill, on_write, untouched
+from tests.support.samples.every_kind import SAMPLES
+from tests.support.samples.sample import OURS
 
 
 def queue(name: str = "q", visibility: int = 30) -> Queue:

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from contract import QuickWorld, lose, untouched
-from faults import FOREVER, Fault
-from hands import REGION, account_role, apis, client, paths_of, role_arn
-from harness import declared, refusal
-from samples import SAMPLES
-from samples_gateway import a_stage
-from web_acls import WEB_ACL, make_web_acls
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import Account, RestApi, Route, Stage
+from tests.support.aws_errors import FOREVER, Fault
+from tests.support.engine_world import declared, refusal
+from tests.support.manual_edits import REGION, account_role, apis, client, paths_of, role_arn
+from tests.support.resource_contract import QuickWorld, lose, untouched
+from tests.support.samples.api import a_stage
+from tests.support.samples.every_kind import SAMPLES
+from tests.support.web_acls import WEB_ACL, make_web_acls
 
 HASH_PREFIX = "iotpipe "
 

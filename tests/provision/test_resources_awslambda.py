@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from contract import QuickWorld, drifts, untouched
-from hands import ACCOUNT, REGION, client, mappings, sha256, zipped
-from harness import refusal
 from moto.awslambda.models import LambdaBackend
-from samples import SAMPLES
-from samples_lambda import a_function, a_layer
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources import EventSourceMapping, Function
+from tests.support.engine_world import refusal
+from tests.support.manual_edits import ACCOUNT, REGION, client, mappings, sha256, zipped
+from tests.support.resource_contract import QuickWorld, drifts, untouched
+from tests.support.samples.every_kind import SAMPLES
+from tests.support.samples.functions import a_function, a_layer
 
 
 class Sent:

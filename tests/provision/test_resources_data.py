@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from contract import QuickWorld, untouched
-from faults import FOREVER, Fault
-from hands import arn, client, queue_url
-from harness import refusal
-from samples import SAMPLES
-from samples_data import a_queue, a_table
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.resource import everything
 from iotpipe.provision.resources import Parameter, Queue, Subscription, Topic
+from tests.support.aws_errors import FOREVER, Fault
+from tests.support.engine_world import refusal
+from tests.support.manual_edits import arn, client, queue_url
+from tests.support.resource_contract import QuickWorld, untouched
+from tests.support.samples.data import a_queue, a_table
+from tests.support.samples.every_kind import SAMPLES
 
 
 def sent(world: QuickWorld, operation: str) -> list[dict[str, Any]]:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import QuickWorld, drifts, untouched
-from faults import Fault
-from hands import REGION, arn, client
-from harness import declared
-from samples import SAMPLES
-from samples_data import a_topic
 
 from iotpipe.provision.resource import everything
 from iotpipe.provision.resources import Alarm, Dashboard, LogGroup, Metric
+from tests.support.aws_errors import Fault
+from tests.support.engine_world import declared
+from tests.support.manual_edits import REGION, arn, client
+from tests.support.resource_contract import QuickWorld, drifts, untouched
+from tests.support.samples.data import a_topic
+from tests.support.samples.every_kind import SAMPLES
 
 # Roles
 

@@ -9,17 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
-import contract
 import pytest
 from botocore import exceptions
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
-from contract import QuickWorld, brought_up, lose, untouched
-from faults import FINAL, FOREVER, NOT_YET, PASSING, Answer, Fault
-from hands import client, queue_url
-from harness import declared, refusal
-from samples import SAMPLES
-from sampling import OURS
 
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedError, ResourceError
 from iotpipe.provision import apply, ledger, plan
@@ -28,6 +21,13 @@ from iotpipe.provision.resources import Parameter, Queue, Topic
 from iotpipe.provision.retry_rules import RULES, Patience, Rule, Schedule, rule_for
 from iotpipe.provision.run import Event
 from iotpipe.times import seconds
+from tests.support import resource_contract
+from tests.support.aws_errors import FINAL, FOREVER, NOT_YET, PASSING, Answer, Fault
+from tests.support.engine_world import declared, refusal
+from tests.support.manual_edits import client, queue_url
+from tests.support.resource_contract import QuickWorld, brought_up, lose, untouched
+from tests.support.samples.every_kind import SAMPLES
+from tests.support.samples.sample import OURS
 
 SERVICES = ("apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "sns", "sqs", "ssm")
 
@@ -40,7 +40,7 @@ def meet(answer: Answer, directory: Path, times: int) -> tuple[QuickWorld, Resou
     """A world in which the next command meets the answer, that many times."""
     sample = SAMPLES[answer.kind]
     if answer.when == "create":
-        with contract.prepared(sample, directory) as (world, target, wanted):
+        with resource_contract.prepared(sample, directory) as (world, target, wanted):
             pass
     else:
         world, target, wanted = brought_up(sample, directory)

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
-from contract import QuickWorld
-from harness import refusal
 
 from iotpipe.errors import Interrupted, ResourceError
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
 from iotpipe.provision.run import Event, RealClock, Run
 from iotpipe.times import seconds, timestamp
+from tests.support.engine_world import refusal
+from tests.support.resource_contract import QuickWorld
 
 
 @dataclass(frozen=True, eq=False)

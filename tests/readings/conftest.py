@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "handlers"))
-
-from handlers_world import ENVIRONMENT, NAME, Clock, World
-from proving_gateway import REGION, Gateway, listening, run_in
-
 from iotpipe.handlers import clock as handlers_clock
 from iotpipe.handlers import parameters, settings, telemetry
 from iotpipe.provision.run import Run
 from iotpipe.readings.api_client import Api
 from iotpipe.readings.deployment import Deployment
+from tests.support.handlers_world import ENVIRONMENT, NAME, Clock, World
+from tests.support.local_gateway import REGION, Gateway, listening, run_in
 
 
 @cache

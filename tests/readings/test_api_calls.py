@@ -8,14 +8,14 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 import pytest
-from handlers_world import NOON, World
-from proving_gateway import Gateway, Request, answering
 
 from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, UsageError
 from iotpipe.provision.run import Run
 from iotpipe.readings import stored_rows
 from iotpipe.readings.api_client import Api, Unreachable
 from iotpipe.readings.generate import body, generate
+from tests.support.handlers_world import NOON, World
+from tests.support.local_gateway import Gateway, Request, answering
 
 ONE = body(list(generate(1, 1, 7, NOON)))
 

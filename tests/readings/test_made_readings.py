@@ -6,12 +6,11 @@ import json
 from decimal import Decimal
 from itertools import islice
 
-from handlers_world import NOON
-
 from iotpipe.handlers import parsing, readings
 from iotpipe.handlers.settings import Settings
 from iotpipe.readings import bad_readings
 from iotpipe.readings.generate import DAY, body, generate
+from tests.support.handlers_world import NOON
 
 
 def test_the_same_seed_makes_the_same_readings_and_another_seed_others() -> None:

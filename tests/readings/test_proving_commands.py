@@ -14,9 +14,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from handlers_world import NOON, World
-from json_shapes import assert_as_described, covered, described, unknown
-from proving_gateway import REGION, Gateway, answering
 
 from iotpipe.cli import iotpipe
 from iotpipe.errors import Interrupted, IotpipeError, UsageError
@@ -24,6 +21,9 @@ from iotpipe.provision.ledger import Row
 from iotpipe.provision.run import Run
 from iotpipe.readings.deployment import Deployment
 from iotpipe.render.send_test_data import listed, percentiles
+from tests.support.handlers_world import NOON, World
+from tests.support.json_shapes import assert_as_described, covered, described, unknown
+from tests.support.local_gateway import REGION, Gateway, answering
 
 Type = Callable[..., Result]
 UNTIL = "2026-11-22T12:00:00Z"

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handlers_world import NOON
 
 from iotpipe.errors import UsageError
 from iotpipe.readings import replay as files
 from iotpipe.readings.generate import DAY
 from iotpipe.readings.replay import Replay
+from tests.support.handlers_world import NOON
 
 Read = Callable[..., Replay]
 

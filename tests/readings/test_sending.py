@@ -9,8 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from handlers_world import NOON, World
-from proving_gateway import Gateway, Request, answering
 
 from iotpipe.errors import IotpipeError
 from iotpipe.provision.run import Run
@@ -19,6 +17,8 @@ from iotpipe.readings import send as sending
 from iotpipe.readings.api_client import Api
 from iotpipe.readings.generate import Reading, generate
 from iotpipe.readings.send import Sender, Tally, units
+from tests.support.handlers_world import NOON, World
+from tests.support.local_gateway import Gateway, Request, answering
 
 Send = Callable[..., Tally]
 

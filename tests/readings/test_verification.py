@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from handlers_world import NOON, World
-from proving_gateway import Gateway, Reply, Request, answering
 
 from iotpipe.provision.aws import Emulator
 from iotpipe.provision.run import Run
@@ -18,6 +16,8 @@ from iotpipe.readings.deployment import Deployment
 from iotpipe.readings.send_test_data import Asked, Load, Proof
 from iotpipe.readings.verify import Findings
 from iotpipe.render.send_test_data import verified
+from tests.support.handlers_world import NOON, World
+from tests.support.local_gateway import Gateway, Reply, Request, answering
 
 Meanwhile = Callable[[], None]
 

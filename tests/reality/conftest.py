@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
-
-# The pipeline as the tests of the whole pipeline declare it, and what they ask an account for.
-sys.path.insert(0, str(Path(__file__).parents[1] / "pipeline"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
-from reality_scenes import ELSEWHERE, SCENES, Scene
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision import retry_rules
 from iotpipe.provision.retry_rules import RULES, Rule
+from tests.support.aws_rules.scenes import ELSEWHERE, SCENES, Scene
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,12 +11,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-import reality_acts as acts
-import reality_parts as parts
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
-from reality_delays import PROMPT, Delays
-from reality_scenes import Play, late, playing
 
 from iotpipe.errors import IotpipeError
 from iotpipe.provision import apply, ledger, plan
@@ -40,6 +36,9 @@ from iotpipe.provision.resources import (
     sns,
 )
 from iotpipe.provision.run import Run
+from tests.support.aws_rules import acts, parts
+from tests.support.aws_rules.delays import PROMPT, Delays
+from tests.support.aws_rules.scenes import Play, late, playing
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-import reality_parts as parts
-from pipeline_inventory import client, left_over
-from reality_scenes import Play, late, playing
 
 from iotpipe.cli import session
 from iotpipe.cli.options import Settings
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision.resources import Secret
+from tests.support.account_inventory import client, left_over
+from tests.support.aws_rules import parts
+from tests.support.aws_rules.scenes import Play, late, playing
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-import reality_parts as parts
-from pipeline_inventory import left_over
-from pipeline_world import Declared, declare
-from reality_delays import PROMPT, Limits
-from reality_scenes import playing
-from reality_world import account, environment
 
 from iotpipe.configuration.model import Retention
 from iotpipe.errors import ApplyFailed, ConfigurationError, ResourceError
+from tests.support.account_inventory import left_over
+from tests.support.aws_rules import parts
+from tests.support.aws_rules.delays import PROMPT, Limits
+from tests.support.aws_rules.scenes import playing
+from tests.support.aws_rules.world import account, environment
+from tests.support.pipeline_world import Declared, declare
 
 TEN = Limits(concurrency=10, unreserved=10)
 FUNCTIONS = {f"function/data-{each}-dev" for each in ("ingestion", "processor", "query")}

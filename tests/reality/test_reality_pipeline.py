@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from pipeline_inventory import left_over
-from pipeline_world import Declared, declare, with_a_changed_route
-from reality_delays import HARSH, PROMPT, Delays
-from reality_layer import Reality
-from reality_world import RealityWorld, account, environment
-from virtual_time import together
 
 from iotpipe.packaging import Archive, handler_zip
+from tests.support.account_inventory import left_over
+from tests.support.aws_rules.delays import HARSH, PROMPT, Delays
+from tests.support.aws_rules.layer import Reality
+from tests.support.aws_rules.world import RealityWorld, account, environment
+from tests.support.pipeline_world import Declared, declare, with_a_changed_route
+from tests.support.virtual_time import together
 
 SETTINGS = {"alerts": {"emails": ["on-call@example.com"]}}
 CHANGED = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from reality_delays import Delays
-from wall_time import Estimate, estimates
+
+from tests.support.aws_rules.delays import Delays
+from tests.support.aws_rules.wall_time import Estimate, estimates
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
-
-for directory in ("provision", "pipeline", "operations"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / directory))
 
 
 @pytest.fixture(scope="module", autouse=True)

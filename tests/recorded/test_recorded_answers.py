@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-import replaying as scenes
-from recordings import Recording, answers
-from replaying import Scene, on_stage
 
 from iotpipe.errors import IotpipeError
+from tests.support.recorded import replaying as scenes
+from tests.support.recorded.recordings import Recording, answers
+from tests.support.recorded.replaying import Scene, on_stage
 
 READ_BY: Mapping[tuple[str, str], Sequence[tuple[str, Scene]]] = {
     ("apigateway", "CreateDeployment"): [("stage", scenes.made_from_nothing)],

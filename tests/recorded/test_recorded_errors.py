@@ -4,7 +4,7 @@ The verdicts are `retried N s` (by the retry table, for so long), `absent` (what
 there), `exists` (it is there already, and looked at again), `handled` (the code that calls copes with it), `final` (the
 command fails and tells it) and, for the calls of the handlers, `again` and `refused`. After a change that is meant,
 
-    python tests/recorded/test_recorded_errors.py > tests/recorded/verdicts.tsv
+    python -m tests.recorded.test_recorded_errors > tests/recorded/verdicts.tsv
 
 writes the file anew.
 """
@@ -13,29 +13,25 @@ from __future__ import annotations
 
 import itertools
 import re
-import runpy
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 if __name__ == "__main__":
-    runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
-    sys.path.append(str(Path(__file__).parent))
-    runpy.run_path(str(Path(__file__).parent / "conftest.py"))
+    import tests.conftest  # noqa: F401 - credentials that are nobody's, and a moto without its gaps
 
 import pytest
-import replaying as scenes
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from recordings import DIRECTORY, Recording, errors
-from replaying import Scene, on_stage
-from test_recorded_answers import READ_BY
 
 from iotpipe.errors import IotpipeError
 from iotpipe.handlers import aws as handlers
 from iotpipe.provision.error_advice import told
 from iotpipe.provision.retry_rules import THERE, rule_for
+from tests.recorded.test_recorded_answers import READ_BY
+from tests.support.recorded import replaying as scenes
+from tests.support.recorded.recordings import DIRECTORY, Recording, errors
+from tests.support.recorded.replaying import Scene, on_stage
 
 OF_HANDLERS = {("dynamodb", "BatchWriteItem"), ("sns", "Publish")}
 ALSO: Mapping[tuple[str, str], Sequence[tuple[str, Scene]]] = {

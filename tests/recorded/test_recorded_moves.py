@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from dead_letters import MoveTasks, Queues, body
-from harness import World
-from recordings import Recording, answers, errors
 
 from iotpipe.errors import ResourceError
 from iotpipe.operations.redrive import Moved, redrive
+from tests.support.dead_letter_world import MoveTasks, Queues, body
+from tests.support.engine_world import World
+from tests.support.recorded.recordings import Recording, answers, errors
 
 LISTINGS = [each for each in answers() if each.operation == "ListMessageMoveTasks"]
 REFUSALS = {each.message: each for each in errors() if each.operation == "StartMessageMoveTask"}

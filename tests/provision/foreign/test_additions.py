@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import QuickWorld, untouched
-from foreign_additions import (
+from moto.ssm.models import ssm_backends
+
+from iotpipe.configuration import load
+from iotpipe.errors import ApplyFailed, RefusedError
+from iotpipe.provision.foreign.finding import DRAINS
+from iotpipe.provision.resource import Resource
+from iotpipe.provision.resources import Secret, Subscription
+from tests.support.engine_world import declared, refusal
+from tests.support.foreign.additions import (
     ADDED,
     CONFIG,
     KEY,
@@ -28,17 +35,10 @@ from foreign_additions import (
     statement,
     topic_policy,
 )
-from foreign_world import Forgotten, a_pipeline, looked_at, remembered
-from hands import ACCOUNT, REGION, client, make_role, role_arn
-from harness import declared, refusal
-from moto.ssm.models import ssm_backends
-from sampling import KMS_KEY
-
-from iotpipe.configuration import load
-from iotpipe.errors import ApplyFailed, RefusedError
-from iotpipe.provision.foreign.finding import DRAINS
-from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Secret, Subscription
+from tests.support.foreign.world import Forgotten, a_pipeline, looked_at, remembered
+from tests.support.manual_edits import ACCOUNT, REGION, client, make_role, role_arn
+from tests.support.resource_contract import QuickWorld, untouched
+from tests.support.samples.sample import KMS_KEY
 
 NEW_CALLS, MOST_CALLS = 26, 80
 """What looking for additions may add to a plan."""

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
-from contract import lose
-from foreign_additions import of_group
-from foreign_lambda_world import ByHand, Pipeline, api_id, at
-from foreign_world import remembered
-from hands import REGION, arn, client, paths, role_arn
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.resources import Stage
 from iotpipe.provision.run import Event
+from tests.support.foreign.additions import of_group
+from tests.support.foreign.functions_world import ByHand, Pipeline, api_id, at
+from tests.support.foreign.world import remembered
+from tests.support.manual_edits import REGION, arn, client, paths, role_arn
+from tests.support.resource_contract import lose
 
 API, STAGE, ROUTE = "rest-api/iot-api-dev", "stage/dev", "route/POST /ingest"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign_lambda_world import ByHand, Pipeline, as_on_aws
-from hands import arn, client, queue_url, role_arn, zipped
 
 from iotpipe.packaging import handler_zip
+from tests.support.foreign.functions_world import ByHand, Pipeline, as_on_aws
+from tests.support.manual_edits import arn, client, queue_url, role_arn, zipped
 
 FUNCTION = "function/data-ingestion-dev"
 MAPPING = "event-source-mapping/iot-ingestion-queue-dev-to-data-processor-dev"
