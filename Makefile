@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup python demo test lint matrix bench bench-local clean
+.PHONY: help setup python demo test lint format schema lock dist matrix bench bench-local clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -67,6 +67,26 @@ lint: setup
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
+format: setup ## the code, formatted and with its imports sorted
+	$(RUN)/ruff check --select I --fix --quiet .
+	$(RUN)/ruff format .
+
+schema: setup ## config/schema.json, from the settings in iotpipe/configuration/model.py
+	$(RUN)/python -c 'from iotpipe.configuration import starter_files as files; print(files()["schema.json"], end="")' \
+	  > config/schema.json.new
+	@mv config/schema.json.new config/schema.json
+
+# uv resolves for every Python and platform at once, and keeps the versions that constraints.txt has already. It has an
+# environment of its own: setup fails where pyproject.toml and constraints.txt contradict each other.
+lock: python ## constraints.txt, from pyproject.toml; make lock UPGRADE=--upgrade takes the newest versions
+	@$(PYTHON) -m venv $(VENV)/uv
+	@$(VENV)/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate $(UPGRADE) \
+	  --custom-compile-command 'make lock' --output-file constraints.txt pyproject.toml
+
+dist: setup ## the release in dist/: a wheel and a source archive
+	$(RUN)/python -m hatchling build
+
 matrix: setup ## every call of up, of a change and of down with every fault (test takes a sample)
 	$(RUN)/python -m pytest tests/pipeline/whole_matrix.py --numprocesses auto --dist worksteal
 
@@ -77,5 +97,5 @@ bench: setup ## the benchmarks' tables
 bench-local: setup ## the table of the pipeline on this machine with up to 300,000 readings, some 15 minutes
 	$(RUN)/python benchmarks/local.py
 
-clean: ## the virtual environment and every cache
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+clean: ## the virtual environment, what was built and every cache
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache
