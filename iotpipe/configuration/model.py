@@ -34,6 +34,7 @@ from iotpipe.configuration.formats import (
     distinct,
     tag_set,
 )
+from iotpipe.handlers.processing_settings import WHOLE_NUMBERS
 
 _LARGE = 1_000_000
 """The upper limit where AWS names none."""
@@ -221,22 +222,21 @@ class Alerts(Section):
     api_errors: int = _whole(5, 0, _LARGE, "Answers of the API with a 5XX status.")
 
 
+def _of_handlers(name: str) -> Any:
+    known = WHOLE_NUMBERS[name]
+    return _whole(known.default, known.low, known.high, known.meaning)
+
+
 class Processing(Section):
     """What the handlers read at run time, from the SSM parameter /iot-pipeline/<suffix>/config."""
 
-    batch_size: int = _whole(100, 1, 500, "Readings that a handler stores and queues in one go, at most.")
-    processing_timeout: int = _whole(60, 1, 900, "Seconds that a handler may spend; what is left then goes back.")
-    max_readings: int = _whole(500, 1, 500, "Readings that one request may carry.")
-    alert_threshold: int = _whole(
-        5,
-        0,
-        10_000,
-        "Failed records of one batch that still raise no alert; less than queue.batch_size. Default: 5, and 1 less "
-        "than queue.batch_size where that is smaller.",
-    )
-    alert_cooldown: int = _whole(900, 0, 604_800, "Seconds between two such alerts, at least.")
-    past_days: int = _whole(365, 0, 36_500, "Days by which a timestamp may lie in the past.")
-    future_minutes: int = _whole(10, 0, 525_600, "Minutes by which a timestamp may lie in the future.")
+    batch_size: int = _of_handlers("batch_size")
+    processing_timeout: int = _of_handlers("processing_timeout")
+    max_readings: int = _of_handlers("max_readings")
+    alert_threshold: int = _of_handlers("alert_threshold")
+    alert_cooldown: int = _of_handlers("alert_cooldown")
+    past_days: int = _of_handlers("past_days")
+    future_minutes: int = _of_handlers("future_minutes")
 
 
 def _on_this_machine(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,33 +10,17 @@ from typing import Any
 
 from iotpipe.handlers import parameters
 from iotpipe.handlers.clock import Budget
+from iotpipe.handlers.processing_settings import WHOLE_NUMBERS, ProcessingSettings
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ProcessingSettings):
     """What CONFIG_PARAM may say; each with the value it has when the parameter does not say it."""
 
-    batch_size: int = 100  # readings stored and queued before the next ones are begun
-    processing_timeout: int = 60  # seconds that one invocation may spend
-    max_readings: int = 500  # most readings in one POST
-    alert_threshold: int = 5  # more failures than this in one batch raise an alert
-    alert_cooldown: int = 900  # seconds between two alerts of the environment
-    past_days: int = 365  # how old a reading may be
-    future_minutes: int = 10  # how far ahead of ours a device's clock may be
     require_api_key: bool = False
 
-
-_RANGES = {
-    "batch_size": (1, 500),
-    "processing_timeout": (1, 900),
-    "max_readings": (1, 500),
-    "alert_threshold": (0, 10_000),
-    "alert_cooldown": (0, 604_800),
-    "past_days": (0, 36_500),
-    "future_minutes": (0, 525_600),
-}
 
 # What the parameter's text was last understood as, by name.
 _understood: dict[str, tuple[str | None, Settings]] = {}
@@ -83,7 +67,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _acceptable(name: str, value: Any) -> bool:
-    if name not in _RANGES:
+    whole = WHOLE_NUMBERS.get(name)
+    if whole is None:
         return isinstance(value, bool)
-    low, high = _RANGES[name]
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    return isinstance(value, int) and not isinstance(value, bool) and whole.low <= value <= whole.high

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from iotpipe.configuration import Environment
-from iotpipe.configuration.model import Section
+from iotpipe.configuration.model import Processing, Section
 from iotpipe.provision.plan import Plan
 from tests.support.account_inventory import client
 from tests.support.pipeline_world import MOMENTS, Declared, Settings, World, killed
@@ -65,10 +65,6 @@ def functions(setting: str, value: Any, named: str, call: str = "UpdateFunctionC
 def threshold(setting: str, value: int, *alarms: str) -> tuple[str, Sample]:
     named = alike((f"alarm/{each}-dev" for each in alarms), "Threshold")
     return f"alerts.{setting}", Sample(value, named, {"PutMetricAlarm": len(alarms)})
-
-
-def handlers_read(setting: str, value: Any, name: str) -> tuple[str, Sample]:
-    return setting, Sample(value, {CONFIG: [f"Value.{name}"]}, {"PutParameter": 1})
 
 
 def queue(setting: str, value: int, named: str, of: str = QUEUE) -> tuple[str, Sample]:
@@ -236,11 +232,9 @@ SAMPLES: dict[str, Sample] = dict(
         threshold("queue_age", 1, "iot-queue-age"),
         threshold("api_errors", 1, "iot-api-5xx"),
         *(
-            handlers_read(f"processing.{name}", 7, name)
-            for name in (
-                *("batch_size", "processing_timeout", "max_readings", "alert_threshold"),
-                *("alert_cooldown", "past_days", "future_minutes"),
-            )
+            # 7 is the default of none and allowed for each.
+            (f"processing.{name}", Sample(7, {CONFIG: [f"Value.{name}"]}, {"PutParameter": 1}))
+            for name in Processing.model_fields
         ),
     )
 )

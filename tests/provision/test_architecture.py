@@ -31,7 +31,7 @@ LEAVES = {"errors", "files", "names", "times"}
 IMPORTS = {
     "handlers": set[str](),
     "provision": set[str](),
-    "configuration": set[str](),
+    "configuration": {"handlers"},
     "packaging": set[str](),
     "policy": {"provision"},
     "local": {"provision"},
