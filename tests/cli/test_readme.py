@@ -27,11 +27,19 @@ def test_the_configuration_that_is_shown_has_the_problems_that_are_shown(shell: 
     assert shell.run("validate", "--env", "dev", code=2).stderr == shown[2]
 
 
-def test_every_folder_is_named() -> None:
+def test_the_tree_that_is_shown_is_the_whole_tree() -> None:
     package = Path(__file__).parents[2] / "iotpipe"
     named = re.findall(r"^  (\w+(?:/|\.py)) ", README, re.MULTILINE)
     folders = [f"{each.name}/" for each in package.iterdir() if (each / "__init__.py").exists()]
-    assert sorted(named) == sorted([*folders, "pipeline.py"])
+    modules = [each.name for each in package.glob("*.py") if not each.name.startswith("__")]
+    assert sorted(named) == sorted([*folders, *modules])
+
+
+def test_every_page_that_is_linked_is_there() -> None:
+    root = Path(__file__).parents[2]
+    for page in (root / "README.md", *(root / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([\w./-]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
 def test_every_verb_of_make_that_is_shown_is_there() -> None:
