@@ -25,7 +25,7 @@ def lambda_handler(event: Any, context: Any) -> web.Answer:
 
     With `partial=true` 207: the good ones are, and each has a result.
     """
-    return routes.serve("ingestion", "/ingest", _ingest, event, context)
+    return routes.serve("ingestion", ROUTES, event, context)
 
 
 def _ingest(call: Call) -> web.Answer:
@@ -37,6 +37,9 @@ def _ingest(call: Call) -> web.Answer:
     found = examined.good if in_part else readings.all_good(examined)
     outcomes = _outcomes(found, _keep(call, found))
     return _in_part(call, examined, outcomes) if in_part else _as_a_whole(call, found, outcomes, examined.single)
+
+
+ROUTES: routes.Routes = {"POST /ingest": _ingest}
 
 
 def _is_partial(request: web.Request) -> bool:

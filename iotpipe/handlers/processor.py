@@ -42,7 +42,7 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
             events.refuse("processor", event, context, reason)
         return _from_queue(event["Records"], context)
     if events.is_proxy_event(event):
-        return routes.serve("processor", "/process", _process, event, context)
+        return routes.serve("processor", ROUTES, event, context)
     events.refuse("processor", event, context, "neither a queue's batch nor an API Gateway proxy event")
 
 
@@ -58,6 +58,9 @@ def _process(call: Call) -> web.Answer:
     results = [readings.result(index, one, "processed", reason) for index, (one, reason) in outcomes]
     body = {"processed": len(found) - failed, "errors": failed, "results": results}
     return web.unavailable(call.request, body) if failed else web.answer(call.request, 200, json.dumps(body))
+
+
+ROUTES: routes.Routes = {"POST /process": _process}
 
 
 def _not_a_batch(records: Any) -> str | None:

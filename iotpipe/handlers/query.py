@@ -24,7 +24,7 @@ _TABLES = {"processed": "PROCESSED_TABLE_NAME", "raw": "RAW_TABLE_NAME"}
 
 def lambda_handler(event: Any, context: Any) -> web.Answer:
     """Answers an API Gateway proxy event: 200 with `count`, `items` and, if there is more, `next_token`."""
-    return routes.serve("query", "/query", _query, event, context)
+    return routes.serve("query", ROUTES, event, context)
 
 
 def _query(call: Call) -> web.Answer:
@@ -35,6 +35,9 @@ def _query(call: Call) -> web.Answer:
     if last is not None:
         body += f', "next_token": {json.dumps(query_parameters.token(question, last))}'
     return web.answer(call.request, 200, body + "}")
+
+
+ROUTES: routes.Routes = {"GET /query": _query}
 
 
 def _fetch(call: Call, question: Question) -> tuple[list[str], str | None]:
