@@ -151,7 +151,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
         )
     ]
     permissions = [
-        Permission(f"iotpipe-{route.path[1:]}", function=route.function, api=api, method=route.method, path=route.path)
+        Permission(_statement_id(route), function=route.function, api=api, method=route.method, path=route.path)
         for route in routes
     ]
     kept = env.api.access_logs
@@ -184,6 +184,11 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
     ]
     dashboard = _dashboard(env.suffix, api, stage, functions, readings, dead_letters, tables)
     return everything(*permissions, stage, feed, *subscriptions, *alarms, dashboard)
+
+
+def _statement_id(route: Route) -> str:
+    """Of the statement that lets the route call its function: letters, digits, - and _, as Lambda demands."""
+    return f"iotpipe-{route.path[1:].replace('/', '-')}"
 
 
 def _table(env: Environment, name: str, hash_key: tuple[str, str], range_key: tuple[str, str]) -> Table:

@@ -391,3 +391,63 @@ def test_a_route_is_signed_and_passed_on_whole(world: QuickWorld) -> None:
     assert (integration["type"], integration["httpMethod"]) == ("AWS_PROXY", "POST")
     assert integration["uri"].endswith(":function:sample-function/invocations")
     assert json.dumps(api["endpointConfiguration"]["types"]) == '["REGIONAL"]'
+
+
+# Paths of several parts, and several routes of one path
+
+
+def routes_of(*signatures: str) -> list[Resource]:
+    """Everything that is needed for routes of one API, such as "GET /devices/latest"."""
+    first = SAMPLES["route"].make()
+    assert isinstance(first, Route)
+    return everything(first.api, *(replace(first, name=each, method=m, path=p) for each, m, p in _parts(signatures)))
+
+
+def _parts(signatures: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    return [(each, *each.split(" ", 1)) for each in signatures]  # type: ignore[misc] # two parts each
+
+
+def served() -> list[str]:
+    """Every path of the API, with its methods before it."""
+    (api,) = apis("sample-api")
+    found = client("apigateway").get_resources(restApiId=api["id"], embed=["methods"])["items"]
+    return sorted(" ".join([*sorted(each.get("resourceMethods", {})), each["path"]]) for each in found)
+
+
+def test_a_path_of_several_parts_is_made_with_those_above_it(world: QuickWorld) -> None:
+    wanted = routes_of("GET /devices/latest", "GET /devices/{id}/rows", "GET /devices/{id}")
+    world.up(wanted)
+    assert served() == ["/", "/devices", "GET /devices/latest", "GET /devices/{id}", "GET /devices/{id}/rows"]
+    assert untouched(world.plan(wanted))
+
+
+def test_a_path_that_has_routes_below_it_may_get_its_own_later(world: QuickWorld) -> None:
+    world.up(routes_of("GET /devices/latest"))
+    wanted = routes_of("GET /devices/latest", "GET /devices", "POST /devices")
+    world.up(wanted)
+    assert served() == ["/", "GET /devices/latest", "GET POST /devices"]
+    assert untouched(world.plan(wanted))
+
+
+def test_a_route_takes_only_what_is_empty_without_it(world: QuickWorld) -> None:
+    every = ("GET /devices/latest", "GET /devices/all", "GET /devices", "POST /devices")
+    world.up(routes_of(*every))
+    world.up(routes_of(*every[:2]))
+    assert served() == ["/", "/devices", "GET /devices/all", "GET /devices/latest"]
+    world.up(routes_of())
+    assert served() == ["/"]
+
+
+def test_the_path_above_goes_also_where_the_route_itself_was_never_made(world: QuickWorld) -> None:
+    world.up(routes_of())
+    world.before = lambda operation, sent: (
+        refusal(operation, "BadRequestException", "no")
+        if operation == "CreateResource" and b"latest" in sent["body"]
+        else None
+    )
+    with pytest.raises(ApplyFailed):
+        world.up(routes_of("GET /devices/latest"))
+    assert served() == ["/", "/devices"]
+    world.before = None
+    world.up(routes_of())
+    assert served() == ["/"]

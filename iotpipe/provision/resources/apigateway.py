@@ -240,7 +240,10 @@ def _is_ours(run: Run, api: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Route(Resource):
-    """One method on one path, signed by the caller (AWS_IAM), passed on whole to a function."""
+    """One method on one path, signed by the caller (AWS_IAM), passed on whole to a function.
+
+    The paths above it, such as `/devices` of `/devices/latest`, are made with it and deleted with the last route below.
+    """
 
     kind: ClassVar[str] = "route"
     assigned: ClassVar[tuple[str, ...]] = ("ResourceId",)
@@ -298,12 +301,26 @@ class Route(Resource):
     def create(self, run: Run, desired: Properties) -> Properties:
         api = desired["RestApiId"]
         with run.exclusive(self.api.address):
-            made = run.client("apigateway").create_resource(
-                restApiId=api, parentId=run.assigned(self.api, "RootResourceId"), pathPart=self.path[1:]
-            )
-            self._put_method(run, desired, made["id"])
-            self._put_integration(run, desired, made["id"])
-        return {"ResourceId": made["id"]}
+            resource = self._make_path(run, api)
+            self._put_method(run, desired, resource)
+            self._put_integration(run, desired, resource)
+        return {"ResourceId": resource}
+
+    def _make_path(self, run: Run, api: str) -> str:
+        """Make the path, with those above it that are not there; answers with its id."""
+        parts = self.path[1:].split("/")
+        known: dict[str, str] = run.once(f"paths made in {api}", dict)
+        # Another machine may have made those above it by now.
+        if len(parts) > 1:
+            known.update({path: found["id"] for path, found in paths(run, api).items()})
+        resource, path = run.assigned(self.api, "RootResourceId"), ""
+        for part in parts:
+            path += f"/{part}"
+            if path not in known:
+                made = run.client("apigateway").create_resource(restApiId=api, parentId=resource, pathPart=part)
+                known[path] = made["id"]
+            resource = known[path]
+        return str(resource)
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         whole = any(desired[key] != observed[key] for key in ("httpMethod", "authorizationType"))
@@ -325,23 +342,30 @@ class Route(Resource):
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
         api = run.client("apigateway")
-        identifier = recorded.properties["RestApiId"]
+        identifier, method = recorded.properties["RestApiId"], recorded.properties["httpMethod"]
         try:
-            resource = paths(run, identifier).get(recorded.properties["path"])
-            if resource:
-                api.delete_resource(restApiId=identifier, resourceId=resource["id"])
+            # Two routes that are deleted at the same moment would each leave their common parent to the other.
+            with run.exclusive(f"paths of {identifier}"):
+                there = paths(run, identifier)
+                empty = _empty_without(there, recorded)
+                for path in empty:
+                    api.delete_resource(restApiId=identifier, resourceId=there[path]["id"])
+                if not empty and _has_method(there, recorded):
+                    resource = there[recorded.properties["path"]]["id"]
+                    api.delete_method(restApiId=identifier, resourceId=resource, httpMethod=method)
         except api.exceptions.NotFoundException:
             return
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        """The API's tags; None where it has no such path."""
+        """The API's tags; None where the API has nothing of this route."""
         api, identifier = run.client("apigateway"), recorded.properties["RestApiId"]
         try:
-            there = recorded.properties["path"] in paths(run, identifier)
+            there = paths(run, identifier)
         except api.exceptions.NotFoundException:
             return None
-        return (_get(run, identifier) or {}).get("tags", {}) if there else None
+        found = _has_method(there, recorded) or _empty_without(there, recorded)
+        return (_get(run, identifier) or {}).get("tags", {}) if found else None
 
     def _where(self, desired: Properties, resource: str) -> dict[str, str]:
         return {"restApiId": desired["RestApiId"], "resourceId": resource, "httpMethod": self.method}
@@ -359,6 +383,29 @@ class Route(Resource):
             integrationHttpMethod=integration["httpMethod"],
             uri=integration["uri"],
         )
+
+
+def _has_method(there: Mapping[str, Any], route: Recorded) -> bool:
+    resource = there.get(route.properties["path"], {})
+    return route.properties["httpMethod"] in resource.get("resourceMethods", {})
+
+
+def _empty_without(there: Mapping[str, Any], route: Recorded) -> list[str]:
+    """The route's path and those above it, the longest first, as far as nothing is left in them without the route.
+
+    A path that is deleted takes those below it along: one with another method or a path below it has to stay.
+    """
+    own, method = route.properties["path"], route.properties["httpMethod"]
+    left, found = dict(there), []
+    path = own
+    while path:
+        methods = set(left.get(path, {}).get("resourceMethods", {})) - ({method} if path == own else set())
+        if methods or any(each.startswith(f"{path}/") for each in left):
+            break
+        if left.pop(path, None):
+            found.append(path)
+        path = path.rpartition("/")[0]
+    return found
 
 
 def known_paths(run: Run, api: str) -> dict[str, dict[str, Any]]:
