@@ -8,29 +8,25 @@ from typing import TYPE_CHECKING
 
 from iotpipe.names import Names
 from iotpipe.provision.resource import Resource, everything
-from iotpipe.provision.resources import (
-    Account,
-    Alarm,
-    Allow,
-    Dashboard,
-    EventSourceMapping,
-    Function,
-    Layer,
-    LogGroup,
-    Metric,
-    Parameter,
-    Permission,
-    Queue,
-    RestApi,
-    Role,
-    Route,
-    Secret,
-    Stage,
-    Subscription,
-    Table,
-    Topic,
-)
-from iotpipe.provision.resources.cloudwatch import DASHBOARDS
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
+from iotpipe.provision.resources.dashboard import DASHBOARDS, Dashboard
+from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
+from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.layer import Layer
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.metric import Metric
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.permission import Permission
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.role import Allow, Role
+from iotpipe.provision.resources.route import Route
+from iotpipe.provision.resources.secret import Secret
+from iotpipe.provision.resources.stage import Stage
+from iotpipe.provision.resources.subscription import Subscription
+from iotpipe.provision.resources.table import Table
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.run import Run
 
 if TYPE_CHECKING:
@@ -156,7 +152,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
     ]
     kept = env.api.access_logs
     access_log = LogGroup(names.access_log, retention=kept, kms_key=env.kms_key) if kept else None
-    logs_with = Account(region, env.functions.permissions_boundary)
+    logs_with = ApiGatewayAccount(region, env.functions.permissions_boundary)
     stage = Stage(
         env.api.stage,
         api=api,

@@ -7,7 +7,8 @@ from typing import Any
 
 from iotpipe.checks.finding import Finding, ok, problem, unknown, warning
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Account, Stage
+from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
+from iotpipe.provision.resources.stage import Stage
 from iotpipe.provision.run import Run
 
 CHECK = "API logging role"
@@ -17,7 +18,7 @@ _SERVICE = "apigateway.amazonaws.com"
 
 def check(run: Run, resources: Sequence[Resource]) -> list[Finding]:
     """What there is to say of the role. Raises ResourceError where AWS does not say."""
-    account = next((each for each in resources if isinstance(each, Account)), None)
+    account = next((each for each in resources if isinstance(each, ApiGatewayAccount)), None)
     if account is None:
         return [ok(CHECK, "api.logging is OFF: none is needed")]
     observed = run.trying("read", account.address, lambda attempt: run.look(account))

@@ -9,7 +9,8 @@ from typing import Any
 from iotpipe.checks.finding import Finding, ok, problem, warning
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import EventSourceMapping, Function
+from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
+from iotpipe.provision.resources.function import Function
 from iotpipe.provision.run import Run
 
 CHECK = "concurrency"

@@ -11,7 +11,9 @@ from iotpipe.operations.health import unconfirmed
 from iotpipe.provision.foreign.finding import DRAINS, OPENS, STOPS
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Alarm, Metric, Topic
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.metric import Metric
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.run import Run
 
 NAMES, ALARMS, ALERTS = "resources", "alarms", "alerts"

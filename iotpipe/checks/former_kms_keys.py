@@ -9,8 +9,12 @@ from typing import Any
 
 from iotpipe.pipeline import USES_KEY
 from iotpipe.provision.resource import Properties, Resource
-from iotpipe.provision.resources import Function, Queue, Role, Secret, Table, Topic
-from iotpipe.provision.resources.iam import POLICY
+from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.role import POLICY, Role
+from iotpipe.provision.resources.secret import Secret
+from iotpipe.provision.resources.table import Table
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.run import Run
 
 USED_BY_FUNCTIONS = (Function, Queue, Secret, Table, Topic)

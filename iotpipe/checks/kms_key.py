@@ -13,8 +13,15 @@ from iotpipe.pipeline import USE_KEY
 from iotpipe.provision.foreign.statements import Document, statements
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Function, LogGroup, Queue, Role, Secret, Stage, Table, Topic
-from iotpipe.provision.resources.apigateway import execution_logs
+from iotpipe.provision.resources.execution_logs import execution_logs
+from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.role import Role
+from iotpipe.provision.resources.secret import Secret
+from iotpipe.provision.resources.stage import Stage
+from iotpipe.provision.resources.table import Table
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.run import Run
 
 CHECK = "KMS key"

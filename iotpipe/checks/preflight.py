@@ -14,7 +14,7 @@ from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Function
+from iotpipe.provision.resources.function import Function
 from iotpipe.provision.run import Run
 
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from iotpipe.errors import ResourceError
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Alarm, Queue, Topic
-from iotpipe.provision.resources.cloudwatch import described_alarms
-from iotpipe.provision.resources.sns import subscriptions
+from iotpipe.provision.resources.alarm import Alarm, described_alarms
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.subscription import subscriptions
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.run import Run
 from iotpipe.times import timestamp
 

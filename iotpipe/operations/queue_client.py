@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iotpipe.errors import IotpipeError, ResourceError
-from iotpipe.provision.resources.sqs import url_of
+from iotpipe.provision.resources.queue import url_of
 from iotpipe.provision.run import Run
 
 BATCH = 10

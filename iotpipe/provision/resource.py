@@ -42,6 +42,8 @@ class Resource:
     """
 
     kind: ClassVar[str]
+    aws_service: ClassVar[str] = ""
+    """The AWS service that it belongs to, by boto3's name."""
     kinds: ClassVar[dict[str, type[Resource]]] = {}
     assigned: ClassVar[tuple[str, ...]] = ()
     """Properties that AWS chooses; `read` returns them and `create` answers with them."""

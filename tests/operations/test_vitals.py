@@ -12,7 +12,10 @@ import pytest
 from iotpipe.operations.health import AlarmState, Depth, Vitals, vitals
 from iotpipe.provision import plan as planning
 from iotpipe.provision.resource import everything
-from iotpipe.provision.resources import Alarm, Metric, Queue, Topic
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.metric import Metric
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.render.status import duration, show_status
 from tests.support.engine_world import World, refusal
 

@@ -16,7 +16,15 @@ from moto.core.models import botocore_stubber
 from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
 from iotpipe.operations.health import vitals
 from iotpipe.provision.aws import connect
-from iotpipe.provision.resources import Alarm, LogGroup, Metric, Parameter, Queue, RestApi, Role, Table, Topic
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.metric import Metric
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.role import Role
+from iotpipe.provision.resources.table import Table
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.response_check import REQUIRED, one_line
 from tests.support.engine_world import declared
 from tests.support.resource_contract import QuickWorld

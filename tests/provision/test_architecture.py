@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import iotpipe.errors
-import iotpipe.provision.resources
 from iotpipe.errors import IotpipeError
+from iotpipe.provision.foreign import CHECKS
 from iotpipe.provision.resource import Resource
+from iotpipe.provision.resources import SERVICES
 
 ROOT = Path(iotpipe.errors.__file__).parent
 PROVISION = sorted((ROOT / "provision").rglob("*.py"))
@@ -151,6 +152,27 @@ def test_a_kind_can_do_all_that_may_be_asked_of_it(kind: str) -> None:
     wanted |= {"finish"} if made.finishes else set()
     wanted |= {"update"} if kind not in ("subscription", "api-gateway-account") else set()
     assert not [each for each in wanted if getattr(made, each) is getattr(Resource, each)]
+
+
+KINDS = {k: made for k, made in Resource.kinds.items() if made.__module__.startswith("iotpipe.")}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_kind_is_one_file_with_its_name(kind: str) -> None:
+    made = KINDS[kind]
+    assert made.__module__ == f"iotpipe.provision.resources.{kind.replace('-', '_')}"
+    assert made.__name__ == kind.title().replace("-", "")
+    assert [other for other in KINDS.values() if other.__module__ == made.__module__] == [made]
+
+
+def test_every_kind_has_its_aws_service() -> None:
+    assert not [kind for kind, made in KINDS.items() if made.aws_service not in SERVICES]
+
+
+@pytest.mark.parametrize("kind", sorted(CHECKS))
+def test_what_others_added_to_a_kind_is_looked_for_in_a_file_with_its_name(kind: str) -> None:
+    judge = CHECKS[kind].judge.__module__.rpartition(".")[2]
+    assert judge == ("ssm_parameters" if kind in ("parameter", "secret") else kind.replace("-", "_"))
 
 
 def shown_tree() -> list[tuple[int, str]]:

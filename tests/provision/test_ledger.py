@@ -24,7 +24,8 @@ from iotpipe.errors import (
 )
 from iotpipe.provision import ledger as ledgers
 from iotpipe.provision.ledger import Ledger, Row, path_of, read, with_state
-from iotpipe.provision.resources import Queue, Secret
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.secret import Secret
 from tests.support.engine_world import declared, refusal
 from tests.support.manual_edits import client
 from tests.support.resource_contract import QuickWorld
@@ -422,7 +423,7 @@ def test_the_environments_with_a_state_are_those_that_record_something(tmp_path:
 def test_the_secret_is_in_no_file_no_event_and_no_error(
     world: QuickWorld, config_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("iotpipe.provision.resources.ssm.secrets.token_urlsafe", lambda size: "TOP-SECRET")
+    monkeypatch.setattr("iotpipe.provision.resources.secret.secrets.token_urlsafe", lambda size: "TOP-SECRET")
     wanted, tags = declared(config_dir)
     plan = world.up(wanted, tags=tags)
     value = client("ssm").get_parameter(Name="/iot-pipeline/dev/api-key", WithDecryption=True)["Parameter"]["Value"]
@@ -435,7 +436,7 @@ def test_the_secret_is_in_no_file_no_event_and_no_error(
 def test_the_secret_is_not_in_the_error_when_it_cannot_be_written(
     world: QuickWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("iotpipe.provision.resources.ssm.secrets.token_urlsafe", lambda size: "TOP-SECRET")
+    monkeypatch.setattr("iotpipe.provision.resources.secret.secrets.token_urlsafe", lambda size: "TOP-SECRET")
     world.before = lambda operation, parameters: (
         refusal(operation, "AccessDeniedException", "not authorized to perform ssm:PutParameter")
         if operation == "PutParameter"

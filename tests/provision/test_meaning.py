@@ -12,7 +12,12 @@ import pytest
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import EVERYTHING
 from iotpipe.provision.resource import Resource, everything
-from iotpipe.provision.resources import Alarm, Metric, Parameter, Role, Subscription, Topic
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.metric import Metric
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.role import Role
+from iotpipe.provision.resources.subscription import Subscription
+from iotpipe.provision.resources.topic import Topic
 from tests.support.manual_edits import arn, client
 from tests.support.resource_contract import QuickWorld, untouched
 from tests.support.samples.data import a_table, a_topic

@@ -14,7 +14,12 @@ from iotpipe.provision import plan as planning
 from iotpipe.provision.adoption import EVERYTHING
 from iotpipe.provision.plan import Change, differences
 from iotpipe.provision.resource import UNKNOWN, Resource, everything
-from iotpipe.provision.resources import Queue, RestApi, Route, Stage, Subscription, Topic
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.route import Route
+from iotpipe.provision.resources.stage import Stage
+from iotpipe.provision.resources.subscription import Subscription
+from iotpipe.provision.resources.topic import Topic
 from tests.support.engine_world import declared, refusal
 from tests.support.manual_edits import OTHER_TAGS, apis, arn, client, queue_url
 from tests.support.resource_contract import Killed, QuickWorld, kill, on_write, untouched

@@ -14,7 +14,10 @@ from botocore.exceptions import ClientError
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision.resource import Resource, everything
-from iotpipe.provision.resources import Account, RestApi, Route, Stage
+from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.route import Route
+from iotpipe.provision.resources.stage import Stage
 from tests.support.aws_errors import FOREVER, Fault
 from tests.support.engine_world import declared, refusal
 from tests.support.manual_edits import REGION, account_role, apis, client, paths_of, role_arn
@@ -250,7 +253,7 @@ def test_an_account_that_never_used_api_gateway_is_one_without_a_logging_role(wo
 
 
 def test_the_accounts_role_may_do_what_api_gateway_demands_and_is_left_in_place(world: QuickWorld) -> None:
-    world.up([Account(REGION)])
+    world.up([ApiGatewayAccount(REGION)])
     name = f"iotpipe-api-gateway-logging-{REGION}"
     policy = client("iam").get_role_policy(RoleName=name, PolicyName="logging")["PolicyDocument"]["Statement"][0]
     assert policy["Resource"] == "*"

@@ -11,7 +11,8 @@ from moto.awslambda.models import LambdaBackend
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision.resource import Resource, everything
-from iotpipe.provision.resources import EventSourceMapping, Function
+from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
+from iotpipe.provision.resources.function import Function
 from tests.support.engine_world import refusal
 from tests.support.manual_edits import ACCOUNT, REGION, client, mappings, sha256, zipped
 from tests.support.resource_contract import QuickWorld, drifts, untouched

@@ -12,7 +12,10 @@ from botocore.exceptions import ClientError
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.resource import everything
-from iotpipe.provision.resources import Parameter, Queue, Subscription, Topic
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.subscription import Subscription
+from iotpipe.provision.resources.topic import Topic
 from tests.support.aws_errors import FOREVER, Fault
 from tests.support.engine_world import refusal
 from tests.support.manual_edits import arn, client, queue_url

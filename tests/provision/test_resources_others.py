@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from iotpipe.provision.resource import everything
-from iotpipe.provision.resources import Alarm, Dashboard, LogGroup, Metric
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.dashboard import Dashboard
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.metric import Metric
 from tests.support.aws_errors import Fault
 from tests.support.engine_world import declared
 from tests.support.manual_edits import REGION, arn, client

@@ -17,7 +17,9 @@ from botocore.parsers import ResponseParserError
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedError, ResourceError
 from iotpipe.provision import apply, ledger, plan
 from iotpipe.provision.resource import Resource, everything
-from iotpipe.provision.resources import Parameter, Queue, Topic
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.retry_rules import RULES, Patience, Rule, Schedule, rule_for
 from iotpipe.provision.run import Event
 from iotpipe.times import seconds

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,19 @@ from moto.core.model_instances import reset_model_data
 from iotpipe.errors import IotpipeError
 from iotpipe.provision import apply, ledger, plan
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import (
-    Account,
-    Allow,
-    EventSourceMapping,
-    Function,
-    Layer,
-    LogGroup,
-    Permission,
-    Queue,
-    RestApi,
-    Role,
-    Route,
-    Stage,
-    Table,
-    apigateway,
-    awslambda,
-    sns,
-)
+from iotpipe.provision.resources import api_gateway_account, deployments, event_source_mapping, subscription
+from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
+from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
+from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.layer import Layer
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.permission import Permission
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.role import Allow, Role
+from iotpipe.provision.resources.route import Route
+from iotpipe.provision.resources.stage import Stage
+from iotpipe.provision.resources.table import Table
 from iotpipe.provision.run import Run
 from tests.support.aws_rules import acts, parts
 from tests.support.aws_rules.delays import PROMPT, Delays
@@ -79,6 +74,13 @@ def _role_that_may_make_groups() -> AbstractContextManager[Any]:
     return patch.object(parts, "FUNCTION", parts.function(role=replace(parts.ROLE, may=may)))
 
 
+@contextmanager
+def _without_deletion_of_logs() -> Iterator[None]:
+    left = classmethod(nothing)
+    with patch.object(RestApi, "finish", left), patch.object(Stage, "finish", left):
+        yield
+
+
 HANDLINGS = (
     Handling(
         "names that are kept back are waited for",
@@ -116,7 +118,7 @@ HANDLINGS = (
     ),
     Handling(
         "a pending subscription lapses by itself",
-        lambda: patch.object(sns, "_emails", _listed_as_if_confirmed),
+        lambda: patch.object(subscription, "_emails", _listed_as_if_confirmed),
         acts.a_pending_subscription_is_given_up,
     ),
     Handling(
@@ -173,7 +175,7 @@ HANDLINGS = (
     ),
     Handling(
         "a mapping that is being made is as it was made",
-        instead_of(awslambda, "_ENABLED", {"Creating": True}),
+        instead_of(event_source_mapping, "_ENABLED", {"Creating": True}),
         acts.a_mapping_is_made_disabled,
         late(mapping=10),
     ),
@@ -197,7 +199,7 @@ HANDLINGS = (
     ),
     Handling(
         "the logs of an API go with it",
-        lambda: patch.multiple(apigateway, log_groups=lambda run, prefix: [], delete_log_group=nothing),
+        _without_deletion_of_logs,
         acts.an_api_that_has_logged_goes,
     ),
     Handling(
@@ -213,15 +215,15 @@ HANDLINGS = (
     Handling("a route waits for its API", not_waiting(Route, RestApi), acts.three_routes_are_made),
     Handling(
         "the logging role is given time",
-        instead_of(apigateway, "_PROPAGATES", 0),
+        instead_of(api_gateway_account, "_PROPAGATES", 0),
         acts.an_account_gets_its_role,
         late(role=8),
     ),
-    Handling("a stage waits for the account", not_waiting(Stage, Account), acts.a_stage_logs, late(role=110)),
+    Handling("a stage waits for the account", not_waiting(Stage, ApiGatewayAccount), acts.a_stage_logs, late(role=110)),
     Handling("a stage waits for the routes", not_waiting(Stage, Route), acts.a_route_takes_a_second_try),
     Handling(
         "a deployment that is served is left alone",
-        instead_of(apigateway, "_outdated", lambda stages, ours, wanted: sorted(ours)),
+        instead_of(deployments, "outdated_deployments", lambda stages, known, wanted: sorted(known)),
         acts.a_route_is_given_another_function,
     ),
 )

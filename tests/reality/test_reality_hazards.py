@@ -13,7 +13,7 @@ import pytest
 from iotpipe.cli import session
 from iotpipe.cli.options import Settings
 from iotpipe.errors import ApplyFailed
-from iotpipe.provision.resources import Secret
+from iotpipe.provision.resources.secret import Secret
 from tests.support.account_inventory import client, left_over
 from tests.support.aws_rules import parts
 from tests.support.aws_rules.scenes import Play, late, playing

@@ -21,7 +21,8 @@ from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.aws import Aws, connect
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Route, Stage
+from iotpipe.provision.resources.route import Route
+from iotpipe.provision.resources.stage import Stage
 from iotpipe.provision.run import Run
 from tests.support import engine_world
 

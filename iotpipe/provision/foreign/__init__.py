@@ -1,32 +1,50 @@
-"""What others added to the resources of an environment: one file per AWS service, as in `resources`."""
+"""What others added to the resources of an environment, which nobody declared.
+
+One file per kind of resource, named as in `resources`; parameters and secrets share ssm_parameters.py. A kind that is
+not in CHECKS is not checked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from iotpipe.provision.foreign import apigateway, awslambda
-from iotpipe.provision.foreign.cloudwatch import ALARM
-from iotpipe.provision.foreign.dynamodb import TABLE
+from iotpipe.provision.foreign import (
+    alarm,
+    api_gateway_account,
+    event_source_mapping,
+    function,
+    layer,
+    log_group,
+    permission,
+    queue,
+    rest_api,
+    route,
+    ssm_parameters,
+    stage,
+    subscription,
+    table,
+    topic,
+)
 from iotpipe.provision.foreign.finding import RISKS, Check, Foreign, Seen
-from iotpipe.provision.foreign.iam import ACCOUNT
-from iotpipe.provision.foreign.logs import LOG_GROUP
-from iotpipe.provision.foreign.sns import SUBSCRIPTION, TOPIC
-from iotpipe.provision.foreign.sqs import QUEUE
-from iotpipe.provision.foreign.ssm import PARAMETER
 
 __all__ = ["CHECKS", "RISKS", "Check", "Foreign", "Seen"]
 
 CHECKS: Mapping[str, Check] = {
-    **awslambda.CHECKS,
-    **apigateway.CHECKS,
-    "table": TABLE,
-    "queue": QUEUE,
-    "topic": TOPIC,
-    "subscription": SUBSCRIPTION,
-    "parameter": PARAMETER,
-    "secret": PARAMETER,
-    "log-group": LOG_GROUP,
-    "alarm": ALARM,
-    "api-gateway-account": ACCOUNT,
+    "alarm": alarm.CHECK,
+    "api-gateway-account": api_gateway_account.CHECK,
+    "event-source-mapping": event_source_mapping.CHECK,
+    "function": function.CHECK,
+    "layer": layer.CHECK,
+    "log-group": log_group.CHECK,
+    "parameter": ssm_parameters.CHECK,
+    "permission": permission.CHECK,
+    "queue": queue.CHECK,
+    "rest-api": rest_api.CHECK,
+    "route": route.CHECK,
+    "secret": ssm_parameters.CHECK,
+    "stage": stage.CHECK,
+    "subscription": subscription.CHECK,
+    "table": table.CHECK,
+    "topic": topic.CHECK,
 }
 """By kind of resource."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from iotpipe.provision.resources.apigateway import RestApi, Stage
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.stage import Stage
 from iotpipe.provision.run import Run
 
 

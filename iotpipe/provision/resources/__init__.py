@@ -1,38 +1,20 @@
-"""The kinds of resources, one file per AWS service. Importing this package registers them all."""
+"""The kinds of resources. Importing this package registers every kind.
 
-from iotpipe.provision.resources.apigateway import Account, RestApi, Route, Stage
-from iotpipe.provision.resources.awslambda import EventSourceMapping, Function, Layer, Permission
-from iotpipe.provision.resources.cloudwatch import Alarm, Dashboard, Metric
-from iotpipe.provision.resources.dynamodb import Table
-from iotpipe.provision.resources.iam import Allow, Role
-from iotpipe.provision.resources.logs import LogGroup
-from iotpipe.provision.resources.sns import Subscription, Topic
-from iotpipe.provision.resources.sqs import Queue
-from iotpipe.provision.resources.ssm import Parameter, Secret
+Each kind is one file, named like the kind in an address: `rest-api/iot-api-dev` is a `RestApi` of rest_api.py. Each
+module of this folder is imported here, and a class with a `kind` registers itself in `Resource.kinds`: a new file is
+all that a new kind needs. The other modules hold what several kinds share.
+"""
 
-SERVICES = ("apigateway", "lambda", "iam", "logs", "sqs", "dynamodb", "ssm", "sns", "cloudwatch")
-"""The services that the kinds belong to, those first for whose answers most else waits."""
+import importlib
+import pkgutil
 
-__all__ = [
-    "SERVICES",
-    "Account",
-    "Alarm",
-    "Allow",
-    "Dashboard",
-    "EventSourceMapping",
-    "Function",
-    "Layer",
-    "LogGroup",
-    "Metric",
-    "Parameter",
-    "Permission",
-    "Queue",
-    "RestApi",
-    "Role",
-    "Route",
-    "Secret",
-    "Stage",
-    "Subscription",
-    "Table",
-    "Topic",
-]
+from iotpipe.provision.resource import Resource
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+_FIRST = ("apigateway", "lambda", "iam", "logs")
+_services = {kind.aws_service for kind in Resource.kinds.values() if kind.aws_service}
+
+SERVICES = (*_FIRST, *sorted(_services.difference(_FIRST)))
+"""The services that the kinds belong to, by boto3's names. The first ones answer what most other calls wait for."""

@@ -16,7 +16,8 @@ from iotpipe.configuration import load
 from iotpipe.errors import ApplyFailed, RefusedError
 from iotpipe.provision.foreign.finding import DRAINS
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import Secret, Subscription
+from iotpipe.provision.resources.secret import Secret
+from iotpipe.provision.resources.subscription import Subscription
 from tests.support.engine_world import declared, refusal
 from tests.support.foreign.additions import (
     ADDED,

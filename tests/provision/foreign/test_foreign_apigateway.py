@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from iotpipe.errors import RefusedError
-from iotpipe.provision.resources import Stage
+from iotpipe.provision.resources.stage import Stage
 from iotpipe.provision.run import Event
 from tests.support.foreign.additions import of_group
 from tests.support.foreign.functions_world import ByHand, Pipeline, api_id, at

@@ -8,7 +8,8 @@ import pytest
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision.resource import everything
-from iotpipe.provision.resources import Allow, Subscription
+from iotpipe.provision.resources.role import Allow
+from iotpipe.provision.resources.subscription import Subscription
 from tests.support.account_inventory import left_over
 from tests.support.aws_rules import parts
 from tests.support.aws_rules.scenes import Play

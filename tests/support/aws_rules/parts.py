@@ -8,23 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 from iotpipe.packaging import handler_zip
-from iotpipe.provision.resources import (
-    Account,
-    Allow,
-    EventSourceMapping,
-    Function,
-    Layer,
-    LogGroup,
-    Parameter,
-    Permission,
-    Queue,
-    RestApi,
-    Role,
-    Route,
-    Stage,
-    Table,
-    Topic,
-)
+from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
+from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
+from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.layer import Layer
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.permission import Permission
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.role import Allow, Role
+from iotpipe.provision.resources.route import Route
+from iotpipe.provision.resources.stage import Stage
+from iotpipe.provision.resources.table import Table
+from iotpipe.provision.resources.topic import Topic
 
 CODE = handler_zip("query").content
 OTHER_CODE = handler_zip("ingestion").content
@@ -75,7 +72,7 @@ def mapping(function: Function = FUNCTION, queue: Queue = QUEUE, **changes: Any)
 
 
 API = RestApi("api", description="An API")
-ACCOUNT = Account("us-east-1")
+ACCOUNT = ApiGatewayAccount("us-east-1")
 
 
 def table(name: str = "rows") -> Table:
@@ -90,7 +87,7 @@ def permission(path: str) -> Permission:
     return Permission(f"may-{path[1:]}", function=FUNCTION, api=API, method="GET", path=path)
 
 
-def stage(*routes: Route, account: Account | None = None) -> Stage:
+def stage(*routes: Route, account: ApiGatewayAccount | None = None) -> Stage:
     return Stage(
         "dev",
         api=API,

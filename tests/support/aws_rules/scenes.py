@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from iotpipe.provision.resource import Resource, everything
-from iotpipe.provision.resources import Queue, RestApi
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.rest_api import RestApi
 from tests.support.aws_rules import parts
 from tests.support.aws_rules.delays import COMMON, PROMPT, Delays, Limits
 from tests.support.aws_rules.layer import Killed, Killer, Reality

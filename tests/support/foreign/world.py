@@ -12,18 +12,16 @@ from botocore.client import BaseClient
 
 from iotpipe.provision.foreign import Foreign
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.resources import (
-    Account,
-    Alarm,
-    LogGroup,
-    Metric,
-    Parameter,
-    Queue,
-    Secret,
-    Subscription,
-    Table,
-    Topic,
-)
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.metric import Metric
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.secret import Secret
+from iotpipe.provision.resources.subscription import Subscription
+from iotpipe.provision.resources.table import Table
+from iotpipe.provision.resources.topic import Topic
 from tests.support.engine_world import World
 from tests.support.manual_edits import REGION
 from tests.support.samples.functions import BOUNDARY
@@ -48,7 +46,7 @@ def a_pipeline(*kinds: str) -> list[Resource]:
         Alarm(
             "iot-dlq-depth-dev", "dead letters", [Metric("AWS/SQS", "Depth", {"QueueName": "iot-dlq-dev"})], 0, topic
         ),
-        Account(REGION, BOUNDARY),
+        ApiGatewayAccount(REGION, BOUNDARY),
     ]
     return [each for each in made if not kinds or each.kind in kinds]
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from iotpipe.provision.resources import (
-    Account,
-    LogGroup,
-    Permission,
-    RestApi,
-    Route,
-    Stage,
-)
+from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.permission import Permission
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.route import Route
+from iotpipe.provision.resources.stage import Stage
 from tests.support.manual_edits import (
     REGION,
     account_role,
@@ -141,7 +139,7 @@ ROUTE = Sample(
 
 def a_stage() -> Stage:
     api = _api()
-    account = Account(REGION, BOUNDARY)
+    account = ApiGatewayAccount(REGION, BOUNDARY)
     settings: dict[str, Any] = {"metrics": True, "tracing": True, "logging": "INFO", "log_retention": 30}
     access_log = LogGroup("sample-access-log", retention=90)
     return Stage("prod", api, [_route(api)], account, 1000.0, 500, **settings, access_log=access_log, kms_key=KMS_KEY)
@@ -286,7 +284,7 @@ def _unset_account() -> None:
 
 
 ACCOUNT_SETTING = Sample(
-    lambda: Account(REGION, BOUNDARY),
+    lambda: ApiGatewayAccount(REGION, BOUNDARY),
     lambda: int(bool(account_role())),
     _unset_account,
     ("CreateRole", "PutRolePolicy", "UpdateAccount"),

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from iotpipe.provision.resources import (
-    Parameter,
-    Queue,
-    Secret,
-    Subscription,
-    Table,
-    Topic,
-)
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.secret import Secret
+from iotpipe.provision.resources.subscription import Subscription
+from iotpipe.provision.resources.table import Table
+from iotpipe.provision.resources.topic import Topic
 from tests.support.manual_edits import (
     arn,
     as_tags,

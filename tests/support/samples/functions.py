@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from iotpipe.provision.resources import (
-    Allow,
-    EventSourceMapping,
-    Function,
-    Layer,
-    LogGroup,
-    Queue,
-    Role,
-)
+from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
+from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.layer import Layer
+from iotpipe.provision.resources.log_group import LogGroup
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.role import Allow, Role
 from tests.support.manual_edits import (
     ACCOUNT,
     REGION,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from iotpipe.provision.resources import (
-    Alarm,
-    Dashboard,
-    Metric,
-)
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.dashboard import Dashboard
+from iotpipe.provision.resources.metric import Metric
 from tests.support.manual_edits import (
     ACCOUNT,
     arn,

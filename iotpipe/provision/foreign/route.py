@@ -8,7 +8,7 @@ from typing import Any
 
 from iotpipe.provision.foreign.deployments import then_deploy
 from iotpipe.provision.foreign.finding import ALTERS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.resources.apigateway import Route, paths
+from iotpipe.provision.resources.rest_api_paths import paths
 
 Answer = Mapping[str, Any]
 """What AWS says of one method or integration."""
@@ -118,5 +118,4 @@ def _making_anew(seen: Seen, whole: bool) -> Callable[[], None]:
     return then_deploy(run, route.api, identifier, act)
 
 
-CHECKS: Mapping[str, Check] = {Route.kind: Check(_of_route)}
-"""By kind of resource."""
+CHECK = Check(_of_route)

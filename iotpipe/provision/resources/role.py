@@ -1,4 +1,4 @@
-"""IAM: roles with one inline policy each."""
+"""IAM roles with one inline policy each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from iotpipe.provision.policy_documents import canonical
-from iotpipe.provision.resource import (
-    Properties,
-    Recorded,
-    Resource,
-    by_name,
-    tag_changes,
-    tag_dict,
-    tag_list,
-)
+from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, tag_changes, tag_dict, tag_list
 from iotpipe.provision.run import Run
 
 POLICY = "iotpipe"
@@ -62,6 +54,7 @@ class Role(Resource):
     """
 
     kind: ClassVar[str] = "role"
+    aws_service: ClassVar[str] = "iam"
     assigned: ClassVar[tuple[str, ...]] = ("RoleId",)
     identity: ClassVar[tuple[str, ...]] = ("RoleId",)
     global_name: ClassVar[bool] = True

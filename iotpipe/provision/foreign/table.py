@@ -13,7 +13,7 @@ from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, OPENS, STOPS, Check, Foreign, Seen, made_anew
 from iotpipe.provision.foreign.statements import Document, Policy, parsed, statements
 from iotpipe.provision.resource import Properties
-from iotpipe.provision.resources.dynamodb import Table
+from iotpipe.provision.resources.table import Table
 from iotpipe.provision.run import Run
 
 RECOVERABLE = 35
@@ -269,4 +269,4 @@ def _keep_long(seen: Seen) -> None:
     )
 
 
-TABLE = Check(_judge, (_policy, _time_to_live, _destinations))
+CHECK = Check(_judge, (_policy, _time_to_live, _destinations))

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, HIDES, Check, Foreign, Seen
 from iotpipe.provision.resource import Properties
-from iotpipe.provision.resources.cloudwatch import Alarm
+from iotpipe.provision.resources.alarm import Alarm
 from iotpipe.provision.retry_rules import code_and_message
 from iotpipe.provision.run import Run
 
@@ -103,4 +103,4 @@ def _put(seen: Seen) -> None:
     seen.run.client("cloudwatch").put_metric_alarm(AlarmName=seen.resource.name, **wanted)
 
 
-ALARM = Check(_judge, (mute_rules,))
+CHECK = Check(_judge, (mute_rules,))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, OPENS, Check, Foreign, Seen
-from iotpipe.provision.foreign.lambdacalls import Answer, removing, unless_gone
+from iotpipe.provision.foreign.lambda_calls import Answer, removing, unless_gone
 from iotpipe.provision.resource import Properties
-from iotpipe.provision.resources.awslambda import EventSourceMapping, Function, live_mappings
+from iotpipe.provision.resources.event_source_mapping import EventSourceMapping, live_mappings
+from iotpipe.provision.resources.function import Function
 from iotpipe.provision.run import Run
 
 
@@ -135,5 +136,4 @@ def _function_of(mapping: Answer) -> str:
     return ":".join(mapping["FunctionArn"].split(":")[:7])
 
 
-CHECKS: Mapping[str, Check] = {EventSourceMapping.kind: Check(_of_mapping, (mappings,), absent=True)}
-"""By kind of resource."""
+CHECK = Check(_of_mapping, (mappings,), absent=True)

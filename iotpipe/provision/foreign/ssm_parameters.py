@@ -9,7 +9,9 @@ from typing import Any, NoReturn
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.resources.ssm import ACCOUNTS_KEY, Parameter, Secret, described, tier
+from iotpipe.provision.resources.parameter import Parameter
+from iotpipe.provision.resources.secret import Secret
+from iotpipe.provision.resources.ssm_parameters import ACCOUNTS_KEY, described, tier
 from iotpipe.provision.run import Run
 
 _NO_POLICY = "[{}]"
@@ -77,4 +79,4 @@ def _refuse(seen: Seen, reason: str) -> NoReturn:
     )
 
 
-PARAMETER = Check(_judge, (_described,))
+CHECK = Check(_judge, (_described,))

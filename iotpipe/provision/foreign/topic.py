@@ -1,11 +1,10 @@
-"""What others added to topics and to their e-mail subscriptions."""
+"""What others added to an SNS topic."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, HIDES, OPENS, Check, Foreign, Seen
@@ -20,7 +19,8 @@ from iotpipe.provision.foreign.statements import (
     principals,
     statements,
 )
-from iotpipe.provision.resources.sns import Subscription, Topic, subscriptions
+from iotpipe.provision.resources.subscription import Subscription, subscriptions
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.run import Run
 
 _PUBLISH = "SNS:Publish"
@@ -35,9 +35,6 @@ _SETTINGS = {
     "SignatureVersion": ("1", "SNS signs what it sends by another method"),
 }
 """By attribute: AWS's default, and what another value does."""
-
-
-# Topics
 
 
 def _default_statement(run: Run, topic: Topic) -> Statement:
@@ -80,7 +77,7 @@ POLICY = Policy(
 )
 
 
-def _everything(run: Run, topic: Topic) -> list[dict[str, str]]:
+def subscribers(run: Run, topic: Topic) -> list[dict[str, str]]:
     """Whoever is subscribed to the topic."""
     sns = run.client("sns")
     try:
@@ -130,7 +127,7 @@ def _let_the_account_in(seen: Seen) -> None:
 
 def _subscribed(seen: Seen) -> Iterator[Foreign]:
     ours = _declared_or_recorded(seen)
-    for each in seen.read(_everything):
+    for each in seen.read(subscribers):
         protocol, endpoint, arn = each["Protocol"], each["Endpoint"], each["SubscriptionArn"]
         if arn == "Deleted" or (protocol == "email" and endpoint.lower() in ours):
             continue
@@ -190,53 +187,4 @@ def _set(run: Run, topic: Topic, name: str, value: str) -> None:
         return
 
 
-# Subscriptions
-
-
-def _arn(run: Run, subscription: Subscription) -> str:
-    """The subscription's ARN; empty as long as it is not confirmed."""
-    for each in _everything(run, subscription.topic):
-        found = each["SubscriptionArn"]
-        if (each["Protocol"], each["Endpoint"]) == ("email", subscription.name) and found.startswith("arn:"):
-            return found
-    return ""
-
-
-def _attributes(run: Run, subscription: Subscription) -> dict[str, str]:
-    """The subscription's attributes; none as long as it is not confirmed."""
-    sns, arn = run.client("sns"), _arn(run, subscription)
-    if not arn:
-        return {}
-    try:
-        found: dict[str, str] = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
-    except sns.exceptions.NotFoundException:
-        return {}
-    return found
-
-
-def _judge_subscription(seen: Seen) -> Iterator[Foreign]:
-    found, email = seen.read(_attributes), seen.resource.name
-    if parsed(found.get("FilterPolicy")):
-        scope = found.get("FilterPolicyScope", "MessageAttributes")
-        told = f"{email} gets only the alerts whose {scope} pass the filter {found['FilterPolicy']}"
-        yield seen.foreign("FilterPolicy", HIDES, told, partial(_clear, seen, "FilterPolicy", "{}"))
-    if found.get("RawMessageDelivery", "false") == "true":
-        told = f"{email} gets alerts without what SNS says about them"
-        yield seen.foreign("RawMessageDelivery", ALTERS, told, partial(_clear, seen, "RawMessageDelivery", "false"))
-    if parsed(found.get("RedrivePolicy")):
-        told = f"alerts that cannot be delivered to {email} go to {found['RedrivePolicy']}"
-        yield seen.foreign("RedrivePolicy", ALTERS, told, partial(_clear, seen, "RedrivePolicy"))
-
-
-def _clear(seen: Seen, name: str, value: str | None = None) -> None:
-    """Set an attribute back. SNS clears a redrive policy only where no value is given."""
-    sns = seen.run.client("sns")
-    given: dict[str, Any] = {} if value is None else {"AttributeValue": value}
-    try:
-        sns.set_subscription_attributes(SubscriptionArn=_arn(seen.run, seen.resource), AttributeName=name, **given)
-    except sns.exceptions.NotFoundException:
-        return
-
-
-TOPIC = Check(_judge_topic, (_everything,))
-SUBSCRIPTION = Check(_judge_subscription, (_attributes,))
+CHECK = Check(_judge_topic, (subscribers,))

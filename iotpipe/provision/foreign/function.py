@@ -1,29 +1,19 @@
-"""What others added to the functions and to the layer."""
+"""What others added to a Lambda function."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from iotpipe.provision.foreign import eventsources
-from iotpipe.provision.foreign.eventsources import mappings, sources
+from iotpipe.provision.foreign.event_source_mapping import mappings, sources
 from iotpipe.provision.foreign.finding import ALTERS, HIDES, OPENS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.foreign.lambdacalls import Answer, pages, removing, unless_gone
+from iotpipe.provision.foreign.lambda_calls import Answer, pages, removing, unless_gone
 from iotpipe.provision.foreign.statements import actions, condition, is_public, who
 from iotpipe.provision.resource import Properties
-from iotpipe.provision.resources.awslambda import (
-    Function,
-    Layer,
-    Permission,
-    layer_versions,
-    policy_statements,
-    published_by_iotpipe,
-    statements,
-)
+from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.function_policy import policy_statements, statements
+from iotpipe.provision.resources.permission import Permission
 from iotpipe.provision.run import Run
-
-# The questions
 
 
 def urls(run: Run, function: Function) -> list[Answer]:
@@ -34,11 +24,6 @@ def urls(run: Run, function: Function) -> list[Answer]:
 def policy(run: Run, function: Function) -> dict[str, Properties]:
     """The statements of the function's resource policy, which the permissions are read from as well."""
     return statements(run, function)
-
-
-def policy_around(run: Run, permission: Permission) -> dict[str, Properties]:
-    """The policy that the permission is a statement of."""
-    return statements(run, permission.function)
 
 
 def versions(run: Run, function: Function) -> list[Answer]:
@@ -56,22 +41,6 @@ def aliases(run: Run, function: Function) -> list[Answer]:
 def _with_policy(run: Run, function: Function, found: Answer, qualifier: str) -> Answer:
     # The function's own policy does not count for a version or an alias, nor theirs for the function.
     return {**found, "Statements": policy_statements(run, function.name, Qualifier=qualifier)}
-
-
-def layer_policy(run: Run, layer: Layer) -> Properties:
-    """The policy of the version that iotpipe published, with its number."""
-    arn = (run.look(layer) or {}).get("LayerVersionArn")
-    if arn is None:
-        return {}
-    client, number = run.client("lambda"), int(arn.rpartition(":")[2])
-    try:
-        policy = client.get_layer_version_policy(LayerName=layer.name, VersionNumber=number)["Policy"]
-    except client.exceptions.ResourceNotFoundException:
-        return {}
-    return {"Version": number, "Statement": json.loads(policy)["Statement"]}
-
-
-# Functions
 
 
 def _of_function(seen: Seen) -> Iterator[Foreign]:
@@ -282,63 +251,4 @@ def _dropping_version(run: Run, name: str, number: str) -> Callable[[], None]:
     return remove
 
 
-# Permissions
-
-
-def _of_permission(seen: Seen) -> Iterator[Foreign]:
-    """A condition more than declared: AWS adds it to the one on the route."""
-    permission: Permission = seen.resource
-    condition = seen.read(policy_around).get(permission.name, {}).get("Condition", {})
-    more = {
-        f"{operator} {key}": value
-        for operator, tests in condition.items()
-        for key, value in tests.items()
-        if (operator, key) != ("ArnLike", "AWS:SourceArn")
-    }
-    if more:
-        found = (
-            f"{permission.method} {permission.path} reaches {permission.function.name} only where {json.dumps(more)}"
-        )
-        yield seen.foreign("condition", STOPS, found, _permitting_anew(seen))
-
-
-def _permitting_anew(seen: Seen) -> Callable[[], None]:
-    run, permission = seen.run, seen.resource
-
-    def remove() -> None:
-        unless_gone(run, "remove_permission", FunctionName=permission.function.name, StatementId=permission.name)
-        permission.create(run, permission.desired(run))
-
-    return remove
-
-
-# Layers
-
-
-def _of_layer(seen: Seen) -> Iterable[Foreign]:
-    run, layer = seen.run, seen.resource
-    for each in layer_versions(run, layer):
-        if not published_by_iotpipe(each):
-            number = each["Version"]
-            which = {"LayerName": layer.name, "VersionNumber": number}
-            found = f"version {number} of {layer.name} is not iotpipe's: {each.get('Description') or 'no description'}"
-            yield seen.foreign(f"version {number}", ALTERS, found, removing(run, "delete_layer_version", **which))
-    shared = seen.read(layer_policy)
-    for statement in shared.get("Statement", ()):
-        which = {"LayerName": layer.name, "VersionNumber": shared["Version"], "StatementId": statement["Sid"]}
-        found = (
-            f"{who(statement)} can read version {shared['Version']} of {layer.name}: the statement {statement['Sid']} "
-            f"of its policy allows {actions(statement)}{condition(statement)}"
-        )
-        remove = removing(run, "remove_layer_version_permission", **which)
-        yield seen.foreign(f"statement {statement['Sid']}", OPENS, found, remove)
-
-
-CHECKS: Mapping[str, Check] = {
-    Function.kind: Check(_of_function, (policy, urls, versions, aliases, mappings)),
-    Permission.kind: Check(_of_permission, (policy_around,)),
-    # Where iotpipe has published nothing yet, others may have.
-    Layer.kind: Check(_of_layer, (layer_policy,), absent=True),
-    **eventsources.CHECKS,
-}
-"""By kind of resource."""
+CHECK = Check(_of_function, (policy, urls, versions, aliases, mappings))

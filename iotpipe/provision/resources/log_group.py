@@ -1,4 +1,4 @@
-"""CloudWatch Logs: log groups."""
+"""CloudWatch log groups."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class LogGroup(Resource):
     """Where something logs; retention in days. `kms_key` is the ARN of the KMS key that encrypts it, None leaves it."""
 
     kind: ClassVar[str] = "log-group"
+    aws_service: ClassVar[str] = "logs"
     finishes: ClassVar[bool] = True
     # CreateLogGroup does not tell it: the next `up` records it.
     assigned: ClassVar[tuple[str, ...]] = ("creationTime",)

@@ -9,7 +9,7 @@ from typing import Any
 
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, STOPS, Check, Foreign, Seen
 from iotpipe.provision.foreign.statements import Document, Policy, parsed, statements
-from iotpipe.provision.resources.sqs import Queue
+from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.run import Run
 
 MAXIMUM_MESSAGE_SIZE = 262_144
@@ -117,4 +117,4 @@ def _set(seen: Seen, **attributes: Any) -> None:
         return
 
 
-QUEUE = Check(_judge)
+CHECK = Check(_judge)

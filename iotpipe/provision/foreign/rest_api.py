@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from iotpipe.provision.foreign import routes, stages
 from iotpipe.provision.foreign.deployments import then_deploy
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, OPENS, STOPS, Check, Foreign, Seen
 from iotpipe.provision.foreign.statements import actions, condition, who
 from iotpipe.provision.resource import Properties
-from iotpipe.provision.resources.apigateway import RestApi, Route, known_paths, paths
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.rest_api_paths import known_paths, paths
+from iotpipe.provision.resources.route import Route
 from iotpipe.provision.run import Run
 
 Answer = Mapping[str, Any]
@@ -267,9 +268,4 @@ def _dropping(run: Run, api: str, path: str, method: str, declared: Mapping[str,
     return tolerant
 
 
-CHECKS: Mapping[str, Check] = {
-    RestApi.kind: Check(_of_api, (its_paths, own_answers)),
-    **routes.CHECKS,
-    **stages.CHECKS,
-}
-"""By kind of resource."""
+CHECK = Check(_of_api, (its_paths, own_answers))

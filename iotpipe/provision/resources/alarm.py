@@ -1,37 +1,17 @@
-"""CloudWatch: alarms and the dashboard."""
+"""CloudWatch alarms."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iotpipe.provision.resource import (
-    Properties,
-    Recorded,
-    Resource,
-    by_name,
-    tag_changes,
-    tag_dict,
-    tag_list,
-)
-from iotpipe.provision.resources.sns import Topic
+from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, tag_list
+from iotpipe.provision.resources.cloudwatch_calls import not_found, read_tags, retag
+from iotpipe.provision.resources.metric import Metric
+from iotpipe.provision.resources.topic import Topic
 from iotpipe.provision.run import Run
 from iotpipe.provision.tag_search import tags_of
-
-DASHBOARDS = "iot-pipeline-"
-"""How the names of the dashboards of all environments begin."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric as CloudWatch names it; `statistic` is its own word too (Sum, Maximum, p95, ...)."""
-
-    namespace: str
-    name: str
-    dimensions: Mapping[str, str]
-    statistic: str = "Sum"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +23,7 @@ class Alarm(Resource):
     """
 
     kind: ClassVar[str] = "alarm"
+    aws_service: ClassVar[str] = "cloudwatch"
     arn_form: ClassVar[str] = r"cloudwatch:alarm:(?P<name>.+)"
 
     description: str
@@ -72,7 +53,7 @@ class Alarm(Resource):
         if found is None:
             return None
         arn = self.arn(run)
-        return {**_ordered(found), "Tags": tags_of(run, arn, lambda: _tags(run, arn))}
+        return {**_ordered(found), "Tags": tags_of(run, arn, lambda: read_tags(run, arn))}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         run.client("cloudwatch").put_metric_alarm(
@@ -85,7 +66,7 @@ class Alarm(Resource):
         # A put replaces the whole alarm but leaves the tags of an existing one alone.
         if any(desired[key] != observed.get(key) for key in desired if key != "Tags"):
             cloudwatch.put_metric_alarm(AlarmName=self.name, **_as_request(desired))
-        _retag(run, self.arn(run), desired, observed)
+        retag(run, self.arn(run), desired, observed)
         return {}
 
     @classmethod
@@ -93,13 +74,13 @@ class Alarm(Resource):
         cloudwatch = run.client("cloudwatch")
         try:
             cloudwatch.delete_alarms(AlarmNames=[recorded.name])
-        except _not_found(cloudwatch):
+        except not_found(cloudwatch):
             return
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
         found = run.client("cloudwatch").describe_alarms(AlarmNames=[recorded.name])["MetricAlarms"]
-        return _tags(run, _alarm_arn(run, recorded.name)) if found else None
+        return read_tags(run, _alarm_arn(run, recorded.name)) if found else None
 
     def _measured(self) -> Properties:
         if len(self.metrics) == 1:
@@ -154,12 +135,6 @@ def _by(key: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda each: str(each[key]))
 
 
-def _not_found(cloudwatch: Any) -> tuple[type[Exception], ...]:
-    """CloudWatch has one code, ResourceNotFound, for several errors: which class botocore raises is by chance."""
-    errors = cloudwatch.exceptions
-    return (errors.ResourceNotFound, errors.ResourceNotFoundException, errors.DashboardNotFoundError)
-
-
 def _as_request(desired: Properties) -> Properties:
     return {key: value for key, value in desired.items() if key != "Tags"}
 
@@ -175,106 +150,5 @@ def _alarms(run: Run) -> dict[str, Properties]:
     return {each["AlarmName"]: each for page in pages for each in page["MetricAlarms"]}
 
 
-def _tags(run: Run, arn: str) -> dict[str, str]:
-    return tag_dict(run.client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"])
-
-
-def _retag(run: Run, arn: str, desired: Properties, observed: Properties) -> None:
-    changed, removed = tag_changes(desired, observed)
-    if changed:
-        run.client("cloudwatch").tag_resource(ResourceARN=arn, Tags=tag_list(changed))
-    if removed:
-        run.client("cloudwatch").untag_resource(ResourceARN=arn, TagKeys=removed)
-
-
-def _dashboard_arn(run: Run, name: str) -> str:
-    # Dashboards belong to no region.
-    return f"arn:{run.aws.partition}:cloudwatch::{run.aws.account}:dashboard/{name}"
-
-
 def _alarm_arn(run: Run, name: str) -> str:
     return run.aws.arn("cloudwatch", f"alarm:{name}")
-
-
-@dataclass(frozen=True, eq=False)
-class Dashboard(Resource):
-    """One dashboard; `widgets` are (title, metrics) in reading order, two to a row."""
-
-    kind: ClassVar[str] = "dashboard"
-    global_name: ClassVar[bool] = True
-    arn_form: ClassVar[str] = r"cloudwatch:dashboard/(?P<name>.+)"
-
-    widgets: Sequence[tuple[str, Sequence[Metric]]]
-
-    def desired(self, run: Run) -> Properties:
-        widgets = [self._widget(run, number) for number in range(len(self.widgets))]
-        return {"DashboardBody": {"widgets": widgets}, "Tags": run.all_tags}
-
-    def read(self, run: Run) -> Properties | None:
-        cloudwatch = run.client("cloudwatch")
-        try:
-            body = cloudwatch.get_dashboard(DashboardName=self.name)["DashboardBody"]
-        except _not_found(cloudwatch):
-            return None
-        return {"DashboardBody": json.loads(body), "Tags": _tags(run, _dashboard_arn(run, self.name))}
-
-    def create(self, run: Run, desired: Properties) -> Properties:
-        body = json.dumps(desired["DashboardBody"], sort_keys=True)
-        run.client("cloudwatch").put_dashboard(
-            DashboardName=self.name, DashboardBody=body, Tags=tag_list(desired["Tags"])
-        )
-        return {}
-
-    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
-        cloudwatch = run.client("cloudwatch")
-        if desired["DashboardBody"] != observed["DashboardBody"]:
-            body = json.dumps(desired["DashboardBody"], sort_keys=True)
-            cloudwatch.put_dashboard(DashboardName=self.name, DashboardBody=body)
-        _retag(run, _dashboard_arn(run, self.name), desired, observed)
-        return {}
-
-    @classmethod
-    def delete(cls, run: Run, recorded: Recorded) -> None:
-        cloudwatch = run.client("cloudwatch")
-        try:
-            cloudwatch.delete_dashboards(DashboardNames=[recorded.name])
-        except _not_found(cloudwatch):
-            return
-
-    @classmethod
-    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        cloudwatch = run.client("cloudwatch")
-        try:
-            cloudwatch.get_dashboard(DashboardName=recorded.name)
-        except _not_found(cloudwatch):
-            return None
-        return _tags(run, _dashboard_arn(run, recorded.name))
-
-    @classmethod
-    def search(cls, run: Run) -> Iterator[Recorded]:
-        # Dashboards belong to no region, and the tagging service is asked in one.
-        pages = run.client("cloudwatch").get_paginator("list_dashboards").paginate(DashboardNamePrefix=DASHBOARDS)
-        for page in pages:
-            for each in page["DashboardEntries"]:
-                yield Recorded(f"{cls.kind}/{each['DashboardName']}", cls.kind, each["DashboardName"], {})
-
-    def _widget(self, run: Run, number: int) -> dict[str, Any]:
-        title, metrics = self.widgets[number]
-        place = {"x": number % 2 * 12, "y": number // 2 * 6, "width": 12, "height": 6}
-        lines = [
-            [
-                m.namespace,
-                m.name,
-                *(text for pair in sorted(m.dimensions.items()) for text in pair),
-                {"stat": m.statistic},
-            ]
-            for m in metrics
-        ]
-        shown = {
-            "title": title,
-            "region": run.aws.region,
-            "view": "timeSeries",
-            "period": 300,
-            "metrics": lines,
-        }
-        return {"type": "metric", **place, "properties": shown}

@@ -1,4 +1,4 @@
-"""DynamoDB: tables."""
+"""DynamoDB tables."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Table(Resource):
     """
 
     kind: ClassVar[str] = "table"
+    aws_service: ClassVar[str] = "dynamodb"
     immutable: ClassVar[frozenset[str]] = frozenset({"KeySchema", "AttributeDefinitions"})
     assigned: ClassVar[tuple[str, ...]] = ("TableId",)
     identity: ClassVar[tuple[str, ...]] = ("TableId",)

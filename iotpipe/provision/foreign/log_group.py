@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from iotpipe.errors import RefusedError
 from iotpipe.provision.foreign.finding import ALTERS, HIDES, OPENS, Check, Foreign, Seen
-from iotpipe.provision.resources.logs import LogGroup
+from iotpipe.provision.resources.log_group import LogGroup
 from iotpipe.provision.run import Run
 
 Answer = Mapping[str, Any]
@@ -81,4 +81,4 @@ def _refuse(seen: Seen, name: str) -> NoReturn:
     )
 
 
-LOG_GROUP = Check(_judge, (_filters,))
+CHECK = Check(_judge, (_filters,))

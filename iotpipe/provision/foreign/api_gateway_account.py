@@ -19,7 +19,12 @@ from iotpipe.provision.foreign.statements import (
     same,
     statements,
 )
-from iotpipe.provision.resources.apigateway import LOGGING_POLICY, LOGGING_RIGHTS, LOGGING_TRUST, Account
+from iotpipe.provision.resources.api_gateway_account import (
+    LOGGING_POLICY,
+    LOGGING_RIGHTS,
+    LOGGING_TRUST,
+    ApiGatewayAccount,
+)
 from iotpipe.provision.run import Run
 
 _GATEWAY = ("Service", "apigateway.amazonaws.com")
@@ -28,7 +33,7 @@ _GATEWAY = ("Service", "apigateway.amazonaws.com")
 # What GetAccount does not tell
 
 
-def _role(run: Run, account: Account) -> dict[str, Any]:
+def _role(run: Run, account: ApiGatewayAccount) -> dict[str, Any]:
     iam = run.client("iam")
     try:
         found: dict[str, Any] = iam.get_role(RoleName=account.role_name)["Role"]
@@ -37,7 +42,7 @@ def _role(run: Run, account: Account) -> dict[str, Any]:
     return found
 
 
-def _rights(run: Run, account: Account) -> Document:
+def _rights(run: Run, account: ApiGatewayAccount) -> Document:
     """What its inline policy lets the role do."""
     iam = run.client("iam")
     try:
@@ -47,7 +52,7 @@ def _rights(run: Run, account: Account) -> Document:
     return found
 
 
-def _inline(run: Run, account: Account) -> list[str]:
+def _inline(run: Run, account: ApiGatewayAccount) -> list[str]:
     """The names of the role's other inline policies."""
     iam = run.client("iam")
     try:
@@ -57,7 +62,7 @@ def _inline(run: Run, account: Account) -> list[str]:
     return [each for each in names if each != LOGGING_POLICY]
 
 
-def _attached(run: Run, account: Account) -> list[str]:
+def _attached(run: Run, account: ApiGatewayAccount) -> list[str]:
     """The ARNs of the managed policies that the role has."""
     iam = run.client("iam")
     try:
@@ -68,7 +73,7 @@ def _attached(run: Run, account: Account) -> list[str]:
 
 
 def _judge(seen: Seen) -> Iterator[Foreign]:
-    account: Account = seen.resource
+    account: ApiGatewayAccount = seen.resource
     if seen.observed["cloudwatchRoleArn"] != seen.run.aws.role_arn(account.role_name):
         # The account had one of its own before: that is nothing of ours.
         return
@@ -83,7 +88,7 @@ def _judge(seen: Seen) -> Iterator[Foreign]:
 
 
 def _bounds(seen: Seen, role: dict[str, Any]) -> Iterator[Foreign]:
-    account: Account = seen.resource
+    account: ApiGatewayAccount = seen.resource
     bound = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     if bound == account.boundary:
         return
@@ -170,4 +175,4 @@ def _set_rights(seen: Seen) -> None:
     )
 
 
-ACCOUNT = Check(_judge, (_role, _rights, _inline, _attached))
+CHECK = Check(_judge, (_role, _rights, _inline, _attached))

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, HIDES, OPENS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.foreign.logs import of_group, subscription_filters
-from iotpipe.provision.resources.apigateway import Stage, execution_logs, its_log_group, known_stages, stages
+from iotpipe.provision.foreign.log_group import of_group, subscription_filters
+from iotpipe.provision.resources.execution_logs import execution_logs
+from iotpipe.provision.resources.stage import Stage, its_log_group
+from iotpipe.provision.resources.stage_lookup import known_stages, stages
 from iotpipe.provision.run import Run
 
 Answer = Mapping[str, Any]
@@ -231,5 +233,4 @@ def _dropping(seen: Seen, name: str) -> Callable[[], None]:
     return remove
 
 
-CHECKS: Mapping[str, Check] = {Stage.kind: Check(_of_stage, (every_stage, log_filters))}
-"""By kind of resource."""
+CHECK = Check(_of_stage, (every_stage, log_filters))

@@ -1,0 +1,288 @@
+"""Stages of a REST API."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
+
+from iotpipe.provision.resource import URL, Properties, Recorded, Resource, optional, optional_found
+from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
+from iotpipe.provision.resources.apigateway_calls import BUSY, api_arn, created_at, replace, retag
+from iotpipe.provision.resources.deployments import (
+    delete_outdated_deployments,
+    deploy,
+    deployment_for,
+    known_deployments,
+    outdated_deployments,
+    withdraw_deployments,
+)
+from iotpipe.provision.resources.execution_logs import (
+    declared_settings,
+    desired_execution_log_group,
+    execution_logs,
+    set_up_execution_log_group,
+)
+from iotpipe.provision.resources.log_group import LogGroup, delete_log_group, describe_log_group
+from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.resources.rest_api_lookup import apis, belongs_to_environment, get_api
+from iotpipe.provision.resources.rest_api_paths import paths
+from iotpipe.provision.resources.route import Route
+from iotpipe.provision.resources.stage_lookup import get_stage, known_stages, stages
+from iotpipe.provision.resources.stage_settings import (
+    ACCESS_LOG,
+    changed_settings,
+    found_settings,
+    set_access_log,
+    set_settings,
+)
+from iotpipe.provision.retry_rules import code_and_message
+from iotpipe.provision.run import Run
+
+
+def _its_stages(run: Run, stage: Stage) -> dict[str, dict[str, Any]]:
+    api = run.look(stage.api)
+    return known_stages(run, api["RestApiId"]) if api else {}
+
+
+def _its_deployments(run: Run, stage: Stage) -> dict[str, str]:
+    api = run.look(stage.api)
+    return known_deployments(run, api["RestApiId"]) if api else {}
+
+
+def its_log_group(run: Run, stage: Stage) -> dict[str, Any] | None:
+    """The execution log group as CloudWatch Logs describes it; None where the stage logs nothing or it is missing."""
+    api = run.look(stage.api) if stage.logs else None
+    return describe_log_group(run, execution_logs(api["RestApiId"]) + stage.name) if api else None
+
+
+@dataclass(frozen=True, eq=False)
+class Stage(Resource):
+    """Serves a deployment of the API. Rate in requests/s; `logging` is INFO, ERROR or OFF, `log_retention` in days.
+
+    The log group that API Gateway writes to is part of it, since its name follows from the API's id: where it is not
+    there API Gateway makes one itself, which keeps everything for ever. Who called what is written to `access_log`.
+
+    A deployment is a snapshot: what changes in the routes is only served by a new one. The hash of the routes'
+    definition, kept in the deployment's description, tells whether one is due.
+    """
+
+    kind: ClassVar[str] = "stage"
+    aws_service: ClassVar[str] = "apigateway"
+    arn_form: ClassVar[str] = r"apigateway:/restapis/(?P<RestApiId>[^/]+)/stages/(?P<name>[^/]+)"
+    holds: ClassVar[str] = URL
+    assigned: ClassVar[tuple[str, ...]] = ("DeploymentId", "createdDate")
+    identity: ClassVar[tuple[str, ...]] = ("RestApiId", "createdDate")
+    questions: ClassVar = (_its_stages, _its_deployments, its_log_group)
+    inside: ClassVar[str] = "api"
+    finishes: ClassVar[bool] = True
+
+    api: RestApi
+    routes: Sequence[Route]
+    account: ApiGatewayAccount | None
+    rate: float
+    burst: int
+    metrics: bool
+    tracing: bool
+    logging: str
+    log_retention: int
+    access_log: LogGroup | None = None
+    kms_key: str | None = None
+    """The ARN of the KMS key that encrypts what is logged; None leaves that to CloudWatch Logs."""
+    web_acl: str | None = None
+    """The ARN of the regional web ACL of WAFv2 that decides which requests reach the stage; None for none."""
+
+    @property
+    def logs(self) -> bool:
+        """Whether API Gateway logs anything of the requests."""
+        return self.logging != "OFF"
+
+    def desired(self, run: Run) -> Properties:
+        return {
+            "RestApiId": run.assigned(self.api, "RestApiId"),
+            "Deployment": self._definition_hash(run),
+            "OutdatedDeployments": [],
+            "tracingEnabled": self.tracing,
+            "methodSettings": {
+                "throttlingRateLimit": float(self.rate),
+                "throttlingBurstLimit": self.burst,
+                "metricsEnabled": self.metrics,
+                "loggingLevel": self.logging,
+            },
+            **({"executionLogGroup": self._log_group(run)} if self.logs else {}),
+            **optional(run, self, "accessLogSettings", self._access_log_settings(run), {}),
+            **optional(run, self, "webAclArn", self.web_acl, ""),
+            "Tags": run.all_tags,
+        }
+
+    def _log_group(self, run: Run) -> Properties:
+        recorded = run.recorded(self).get("executionLogGroup", {})
+        return desired_execution_log_group(self.log_retention, self.kms_key, recorded)
+
+    def _access_log_settings(self, run: Run) -> Properties:
+        return {"destinationArn": self.access_log.arn(run), "format": ACCESS_LOG} if self.access_log else {}
+
+    def read(self, run: Run) -> Properties | None:
+        parent = run.look(self.api)
+        if parent is None:
+            return None
+        there = run.answer(self, _its_stages)
+        found = there.get(self.name)
+        if found is None:
+            return None
+        deployments = run.answer(self, _its_deployments)
+        return {
+            **found,
+            **self._log_group_found(run),
+            # GetStages answers with it: WAF need not be asked.
+            **optional_found(run, self, "webAclArn", found.get("webAclArn") or ""),
+            "RestApiId": parent["RestApiId"],
+            # A deployment that somebody else made has no hash.
+            "Deployment": deployments.get(found["deploymentId"], ""),
+            "OutdatedDeployments": outdated_deployments(there, deployments, self._definition_hash(run)),
+            "tracingEnabled": found.get("tracingEnabled", False),
+            "methodSettings": found_settings(found),
+            "accessLogSettings": found.get("accessLogSettings") or {},
+            "Tags": found.get("tags", {}),
+            "DeploymentId": found["deploymentId"],
+            "createdDate": created_at(found),
+        }
+
+    def _log_group_found(self, run: Run) -> Properties:
+        found = run.answer(self, its_log_group)
+        if found is None:
+            return {}
+        recorded = run.recorded(self).get("executionLogGroup", {})
+        return {"executionLogGroup": declared_settings(found, self._log_group(run), recorded)}
+
+    def create(self, run: Run, desired: Properties) -> Properties:
+        api = run.client("apigateway")
+        # Before the first request can be logged.
+        self._keep_log_group(run, desired, {})
+        with run.exclusive(self.api.address):
+            deployment = deployment_for(run, desired["RestApiId"], desired["Deployment"])
+            made = api.create_stage(
+                restApiId=desired["RestApiId"],
+                stageName=self.name,
+                deploymentId=deployment,
+                tracingEnabled=desired["tracingEnabled"],
+                tags=desired["Tags"],
+            )
+            access_log = set_access_log(desired.get("accessLogSettings", {}))
+            self._patch(run, desired, [*set_settings(desired["methodSettings"]), *access_log])
+        if desired.get("webAclArn"):
+            self._protect(run, desired)
+        return {"DeploymentId": deployment, "createdDate": created_at(made)}
+
+    def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
+        changes = changed_settings(desired, observed)
+        self._keep_log_group(run, desired, observed)
+        deployment: str = observed["DeploymentId"]
+        moves_on = desired["Deployment"] != observed["Deployment"]
+        with run.exclusive(self.api.address):
+            if moves_on:
+                deployment = deployment_for(run, desired["RestApiId"], desired["Deployment"])
+                changes.append(replace("/deploymentId", deployment))
+            if changes:
+                self._patch(run, desired, changes)
+            # Only now: API Gateway deletes no deployment that a stage serves.
+            if moves_on or observed["OutdatedDeployments"]:
+                delete_outdated_deployments(run, desired["RestApiId"], desired["Deployment"])
+            retag(run, self._arn(run, desired), desired, observed)
+        if "webAclArn" in desired and desired["webAclArn"] != observed.get("webAclArn"):
+            self._protect(run, desired)
+        return {"DeploymentId": deployment}
+
+    @classmethod
+    def delete(cls, run: Run, recorded: Recorded) -> None:
+        api, identifier = run.client("apigateway"), recorded.properties["RestApiId"]
+        try:
+            api.delete_stage(restApiId=identifier, stageName=recorded.name)
+        except api.exceptions.NotFoundException:
+            pass
+        except ClientError as error:
+            if code_and_message(error)[0] != BUSY or get_api(run, identifier):
+                raise
+        # The API stays, or nobody would take its stage away alone: what only this stage served would stay with it.
+        with contextlib.suppress(api.exceptions.NotFoundException):
+            delete_outdated_deployments(run, identifier, "")
+
+    @classmethod
+    def finish(cls, run: Run, recorded: Recorded) -> None:
+        delete_log_group(run, execution_logs(recorded.properties["RestApiId"]) + recorded.name)
+
+    @classmethod
+    def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
+        found = get_stage(run, recorded)
+        if found:
+            return dict(found.get("tags", {}))
+        # A stage leaves deployments and logs behind, which belong to whom the API belongs.
+        api = get_api(run, recorded.properties["RestApiId"])
+        return None if api is None or belongs_to_environment(run, api) else dict(api.get("tags", {}))
+
+    @classmethod
+    def identify(cls, run: Run, recorded: Recorded) -> Properties:
+        found = get_stage(run, recorded) or {}
+        return {"RestApiId": recorded.properties["RestApiId"], "createdDate": created_at(found)}
+
+    @classmethod
+    def search(cls, run: Run) -> Iterator[Recorded]:
+        # Those of this environment's APIs: another stage than the declared one may have been left there.
+        for each in apis(run):
+            if belongs_to_environment(run, each):
+                for name, stage in known_stages(run, each["id"]).items():
+                    if belongs_to_environment(run, stage):
+                        yield Recorded(f"{cls.kind}/{name}", cls.kind, name, {"RestApiId": each["id"]})
+
+    def withdraw(self, run: Run, api: str) -> None:
+        """Let no deployment count as that of the declared routes any more: it may hold more than these.
+
+        From then on until `serve_anew` has succeeded a plan shows that a deployment is due.
+        """
+        withdraw_deployments(run, api, self._definition_hash(run))
+
+    def serve_anew(self, run: Run, api: str) -> None:
+        """Serve a new deployment of the routes.
+
+        Where a route is not as declared, the stage is left as it is: `up` first corrects the route.
+        """
+        there = paths(run, api)
+        declared = all(each.found_in(there.get(each.path, {})) == each.definition(run) for each in self.routes)
+        if declared and self.name in stages(run, api):
+            made = deploy(run, api, self._definition_hash(run))
+            self._patch(run, {"RestApiId": api}, [replace("/deploymentId", made)])
+            self.delete_outdated(run, api)
+
+    def delete_outdated(self, run: Run, api: str) -> None:
+        """Delete iotpipe's deployments of other definitions that no stage serves any more."""
+        delete_outdated_deployments(run, api, self._definition_hash(run))
+
+    def _definition_hash(self, run: Run) -> str:
+        definition = [route.definition(run) for route in self.routes]
+        return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _arn(self, run: Run, desired: Properties) -> str:
+        return f"{api_arn(run, desired['RestApiId'])}/stages/{self.name}"
+
+    def _protect(self, run: Run, desired: Properties) -> None:
+        """Put the stage behind the web ACL, in place of any other, or take it from behind one."""
+        waf, stage = run.client("wafv2"), self._arn(run, desired)
+        if desired["webAclArn"]:
+            waf.associate_web_acl(WebACLArn=desired["webAclArn"], ResourceArn=stage)
+        else:
+            waf.disassociate_web_acl(ResourceArn=stage)
+
+    def _keep_log_group(self, run: Run, desired: Properties, observed: Properties) -> None:
+        wanted, live = (each.get("executionLogGroup") for each in (desired, observed))
+        if wanted:
+            set_up_execution_log_group(run, execution_logs(desired["RestApiId"]) + self.name, wanted, live)
+
+    def _patch(self, run: Run, desired: Properties, operations: list[dict[str, str]]) -> None:
+        run.client("apigateway").update_stage(
+            restApiId=desired["RestApiId"], stageName=self.name, patchOperations=operations
+        )
