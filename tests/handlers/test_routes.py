@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from iotpipe.handlers import routes, web
-from iotpipe.provision.resources import Permission, Route
+from iotpipe.provision.resources.permission import Permission
+from iotpipe.provision.resources.route import Route
 from tests.support.engine_world import declared
 from tests.support.handlers_world import World, answered, proxy_event
 
