@@ -61,14 +61,14 @@ class Engine:
 
     def restore(self) -> None:
         """Let ministack read what was saved when it starts. Raises LedgerCorrupt and LedgerTooNew."""
-        from iotpipe.local.storage import items, logs, messages, states
+        from iotpipe.local.storage import items, logs, messages, sqs, states
 
         self._states = states.States(self._store, self._persistence, (items.Items, messages.Messages, logs.Streams))
         self._states.check()
-        if moment := self._store.moment:
-            self.saved_at = timestamp(moment)
-        for service in (items, messages, logs):
-            service.keep_in(self._store)
+        if self._store.saved_at:
+            self.saved_at = timestamp(self._store.saved_at)
+        for service in (items, sqs, logs):
+            service.patch_ministack(self._store)
         self._app.PERSIST_STATE = True
         self._app.load_state = self._states.load
         self._gaps.close(self.root)
@@ -103,7 +103,7 @@ class Engine:
         """Save what has changed; True if there was anything. A failure is kept as `trouble`."""
         async with self._writing:
             began = time.time()
-            references = References(newest=self._store.swap())
+            references = References(newest=self._store.begin_save())
             try:
                 states = self._copied()
                 changed = await asyncio.to_thread(self._write, states, references, began)
@@ -130,14 +130,14 @@ class Engine:
         raise AssertionError
 
     def _write(self, states: dict[str, Any], references: References, moment: float) -> bool:
-        return self._store.save(self._states.encoded(states, references), references, moment)
+        return self._store.save(self._states.encode(states, references), references, moment)
 
     async def keep(self) -> None:
         """Save every few seconds as long as something changes."""
         while True:
             await asyncio.sleep(INTERVAL)
             # Lambda's poller changes the store without any request, also long after the last one.
-            if self._changed or self._store.changed:
+            if self._changed or self._store.has_changes:
                 self._changed = False
                 self._changed = await self.save() or self._changed
 

@@ -40,11 +40,11 @@ async def expire(store: Store, now: float) -> int:
         if (table := dynamodb._tables.get_scoped(*scope)) is None:
             continue
         items = table["items"]
-        rows = await asyncio.to_thread(store.below, items.number, f"$.{json.dumps(attribute)}.N", now)
+        rows = await asyncio.to_thread(store.find_at_most, items.number, f"$.{json.dumps(attribute)}.N", now)
         for number, (key, subkey) in enumerate(rows):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            partition, sort = items.named(key, subkey)
+            partition, sort = items.decode_keys(key, subkey)
             # It may have been written anew meanwhile.
             if _is_over(items[partition].get(sort), attribute, now):
                 dynamodb._remove_item(table, partition, sort)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from iotpipe.local.storage.store import APPLICATION
+from iotpipe.local.storage.database import APPLICATION
 from iotpipe.times import timestamp
 from tests.support.json_shapes import assert_as_described
 from tests.support.local_machine import Machine, eventually, processes

@@ -23,7 +23,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     for name in REPLACED:
         monkeypatch.setattr(cloudwatch_logs, name, getattr(cloudwatch_logs, name))
     store = Store(tmp_path / "engine.db")
-    logs.keep_in(store)
+    logs.patch_ministack(store)
     cloudwatch_logs._create_log_group({"logGroupName": "group"})
     cloudwatch_logs._create_log_stream({"logGroupName": "group", "logStreamName": "stream"})
     yield store
@@ -43,7 +43,7 @@ def streams() -> Any:
 
 
 def found_again(store: Store) -> dict[str, Any]:
-    """The streams as the next start reads them."""
+    """Return the streams as the next start reads them."""
     return {name: dict(stream) for name, stream in Streams(store, streams().number).items()}
 
 
@@ -65,7 +65,7 @@ def test_a_stream_is_found_again_with_late_events_and_its_token(store: Store) ->
     (found,) = found_again(store).values()
     assert found == dict(streams()["stream"])
     assert found["uploadSequenceToken"] == "4"
-    # And once more, after writing to what was found.
+    # Again, after writing to the stream that was read.
     again = Streams(store, streams().number)
     cloudwatch_logs._append_log_events(
         again["stream"], [{"timestamp": 4000, "message": "new", "ingestionTime": 1}] * 150

@@ -1,4 +1,4 @@
-"""Queues of the embedded AWS: what ministack and Lambda's poller do with them at once, and what a save sees of it."""
+"""The embedded SQS while requests, Lambda's poller and a save work on the same queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import eventbridge, sqs
 
-from iotpipe.local.storage import messages
+from iotpipe.local.storage import sqs as sqs_storage
 from iotpipe.local.storage.messages import Messages
 from iotpipe.local.storage.store import References, Store
 
@@ -34,7 +34,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setattr(sqs, "_HANDLERS", dict(sqs._HANDLERS))
     monkeypatch.setattr(sqs, "_queue_name_to_url", AccountRegionScopedDict())
     store = Store(tmp_path / "engine.db")
-    messages.keep_in(store)
+    sqs_storage.patch_ministack(store)
     yield store
     store.close()
 
@@ -53,7 +53,7 @@ def bodies(queue: Any) -> list[str]:
 
 
 def saved_in(path: Path, *queues: Any) -> list[list[str]]:
-    """The bodies that a process would find which starts now."""
+    """Return the message bodies that a process which starts now would read."""
     store = Store(path)
     found = [[message["body"] for message in Messages(store, queue["messages"].number)] for queue in queues]
     store.close()
@@ -70,22 +70,22 @@ def test_a_message_on_its_way_to_the_dead_letter_queue_is_in_every_save_once(
     send(source, "poison")
     seen: list[list[list[str]]] = []
 
-    def save_if_it_may() -> None:
+    def save_if_unlocked() -> None:
         if store.lock.acquire(blocking=False):
-            references = References(store.swap(), used)
+            references = References(store.begin_save(), used)
             store.lock.release()
             store.save({}, references, 1)
             seen.append(saved_in(store.path, source, dead))
 
     def between(message: Any) -> None:
         with ThreadPoolExecutor(1) as another:
-            another.submit(save_if_it_may).result()
+            another.submit(save_if_unlocked).result()
 
     assert [each["body"] for each in sqs._receive_messages_for_esm(source["url"], 10)] == ["poison"]
-    # Where the message has left one queue and has not come to the other.
+    # Called when the message has left one queue and is not in the other yet.
     monkeypatch.setattr(sqs, "_ensure_msg_fields", between)
     assert sqs._receive_messages_for_esm(source["url"], 10) == []
-    save_if_it_may()
+    save_if_unlocked()
     assert seen == [[[], ["poison"]]]
 
 
@@ -100,7 +100,7 @@ def test_purging_and_expiring_go_on_while_the_poller_deletes(
     received, _ = held.receive(2, 3600, 99, 1e9)
     remove = held.remove
 
-    def delete_if_it_may() -> None:
+    def delete_if_unlocked() -> None:
         if held.lock.acquire(blocking=False):
             for message in received:
                 held.delete(message["receipt_handle"])
@@ -110,7 +110,7 @@ def test_purging_and_expiring_go_on_while_the_poller_deletes(
         remove(message)
         monkeypatch.setattr(held, "remove", remove)
         with ThreadPoolExecutor(1) as poller:
-            poller.submit(delete_if_it_may).result()
+            poller.submit(delete_if_unlocked).result()
 
     monkeypatch.setattr(held, "remove", remove_while_another_deletes)
     if act == "_act_purge_queue":

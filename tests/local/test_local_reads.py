@@ -1,4 +1,4 @@
-"""Queries and scans that look at a few rows answer what ministack answers when it looks at all of them."""
+"""Queries and scans that read a few items answer the same as ministack does when it reads all items."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ TEXTS = ["", "a", "a b", "aa", "b", "ä", "\U0001f600", "￿", "a\0b", "7", "12"
 
 @pytest.fixture
 def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Read]]:
-    """ministack's own functions, while its tables are in a store and its own names lead to the bounded ones."""
+    """Return ministack's original Query and Scan, and patch ministack to keep its tables in a store."""
     own = {"Query": dynamodb._query, "Scan": dynamodb._scan}
     for name in ("_tables", "_ttl_settings", "_backups", "_query", "_scan", "_condition_syntax_error"):
         monkeypatch.setattr(dynamodb, name, getattr(dynamodb, name))
     dynamodb._ttl_settings = AccountRegionScopedDict()
     store = Store(tmp_path / "engine.db")
-    items.keep_in(store)
+    items.patch_ministack(store)
     yield own
     store.close()
 
@@ -48,7 +48,7 @@ def table(kind: str) -> Any:
 
 def save(rows: Any) -> None:
     store: Store = rows["items"]._store
-    store.save({}, References(store.swap(), {rows["items"].number}), 1)
+    store.save({}, References(store.begin_save(), {rows["items"].number}), 1)
 
 
 def put(chance: random.Random, kind: str, keys: list[str]) -> None:
@@ -142,7 +142,7 @@ def test_a_page_of_many_rows_reads_a_few(plain: dict[str, Read]) -> None:
 def test_a_page_without_a_limit_reads_no_more_than_it_holds(
     plain: dict[str, Read], monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(bounds, "_FIRST", 4)
+    monkeypatch.setattr(bounds, "_FIRST_READ", 4)
     rows = table(kind)
     for number in range(60):
         item = {"id": {"S": "a"}, "moment": {kind: str(number)}, "pad": {"S": 100_000 * "x"}}
@@ -166,7 +166,7 @@ def test_a_page_without_a_limit_reads_no_more_than_it_holds(
 def test_another_thread_writes_while_a_page_is_read(plain: dict[str, Read]) -> None:
     rows = table("N")
     item = {"id": {"S": "a"}, "moment": {"N": "1"}}
-    with rows["items"].showing({}), ThreadPoolExecutor(1) as another:
+    with rows["items"].showing_only({}), ThreadPoolExecutor(1) as another:
         assert another.submit(dynamodb._put_item, {"TableName": "rows", "Item": item}).result()[0] == 200
     assert rows["items"]["a"]["1"] == item
 
@@ -195,7 +195,7 @@ def test_items_go_when_their_time_is_over_and_no_others(plain: dict[str, Read]) 
         item = {"id": {"S": "a"}, "moment": {"N": moment}} | ({"expires_at": value} if value else {})
         dynamodb._put_item({"TableName": "rows", "Item": item})
     save(rows)
-    # One has got more time since it was saved.
+    # The expiry of one item was extended after it was saved.
     later = {"id": {"S": "a"}, "moment": {"N": "4"}, "expires_at": {"N": "300"}}
     dynamodb._put_item({"TableName": "rows", "Item": later})
     assert asyncio.run(expire(rows["items"]._store, 150)) == 1

@@ -35,7 +35,7 @@ def test_what_the_poller_changes_is_saved_without_any_request(engine: Engine) ->
 
     engine._store.put(1, b"message", b"", b"received once more")
     asyncio.run(asyncio.wait_for(until_saved(), 30))
-    assert not engine._store.changed
+    assert not engine._store.has_changes
 
 
 @pytest.mark.parametrize("error", [KeyError("queue"), MemoryError()])

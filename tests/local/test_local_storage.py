@@ -1,4 +1,4 @@
-"""The store of the embedded AWS against a plain dictionary, through saving, failing to, and being killed."""
+"""The store of the embedded AWS, compared with a dictionary: after saves, failed saves and kills."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def store(path: Path) -> Iterator[Store]:
 
 
 def save(store: Store, *used: int, moment: float = 1.0, **states: bytes) -> bool:
-    return store.save(states, References(store.swap(), set(used)), moment)
+    return store.save(states, References(store.begin_save(), set(used)), moment)
 
 
 def assert_same(store: Store, model: Model, collections: int) -> None:
@@ -44,19 +44,19 @@ def assert_same(store: Store, model: Model, collections: int) -> None:
         assert store.keys(number) == held
         for some in (held, held[1:], held[1:3:2]):
             if some:
-                assert store.rows_of(number, some) == {key: model[number, key] for key in some}
+                assert store.rows_by_key(number, some) == {key: model[number, key] for key in some}
     for where in {*model, (1, b"never")}:
         rows = model.get(where, {})
         assert store.rows(*where) == rows
         assert_same_spans(store, where, rows)
-        assert store.holds(*where) == bool(model.get(where))
+        assert store.has_rows(*where) == bool(model.get(where))
 
 
 def assert_same_spans(store: Store, where: tuple[int, bytes], rows: dict[bytes, bytes]) -> None:
     for low, high, most in ((b"", b"\xff", 2), (b"\x01", b"\x04", 1), (b"\x02", b"\xff", None), (b"\x03", b"\x02", 1)):
         for backward in (False, True):
             within = [each for each in sorted(rows.items(), reverse=backward) if low <= each[0] <= high]
-            found = store.span(*where, low, high, most, backward=backward)
+            found = store.rows_between(*where, low, high, most, backward=backward)
             assert list(found.items()) == within[:most]
 
 
@@ -73,7 +73,7 @@ def with_room(store: Store) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_it_reads_as_a_dictionary_whatever_has_reached_the_disk(path: Path, seed: int) -> None:
     chance, store = random.Random(seed), Store(path)
-    collections = [store.collection() for _ in range(2)]
+    collections = [store.reserve_collection() for _ in range(2)]
     model: Model = {}
     saved: Model = {}
     for _ in range(400):
@@ -98,7 +98,7 @@ def test_it_reads_as_a_dictionary_whatever_has_reached_the_disk(path: Path, seed
                 save(store, *collections)
             with_room(store)
         else:
-            # What is not saved is lost with the process: another store sees the moment that was saved last.
+            # A killed process loses what is not saved: another store reads the last save.
             other = Store(path)
             assert_same(other, saved, len(collections))
             other.close()
@@ -112,15 +112,15 @@ def test_it_reads_as_a_dictionary_whatever_has_reached_the_disk(path: Path, seed
 
 
 def test_a_save_writes_the_moment_of_the_swap_and_what_came_later_next_time(path: Path, store: Store) -> None:
-    number = store.collection()
+    number = store.reserve_collection()
     store.put(number, b"device", b"1", b"before")
-    references = References(store.swap(), {number})
+    references = References(store.begin_save(), {number})
     store.put(number, b"device", b"1", b"after")
     store.put(number, b"device", b"2", b"after")
     assert store.save({"sqs": b"{}"}, references, 1_700_000_000.5)
     saved = Store(path)
     assert saved.rows(number, b"device") == {b"1": b"before"}
-    assert saved.moment == 1_700_000_000.5
+    assert saved.saved_at == 1_700_000_000.5
     saved.close()
     assert store.rows(number, b"device") == {b"1": b"after", b"2": b"after"}
     assert save(store, number, sqs=b"{}")
@@ -131,14 +131,14 @@ def test_a_save_writes_the_moment_of_the_swap_and_what_came_later_next_time(path
 
 
 def test_what_no_state_names_any_more_is_deleted_but_nothing_newer(path: Path, store: Store) -> None:
-    old, kept = store.collection(), store.collection()
+    old, kept = store.reserve_collection(), store.reserve_collection()
     for number in (old, kept):
         store.put(number, b"device", b"1", b"row")
     blobs = {"a": b"code", "b": b"layer"}
-    store.save({"lambda": b"1"}, References(store.swap(), {old, kept}, blobs), 1)
-    references = References(store.swap(), {kept}, {"b": b"layer"})
-    # A function's first log line makes its group while the states are written.
-    new = store.collection()
+    store.save({"lambda": b"1"}, References(store.begin_save(), {old, kept}, blobs), 1)
+    references = References(store.begin_save(), {kept}, {"b": b"layer"})
+    # A function's first log line creates its log group while the states are written.
+    new = store.reserve_collection()
     store.put(new, b"stream", b"", b"row")
     store.save({"lambda": b"2"}, references, 1)
     assert (store.keys(old), store.keys(kept), store.keys(new)) == ([], [b"device"], [b"stream"])
@@ -153,12 +153,12 @@ def test_what_no_state_names_any_more_is_deleted_but_nothing_newer(path: Path, s
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_database_that_was_deleted_counts_as_not_saved(path: Path, store: Store, replaced: bool) -> None:
-    number = store.collection()
+    number = store.reserve_collection()
     assert save(store, number, sqs=b"{}")
     path.rename(path.with_suffix(".old"))
     if replaced:
         path.touch()
-    for _ in range(2):  # also where nothing has changed
+    for _ in range(2):  # the second time without changes
         with pytest.raises(OSError, match="was deleted or replaced"):
             save(store, number, sqs=b"{}")
     path.with_suffix(".old").rename(path)
@@ -168,7 +168,7 @@ def test_a_database_that_was_deleted_counts_as_not_saved(path: Path, store: Stor
 @pytest.mark.parametrize("damage", [b"", b"\0"])
 def test_a_database_with_a_damaged_page_is_refused(path: Path, damage: bytes) -> None:
     store = Store(path)
-    number = store.collection()
+    number = store.reserve_collection()
     for row in range(1000):
         store.put(number, b"device", str(row).encode(), bytes(100))
     save(store, number)
@@ -182,10 +182,10 @@ def test_a_database_with_a_damaged_page_is_refused(path: Path, damage: bytes) ->
 
 
 def test_what_a_save_does_depends_on_what_has_changed_and_not_on_what_there_is(store: Store) -> None:
-    number = store.collection()
+    number = store.reserve_collection()
 
     def steps(row: int) -> int:
-        """The steps of SQLite's machine, by the hundred, that writing 50 rows and deleting 50 others takes."""
+        """Return how many hundred steps of SQLite's virtual machine it takes to write 50 rows and delete 50 others."""
         taken: list[None] = []
         for each in range(50):
             store.put(number, b"new", (row + each).to_bytes(8, "big"), b"content")
@@ -203,17 +203,17 @@ def test_what_a_save_does_depends_on_what_has_changed_and_not_on_what_there_is(s
 
 
 def test_numbers_of_collections_are_given_once(store: Store) -> None:
-    assert store.collection(7) == 7
-    assert store.collection() == 8
+    assert store.reserve_collection(7) == 7
+    assert store.reserve_collection() == 8
 
 
 def test_a_new_collection_holds_nothing_of_a_deleted_one(path: Path) -> None:
     store = Store(path)
-    number = store.collection()
+    number = store.reserve_collection()
     store.put(number, b"device", b"1", b"row")
     save(store, number)
     store.close()
-    # Everything is deleted before the first save, and a thread that has not noticed writes to it afterwards.
+    # The collection is deleted before the first save, and a thread that still holds it writes to it afterwards.
     store = Store(path)
     save(store, sqs=b"{}")
     assert store.keys(number) == []
@@ -221,14 +221,14 @@ def test_a_new_collection_holds_nothing_of_a_deleted_one(path: Path) -> None:
     save(store, sqs=b"{}")
     store.close()
     store = Store(path)
-    assert store.keys(store.collection()) == []
+    assert store.keys(store.reserve_collection()) == []
     save(store, sqs=b"{}")
     assert store.keys(number) == []
     store.close()
 
 
 def test_readers_and_writers_in_threads_lose_nothing(store: Store) -> None:
-    number = store.collection()
+    number = store.reserve_collection()
     over = threading.Event()
 
     def write(thread: int) -> None:
@@ -260,7 +260,7 @@ def test_items_behave_as_the_dictionaries_that_ministack_expects(store: Store) -
     assert table["items"].get("b", {}).get("1") is None
     with pytest.raises(KeyError):
         table["items"]["a"]["3"]
-    # What was read is the reader's own.
+    # Reading returns a copy.
     table["items"]["a"]["1"]["value"] = {"N": "2"}
     assert table["items"]["a"]["1"] == item
     assert table["items"]["a"].pop("1") == item
@@ -281,7 +281,7 @@ def received(messages: Messages, most: int = 10, hidden: float = 0, last: int = 
 
 
 def test_messages_survive_as_they_were(path: Path, store: Store) -> None:
-    messages = Messages(store, store.collection())
+    messages = Messages(store, store.reserve_collection())
     for number in range(5):
         messages.append(message(f"m{number}", sent_at=number))
     (first, second), _ = messages.receive(2, 3600, 99, float("inf"))
@@ -297,7 +297,7 @@ def test_messages_survive_as_they_were(path: Path, store: Store) -> None:
 
 
 def test_a_message_is_given_away_again_only_once_it_is_visible_and_not_too_often(store: Store) -> None:
-    messages = Messages(store, store.collection())
+    messages = Messages(store, store.reserve_collection())
     messages.append(message("once"))
     assert received(messages, hidden=3600) == ["once"]
     assert received(messages) == []
@@ -310,7 +310,7 @@ def test_a_message_is_given_away_again_only_once_it_is_visible_and_not_too_often
 
 
 def test_a_batch_has_as_many_bytes_as_lambda_takes_and_at_least_one_message(store: Store) -> None:
-    messages = Messages(store, store.collection())
+    messages = Messages(store, store.reserve_collection())
     for name, size in (("big", 300), ("small", 10), ("other", 10), ("large", 100)):
         messages.append(message(name) | {"body": size * "x"})
     batches = [[each["id"] for each in messages.receive(10, 3600, 99, 100)[0]] for _ in range(4)]
@@ -318,15 +318,15 @@ def test_a_batch_has_as_many_bytes_as_lambda_takes_and_at_least_one_message(stor
 
 
 def test_old_messages_go(store: Store) -> None:
-    messages = Messages(store, store.collection())
+    messages = Messages(store, store.reserve_collection())
     messages.append(message("old", sent_at=1))
     messages.append(message("new", sent_at=9_999_999_999))
-    messages.forget_old(3600)
+    messages.expire(3600)
     assert [each["id"] for each in messages] == ["new"]
 
 
 def test_nothing_is_lost_or_given_away_twice_while_it_is_sent_received_and_deleted_at_once(store: Store) -> None:
-    messages = Messages(store, store.collection())
+    messages = Messages(store, store.reserve_collection())
     seen: list[str] = []
 
     def send(thread: int) -> None:
@@ -347,18 +347,18 @@ def test_nothing_is_lost_or_given_away_twice_while_it_is_sent_received_and_delet
 
 
 def test_nothing_piles_up_of_messages_that_were_deleted_while_they_were_hidden(store: Store) -> None:
-    messages = Messages(store, store.collection())
+    messages = Messages(store, store.reserve_collection())
     for number in range(5000):
         messages.append(message(str(number)))
         ((each,), _) = messages.receive(1, 43_200, 99, float("inf"))
         messages.delete(each["receipt_handle"])
-    assert len(messages._due) < 2000
+    assert len(messages._visibility_heap) < 2000
     messages.append(message("last"))
     assert received(messages) == ["last"]
 
 
 def test_streams_survive_as_they_were(path: Path, store: Store) -> None:
-    streams = Streams(store, store.collection())
+    streams = Streams(store, store.reserve_collection())
     for name in ("a", "b"):
         streams[name] = {"events": []}
     streams["a"]["events"].append({"message": "line"})

@@ -1,1 +1,1 @@
-"""What the embedded AWS holds, kept on the disk as it changes, so that neither a kill nor much data is a matter."""
+"""The data of the embedded AWS in one SQLite database, written as it changes."""

@@ -1,7 +1,7 @@
-"""The items that a Query or Scan can come upon: a few more than it answers, instead of all there are.
+"""Narrows a Query or Scan to the items that it can return, plus a few, so that ministack need not read the whole table.
 
-ministack evaluates, sorts and cuts what it is given here just as it does with everything. Where a request is not
-understood, the answer is None: then it gets everything.
+ministack filters, sorts and pages these candidates as it would all items. For a request that is not understood here
+the result is None: ministack then reads all items.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from itertools import chain, islice
 from typing import Any
 
 Item = dict[str, Any]
-Found = Mapping[str, Mapping[str, Item]]
+Candidates = Mapping[str, Mapping[str, Item]]
+"""Items by partition key and sort key."""
 
 _COMPARISON = re.compile(r"(#?\w+)\s*(<=|>=|=|<|>)\s*(:\w+)")
 _BETWEEN = re.compile(r"(#?\w+)\s+BETWEEN\s+(:\w+)\s+AND\s+(:\w+)", re.IGNORECASE)
-# A key equal to a bound, or to the one to start after, may be found and left out.
-_BESIDES = 4
-_FIRST = 1000
-"""Items that are read at first of a range without a Limit."""
+# Items with a key equal to a bound or to ExclusiveStartKey may be among the candidates, but not in the answer.
+_EXTRA_ITEMS = 4
+_FIRST_READ = 1000
+"""Items in the first read of a range without a Limit."""
 
 
-def of_query(table: Any, data: Mapping[str, Any]) -> Found | None:
-    """The items in the range of the sort key that a Query names, up to its Limit or the size of a page."""
+def of_query(table: Any, data: Mapping[str, Any]) -> Candidates | None:
+    """Return the items in a Query's range of the sort key, up to its Limit or one page."""
     condition, sort_key = data.get("KeyConditionExpression"), table.get("sk_name")
     sort_type = _type(table, sort_key)
     if data.get("IndexName") or not isinstance(condition, str) or sort_type not in ("S", "N"):
@@ -32,60 +33,60 @@ def of_query(table: Any, data: Mapping[str, Any]) -> Found | None:
     try:
         bounds = _bounds(condition, data)
         ((_, value),) = bounds.pop(table["pk_name"])
-        asked = bounds.pop(sort_key, [])
-        limit = None if data.get("Limit") is None else int(data["Limit"]) + _BESIDES
+        comparisons = bounds.pop(sort_key, [])
+        limit = None if data.get("Limit") is None else int(data["Limit"]) + _EXTRA_ITEMS
         backward = data.get("ScanIndexForward") is False
         if start := data.get("ExclusiveStartKey"):
-            asked.append(("<=" if backward else ">=", start[sort_key]))
-        low = [value[sort_type] for operator, value in asked if operator in ("=", ">", ">=")]
-        high = [value[sort_type] for operator, value in asked if operator in ("=", "<", "<=")]
+            comparisons.append(("<=" if backward else ">=", start[sort_key]))
+        low = [value[sort_type] for operator, value in comparisons if operator in ("=", ">", ">=")]
+        high = [value[sort_type] for operator, value in comparisons if operator in ("=", "<", "<=")]
         order = table["items"].order
         first, last = max(low, key=order.encode, default=None), min(high, key=order.encode, default=None)
         key = value[_type(table, table["pk_name"])]
         if bounds:
             return None
         partition = table["items"][key]
-        return {key: _page(lambda most: partition.within(first, last, most, backward=backward), limit)}
+        return {key: _page(lambda limit: partition.between(first, last, limit, backward=backward), limit)}
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
-        return None  # ministack says what is wrong with it
+        return None  # ministack answers with the error
 
 
 def _bounds(condition: str, data: Mapping[str, Any]) -> dict[str, list[tuple[str, Any]]]:
-    """The comparisons of a key condition by attribute. Raises ValueError where there is more in it, or KeyError."""
+    """Return a key condition's comparisons, by attribute. Raises ValueError or KeyError if it has anything else."""
     names, values = data.get("ExpressionAttributeNames") or {}, data.get("ExpressionAttributeValues") or {}
-    found: dict[str, list[tuple[str, Any]]] = {}
+    comparisons: dict[str, list[tuple[str, Any]]] = {}
     between = [((name, ">=", low), (name, "<=", high)) for name, low, high in _BETWEEN.findall(condition)]
     rest = _BETWEEN.sub("", condition)
     for name, operator, value in (*chain(*between), *_COMPARISON.findall(rest)):
         attribute = names[name] if name.startswith("#") else name
-        found.setdefault(attribute, []).append((operator, values[value]))
+        comparisons.setdefault(attribute, []).append((operator, values[value]))
     if re.sub(r"\bAND\b|[()\s]", "", _COMPARISON.sub("", rest), flags=re.IGNORECASE):
         raise ValueError(condition)
-    return found
+    return comparisons
 
 
 def _page(read: Callable[[int], dict[str, Item]], limit: int | None) -> dict[str, Item]:
-    """As many items as fill a page, where there is no limit: read in growing numbers."""
+    """Read up to `limit` items; without a limit, read growing numbers of items until they fill a page."""
     if limit is not None:
         return read(limit)
-    most = _FIRST
-    while len(found := read(most)) >= most and not _is_page(found.values()):
-        most *= 4
-    return found
+    limit = _FIRST_READ
+    while len(items := read(limit)) >= limit and not _fill_page(items.values()):
+        limit *= 4
+    return items
 
 
-def _is_page(items: Iterable[Item]) -> bool:
-    """Whether ministack ends a page before the last of these."""
+def _fill_page(items: Iterable[Item]) -> bool:
+    """Whether ministack ends a page before the last of these items."""
     from ministack.services import dynamodb
 
-    size = sum(dynamodb._item_size_bytes(item) for item in islice(items, _BESIDES, None))
+    size = sum(dynamodb._item_size_bytes(item) for item in islice(items, _EXTRA_ITEMS, None))
     return bool(size > dynamodb._DDB_PAGE_SIZE_BYTES)
 
 
-def of_scan(table: Any, data: Mapping[str, Any]) -> Found | None:
-    """The first items behind the one to start after, up to the Limit of a Scan or the size of a page.
+def of_scan(table: Any, data: Mapping[str, Any]) -> Candidates | None:
+    """Return the first items after a Scan's ExclusiveStartKey, up to its Limit or one page.
 
-    All there are for an index or a segment: read at once, which one by one takes several times as long.
+    For an index or a segment, return all items: reading them in blocks is several times as fast as one by one.
     """
     from ministack.services import dynamodb
 
@@ -93,21 +94,21 @@ def of_scan(table: Any, data: Mapping[str, Any]) -> Found | None:
     try:
         start = data.get("ExclusiveStartKey") or {}
         begin = (_key(table, "pk_name", start), _key(table, "sk_name", start))
-        limit = math.inf if data.get("Limit") is None else int(data["Limit"]) + _BESIDES
-        found: dict[str, dict[str, Item]] = {}
+        limit = math.inf if data.get("Limit") is None else int(data["Limit"]) + _EXTRA_ITEMS
+        candidates: dict[str, dict[str, Item]] = {}
         number = size = 0
-        for key, partition in table["items"].scanned("" if whole else begin[0]):
-            found[key] = {}
+        for key, partition in table["items"].in_scan_order("" if whole else begin[0]):
+            candidates[key] = {}
             for subkey, item in partition:
                 if not whole and (number >= limit or size > dynamodb._DDB_PAGE_SIZE_BYTES):
-                    return found
-                found[key][subkey] = item
+                    return candidates
+                candidates[key][subkey] = item
                 if (key, subkey) > begin:
                     number += 1
-                    size += dynamodb._item_size_bytes(item) if number > _BESIDES else 0
-        return found
+                    size += dynamodb._item_size_bytes(item) if number > _EXTRA_ITEMS else 0
+        return candidates
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None  # ministack says what is wrong with it
+        return None  # ministack answers with the error
 
 
 def _key(table: Any, role: str, start: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The items of DynamoDB's tables: in the database alone, since they are what there is most of."""
+"""The items of DynamoDB's tables: only in the database, since they are most of the data."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from functools import lru_cache
 from typing import Any
 
 from iotpipe.local.storage import bounds, sortkeys
-from iotpipe.local.storage.scoped import Scoped
+from iotpipe.local.storage.scoped import ConvertingScopedDict
 from iotpipe.local.storage.store import Store
 
 Item = dict[str, Any]
 _REAPER = "dynamodb-ttl-reaper"
-_AT_ONCE = 1000
-"""Items that a Scan reads at once, about."""
+_SCAN_BLOCK = 1000
+"""The approximate number of items that a Scan reads at once."""
 
 
-def keep_in(store: Store) -> None:
-    """Have ministack keep all items there; before it reads its state."""
+def patch_ministack(store: Store) -> None:
+    """Have ministack keep all items in the store. Call it before ministack reads its state."""
     from ministack.services import dynamodb
 
-    def backup(described: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(described["_items_snapshot"], Items):
-            items = Items(store, store.collection())
-            items.update(described["_items_snapshot"])
-            described["_items_snapshot"] = items
-        return described
+    def convert_backup(backup: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(backup["_items_snapshot"], Items):
+            items = Items(store, store.reserve_collection())
+            items.update(backup["_items_snapshot"])
+            backup["_items_snapshot"] = items
+        return backup
 
-    dynamodb._tables = Scoped(lambda table: table if isinstance(table, Table) else Table(store, table))
-    dynamodb._backups = Scoped(backup)
+    dynamodb._tables = ConvertingScopedDict(lambda table: table if isinstance(table, Table) else Table(store, table))
+    dynamodb._backups = ConvertingScopedDict(convert_backup)
     dynamodb._query = _bounded(dynamodb._query, bounds.of_query)
     dynamodb._scan = _bounded(dynamodb._scan, bounds.of_scan)
-    # It is asked anew for every item.
+    # ministack calls it for every item.
     dynamodb._condition_syntax_error = lru_cache(dynamodb._condition_syntax_error)
 
 
-def _bounded(read: Callable[[Any], Any], bounds_of: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    """ministack looks at all items of a device for each page of them, and at all of a table to scan one."""
+def _bounded(read: Callable[[Any], Any], find_candidates: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """Restrict a read to its candidates: ministack reads a whole partition for a Query's page, a table for a Scan's."""
     from ministack.services import dynamodb
 
     def answer(data: Any) -> Any:
         table = dynamodb._tables.get(dynamodb._normalize_table_name(data.get("TableName")))
-        found = bounds_of(table, data) if table else None
-        if found is None:
+        candidates = find_candidates(table, data) if table else None
+        if candidates is None:
             return read(data)
-        with table["items"].showing(found):
+        with table["items"].showing_only(candidates):
             return read(data)
 
     return answer
 
 
 class Table(dict[str, Any]):
-    """What ministack knows of a table. Whatever is put into it as its items goes to the database."""
+    """ministack's description of a table; its items are stored in the database."""
 
     def __init__(self, store: Store, values: Mapping[str, Any]) -> None:
         super().__init__(values)
@@ -64,11 +64,11 @@ class Table(dict[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name == "items":
-            value = self._kept(value)
+            value = self._as_items(value)
         super().__setitem__(name, value)
 
-    def _kept(self, value: Any) -> Items:
-        items = value if isinstance(value, Items) else Items(self._store, self._store.collection())
+    def _as_items(self, value: Any) -> Items:
+        items = value if isinstance(value, Items) else Items(self._store, self._store.reserve_collection())
         types = {each["AttributeName"]: each["AttributeType"] for each in self.get("AttributeDefinitions", [])}
         items.order = sortkeys.NUMBERS if types.get(self.get("sk_name")) == "N" else sortkeys.TEXTS
         if items is not value:
@@ -80,28 +80,28 @@ class Table(dict[str, Any]):
 
 
 class Items:
-    """A table's items by partition key, with what ministack uses of a dictionary."""
+    """A table's items by partition key, with the dictionary methods that ministack uses."""
 
     kind = "items"
 
     def __init__(self, store: Store, number: int) -> None:
         self._store = store
-        self.number = store.collection(number)
+        self.number = store.reserve_collection(number)
         self.order: sortkeys.Order = sortkeys.TEXTS
-        self._reading = threading.local()
+        self._thread = threading.local()
 
     @contextmanager
-    def showing(self, found: Mapping[str, Mapping[str, Item]]) -> Iterator[None]:
-        """Have ministack see these items alone, in this thread: rules and state machines write in others."""
-        self._reading.found = found
+    def showing_only(self, candidates: Mapping[str, Mapping[str, Item]]) -> Iterator[None]:
+        """Show only these items to this thread. Other threads (rules, state machines) still see and write all."""
+        self._thread.shown = candidates
         try:
             yield
         finally:
-            self._reading.found = None
+            self._thread.shown = None
 
     @property
     def _shown(self) -> Mapping[str, Mapping[str, Item]] | None:
-        return getattr(self._reading, "found", None)
+        return getattr(self._thread, "shown", None)
 
     def __getitem__(self, key: str) -> Any:
         if (shown := self._shown) is not None:
@@ -130,8 +130,8 @@ class Items:
     def __contains__(self, key: str) -> bool:
         return bool(self[key])
 
-    def named(self, key: bytes, subkey: bytes) -> tuple[str, str]:
-        """Partition and sort key of a row in the database."""
+    def decode_keys(self, key: bytes, subkey: bytes) -> tuple[str, str]:
+        """Return the partition key and sort key of a database row."""
         return sortkeys.TEXTS.decode(key), self.order.decode(subkey)
 
     def keys(self) -> list[str]:
@@ -148,27 +148,27 @@ class Items:
     def values(self) -> list[Any]:
         return [self[key] for key in self.keys()]
 
-    def scanned(self, begin: str) -> Iterator[tuple[str, Iterator[tuple[str, Item]]]]:
-        """Partition keys from `begin` on with their items, as a Scan comes upon them.
+    def in_scan_order(self, begin: str) -> Iterator[tuple[str, Iterator[tuple[str, Item]]]]:
+        """Yield the partition keys from `begin` on with their items, in the order of ministack's Scan.
 
-        ministack sorts by the text of the sort key, also where it is a number.
+        ministack sorts by the text of the sort key, even if it is a number.
         """
         keys = [key for key in self._store.keys(self.number) if sortkeys.TEXTS.decode(key) >= begin]
-        most = 1
+        count = 1
         while keys:
-            found = self._store.rows_of(self.number, keys[:most])
-            for key, rows in found.items():
+            block = self._store.rows_by_key(self.number, keys[:count])
+            for key, rows in block.items():
                 yield sortkeys.TEXTS.decode(key), self._in_text_order(rows)
-            del keys[:most]
-            # Many with one item each are read at once, and few with many one by one.
-            most = most * 2 if sum(map(len, found.values())) < _AT_ONCE else 1
+            del keys[:count]
+            # Read many small partitions at once, and large ones one by one.
+            count = count * 2 if sum(map(len, block.values())) < _SCAN_BLOCK else 1
 
     def _in_text_order(self, rows: Mapping[bytes, bytes]) -> Iterator[tuple[str, Item]]:
         for subkey, content in sorted((self.order.decode(subkey), content) for subkey, content in rows.items()):
             yield subkey, _item(content)
 
     def items(self) -> list[tuple[str, Any]]:
-        # What expires is looked for elsewhere.
+        # time_to_live.py deletes expired items instead.
         if threading.current_thread().name == _REAPER:
             return []
         return [(key, self[key]) for key in self.keys()]
@@ -178,28 +178,30 @@ class Items:
 
 
 class Partition:
-    """The items with one partition key, by sort key. Each is read anew: changing what was read changes nothing here."""
+    """The items with one partition key, by sort key. Reading returns copies: changing one does not change the item."""
 
     def __init__(self, store: Store, number: int, key: str, order: sortkeys.Order) -> None:
         self._store = store
-        self._where = (number, sortkeys.TEXTS.encode(key))
+        self._collection_key = (number, sortkeys.TEXTS.encode(key))
         self._order = order
 
     def get(self, subkey: str, default: Any = None) -> Any:
-        content = self._store.get(*self._where, self._order.encode(subkey))
+        content = self._store.get(*self._collection_key, self._order.encode(subkey))
         return default if content is None else json.loads(content)
 
     def __getitem__(self, subkey: str) -> Item:
-        content = self._store.get(*self._where, self._order.encode(subkey))
+        content = self._store.get(*self._collection_key, self._order.encode(subkey))
         if content is None:
             raise KeyError(subkey)
         return _item(content)
 
     def __setitem__(self, subkey: str, item: Item) -> None:
-        self._store.put(*self._where, self._order.encode(subkey), json.dumps(item, separators=(",", ":")).encode())
+        self._store.put(
+            *self._collection_key, self._order.encode(subkey), json.dumps(item, separators=(",", ":")).encode()
+        )
 
     def __delitem__(self, subkey: str) -> None:
-        self._store.put(*self._where, self._order.encode(subkey), None)
+        self._store.put(*self._collection_key, self._order.encode(subkey), None)
 
     def pop(self, subkey: str, default: Any = None) -> Any:
         item = self.get(subkey, default)
@@ -207,17 +209,17 @@ class Partition:
         return item
 
     def __contains__(self, subkey: str) -> bool:
-        return self._store.get(*self._where, self._order.encode(subkey)) is not None
+        return self._store.get(*self._collection_key, self._order.encode(subkey)) is not None
 
     def __bool__(self) -> bool:
-        return self._store.holds(*self._where)
+        return self._store.has_rows(*self._collection_key)
 
-    def within(self, low: str | None, high: str | None, most: int | None, *, backward: bool) -> dict[str, Item]:
-        """The items with sort keys from `low` up to `high`, both included; at most so many, from whichever end."""
+    def between(self, low: str | None, high: str | None, limit: int | None, *, backward: bool) -> dict[str, Item]:
+        """Return the first items with sort keys from `low` to `high`, both included; the last ones if `backward`."""
         first, last = self._order.bounds(low, high)
-        return self._decoded(self._store.span(*self._where, first, last, most, backward=backward))
+        return self._decode(self._store.rows_between(*self._collection_key, first, last, limit, backward=backward))
 
-    def _decoded(self, rows: Mapping[bytes, bytes]) -> dict[str, Item]:
+    def _decode(self, rows: Mapping[bytes, bytes]) -> dict[str, Item]:
         return {self._order.decode(subkey): _item(content) for subkey, content in rows.items()}
 
     def items(self) -> list[tuple[str, Item]]:
@@ -230,18 +232,18 @@ class Partition:
         return list(self._all().values())
 
     def _all(self) -> dict[str, Item]:
-        return self._decoded(self._store.rows(*self._where))
+        return self._decode(self._store.rows(*self._collection_key))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
     def __len__(self) -> int:
-        return len(self._store.rows(*self._where))
+        return len(self._store.rows(*self._collection_key))
 
     def __deepcopy__(self, memo: Any) -> dict[str, Item]:
         return self._all()
 
 
 def _item(content: bytes) -> Item:
-    found: Item = json.loads(content)
-    return found
+    item: Item = json.loads(content)
+    return item

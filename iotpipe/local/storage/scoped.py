@@ -1,4 +1,4 @@
-"""ministack's stores of tables, queues and log groups, where each has its big collection in the database."""
+"""A replacement for ministack's dictionaries of tables, queues and log groups."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from ministack.core.responses import AccountRegionScopedDict
 
 
-class Scoped(AccountRegionScopedDict):  # type: ignore[misc]  # ministack has no types
-    """A store like ministack's own, that converts whatever is put into it."""
+class ConvertingScopedDict(AccountRegionScopedDict):  # type: ignore[misc]  # ministack has no types
+    """ministack's dictionary by account and region, which converts each value that is put into it."""
 
     __slots__ = ("_convert",)
 

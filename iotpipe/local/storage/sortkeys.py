@@ -1,4 +1,4 @@
-"""Sort keys as bytes that are in DynamoDB's order, so that the database finds a range of them."""
+"""Encodes sort keys as bytes in DynamoDB's order, so that the database can select a range of them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ _BIAS = 200  # their exponents go from -130 to 125
 
 
 class Order(Protocol):
-    """How the sort keys of a table are ordered."""
+    """An order-preserving encoding of a table's sort keys."""
 
     def encode(self, text: str) -> bytes: ...
 
     def decode(self, key: bytes) -> str: ...
 
     def bounds(self, low: str | None, high: str | None) -> tuple[bytes, bytes]:
-        """The least and the greatest key from `low` up to `high`, both included; None for no bound."""
+        """Return the lowest and the highest key from `low` to `high`, both included; None is no bound."""
 
 
 class Texts:
-    """By UTF-8 bytes."""
+    """Orders strings by their UTF-8 bytes."""
 
     def encode(self, text: str) -> bytes:
-        # A key may hold half of a surrogate pair: JSON allows it, and ministack does not look.
+        # A key may contain a lone surrogate: JSON allows it, and ministack does not check.
         return text.encode("utf-8", "surrogatepass")
 
     def decode(self, key: bytes) -> str:
@@ -35,7 +35,10 @@ class Texts:
 
 
 class Numbers:
-    """By value: sign, exponent and digits, none of which is a zero byte; then one, and the number as it was written."""
+    """Orders numbers by value.
+
+    A key has sign, exponent and digits, without a zero byte; then a zero byte and the number as it was written.
+    """
 
     def encode(self, text: str) -> bytes:
         return self._value(text) + b"\0" + text.encode()
@@ -44,7 +47,7 @@ class Numbers:
         return key.partition(b"\0")[2].decode()
 
     def bounds(self, low: str | None, high: str | None) -> tuple[bytes, bytes]:
-        # The same value may be written in another way.
+        # The same value may be written in several ways.
         return b"" if low is None else self._value(low), b"\xff" if high is None else self._value(high) + b"\0\xff"
 
     def _value(self, text: str) -> bytes:
@@ -53,8 +56,8 @@ class Numbers:
             return b"\x80"
         sign, digits, _ = number.as_tuple()
         exponent = divmod(number.adjusted() + _BIAS, 100)
-        size = bytes(each + 1 for each in (*exponent, *digits))
-        return b"\x40" + bytes(255 - each for each in size) + b"\xff" if sign else b"\xc0" + size
+        magnitude = bytes(part + 1 for part in (*exponent, *digits))
+        return b"\x40" + bytes(255 - byte for byte in magnitude) + b"\xff" if sign else b"\xc0" + magnitude
 
 
 TEXTS, NUMBERS = Texts(), Numbers()
