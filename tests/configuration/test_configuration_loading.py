@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -30,9 +31,18 @@ def refusal(name: str, directory: Path) -> str:
     return str(caught.value)
 
 
+def leaves(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings of a section and of those within, by their paths."""
+    found: dict[str, Any] = {}
+    for key, value in section.items():
+        path = f"{prefix}{key}"
+        found |= leaves(value, f"{path}.") if isinstance(value, dict) and value else {path: value}
+    return found
+
+
 def test_an_empty_file_gives_the_values_that_the_pipeline_is_specified_with(loaded: Loaded) -> None:
     functions = {"timeout": 60, "reserved_concurrency": 100}
-    assert loaded("").model_dump() == {
+    specified = {
         "name": "dev",
         "account": None,
         "region": None,
@@ -90,6 +100,8 @@ def test_an_empty_file_gives_the_values_that_the_pipeline_is_specified_with(load
             "future_minutes": 10,
         },
     }
+    values = leaves(loaded("").model_dump())
+    assert {key: values.get(key) for key in leaves(specified)} == leaves(specified)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n", "---\n...\n", "{}", "null", "\n\n"])
