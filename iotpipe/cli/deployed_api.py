@@ -41,7 +41,7 @@ def api_of(session: Session, place: Deployment, connections: int = 1, *, writes:
 def _explanation(session: Session) -> Callable[[str], str]:
     """Why the function behind a path of the API does not start, if that is so; as far as the logs may be read."""
     from iotpipe.names import recorded_suffix
-    from iotpipe.operations import startup_failures
+    from iotpipe.operations.startup_failures import startup_failure
 
     suffix = recorded_suffix(session.rows().values())
     # The clocks of this machine and of AWS may differ.
@@ -50,9 +50,9 @@ def _explanation(session: Session) -> Callable[[str], str]:
     def explain(path: str) -> str:
         function = "ingestion" if path.startswith("/ingest") else "query"
         try:
-            found = startup_failures.failure(session.run, function, suffix, since)
+            reason = startup_failure(session.run, function, suffix, since)
         except IotpipeError:
             return ""
-        return f"the {function} function does not start: {found}" if found else ""
+        return f"the {function} function does not start: {reason}" if reason else ""
 
     return explain

@@ -20,7 +20,7 @@ from iotpipe.render import output
 from iotpipe.render.terminals import terminal
 
 if TYPE_CHECKING:
-    from iotpipe.operations.queue_client import Mailbox
+    from iotpipe.operations.queue_client import QueueClient
     from iotpipe.provision.run import Event
 
 
@@ -42,24 +42,24 @@ def list_(settings: Settings, limit: int, as_json: bool) -> None:
     Takes nothing away. While it looks, what it has seen is hidden from others. How often a message was received is
     how often the processor had it: looks are not counted.
     """
-    from iotpipe.operations.dead_letters import look
+    from iotpipe.operations.dead_letters import peek
     from iotpipe.render import console
-    from iotpipe.render.dead_letters import letter_text, letters_data, look_summary, shortened
+    from iotpipe.render.dead_letters import letter_text, letters_data, shortened, summary
     from iotpipe.render.progress import progress
 
     with progress() as tell:
-        dead, source = _queues(settings, "dlq list", tell)
-        seen = look(dead, source, limit)
-        if any(seen.reason(letter) is None for letter in seen.letters):
-            seen = replace(seen, broken=_what_breaks_the_processor(dead))
+        queue, source = _queues(settings, "dlq list", tell)
+        dead = peek(queue, source, limit)
+        if any(dead.reason(letter) is None for letter in dead.letters):
+            dead = replace(dead, startup_failure=_processor_startup_failure(queue))
     if as_json:
-        output.answer(letters_data(dead.name, seen))
+        output.answer(letters_data(queue.name, dead))
         return
-    for letter in seen.letters:
-        console.stdout().line(letter_text(letter, seen))
+    for letter in dead.letters:
+        console.stdout().line(letter_text(letter, dead))
         console.stdout().line((f"  {shortened(letter.body)}", "dim"))
-    for told in look_summary(dead.name, seen):
-        output.note(told)
+    for line in summary(queue.name, dead):
+        output.note(line)
 
 
 @dlq.command(epilog="Example:  iotpipe dlq redrive --env prod --limit 1")
@@ -83,21 +83,21 @@ def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> 
         confirm(yes, f"Send {number} dead letters of {dead.name} back to {target.name}?")
     try:
         with _showing(dead):
-            done = redrive(dead, target, limit) if about else Moved()
+            result = redrive(dead, target, limit) if about else Moved()
     except KeyboardInterrupt:
         hint = (
             f"SQS continues the redrive in the background: `iotpipe dlq redrive --env {dead.run.environment}` watches"
         )
         raise Interrupted("stopped; nothing is lost", hint) from None
     if as_json:
-        output.answer({"queue": dead.name, "target": target.name, **vars(done)})
-        return 1 if done.reasons else 0
-    output.say(f"sent back from {dead.name} to {target.name}: {done.moved}")
-    if done.returned:
-        output.note(f"{done.returned} of them failed again and are back: `iotpipe dlq list` says why")
-    for name, reason in done.reasons.items():
+        output.answer({"queue": dead.name, "target": target.name, **vars(result)})
+        return 1 if result.reasons else 0
+    output.say(f"sent back from {dead.name} to {target.name}: {result.moved}")
+    if result.returned:
+        output.note(f"{result.returned} of them failed again and are back: `iotpipe dlq list` says why")
+    for name, reason in result.reasons.items():
         output.note(f"{name}: {reason}")
-    return 1 if done.reasons else 0
+    return 1 if result.reasons else 0
 
 
 @dlq.command(epilog="Example:  iotpipe dlq purge --env dev --yes")
@@ -127,30 +127,28 @@ def purge(settings: Settings, yes: bool, as_json: bool) -> None:
         output.say(f"{dead.name} is empty")
 
 
-def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Mailbox, Mailbox]:
+def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[QueueClient, QueueClient]:
     """The dead-letter queue, and the one that its messages come from."""
-    from iotpipe.operations.queue_client import Mailbox
+    from iotpipe.operations.queue_client import QueueClient
 
     session, suffix = open_deployed(settings, command, tell)
     names = Names(suffix)
-    return Mailbox(session.run, names.dead_letter_queue), Mailbox(session.run, names.reading_queue)
+    return QueueClient(session.run, names.dead_letter_queue), QueueClient(session.run, names.reading_queue)
 
 
-def _what_breaks_the_processor(dead: Mailbox) -> str:
-    """Why it does not start, if that was so within the last hour and as far as its logs may be read."""
-    from iotpipe.operations import startup_failures
+def _processor_startup_failure(dead: QueueClient) -> str:
+    """The processor's last startup error of the past hour; empty without one, or if its logs cannot be read."""
+    from iotpipe.operations.startup_failures import startup_failure
 
     since = int((dead.run.clock.now() - 3600) * 1000)
     try:
-        return startup_failures.failure(
-            dead.run, "processor", dead.name.removeprefix(Names("").dead_letter_queue), since
-        )
+        return startup_failure(dead.run, "processor", dead.name.removeprefix(Names("").dead_letter_queue), since)
     except IotpipeError:
         return ""
 
 
 @contextmanager
-def _showing(box: Mailbox) -> Iterator[None]:
+def _showing(box: QueueClient) -> Iterator[None]:
     """What goes on with the queue stands on one line of a terminal; elsewhere it is said once."""
 
     from iotpipe.render import console

@@ -49,7 +49,7 @@ def logs(
     """
     from iotpipe.cli.session import interruptible
     from iotpipe.operations.log_filter import Selection, pattern
-    from iotpipe.operations.logs import LogReader, followed, merged, moment
+    from iotpipe.operations.logs import LogReader, follow_events, merge, parse_since
     from iotpipe.render import console
     from iotpipe.render.logs import event_data, event_text
     from iotpipe.render.progress import progress
@@ -58,14 +58,14 @@ def logs(
     selection = Selection(platform, errors, pattern(grep))
     with progress() as tell:
         session, suffix = open_deployed(settings, "logs", tell)
-    begin = moment(since, session.run.clock.now())
+    begin = parse_since(since, session.run.clock.now())
     named = [(each, Names(suffix).log_group(each)) for each in ([function] if function else HANDLERS)]
     readers = [LogReader(session.run, each, group, begin, correlation_id) for each, group in named]
     out = console.stdout()
 
     def show(events: Iterable[LogEvent]) -> bool:
         any_shown = False
-        for event in filter(selection.takes, events):
+        for event in filter(selection.includes, events):
             any_shown = True
             if as_json:
                 output.say(event_data(event))
@@ -76,14 +76,14 @@ def logs(
 
     try:
         with interruptible(session.stop):
-            shown = show(merged(readers))
-            if not any(reader.there for reader in readers):
+            shown = show(merge(readers))
+            if not any(reader.group_exists for reader in readers):
                 _report_no_log_group(session, follow)
             elif not shown and not follow:
                 what = "nothing that was asked for was logged" if errors or grep else "nothing was logged"
                 output.note(f"{what} since {iso(begin)}; --since 2h looks further back")
             if follow:
-                show(followed(session.run, readers))
+                show(follow_events(session.run, readers))
     except (KeyboardInterrupt, Interrupted):
         return 130
     return 0

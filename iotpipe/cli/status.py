@@ -24,19 +24,19 @@ def status(settings: Settings, as_json: bool) -> int:
     ring and why, and who has not confirmed to get them.
     """
     from iotpipe.cli.session import open_session, untouched
-    from iotpipe.operations.health import Vitals, vitals
+    from iotpipe.operations.health import Health, health
     from iotpipe.provision import plan as planning
     from iotpipe.render.progress import progress
     from iotpipe.render.status import show_status
 
     if new := untouched(settings):
         steps = planning.from_nothing(new.declared()[0])
-        show_status(new.name, new.aws, steps, Vitals({}, {}, [], []), as_json, settings.verbose)
+        show_status(new.name, new.aws, steps, Health({}, {}, [], []), as_json, settings.verbose)
         return 0
     with progress() as tell:
         session = open_session(settings, "status", tell)
         resources, _ = session.declared()
         steps = planning.plan(resources, session.run, session.rows(), foreign=True)
-        found = vitals(session.run, resources)
-    show_status(session.name, session.aws, steps, found, as_json, settings.verbose)
-    return 1 if found.unread else 0
+        read = health(session.run, resources)
+    show_status(session.name, session.aws, steps, read, as_json, settings.verbose)
+    return 1 if read.unread else 0

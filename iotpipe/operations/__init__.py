@@ -1,1 +1,1 @@
-"""What a person on call needs: health, logs, dead letters and outputs of an environment that is up."""
+"""On-call operations of a deployed environment: health, logs, dead letters, redrive and outputs."""

@@ -1,4 +1,4 @@
-"""What is lost for good with resources that are about to be deleted."""
+"""Describe the data that is lost when resources are deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from iotpipe.provision.run import Run
 
 
 def lost(run: Run, addresses: Iterable[str]) -> list[str]:
-    """One line for each: the messages in queues, the API key, the URL. Of tables whoever asks says more."""
+    """One line per resource that loses messages, an API key or a URL. The caller reports the rows of tables."""
     return [line for address in addresses if (line := _lost(run, address))]
 
 

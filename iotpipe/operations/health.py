@@ -1,4 +1,4 @@
-"""How an environment is doing: what waits in its queues and how long, what rings, who has not confirmed."""
+"""Health of a deployed environment: queue depths and ages, alarm states, unconfirmed alert subscriptions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from iotpipe.times import timestamp
 
 T = TypeVar("T")
 
-# SQS reports once a minute and a few minutes late; older figures would say nothing about now.
+# SQS publishes this metric once a minute, a few minutes late; older values say nothing about the present.
 _RECENT = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class Depth:
-    """Messages of one queue. `oldest` is the age of the oldest in seconds, None where no recent metric says it."""
+    """Messages of one queue. `oldest` is the age of the oldest in seconds; None without a recent metric."""
 
     visible: int
     in_flight: int
@@ -34,7 +34,7 @@ class Depth:
 
 @dataclass(frozen=True)
 class AlarmState:
-    """CloudWatch's own word for the state (OK, ALARM, INSUFFICIENT_DATA), its reason, and since when (ISO, UTC)."""
+    """CloudWatch's state value (OK, ALARM, INSUFFICIENT_DATA), its reason, and since when (ISO, UTC)."""
 
     state: str
     reason: str
@@ -42,9 +42,10 @@ class AlarmState:
 
 
 @dataclass(frozen=True)
-class Vitals:
-    """By name. `unconfirmed` are the addresses that get no alert before their owner confirms; `unread` is why what
-    is missing here is missing.
+class Health:
+    """Queues and alarms by name. `unconfirmed` addresses get no alerts until their owner confirms the subscription.
+
+    `unread` holds the errors of the parts that could not be read.
     """
 
     queues: dict[str, Depth]
@@ -53,53 +54,53 @@ class Vitals:
     unread: list[str]
 
 
-def vitals(run: Run, resources: Sequence[Resource]) -> Vitals:
-    """Ask AWS about the queues, alarms and topics that a plan made with the same run has found.
+def health(run: Run, resources: Sequence[Resource]) -> Health:
+    """Read the health of the queues, alarms and topics that exist. A plan must have been made with the same run.
 
-    What may not be read is told in `unread`, so that a missing permission hides only what it is about.
+    Errors are collected in `unread`, so that a missing permission hides only the part that needs it.
     """
-    there = [resource for resource in resources if run.look(resource) is not None]
-    queues = [each for each in there if isinstance(each, Queue)]
-    alarms = [each.name for each in there if isinstance(each, Alarm)]
-    topics = [each for each in there if isinstance(each, Topic)]
+    existing = [resource for resource in resources if run.look(resource) is not None]
+    queues = [each for each in existing if isinstance(each, Queue)]
+    alarms = [each.name for each in existing if isinstance(each, Alarm)]
+    topics = [each for each in existing if isinstance(each, Topic)]
     unread: list[str] = []
 
-    def part(read: Callable[[], T]) -> T | None:
+    def collect_error(read: Callable[[], T]) -> T | None:
         try:
             return read()
         except ResourceError as error:
             unread.append(str(error))
             return None
 
-    ages = part(partial(_ages, run, [each.name for each in queues])) or {}
-    depths = {each.name: _depth(run, each, ages) for each in queues}
-    states = part(partial(_states, run, alarms)) or {}
-    waiting = [address for each in topics for address in part(partial(unconfirmed, run, each)) or []]
-    return Vitals(depths, states, waiting, unread)
+    ages = collect_error(partial(_ages, run, [queue.name for queue in queues])) or {}
+    depths = {queue.name: _depth(run, queue, ages) for queue in queues}
+    states = collect_error(partial(_states, run, alarms)) or {}
+    pending = [address for topic in topics for address in collect_error(partial(unconfirmed, run, topic)) or []]
+    return Health(depths, states, pending, unread)
 
 
 def _depth(run: Run, queue: Queue, ages: Mapping[str, float]) -> Depth:
-    """What the plan has read of the queue."""
-    found = run.look(queue) or {}
-    waiting, flying = (found.get(f"ApproximateNumberOfMessages{which}", 0) for which in ("", "NotVisible"))
-    return Depth(int(waiting), int(flying), ages.get(queue.name))
+    """The queue's depth, from the attributes that the plan has read."""
+    attributes = run.look(queue) or {}
+    visible, in_flight = (attributes.get(f"ApproximateNumberOfMessages{which}", 0) for which in ("", "NotVisible"))
+    return Depth(int(visible), int(in_flight), ages.get(queue.name))
 
 
 def _ages(run: Run, queues: Sequence[str]) -> dict[str, float]:
-    """The latest figure per queue, of those that have one."""
+    """The latest age in seconds by queue; queues without a recent value are left out."""
     end = datetime.fromtimestamp(run.clock.now(), UTC)
 
-    def ask(attempt: int) -> dict[str, float]:
-        answer = run.client("cloudwatch").get_metric_data(
+    def read(attempt: int) -> dict[str, float]:
+        response = run.client("cloudwatch").get_metric_data(
             MetricDataQueries=[_age_of(number, name) for number, name in enumerate(queues)],
             StartTime=end - _RECENT,
             EndTime=end + timedelta(minutes=1),
             ScanBy="TimestampDescending",
         )
-        figures = {each["Id"]: each["Values"] for each in answer["MetricDataResults"]}
-        return {name: figures[f"q{number}"][0] for number, name in enumerate(queues) if figures.get(f"q{number}")}
+        values = {result["Id"]: result["Values"] for result in response["MetricDataResults"]}
+        return {name: values[f"q{number}"][0] for number, name in enumerate(queues) if values.get(f"q{number}")}
 
-    return run.trying("read", "the age of the oldest messages", ask) if queues else {}
+    return run.trying("read", "the age of the oldest messages", read) if queues else {}
 
 
 def _age_of(number: int, queue: str) -> dict[str, Any]:
@@ -112,12 +113,12 @@ def _age_of(number: int, queue: str) -> dict[str, Any]:
 
 
 def _states(run: Run, names: Sequence[str]) -> dict[str, AlarmState]:
-    found = run.trying("read", "the alarms", lambda attempt: described_alarms(run)) if names else {}
-    return {name: _state(alarm) for name, alarm in found.items() if name in names}
+    alarms = run.trying("read", "the alarms", lambda attempt: described_alarms(run)) if names else {}
+    return {name: _state(alarm) for name, alarm in alarms.items() if name in names}
 
 
 def _state(alarm: Mapping[str, Any]) -> AlarmState:
-    # StateUpdatedTimestamp also moves when only the reason changes.
+    # StateUpdatedTimestamp also changes when only the reason changes.
     since = alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp")
     return AlarmState(
         alarm["StateValue"], alarm.get("StateReason", ""), timestamp(since.timestamp()) if since else "unknown"
@@ -125,9 +126,9 @@ def _state(alarm: Mapping[str, Any]) -> AlarmState:
 
 
 def unconfirmed(run: Run, topic: Topic) -> list[str]:
-    """The addresses that get no alert before their owner confirms."""
-    found = run.trying(
+    """The addresses that get no alerts until their owner confirms the subscription."""
+    subscribed = run.trying(
         "read", f"the subscriptions of {topic.address}", lambda attempt: subscriptions(run, topic.arn(run))
     )
-    # It stands where a confirmed one has its ARN.
-    return [each["Endpoint"] for each in found if each["SubscriptionArn"] == "PendingConfirmation"]
+    # SNS returns this text in place of the ARN until the subscription is confirmed.
+    return [each["Endpoint"] for each in subscribed if each["SubscriptionArn"] == "PendingConfirmation"]

@@ -1,4 +1,4 @@
-"""Which of the log entries somebody wants to see."""
+"""Select the log entries to show."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from iotpipe.errors import UsageError
 from iotpipe.operations.logs import LogEvent
 
-# What Lambda writes of every invocation. A report that tells of a failure is another matter.
+# Lambda's own lines about each invocation. A REPORT line of a failed invocation also matches _FAILURE.
 _PLATFORM = re.compile(r"(START|END|REPORT) RequestId: |INIT_START Runtime|XRAY TraceId: ")
-_TROUBLE = re.compile(
+_FAILURE = re.compile(
     r"\[(ERROR|CRITICAL|FATAL|WARNING)\]|Traceback|Task timed out|Status: (error|failure|timeout)|Error Type: "
     r"|errorType|Runtime\.\w+|Unable to import|LAMBDA_WARNING|Runtime exited|Process exited before|Fatal Python error"
     r"|Segmentation fault"
@@ -22,36 +22,40 @@ _LEVELS = ("WARN", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 @dataclass(frozen=True)
 class Selection:
-    """`platform`: also Lambda's own lines. `errors`: only what went wrong. `grep`: only what contains a match."""
+    """`platform`: also Lambda's own lines. `errors`: only failures. `grep`: only entries that contain a match."""
 
     platform: bool = False
     errors: bool = False
     grep: re.Pattern[str] | None = None
 
-    def takes(self, event: LogEvent) -> bool:
-        """Whether the entry is to be shown."""
-        wrong = went_wrong(event)
-        if not (self.platform or wrong) and _PLATFORM.match(event.message):
+    def includes(self, event: LogEvent) -> bool:
+        """Whether to show the entry."""
+        failure = is_failure(event)
+        if not (self.platform or failure) and _PLATFORM.match(event.message):
             return False
-        if self.errors and not wrong:
+        if self.errors and not failure:
             return False
         return self.grep is None or self.grep.search(event.message) is not None
 
 
-def went_wrong(event: LogEvent) -> bool:
-    """Whether the entry tells of a failure: of a handler's answer, of a reading or of the function itself."""
+def is_failure(event: LogEvent) -> bool:
+    """Whether the entry reports an HTTP error, a failed or rejected reading, or a failure of the function itself."""
     line = event.document()
     if line is None:
-        return _TROUBLE.search(event.message) is not None
+        return _FAILURE.search(event.message) is not None
     status = line.get("status")
-    refused = isinstance(status, int) and status >= 400
+    http_error = isinstance(status, int) and status >= 400
     return bool(
-        refused or line.get("failed") or line.get("rejected") or _TROUBLE.search(event.message) or _as_json(line)
+        http_error
+        or line.get("failed")
+        or line.get("rejected")
+        or _FAILURE.search(event.message)
+        or _is_json_failure(line)
     )
 
 
-def _as_json(line: dict[str, Any]) -> bool:
-    """Whether Lambda or Python's logging tells of a failure, where the function's log format was set to JSON.
+def _is_json_failure(line: dict[str, Any]) -> bool:
+    """Whether Lambda or Python's logging reports a failure in the JSON log format.
 
     https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
     """
@@ -61,9 +65,9 @@ def _as_json(line: dict[str, Any]) -> bool:
 
 
 def pattern(text: str | None) -> re.Pattern[str] | None:
-    """What `--grep` looks for, whatever the case of its letters. Raises UsageError for what is no pattern."""
+    """Compile the case-insensitive pattern of `--grep`. Raises UsageError if it is not a regular expression."""
     try:
         return re.compile(text, re.IGNORECASE) if text else None
     except re.error as error:
-        hint = "It is a regular expression of Python: put \\ before a character that is meant literally"
+        hint = "Use a Python regular expression; put \\ before a literal special character"
         raise UsageError(f"--grep {text}: {error}", hint) from error

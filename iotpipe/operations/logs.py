@@ -1,4 +1,4 @@
-"""The functions' logs: several log groups read page by page, merged in the order of time, and followed."""
+"""Read the functions' log groups page by page, merge them by time and follow them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from iotpipe.provision.run import Run
 from iotpipe.times import ago
 
 POLL = 2.0
-"""Seconds between two looks at what is new; FilterLogEvents may be called 5 times a second per account."""
+"""Seconds between two polls; FilterLogEvents may be called 5 times a second per account."""
 
 OVERLAP = 120_000
-"""Milliseconds before the newest event of a group that are read again each time: logs are delivered late and out of
-order. An event that comes later than that after a younger one of its group is not seen by those who follow.
+"""Milliseconds before a group's newest event that each poll reads again: logs arrive late and out of order. Following
+misses an event that arrives more than this after a newer event of its group.
 """
 
-# FilterLogEvents answers with so many at most.
+# The most events in one FilterLogEvents response.
 _PAGE = 10_000
-_NAMED = re.compile(r"[A-Za-z0-9._:/=@+-]{1,128}")
+_FILTERABLE_ID = re.compile(r"[A-Za-z0-9._:/=@+-]{1,128}")
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class LogEvent:
     stream: str
 
     def document(self) -> dict[str, Any] | None:
-        """The handlers' own line about an invocation; None of any other entry."""
+        """The JSON object that a handler logs about an invocation; None for any other entry."""
         try:
-            found = json.loads(self.message)
+            document = json.loads(self.message)
         except ValueError:
             return None
-        return found if isinstance(found, dict) else None
+        return document if isinstance(document, dict) else None
 
     def concerns(self, correlation_id: str) -> bool:
-        """Whether the entry belongs to that request, or to a batch with a message of it."""
+        """Whether the entry belongs to that request, or to a batch that contains one of its messages."""
         line = self.document()
         if line is None:
             return correlation_id in self.message
@@ -58,9 +58,9 @@ class LogEvent:
 
 @dataclass
 class LogReader:
-    """Reads one log group from `since` (epoch milliseconds) on. Answers each event once, however often it is asked.
+    """Poll one log group from `since` (epoch milliseconds) on; return each event once.
 
-    Where there is a `phrase`, CloudWatch looks for it; an emulator may answer with more.
+    CloudWatch filters by `phrase` if it is set; an emulator may ignore the filter.
     """
 
     run: Run
@@ -69,13 +69,13 @@ class LogReader:
     since: int
     correlation_id: str | None = None
     phrase: str | None = None
-    there: bool = False
-    """Whether the group has been seen to exist."""
+    group_exists: bool = False
+    """Whether CloudWatch has returned the group."""
     _newest: int = 0
     _seen: dict[str, int] = field(default_factory=dict)
 
     def new(self) -> Iterator[LogEvent]:
-        """What has come since the last time, in the order of time."""
+        """The events since the last poll, ordered by time."""
         for page in self._pages(self._start()):
             for event in page:
                 if event.event_id in self._seen:
@@ -84,85 +84,85 @@ class LogReader:
                 self._newest = max(self._newest, event.timestamp)
                 if self.correlation_id is None or event.concerns(self.correlation_id):
                     yield event
-            # What is older will not be asked for again.
+            # Later polls do not read events before the start again.
             start = self._start()
-            self._seen = {name: at for name, at in self._seen.items() if at >= start}
+            self._seen = {event_id: timestamp for event_id, timestamp in self._seen.items() if timestamp >= start}
 
     def _start(self) -> int:
-        # The newest by AWS's clock, not by ours. An event from the future must not make us skip what is between.
+        # Event times are AWS's clock. Without the limit, an event with a future time would hide those before it.
         newest = min(self._newest, int(self.run.clock.now() * 1000))
         return max(self.since, newest - OVERLAP)
 
     def _pages(self, start: int) -> Iterator[Sequence[LogEvent]]:
         request: dict[str, Any] = {"logGroupName": self.group, "startTime": start}
-        if self.correlation_id and _NAMED.fullmatch(self.correlation_id):
+        if self.correlation_id and _FILTERABLE_ID.fullmatch(self.correlation_id):
             request["filterPattern"] = f'"{self.correlation_id}"'
         elif self.phrase:
             request["filterPattern"] = f'"{self.phrase}"'
         while True:
-            answer = self.run.trying("read", f"log-group/{self.group}", partial(self._ask, request))
-            events = _events(self.function, answer["events"])
-            # Not every emulator pages: a full answer without a token is no proof that this was all.
-            goes_on = len(events) >= _PAGE and any(each.event_id not in self._seen for each in events)
+            response = self.run.trying("read", f"log-group/{self.group}", partial(self._filter_log_events, request))
+            events = _events(self.function, response["events"])
+            # Some emulators return no page token: a full page may have successors without one.
+            has_more = len(events) >= _PAGE and any(event.event_id not in self._seen for event in events)
             yield events
-            if token := answer.get("nextToken"):
+            if token := response.get("nextToken"):
                 request["nextToken"] = token
-            elif goes_on:
+            elif has_more:
                 request["startTime"] = events[-1].timestamp
                 request.pop("nextToken", None)
             else:
                 return
 
-    def _ask(self, request: dict[str, Any], attempt: int) -> dict[str, Any]:
+    def _filter_log_events(self, request: dict[str, Any], attempt: int) -> dict[str, Any]:
         logs = self.run.client("logs")
         try:
-            answer: dict[str, Any] = logs.filter_log_events(**request)
+            response: dict[str, Any] = logs.filter_log_events(**request)
         except logs.exceptions.ResourceNotFoundException:
-            # The function has not been made yet, or somebody deleted its log group: the next line makes it anew.
+            # The log group does not exist yet or was deleted. Lambda creates it with its next log line.
             return {"events": []}
-        self.there = True
-        return answer
+        self.group_exists = True
+        return response
 
 
-def _events(function: str, found: Sequence[dict[str, Any]]) -> list[LogEvent]:
-    """In the order of time. The embedded AWS gives no ids: there the text, and which of its like it is, has to do."""
+def _events(function: str, entries: Sequence[dict[str, Any]]) -> list[LogEvent]:
+    """Convert the entries, ordered by time. Without event ids (embedded AWS), hash the text and count repetitions."""
     events = []
-    alike: Counter[str] = Counter()
-    for each in sorted(found, key=lambda each: each["timestamp"]):
-        at, message, stream = each["timestamp"], each["message"].rstrip("\r\n"), each["logStreamName"]
-        name = each.get("eventId")
-        if not name:
-            text = f"{stream} {at} {message}"
-            name = hashlib.sha256(f"{alike[text]} {text}".encode(errors="surrogatepass")).hexdigest()
-            alike[text] += 1
-        events.append(LogEvent(at, function, message, name, stream))
+    repeats: Counter[str] = Counter()
+    for entry in sorted(entries, key=lambda entry: entry["timestamp"]):
+        timestamp, message, stream = entry["timestamp"], entry["message"].rstrip("\r\n"), entry["logStreamName"]
+        event_id = entry.get("eventId")
+        if not event_id:
+            text = f"{stream} {timestamp} {message}"
+            event_id = hashlib.sha256(f"{repeats[text]} {text}".encode(errors="surrogatepass")).hexdigest()
+            repeats[text] += 1
+        events.append(LogEvent(timestamp, function, message, event_id, stream))
     return events
 
 
-def merged(readers: Sequence[LogReader]) -> Iterator[LogEvent]:
-    """What is new in all of them, in the order of time."""
+def merge(readers: Sequence[LogReader]) -> Iterator[LogEvent]:
+    """The new events of all readers, ordered by time."""
     return heapq.merge(*(reader.new() for reader in readers), key=lambda event: event.timestamp)
 
 
-def followed(run: Run, readers: Sequence[LogReader]) -> Iterator[LogEvent]:
-    """What comes from now on, looked for every POLL seconds until the run is stopped."""
+def follow_events(run: Run, readers: Sequence[LogReader]) -> Iterator[LogEvent]:
+    """Poll for new events every POLL seconds until the run is stopped."""
     while True:
         run.pause(POLL)
-        yield from merged(readers)
+        yield from merge(readers)
 
 
-def moment(text: str, now: float) -> int:
-    """The epoch millisecond that `10m`, `2h` ago or an ISO time (UTC where it names no zone) means.
+def parse_since(text: str, now: float) -> int:
+    """Epoch milliseconds of an age (`10m`, `2h`) or an ISO time (UTC if it has no zone).
 
-    Raises UsageError for anything else and for what is in the future.
+    Raises UsageError for any other text and for a time in the future.
     """
     if (begin := ago(text, now)) is not None:
         return begin
     try:
-        found = datetime.fromisoformat(text.strip())
+        parsed = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(f"{text!r} is not a time", "Use 30s, 10m, 2h, 3d or 2026-01-31T12:00:00Z") from None
-    named = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    if named > now:
+    since = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    if since > now:
         raise UsageError(f"{text!r} is in the future", "Use a time in the past; a time without a zone is UTC")
-    return max(0, int(named * 1000))
+    return max(0, int(since * 1000))

@@ -1,4 +1,4 @@
-"""The outputs of an environment that is up: endpoint, names and ARNs, all from what the ledger records."""
+"""Outputs of a deployed environment: endpoint, names and ARNs, all computed from the ledger."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from iotpipe.provision.ledger import Contents, Row
 
 
 def outputs(account: str, region: str, rows: Mapping[str, Row], local: str = "") -> dict[str, str]:
-    """The outputs by name; one whose resource is not there (yet) is left out.
+    """The outputs by name; outputs of resources that do not exist (yet) are left out.
 
-    `local` is the address of the embedded AWS, where the environment is in one.
+    `local` is the URL of the embedded AWS; empty for AWS itself.
     """
-    made = {address: row for address, row in rows.items() if row.status != "creating"}
-    names = Names(recorded_suffix(made.values()))
-    api = made.get(f"rest-api/{names.rest_api}")
-    stage = next((row for row in made.values() if row.kind == "stage" and api and row.inside == api.address), None)
+    created = {address: row for address, row in rows.items() if row.status != "creating"}
+    names = Names(recorded_suffix(created.values()))
+    api = created.get(f"rest-api/{names.rest_api}")
+    stage = next((row for row in created.values() if row.kind == "stage" and api and row.inside == api.address), None)
     found = {}
     if api and stage and "RestApiId" in api.properties:
         found["ApiEndpoint"] = _api(api.properties["RestApiId"], stage.name, region, local)
@@ -31,25 +31,25 @@ def outputs(account: str, region: str, rows: Mapping[str, Row], local: str = "")
         ("IngestionQueueUrl", f"queue/{names.reading_queue}", f"{queues}/{account}/{names.reading_queue}"),
         ("AlertTopicArn", f"topic/{names.topic}", f"arn:{partition(region)}:sns:{region}:{account}:{names.topic}"),
     ):
-        if address in made:
+        if address in created:
             found[output] = value
     return found
 
 
 def recorded(contents: Contents, state_dir: Path) -> dict[str, str]:
-    """The outputs of a state file, which is in `state_dir`.
+    """The outputs recorded in a state file of the directory `state_dir`.
 
-    That it describes an embedded AWS, its account says; at what address, what is recorded of that beside it.
+    The account number tells whether it is an embedded AWS, whose URL is recorded in the same directory.
     """
     engine = engine_directory.at(state_dir).record() if contents.account == engine_directory.ACCOUNT else None
     return outputs(contents.account, contents.region, contents.rows, engine.endpoint if engine else "")
 
 
 def nothing_recorded(name: str) -> UsageError:
-    """What is said where the state file records nothing of an environment, without asking AWS whether it is up."""
+    """The error for an environment without recorded resources. AWS is not asked whether it is up."""
     return UsageError(
         f"{name} is not up, or its state file was lost",
-        f"`iotpipe up --env {name}` brings it up, or records again what already exists",
+        f"Run `iotpipe up --env {name}`: it creates the environment, or records again what already exists",
     )
 
 

@@ -1,4 +1,4 @@
-"""One queue as it is looked into: received from without taking, and made visible again."""
+"""Client of one SQS queue: attributes, message counts, receive without delete, and make visible again."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from iotpipe.provision.resources.queue import url_of
 from iotpipe.provision.run import Run
 
 BATCH = 10
-"""SQS receives, sends, deletes and makes visible so many messages in one call at most."""
+"""The most messages that one SQS call receives, sends, deletes or makes visible."""
 
 _GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
-# A standard queue may answer with the same messages again and again while others wait.
-_MOST_REPEATS = 3
+# A standard queue may return the same messages several times while others wait.
+_MAX_REPEATS = 3
 
 
 @dataclass(frozen=True)
-class Mailbox:
+class QueueClient:
     """A queue of this environment, by its name."""
 
     run: Run
@@ -33,13 +33,13 @@ class Mailbox:
     def arn(self) -> str:
         return self.run.aws.arn("sqs", self.name)
 
-    def ask(self, verb: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Call SQS about this queue. Raises ResourceError, with what to do where the queue is gone."""
+    def call(self, verb: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call SQS with this queue's URL. Raises ResourceError, with a hint if the queue does not exist."""
         url = url_of(self.run, self.name)
 
         def attempt(number: int) -> dict[str, Any]:
-            answer: dict[str, Any] = getattr(self.run.client("sqs"), operation)(QueueUrl=url, **parameters)
-            return answer
+            response: dict[str, Any] = getattr(self.run.client("sqs"), operation)(QueueUrl=url, **parameters)
+            return response
 
         try:
             return self.run.trying(verb, self.address, attempt)
@@ -50,70 +50,70 @@ class Mailbox:
             raise ResourceError(f"there is no queue {self.name}", hint, address=self.address, code=error.code) from None
 
     def attributes(self) -> dict[str, str]:
-        """What SQS says of the queue; its counts are approximate."""
-        found: dict[str, str] = self.ask("read", "get_queue_attributes", AttributeNames=["All"])["Attributes"]
-        return found
+        """All attributes of the queue; the message counts are approximate."""
+        attributes: dict[str, str] = self.call("read", "get_queue_attributes", AttributeNames=["All"])["Attributes"]
+        return attributes
 
     def count(self) -> int:
-        """About how many messages there are, those included that somebody is just working on."""
-        found = self.attributes()
+        """The approximate number of messages: visible, in-flight and delayed."""
+        attributes = self.attributes()
         names = ("", "NotVisible", "Delayed")
-        return sum(int(found.get(f"ApproximateNumberOfMessages{each}", 0)) for each in names)
+        return sum(int(attributes.get(f"ApproximateNumberOfMessages{each}", 0)) for each in names)
 
-    def received(self, limit: int | None, hold: int) -> Iterator[list[dict[str, Any]]]:
-        """Messages as they come, in batches, each hidden for `hold` seconds; `limit` counts different ones.
+    def receive(self, limit: int | None, visibility_timeout: int) -> Iterator[list[dict[str, Any]]]:
+        """Receive batches until the queue is empty or `limit` different messages have come.
 
-        One may come twice: its newer receipt handle is the one that works.
+        A message may come twice; only its newest receipt handle works. `visibility_timeout` is in seconds.
         """
         known: set[str] = set()
         repeats = 0
-        while repeats < _MOST_REPEATS and (limit is None or len(known) < limit):
-            # Waiting makes SQS ask all its servers: without it, it may overlook messages.
-            answer = self.ask(
+        while repeats < _MAX_REPEATS and (limit is None or len(known) < limit):
+            # Long polling queries all SQS servers; short polling may miss messages.
+            response = self.call(
                 "receive from",
                 "receive_message",
                 MaxNumberOfMessages=BATCH if limit is None else min(BATCH, limit - len(known)),
-                VisibilityTimeout=hold,
+                VisibilityTimeout=visibility_timeout,
                 WaitTimeSeconds=1,
                 AttributeNames=["All"],
                 MessageAttributeNames=["All"],
             )
-            messages = answer.get("Messages") or []
+            messages = response.get("Messages") or []
             if not messages:
                 return
-            repeats = repeats + 1 if all(each["MessageId"] in known for each in messages) else 0
-            known.update(each["MessageId"] for each in messages)
+            repeats = repeats + 1 if all(message["MessageId"] in known for message in messages) else 0
+            known.update(message["MessageId"] for message in messages)
             yield messages
 
-    def show_again(self, handles: Mapping[str, str]) -> list[str]:
-        """Make messages visible at once, by id and receipt handle. Answers with the ids that stay hidden for now."""
+    def make_visible(self, handles: Mapping[str, str]) -> list[str]:
+        """Make messages visible at once, by id and receipt handle. Return the ids that stay hidden for now."""
         hidden = []
-        for ids in in_batches(list(handles)):
+        for ids in batches(list(handles)):
             entries = [
-                {"Id": str(number), "ReceiptHandle": handles[name], "VisibilityTimeout": 0}
-                for number, name in enumerate(ids)
+                {"Id": str(number), "ReceiptHandle": handles[message_id], "VisibilityTimeout": 0}
+                for number, message_id in enumerate(ids)
             ]
             try:
-                answer = self.ask("show again in", "change_message_visibility_batch", Entries=entries)
+                response = self.call("make messages visible in", "change_message_visibility_batch", Entries=entries)
             except IotpipeError:
-                # They come back by themselves when their time is over, and what was found is not lost over this.
+                # They become visible when their visibility timeout ends; this must not discard what was received.
                 hidden += ids
             else:
-                hidden += [ids[int(each["Id"])] for each in answer.get("Failed", [])]
+                hidden += [ids[int(failure["Id"])] for failure in response.get("Failed", [])]
         return hidden
 
 
 def messages_lost(run: Run, name: str) -> str:
-    """What is lost with a queue that is deleted, as a line; empty where it holds nothing."""
-    box = Mailbox(run, name)
+    """One line about the messages that deleting the queue loses; empty if it has none."""
+    queue = QueueClient(run, name)
     try:
-        number = box.count()
+        number = queue.count()
     except ResourceError as error:
-        return "" if error.code in _GONE else f"the number of messages in {box.address} is unknown: {error}"
-    return f"{box.address}: its pending messages will be deleted, about {number}" if number else ""
+        return "" if error.code in _GONE else f"the number of messages in {queue.address} is unknown: {error}"
+    return f"{queue.address}: its pending messages will be deleted, about {number}" if number else ""
 
 
-def in_batches(values: list[str]) -> Iterator[list[str]]:
-    """As many at once as SQS takes."""
+def batches(values: list[str]) -> Iterator[list[str]]:
+    """Split into groups of at most BATCH."""
     for start in range(0, len(values), BATCH):
         yield values[start : start + BATCH]

@@ -1,4 +1,4 @@
-"""Why a function does not start: what Lambda logs of a handler that it could not import."""
+"""Find out why a function does not start: the import error of its handler, from Lambda's log."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ _FAILED = re.compile(r"\[ERROR\] Runtime\.(?:ImportModuleError|UserCodeSyntaxErr
 https://github.com/aws/aws-lambda-python-runtime-interface-client"""
 
 
-def failure(run: Run, function: str, suffix: str, since: int) -> str:
-    """What Lambda has said last, since then (epoch milliseconds), of one of HANDLERS that does not start.
+def startup_failure(run: Run, function: str, suffix: str, since: int) -> str:
+    """The last startup error that Lambda logged for one of HANDLERS after `since` (epoch milliseconds).
 
-    Empty where it has said nothing, or where the function has run after that. Raises ResourceError.
+    Empty without an error, or if the function has run after it. Raises ResourceError.
     """
     group = Names(suffix).log_group(function)
-    found = None
+    last = None
     for event in LogReader(run, function, group, since, phrase="[ERROR] Runtime.").new():
-        if told := _FAILED.match(event.message):
-            found = event.timestamp, told[1]
-    if found is None:
+        if matched := _FAILED.match(event.message):
+            last = event.timestamp, matched[1]
+    if last is None:
         return ""
-    later = LogReader(run, function, group, found[0] + 1).new()
-    return "" if any(event.document() is not None for event in later) else found[1]
+    timestamp, reason = last
+    later = LogReader(run, function, group, timestamp + 1).new()
+    return "" if any(event.document() is not None for event in later) else reason

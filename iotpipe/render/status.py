@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from iotpipe.names import DEAD_LETTER_QUEUE
-from iotpipe.operations.health import Depth, Vitals
+from iotpipe.operations.health import Depth, Health
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.plan import Plan, Step
 from iotpipe.render import console, output
@@ -24,13 +24,13 @@ _STATES = {
 _ALARMS = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 
 
-def show_status(name: str, aws: Aws, plan: Plan, found: Vitals, as_json: bool, verbose: bool) -> None:
+def show_status(name: str, aws: Aws, plan: Plan, health: Health, as_json: bool, verbose: bool) -> None:
     """How an environment is doing, on stdout; what could not be read is told on stderr too."""
     states = {step.address: _state(step) for step in plan.steps}
     if as_json:
         output.answer(
             {"environment": name, "account": aws.account, "region": aws.region, "resources": states}
-            | _data(found)
+            | _data(health)
             | {"foreign": foreign_data(plan)}
         )
     else:
@@ -38,19 +38,19 @@ def show_status(name: str, aws: Aws, plan: Plan, found: Vitals, as_json: bool, v
         out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
         _show_resources(out, name, states, verbose)
         show_foreign(out, plan)
-        _show_queues(out, found)
-        _show_alarms(out, found)
-    for reason in found.unread:
+        _show_queues(out, health)
+        _show_alarms(out, health)
+    for reason in health.unread:
         console.stderr().line(("not read", "red"), f": {reason}")
 
 
-def _data(found: Vitals) -> dict[str, Any]:
+def _data(health: Health) -> dict[str, Any]:
     queues = {
         queue: {"visible": depth.visible, "in_flight": depth.in_flight, "oldest_seconds": depth.oldest}
-        for queue, depth in found.queues.items()
+        for queue, depth in health.queues.items()
     }
-    alarms = {alarm: vars(each) for alarm, each in found.alarms.items()}
-    return {"queues": queues, "alarms": alarms, "unconfirmed": found.unconfirmed, "unread": found.unread}
+    alarms = {alarm: vars(each) for alarm, each in health.alarms.items()}
+    return {"queues": queues, "alarms": alarms, "unconfirmed": health.unconfirmed, "unread": health.unread}
 
 
 def _state(step: Step) -> str:
@@ -88,8 +88,8 @@ def _counted(counts: Counter[str], styles: dict[str, str]) -> list[Any]:
     return [part for text in texts for part in (", ", text)][1:]
 
 
-def _show_queues(out: Out, found: Vitals) -> None:
-    for number, (queue, depth) in enumerate(found.queues.items()):
+def _show_queues(out: Out, health: Health) -> None:
+    for number, (queue, depth) in enumerate(health.queues.items()):
         style = "red" if queue.startswith(DEAD_LETTER_QUEUE) and depth.visible + depth.in_flight else ""
         _line(out, "" if number else "queues", f"{queue}  ", (_depth(depth), style))
 
@@ -114,11 +114,11 @@ def duration(seconds: float) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in amounts[first : first + 2] if amount) or "0 s"
 
 
-def _show_alarms(out: Out, found: Vitals) -> None:
-    if found.alarms:
-        _line(out, "alarms", *_counted(Counter(each.state for each in found.alarms.values()), _ALARMS))
-    for name, alarm in found.alarms.items():
+def _show_alarms(out: Out, health: Health) -> None:
+    if health.alarms:
+        _line(out, "alarms", *_counted(Counter(each.state for each in health.alarms.values()), _ALARMS))
+    for name, alarm in health.alarms.items():
         if alarm.state == "ALARM":
             _line(out, "", (name, "bold red"), f"  since {alarm.since}: {alarm.reason}")
-    for address in found.unconfirmed:
+    for address in health.unconfirmed:
         _line(out, "alerts", (address, "yellow"), " receives no alerts until its owner confirms the e-mail from SNS")

@@ -104,7 +104,7 @@ def test_where_the_state_file_was_lost_what_is_up_is_not_said_to_be_down(
     (deployed.directory / ".iotpipe" / "dev.json").unlink()
     told = deployed.run(*words, "--env", "dev", code=2).stderr
     assert told.startswith("error: dev is not up, or its state file was lost\n")
-    assert "`iotpipe up --env dev` brings it up, or records again what already exists" in told
+    assert "`iotpipe up --env dev`: it creates the environment, or records again what already exists" in told
     deployed.run("up", "--env", "dev")
     assert deployed.run("outputs", "--env", "dev").stdout == before
 

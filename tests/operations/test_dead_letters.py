@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from iotpipe.errors import RefusedError, ResourceError
-from iotpipe.operations.dead_letters import Letter, look
-from iotpipe.render.dead_letters import letter_text, letters_data, look_summary
+from iotpipe.operations.dead_letters import Letter, peek
+from iotpipe.render.dead_letters import letter_text, letters_data, summary
 from tests.support.dead_letter_world import Queues, body
 from tests.support.engine_world import World, refusal
 
@@ -26,17 +26,17 @@ def letter(text: str, **attributes: str) -> Letter:
 
 def test_every_message_is_seen_once_and_is_there_for_others_at_once(queues: Queues) -> None:
     ids = queues.put(*(body(reading_id=f"r{number}") for number in range(25)))
-    seen = look(queues.dead, queues.target, 100)
+    seen = peek(queues.dead, queues.target, 100)
     assert sorted(each.message_id for each in seen.letters) == sorted(ids)
-    assert (seen.about, seen.hidden) == (25, 0)
+    assert (seen.approximate_total, seen.hidden) == (25, 0)
     assert sorted(each["MessageId"] for each in queues.visible(queues.dead)) == sorted(ids)
     assert "DeleteMessage" not in "".join(queues.world.calls)
 
 
 def test_no_more_is_touched_than_asked_for_and_the_rest_is_counted(queues: Queues) -> None:
     queues.put(*(body(reading_id=f"r{number}") for number in range(25)))
-    seen = look(queues.dead, queues.target, 12)
-    assert (len(seen.letters), seen.about) == (12, 25)
+    seen = peek(queues.dead, queues.target, 12)
+    assert (len(seen.letters), seen.approximate_total) == (12, 25)
     receives = [int(each["Attributes"]["ApproximateReceiveCount"]) for each in queues.visible(queues.dead)]
     assert sorted(receives) == [1] * 13 + [2] * 12
 
@@ -50,7 +50,7 @@ def test_a_message_that_comes_twice_is_seen_once_and_made_visible_by_its_last_ha
     queues.run.client("sqs").meta.events.register(
         "after-call.sqs.ReceiveMessage", lambda parsed, **call: handles.extend(parsed["Messages"])
     )
-    assert sorted(each.body for each in look(queues.dead, queues.target, 100).letters) == ["first", "second"]
+    assert sorted(each.body for each in peek(queues.dead, queues.target, 100).letters) == ["first", "second"]
     last = {each["MessageId"]: each["ReceiptHandle"] for each in handles}
     assert len(handles) > len(last) == 2
     assert sorted(each["ReceiptHandle"] for each in shown) == sorted(last.values())
@@ -59,13 +59,13 @@ def test_a_message_that_comes_twice_is_seen_once_and_made_visible_by_its_last_ha
 def test_an_attribute_that_is_no_text_is_left_out_and_stops_nobody(queues: Queues) -> None:
     raw = {"raw": {"DataType": "Binary", "BinaryValue": b"\xff"}}
     queues.sqs.send_message(QueueUrl=queues.urls["iot-dlq-dev"], MessageBody="text", MessageAttributes=raw)
-    (seen,) = look(queues.dead, queues.target, 10).letters
+    (seen,) = peek(queues.dead, queues.target, 10).letters
     assert (seen.body, seen.attributes) == ("text", {})
 
 
 def test_what_is_known_of_a_message_is_told(queues: Queues) -> None:
     queues.put(body(), correlation_id="abc-1")
-    (seen,) = look(queues.dead, queues.target, 10).letters
+    (seen,) = peek(queues.dead, queues.target, 10).letters
     assert (seen.device_id, seen.correlation_id, seen.receives) == ("sensor-1", "abc-1", None)
     assert abs(seen.sent - queues.run.clock.now() * 1000) < 600_000
 
@@ -82,7 +82,7 @@ def test_looks_are_not_counted_among_the_receives_of_the_processor(queues: Queue
 
     queues.run.client("sqs").meta.events.register("after-call.sqs.ReceiveMessage", moved)
     queues.put("first", "second")
-    seen = look(queues.dead, queues.target, 10)
+    seen = peek(queues.dead, queues.target, 10)
     assert [each.receives for each in seen.letters] == [3, 3]
     assert all("received 3 times" in letter_text(each, seen).plain for each in seen.letters)
 
@@ -90,23 +90,23 @@ def test_looks_are_not_counted_among_the_receives_of_the_processor(queues: Queue
 def test_a_message_that_did_not_come_from_the_processors_queue_tells_no_receives(queues: Queues) -> None:
     queues.put("first")
     for _ in range(3):
-        seen = look(queues.dead, queues.target, 10)
+        seen = peek(queues.dead, queues.target, 10)
     assert "received" not in letter_text(seen.letters[0], seen).plain
 
 
 def test_what_a_processor_that_does_not_start_could_not_take_is_not_said_to_be_right(queues: Queues) -> None:
     queues.put(body(), "not JSON")
-    seen = look(queues.dead, queues.target, 10)
+    seen = peek(queues.dead, queues.target, 10)
     assert sorted(str(seen.reason(each)) for each in seen.letters) == [
         "None",
         "not JSON: Expecting value at character 0",
     ]
-    assert any("1 can be processed if redriven" in line for line in look_summary("q", seen))
-    seen = replace(seen, broken="No module named 'x'")
+    assert any("1 can be processed if redriven" in line for line in summary("q", seen))
+    seen = replace(seen, startup_failure="No module named 'x'")
     assert [each["reason"] for each in letters_data("q", seen)["messages"] if each["device_id"]] == [
         "the processor does not start: No module named 'x'"
     ]
-    assert not any("would be processed" in line for line in look_summary("q", seen))
+    assert not any("would be processed" in line for line in summary("q", seen))
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,16 @@ def test_what_a_processor_that_does_not_start_could_not_take_is_not_said_to_be_r
     ],
 )
 def test_the_reason_is_what_the_processor_would_say(text: str, why: str) -> None:
-    assert letter(text).flaw() == why
+    assert letter(text).permanent_error() == why
 
 
 def test_what_the_processor_would_take_now_has_no_flaw() -> None:
-    assert letter(body()).flaw() is None
+    assert letter(body()).permanent_error() is None
 
 
 def test_what_lambda_put_there_tells_lambdas_reason() -> None:
     failed = letter(json.dumps({"any": "event"}), RequestID="1", ErrorCode="200", ErrorMessage="KeyError: 'x'")
-    assert failed.flaw() == "a function was called with this and failed: KeyError: 'x'"
+    assert failed.permanent_error() == "a function was called with this and failed: KeyError: 'x'"
 
 
 @pytest.mark.parametrize("text", ["[1]", '{"device_id": 7}', "", "[" * 100_000])
@@ -148,8 +148,8 @@ def test_messages_that_cannot_be_shown_again_are_counted_and_what_was_found_is_t
         "sqs:changemessagevisibility action",
     )
     queues.world.before = lambda operation, params: denied if operation.startswith("Change") else None
-    seen = look(queues.dead, queues.target, 100)
-    assert (len(seen.letters), seen.hidden, seen.hold) == (12, 12, 40)
+    seen = peek(queues.dead, queues.target, 100)
+    assert (len(seen.letters), seen.hidden, seen.visibility_timeout) == (12, 12, 40)
 
 
 def test_an_error_in_the_middle_hides_nothing(queues: Queues) -> None:
@@ -157,7 +157,7 @@ def test_an_error_in_the_middle_hides_nothing(queues: Queues) -> None:
     answers = iter([None, refusal("ReceiveMessage", "AccessDenied", "not authorized to perform: sqs:receivemessage")])
     queues.world.before = lambda operation, params: next(answers) if operation == "ReceiveMessage" else None
     with pytest.raises(ResourceError, match="cannot receive from queue/iot-dlq-dev: AccessDenied"):
-        look(queues.dead, queues.target, 100)
+        peek(queues.dead, queues.target, 100)
     queues.world.before = None
     assert len(queues.visible(queues.dead)) == 15
 
@@ -165,7 +165,7 @@ def test_an_error_in_the_middle_hides_nothing(queues: Queues) -> None:
 def test_a_queue_that_is_not_there_says_what_to_do(queues: Queues) -> None:
     queues.sqs.delete_queue(QueueUrl=queues.urls["iot-dlq-dev"])
     with pytest.raises(ResourceError, match="there is no queue iot-dlq-dev") as caught:
-        look(queues.dead, queues.target, 10)
+        peek(queues.dead, queues.target, 10)
     assert "iotpipe up --env dev" in caught.value.hint
 
 
@@ -174,5 +174,5 @@ def test_where_looking_would_move_messages_on_nothing_is_looked_at(queues: Queue
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
     queues.sqs.set_queue_attributes(QueueUrl=queues.urls["iot-dlq-dev"], Attributes={"RedrivePolicy": policy})
     with pytest.raises(RefusedError, match="redrive policy of its own"):
-        look(queues.dead, queues.target, 10)
+        peek(queues.dead, queues.target, 10)
     assert "ReceiveMessage" not in queues.world.calls

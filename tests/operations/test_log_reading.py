@@ -11,7 +11,7 @@ import pytest
 
 from iotpipe.errors import ResourceError, UsageError
 from iotpipe.operations.log_filter import Selection
-from iotpipe.operations.logs import OVERLAP, LogEvent, LogReader, followed, merged, moment
+from iotpipe.operations.logs import OVERLAP, LogEvent, LogReader, follow_events, merge, parse_since
 from tests.support.engine_world import World, refusal
 
 MINUTE = 60_000
@@ -58,7 +58,7 @@ def test_entries_of_all_functions_come_in_the_order_of_time(groups: Groups) -> N
     groups.make("ingestion", "processor")
     groups.write("ingestion", (9000, "first"), (3000, "third\n"))
     groups.write("processor", (6000, "second"), (1000, "fourth"))
-    assert said(merged([groups.reader("processor"), groups.reader("ingestion")])) == [
+    assert said(merge([groups.reader("processor"), groups.reader("ingestion")])) == [
         "first",
         "second",
         "third",
@@ -85,7 +85,7 @@ def test_what_is_older_than_asked_for_is_left_out(groups: Groups) -> None:
     ],
 )
 def test_what_lambda_says_of_a_failure_counts_as_one(message: str) -> None:
-    assert Selection(errors=True).takes(LogEvent(0, "query", message, "1", "stream"))
+    assert Selection(errors=True).includes(LogEvent(0, "query", message, "1", "stream"))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_lambda_says_of_a_failure_counts_as_one(message: str) -> None:
     ],
 )
 def test_what_lambda_says_of_a_success_does_not(message: str) -> None:
-    assert not Selection(errors=True).takes(LogEvent(0, "query", message, "1", "stream"))
+    assert not Selection(errors=True).includes(LogEvent(0, "query", message, "1", "stream"))
 
 
 def test_every_page_is_read(groups: Groups) -> None:
@@ -181,9 +181,9 @@ def test_following_waits_between_looks_and_shows_what_came_meanwhile(groups: Gro
     groups.make("ingestion", "query")
     readers = [groups.reader("ingestion"), groups.reader("query")]
     groups.write("ingestion", (3000, "before"))
-    assert said(merged(readers)) == ["before"]
+    assert said(merge(readers)) == ["before"]
     groups.write("query", (2000, "meanwhile"))
-    coming = followed(groups.run, readers)
+    coming = follow_events(groups.run, readers)
     assert next(coming).message == "meanwhile"
     groups.write("ingestion", (1000, "then"))
     assert next(coming).message == "then"
@@ -194,11 +194,11 @@ def test_a_group_that_is_not_there_is_no_error_and_is_found_once_it_comes(groups
     groups.make("query")
     readers = [groups.reader("ingestion"), groups.reader("query")]
     groups.write("query", (2000, "here"))
-    assert said(merged(readers)) == ["here"]
-    assert [reader.there for reader in readers] == [False, True]
+    assert said(merge(readers)) == ["here"]
+    assert [reader.group_exists for reader in readers] == [False, True]
     groups.make("ingestion")
     groups.write("ingestion", (1000, "there"))
-    assert said(merged(readers)) == ["there"]
+    assert said(merge(readers)) == ["there"]
 
 
 def test_throttling_is_waited_out_and_loses_nothing(groups: Groups) -> None:
@@ -266,10 +266,10 @@ def test_an_entry_that_is_no_line_of_ours_is_taken_as_text(text: str) -> None:
     ],
 )
 def test_a_moment_is_so_long_ago_or_an_iso_time(text: str, seconds: int) -> None:
-    assert moment(text, 1_000_000) == seconds * 1000
+    assert parse_since(text, 1_000_000) == seconds * 1000
 
 
 @pytest.mark.parametrize("text", ["", "10", "m", "-10m", "10 minutes", "yesterday", "1970-13-01", "1970-02-01"])
 def test_what_is_no_time_or_still_to_come_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        moment(text, 1_000_000)
+        parse_since(text, 1_000_000)

@@ -61,7 +61,9 @@ def test_an_older_move_is_not_taken_for_this_one_when_sqs_lists_it_late(queues: 
 def test_a_move_that_fails_says_how_far_it_came_and_why(queues: Queues) -> None:
     queues.put(*BODIES)
     MoveTasks(queues, fails="AWS.SimpleQueueService.NonExistentQueue")
-    with pytest.raises(ResourceError, match=r"SQS moved 4 messages and stopped: AWS\.SimpleQueueService") as caught:
+    with pytest.raises(
+        ResourceError, match=r"SQS moved 4 messages and then stopped: AWS\.SimpleQueueService"
+    ) as caught:
         redrive(queues.dead, queues.target, None)
     assert "still in iot-dlq-dev" in caught.value.hint
 

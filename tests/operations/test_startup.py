@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iotpipe.errors import ResourceError
-from iotpipe.operations import startup_failures
+from iotpipe.operations.startup_failures import startup_failure
 from iotpipe.provision.run import Run
 from tests.support.engine_world import World, refusal
 
@@ -28,7 +28,7 @@ def failure(run: Run, *entries: tuple[int, str], since: int = 60) -> str:
     if entries:
         events = [{"timestamp": now - 1000 * ago, "message": text} for ago, text in entries]
         run.client("logs").put_log_events(logGroupName=GROUP, logStreamName="s", logEvents=events)
-    return startup_failures.failure(run, "query", "dev", now - 1000 * since)
+    return startup_failure(run, "query", "dev", now - 1000 * since)
 
 
 @pytest.mark.parametrize("kind", ["ImportModuleError", "UserCodeSyntaxError", "HandlerNotFound", "ExitError"])

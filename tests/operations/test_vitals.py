@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from iotpipe.operations.health import AlarmState, Depth, Vitals, vitals
+from iotpipe.operations.health import AlarmState, Depth, Health, health
 from iotpipe.provision import plan as planning
 from iotpipe.provision.resource import everything
 from iotpipe.provision.resources.alarm import Alarm
@@ -33,14 +33,14 @@ RESOURCES = everything(READINGS, DEAD, ALARM)
 
 
 @pytest.fixture
-def look(world: World) -> Callable[[], Vitals]:
-    """The vitals of an environment that is up."""
+def look(world: World) -> Callable[[], Health]:
+    """The health of an environment that is up."""
     world.up(RESOURCES)
 
-    def found() -> Vitals:
+    def found() -> Health:
         run = world.run("status")
         planning.plan(RESOURCES, run, {})
-        return vitals(run, RESOURCES)
+        return health(run, RESOURCES)
 
     return found
 
@@ -58,7 +58,7 @@ def measured(world: World, queue: str, seconds: float, ago: int) -> None:
 
 
 def test_the_latest_age_is_told_per_queue_and_an_old_or_missing_one_is_unknown(
-    world: World, look: Callable[[], Vitals]
+    world: World, look: Callable[[], Health]
 ) -> None:
     measured(world, READINGS.name, 400, ago=600)
     measured(world, READINGS.name, 77, ago=120)
@@ -68,7 +68,7 @@ def test_the_latest_age_is_told_per_queue_and_an_old_or_missing_one_is_unknown(
     assert queues[DEAD.name].oldest is None
 
 
-def test_what_waits_and_what_is_in_flight_are_counted_apart(world: World, look: Callable[[], Vitals]) -> None:
+def test_what_waits_and_what_is_in_flight_are_counted_apart(world: World, look: Callable[[], Health]) -> None:
     sqs = boto3.client("sqs")
     url = sqs.get_queue_url(QueueName=DEAD.name)["QueueUrl"]
     for number in range(3):
@@ -78,7 +78,7 @@ def test_what_waits_and_what_is_in_flight_are_counted_apart(world: World, look: 
     assert (depth.visible, depth.in_flight) == (2, 1)
 
 
-def test_only_addresses_that_have_not_confirmed_are_named(world: World, look: Callable[[], Vitals]) -> None:
+def test_only_addresses_that_have_not_confirmed_are_named(world: World, look: Callable[[], Health]) -> None:
     sns = boto3.client("sns")
     arn = sns.list_topics()["Topics"][0]["TopicArn"]
     for address in ("confirmed@example.org", "pending@example.org", "left@example.org"):
@@ -101,14 +101,14 @@ def test_only_addresses_that_have_not_confirmed_are_named(world: World, look: Ca
     assert look().unconfirmed == ["pending@example.org"]
 
 
-def test_an_alarm_is_told_with_its_reason_and_since_when(world: World, look: Callable[[], Vitals]) -> None:
+def test_an_alarm_is_told_with_its_reason_and_since_when(world: World, look: Callable[[], Health]) -> None:
     boto3.client("cloudwatch").set_alarm_state(AlarmName=ALARM.name, StateValue="ALARM", StateReason="too many")
     alarm = look().alarms[ALARM.name]
     assert (alarm.state, alarm.reason) == ("ALARM", "too many")
     assert alarm.since.startswith("20") and alarm.since.endswith("Z")
 
 
-def test_a_missing_permission_hides_only_what_it_is_about(world: World, look: Callable[[], Vitals]) -> None:
+def test_a_missing_permission_hides_only_what_it_is_about(world: World, look: Callable[[], Health]) -> None:
     denied = refusal(
         "GetMetricData",
         "AccessDenied",
@@ -128,7 +128,7 @@ def test_what_is_not_there_is_not_asked_about(world: World) -> None:
     run = world.run("status")
     planning.plan(RESOURCES, run, {})
     world.calls.clear()
-    assert vitals(run, RESOURCES) == Vitals({}, {}, [], [])
+    assert health(run, RESOURCES) == Health({}, {}, [], [])
     assert world.calls == []
 
 
@@ -145,7 +145,7 @@ def test_an_empty_queue_has_no_oldest_message(
     world: World, capsys: pytest.CaptureFixture[str], depth: Depth, said: str
 ) -> None:
     run = world.run("status")
-    found = Vitals({"q": depth}, {}, [], [])
+    found = Health({"q": depth}, {}, [], [])
     show_status("dev", run.aws, planning.plan(RESOURCES, run, {}), found, as_json=False, verbose=False)
     (line,) = [each for each in capsys.readouterr().out.splitlines() if "queues" in each]
     assert line.strip() == f"queues     {said}"
@@ -160,12 +160,12 @@ def test_who_is_on_call_reads_the_reason_the_address_and_what_was_not_read(
         "iot-dlq-depth-dev": AlarmState("ALARM", "3 datapoints", "2026-01-15T10:30:00Z"),
         "iot-api-5xx-dev": AlarmState("INSUFFICIENT_DATA", "", "2026-01-15T10:30:00Z"),
     }
-    found = Vitals({}, alarms, ["ann@example.org"], ["cannot read queue/iot-dlq-dev"])
+    found = Health({}, alarms, ["ann@example.org"], ["cannot read queue/iot-dlq-dev"])
     show_status("dev", run.aws, steps, found, as_json=False, verbose=False)
     said = capsys.readouterr()
     assert "alarms     1 ALARM, 1 INSUFFICIENT_DATA" in said.out
     assert "iot-dlq-depth-dev  since 2026-01-15T10:30:00Z: 3 datapoints" in said.out
-    assert "ann@example.org gets none before its owner confirms" in said.out
+    assert "ann@example.org receives no alerts until its owner confirms" in said.out
     assert said.err == "not read: cannot read queue/iot-dlq-dev\n"
 
 

@@ -65,7 +65,7 @@ def test_a_move_ends_as_sqs_tells_it(queues: Queues, listing: Recording) -> None
     with pytest.raises(ResourceError) as stopped:
         moved(queues)
     why = task.get("FailureReason", "cancelled")
-    assert stopped.value.message == f"SQS moved {done} messages and stopped: {why}"
+    assert stopped.value.message == f"SQS moved {done} messages and then stopped: {why}"
     assert "still in iot-dlq-dev" in stopped.value.hint
 
 
@@ -97,7 +97,10 @@ def test_a_queue_that_gets_no_dead_letters_any_more_is_told_with_both_ways_out(q
     refused(queues, NO_DEAD_LETTERS)
     with pytest.raises(ResourceError, match="Source queue must be configured as a Dead Letter Queue") as failed:
         moved(queues)
-    assert "`iotpipe up --env dev` makes iot-ingestion-queue-dev do so again" in failed.value.hint
+    assert (
+        "Run `iotpipe up --env dev`: it makes iot-dlq-dev the dead-letter queue of iot-ingestion-queue-dev again"
+        in failed.value.hint
+    )
     assert "`iotpipe dlq redrive --env dev --limit N`" in failed.value.hint
     queues.world.before = None
     assert redrive(queues.dead, queues.target, 3).moved == 3

@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 
-from iotpipe.operations.queue_client import Mailbox
+from iotpipe.operations.queue_client import QueueClient
 from tests.support.engine_world import World
 
 GOOD = {
@@ -47,7 +47,7 @@ class Queues:
             name: self.sqs.create_queue(QueueName=name)["QueueUrl"]
             for name in ("iot-dlq-dev", "iot-ingestion-queue-dev")
         }
-        self.dead, self.target = (Mailbox(self.run, name) for name in self.urls)
+        self.dead, self.target = (QueueClient(self.run, name) for name in self.urls)
         self.run.client("sqs").meta.events.register("provide-client-params.sqs.ReceiveMessage", _without_waiting)
 
     def put(self, *bodies: str, **attributes: str) -> list[str]:
@@ -60,7 +60,7 @@ class Queues:
             for each in bodies
         ]
 
-    def visible(self, box: Mailbox) -> list[dict[str, Any]]:
+    def visible(self, box: QueueClient) -> list[dict[str, Any]]:
         """What anybody who receives now would get; it stays visible."""
         found: dict[str, dict[str, Any]] = {}
         while True:
@@ -81,7 +81,7 @@ class Queues:
             )
         return list(found.values())
 
-    def bodies(self, box: Mailbox) -> list[str]:
+    def bodies(self, box: QueueClient) -> list[str]:
         return sorted(each["Body"] for each in self.visible(box))
 
     def hide_nothing(self) -> None:

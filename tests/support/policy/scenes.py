@@ -18,8 +18,8 @@ from moto.kms.models import kms_backends
 from iotpipe.checks import aws_checks, permissions, preflight
 from iotpipe.configuration import load
 from iotpipe.errors import RefusedError
-from iotpipe.operations.dead_letters import look
-from iotpipe.operations.health import vitals
+from iotpipe.operations.dead_letters import peek
+from iotpipe.operations.health import health
 from iotpipe.operations.logs import LogReader
 from iotpipe.operations.redrive import purge, redrive
 from iotpipe.packaging import handler_zip
@@ -199,7 +199,7 @@ def _looked_at(heard: Heard, world: pipeline_world.World, declared: Declared) ->
         patient = aws_checks.CheckContext(env, run, declared.resources, built, ledger.read(world.path))
         run.aws.caller = f"arn:aws:iam::{ACCOUNT}:user/operator"
         preflight.planned(declared.resources, run, world.rows())
-        vitals(run, declared.resources)
+        health(run, declared.resources)
         aws_checks.of_aws(patient)
         if patient.rows:
             run.aws.caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/iot-query-lambda-role-dev/session"
@@ -301,7 +301,7 @@ def _operating(heard: Heard, directory: Path) -> None:
     boto3.client("ssm").put_parameter(Name="/iot-pipeline/dev/api-key", Type="SecureString", Value="key")
     queues.put(*(body(reading_id=str(number)) for number in range(3)))
     with heard.of("operate"):
-        look(queues.dead, queues.target, 10)
+        peek(queues.dead, queues.target, 10)
         redrive(queues.dead, queues.target, 1)
         MoveTasks(queues)
         redrive(queues.dead, queues.target, None)

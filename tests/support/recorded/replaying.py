@@ -16,10 +16,10 @@ from iotpipe.checks import existing_resources as doctor
 from iotpipe.handlers import alerts, clock, messages, tables
 from iotpipe.handlers import aws as handlers
 from iotpipe.handlers.settings import Settings
-from iotpipe.operations.dead_letters import look
-from iotpipe.operations.health import vitals
+from iotpipe.operations.dead_letters import peek
+from iotpipe.operations.health import health
 from iotpipe.operations.logs import LogReader
-from iotpipe.operations.queue_client import Mailbox
+from iotpipe.operations.queue_client import QueueClient
 from iotpipe.operations.redrive import purge, redrive
 from iotpipe.provision import ledger, ownership, teardown
 from iotpipe.provision.aws import Aws, connect
@@ -176,7 +176,7 @@ def looked_at(world: Replaying, kind: str) -> None:
     observed = run.look(stage.target)
     if observed is not None and (world.recording is None or world.recording.id not in PARTIAL):
         has_the_shape_of(stage.target, run, observed)
-    vitals(run, stage.declared)
+    health(run, stage.declared)
     if stage.target.kind in ("alarm", "topic"):
         doctor.alarms(run, stage.declared)
         doctor.alerts(run, stage.declared)
@@ -355,8 +355,8 @@ def logged(world: Replaying, kind: str) -> None:
 
 
 def dead_letters_seen(world: Replaying, kind: str) -> None:
-    for letter in look(*_mailboxes(world), 20).letters:
-        assert letter.message_id and letter.sent >= 0 and isinstance(letter.flaw(), str | None)
+    for letter in peek(*_mailboxes(world), 20).letters:
+        assert letter.message_id and letter.sent >= 0 and isinstance(letter.permanent_error(), str | None)
 
 
 def dead_letters_moved_by_hand(world: Replaying, kind: str) -> None:
@@ -381,11 +381,11 @@ def dead_letters_purged(world: Replaying, kind: str) -> None:
     purge(_mailboxes(world)[0])
 
 
-def _mailboxes(world: Replaying) -> tuple[Mailbox, Mailbox]:
+def _mailboxes(world: Replaying) -> tuple[QueueClient, QueueClient]:
     """The dead-letter queue with one letter in it, and the queue that it came from."""
     client("sqs").send_message(QueueUrl=hand_url("sample-dlq"), MessageBody="{}")
     run = world.run("dlq")
-    return Mailbox(run, "sample-dlq"), Mailbox(run, "sample-queue")
+    return QueueClient(run, "sample-dlq"), QueueClient(run, "sample-queue")
 
 
 def handled(world: Replaying, kind: str) -> None:
