@@ -10,7 +10,8 @@ from typing import Any
 from iotpipe.checks.finding import Finding, ok, problem, unknown
 from iotpipe.errors import ResourceError
 from iotpipe.policy import Environment, document
-from iotpipe.policy.rights import DOCTOR, TRACING_ROLE
+from iotpipe.policy.rights import DOCTOR
+from iotpipe.provision.resources.stage import TRACING_ROLE
 from iotpipe.provision.run import Run
 
 CHECK = "permissions"

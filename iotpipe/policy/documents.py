@@ -6,12 +6,12 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from iotpipe.policy.rights import API_KEY, DOCTOR, GROUPS, RIGHTS, Right
+from iotpipe.policy.rights import API_KEY, DOCTOR
 from iotpipe.provision.resource import Resource
+from iotpipe.provision.rights import GROUPS, Right
 
 if TYPE_CHECKING:
     from iotpipe.provision.ledger import Row
@@ -47,14 +47,18 @@ class Environment:
     web_acl: str | None = None
 
     def resources(self) -> Iterator[tuple[str, str, _Values]]:
-        """Kind, name and the names of what it needs, by kind, of each resource once."""
+        """Kind, name, and the names of what it needs and of what needs it, by kind, of each resource once."""
         declared = [(each.address, tuple(need.address for need in each.needs())) for each in self.declared]
         recorded = [(address, row.needs) for address, row in self.recorded.items()]
-        for address, needed in dict.fromkeys([*declared, *recorded]):
+        every = list(dict.fromkeys([*declared, *recorded]))
+        for address, needed in every:
             kind, _, name = address.partition("/")
             by_kind: dict[str, list[str]] = {}
             for each in needed:
                 by_kind.setdefault(each.partition("/")[0], []).append(each.partition("/")[2].replace(" ", ""))
+            for user, its_needs in every:
+                if address in its_needs:
+                    by_kind.setdefault(f"used_by_{user.partition('/')[0]}", []).append(user.partition("/")[2])
             yield kind, name, by_kind
 
     @property
@@ -126,9 +130,9 @@ def _rights(environment: Environment) -> Iterator[tuple[Right, _Values]]:
     yield from ((right, environment.values) for right in DOCTOR)
     for kind, name, needed in environment.resources():
         values = {**environment.values, **needed, "kind": [kind], "name": [name]}
-        of_kind = (*RIGHTS[kind], API_KEY) if kind == "secret" and environment.asks_for_key else RIGHTS[kind]
-        for right in of_kind:
-            if right.bounded in fits and fnmatch(name, right.only) and (not right.of or values[right.of]):
+        rights = Resource.kinds[kind].rights
+        for right in (*rights, API_KEY) if kind == "secret" and environment.asks_for_key else rights:
+            if right.bounded in fits and (not right.of or values.get(right.of)):
                 yield right, values
 
 

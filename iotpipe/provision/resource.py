@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from iotpipe.provision.rights import Right
+
 if TYPE_CHECKING:
     from iotpipe.provision.run import Run
 
@@ -78,6 +80,8 @@ class Resource:
     rights are only given now, such as a key, is changed after it."""
     inside: ClassVar[str] = ""
     """The field with the resource that this one is part of: AWS deletes both together."""
+    rights: ClassVar[tuple[Right, ...]] = ()
+    """What whoever runs iotpipe has to be allowed in IAM for resources of this kind, by group of commands."""
 
     name: str
 

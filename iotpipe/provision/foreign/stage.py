@@ -9,6 +9,7 @@ from typing import Any
 
 from iotpipe.provision.foreign.finding import ALTERS, DRAINS, HIDES, OPENS, STOPS, Check, Foreign, Seen
 from iotpipe.provision.foreign.log_group import of_group, subscription_filters
+from iotpipe.provision.resources.deployments import delete_outdated_deployments
 from iotpipe.provision.resources.execution_logs import execution_logs
 from iotpipe.provision.resources.stage import Stage, its_log_group
 from iotpipe.provision.resources.stage_lookup import known_stages, stages
@@ -142,7 +143,7 @@ def _patching(seen: Seen, tell: Callable[[Answer], str], undo: Callable[[Answer]
                     client.update_stage(restApiId=identifier, stageName=stage.name, patchOperations=undo(found))
                     if found.get("canarySettings"):
                         # Nothing else may have kept a deployment of ours.
-                        stage.delete_outdated(run, identifier)
+                        delete_outdated_deployments(run, identifier, stage.definition_hash(run))
             except client.exceptions.NotFoundException:
                 return
 
@@ -228,7 +229,7 @@ def _dropping(seen: Seen, name: str) -> Callable[[], None]:
                 client.delete_stage(restApiId=identifier, stageName=name)
             # Nothing else may have kept a deployment of ours.
             with contextlib.suppress(client.exceptions.NotFoundException):
-                stage.delete_outdated(run, identifier)
+                delete_outdated_deployments(run, identifier, stage.definition_hash(run))
 
     return remove
 

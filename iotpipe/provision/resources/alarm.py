@@ -10,8 +10,12 @@ from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, 
 from iotpipe.provision.resources.cloudwatch_calls import not_found, read_tags, retag
 from iotpipe.provision.resources.metric import Metric
 from iotpipe.provision.resources.topic import Topic
+from iotpipe.provision.rights import Right, regional_arn
 from iotpipe.provision.run import Run
 from iotpipe.provision.tag_search import tags_of
+
+_ARN = (regional_arn("cloudwatch", "alarm:{name}"),)
+_MUTE_RULES = (regional_arn("cloudwatch", "alarm-mute-rule:*"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +29,22 @@ class Alarm(Resource):
     kind: ClassVar[str] = "alarm"
     aws_service: ClassVar[str] = "cloudwatch"
     arn_form: ClassVar[str] = r"cloudwatch:alarm:(?P<name>.+)"
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Alarms",
+            "cloudwatch",
+            _ARN,
+            plan="ListTagsForResource",
+            up="PutMetricAlarm TagResource UntagResource",
+            down="DeleteAlarms",
+        ),
+        # AWS asks about all alarms, whichever are named.
+        Right("FindAlarms", "cloudwatch", (regional_arn("cloudwatch", "alarm:*"),), plan="DescribeAlarms"),
+        Right("Anywhere", "tag", ("*",), plan="GetResources"),
+        Right("Anywhere", "cloudwatch", ("*",), plan="ListMetrics ListAlarmMuteRules"),
+        # Which alarms a rule mutes only the rule itself tells.
+        Right("MuteRules", "cloudwatch", _MUTE_RULES, plan="GetAlarmMuteRule", up="DeleteAlarmMuteRule"),
+    )
 
     description: str
     metrics: Sequence[Metric]

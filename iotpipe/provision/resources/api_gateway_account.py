@@ -10,8 +10,12 @@ from typing import Any, ClassVar
 from iotpipe.errors import RefusedError
 from iotpipe.provision.resource import Properties, Resource, tag_dict
 from iotpipe.provision.resources.apigateway_calls import replace
+from iotpipe.provision.resources.apigateway_rights import GATEWAY
 from iotpipe.provision.resources.role import within
+from iotpipe.provision.rights import WITHIN_BOUNDARY, Right, passed_to
 from iotpipe.provision.run import MANAGED_TAG, Run
+
+_ROLE_ARN = ("arn:{partition}:iam::{account}:role/iotpipe-api-gateway-logging-{name}",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,32 @@ class ApiGatewayAccount(Resource):
     aws_service: ClassVar[str] = "apigateway"
     assigned: ClassVar[tuple[str, ...]] = ("cloudwatchRoleArn",)
     shared: ClassVar[bool] = True
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right("Account", "apigateway", (f"{GATEWAY}/account",), plan="GET", up="PATCH"),
+        Right(
+            "LoggingRole",
+            "iam",
+            _ROLE_ARN,
+            plan="GetRole GetRolePolicy ListRolePolicies ListAttachedRolePolicies",
+            up="TagRole UpdateAssumeRolePolicy DeleteRolePolicy DetachRolePolicy",
+        ),
+        Right(
+            "LoggingRole",
+            "iam",
+            _ROLE_ARN,
+            up="CreateRole PutRolePolicy DeleteRolePermissionsBoundary",
+            bounded=False,
+        ),
+        Right(
+            "MakeLoggingRole",
+            "iam",
+            _ROLE_ARN,
+            up="CreateRole PutRolePolicy PutRolePermissionsBoundary",
+            when=WITHIN_BOUNDARY,
+            bounded=True,
+        ),
+        Right("PassLoggingRole", "iam", _ROLE_ARN, up="PassRole", when=passed_to("apigateway.amazonaws.com")),
+    )
 
     boundary: str | None = None
 

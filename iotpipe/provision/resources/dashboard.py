@@ -10,10 +10,15 @@ from typing import Any, ClassVar
 from iotpipe.provision.resource import Properties, Recorded, Resource, tag_list
 from iotpipe.provision.resources.cloudwatch_calls import not_found, read_tags, retag
 from iotpipe.provision.resources.metric import Metric
+from iotpipe.provision.rights import Right
 from iotpipe.provision.run import Run
 
 DASHBOARDS = "iot-pipeline-"
 """How the names of the dashboards of all environments begin."""
+
+
+# Dashboards belong to no region.
+_ARN = ("arn:{partition}:cloudwatch::{account}:dashboard/{name}",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +29,24 @@ class Dashboard(Resource):
     aws_service: ClassVar[str] = "cloudwatch"
     global_name: ClassVar[bool] = True
     arn_form: ClassVar[str] = r"cloudwatch:dashboard/(?P<name>.+)"
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Dashboards",
+            "cloudwatch",
+            _ARN,
+            plan="GetDashboard ListTagsForResource",
+            up="PutDashboard TagResource UntagResource",
+            down="DeleteDashboards",
+        ),
+        # What was left behind is found among all dashboards.
+        Right("Anywhere", "cloudwatch", ("*",), plan="ListDashboards"),
+        Right(
+            "AllDashboards",
+            "cloudwatch",
+            ("arn:{partition}:cloudwatch::{account}:dashboard/*",),
+            plan="ListTagsForResource",
+        ),
+    )
 
     widgets: Sequence[tuple[str, Sequence[Metric]]]
 

@@ -10,8 +10,17 @@ from iotpipe.provision.resource import Properties, Recorded, Resource
 from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.lambda_tags import retag
 from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.rights import TAGGED, TAGGED_BY_REQUEST, UNTAGGED, Right, regional_arn
 from iotpipe.provision.run import Run
 from iotpipe.provision.tag_search import tags_of
+
+# AWS assigns the id: it is only known once the mapping exists.
+_MAPPINGS_ARN = (regional_arn("lambda", "event-source-mapping:*"),)
+_FUNCTION_ARN = {"lambda:FunctionArn": regional_arn("lambda", "function:{function}")}
+_OF_FUNCTION = {"ArnEquals": _FUNCTION_ARN}
+# IAM knows no function of a mapping that is gone: without `IfExists` AWS would deny the call instead of answering that
+# there is no such mapping.
+_OF_FUNCTION_OR_GONE = {"ArnEqualsIfExists": _FUNCTION_ARN}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +36,23 @@ class EventSourceMapping(Resource):
     identity: ClassVar[tuple[str, ...]] = ("UUID", "EventSourceArn")
     arn_form: ClassVar[str] = r"lambda:event-source-mapping:(?P<name>(?P<UUID>[^:]+))"
     finishes: ClassVar[bool] = True
+    rights: ClassVar[tuple[Right, ...]] = (
+        # Both know no single mapping.
+        Right("Anywhere", "lambda", ("*",), plan="ListEventSourceMappings"),
+        Right("MakeMappings", "lambda", ("*",), up="CreateEventSourceMapping", when=_OF_FUNCTION),
+        Right(
+            "Mappings",
+            "lambda",
+            _MAPPINGS_ARN,
+            up="UpdateEventSourceMapping",
+            down="DeleteEventSourceMapping GetEventSourceMapping",
+            when=_OF_FUNCTION_OR_GONE,
+        ),
+        Right("ReadMappingTags", "lambda", _MAPPINGS_ARN, plan="ListTags"),
+        Right("MappingTags", "lambda", _MAPPINGS_ARN, up="TagResource UntagResource", when=TAGGED),
+        # Only on what bears no environment's tag: whose mapping it is, IAM knows from nothing else here.
+        Right("NewMappingTags", "lambda", _MAPPINGS_ARN, up="TagResource", when={**TAGGED_BY_REQUEST, **UNTAGGED}),
+    )
 
     queue: Queue
     function: Function

@@ -13,7 +13,13 @@ from iotpipe.provision.resources.layer import Layer
 from iotpipe.provision.resources.log_group import LogGroup
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.role import Role
+from iotpipe.provision.rights import Right, regional_arn, use_key
 from iotpipe.provision.run import Run
+
+_ARN = (regional_arn("lambda", "function:{name}"),)
+_OF_THIS_FUNCTION = {"ArnEqualsIfExists": {"lambda:FunctionArn": regional_arn("lambda", "function:{name}")}}
+# AWS assigns the id of a mapping: it is only known once the mapping exists.
+_MAPPINGS_ARN = (regional_arn("lambda", "event-source-mapping:*"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +32,29 @@ class Function(Resource):
     aws_service: ClassVar[str] = "lambda"
     arn_form: ClassVar[str] = r"lambda:function:(?P<name>[^:]+)"
     immutable: ClassVar[frozenset[str]] = frozenset({"PackageType"})
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Functions",
+            "lambda",
+            _ARN,
+            # GetFunction answers with tags only to who may list them.
+            plan="GetFunction ListTags GetPolicy ListFunctionUrlConfigs ListVersionsByFunction ListAliases",
+            up="CreateFunction UpdateFunctionCode UpdateFunctionConfiguration GetFunctionConfiguration"
+            " PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource"
+            " RemovePermission DeleteFunctionUrlConfig ListAliases DeleteAlias",
+            down="DeleteFunction",
+        ),
+        # Versions that others published; AWS asks about them by their number.
+        Right("FunctionVersions", "lambda", (regional_arn("lambda", "function:{name}:*"),), up="DeleteFunction"),
+        # Of what else feeds a function. Nobody is given the right to delete mappings of functions that are not the
+        # pipeline's: a queue that is emptied into one of those is for whoever may delete any mapping.
+        Right("Feeds", "lambda", _MAPPINGS_ARN, up="DeleteEventSourceMapping", when=_OF_THIS_FUNCTION),
+        # Without Decrypt Lambda does not tell the environment:
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+        use_key("lambda", plan="Decrypt", up="CreateGrant Encrypt"),
+        # Asked for where a reservation is to be made or raised.
+        Right("Anywhere", "lambda", ("*",), plan="GetAccountSettings"),
+    )
 
     handler: str
     code: bytes

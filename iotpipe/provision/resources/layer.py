@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource
+from iotpipe.provision.rights import Right, regional_arn
 from iotpipe.provision.run import Run
 
 _MARK = "iotpipe "
@@ -25,6 +26,25 @@ class Layer(Resource):
     aws_service: ClassVar[str] = "lambda"
     assigned: ClassVar[tuple[str, ...]] = ("LayerVersionArn",)
     renewed: ClassVar[bool] = True
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Layers",
+            "lambda",
+            (regional_arn("lambda", "layer:{name}"),),
+            plan="ListLayerVersions",
+            up="PublishLayerVersion",
+        ),
+        Right("Anywhere", "lambda", ("*",), plan="ListLayers"),
+        # A function may only be given a layer by whoever may get that.
+        Right(
+            "LayerVersions",
+            "lambda",
+            (regional_arn("lambda", "layer:{name}:*"),),
+            plan="GetLayerVersionPolicy",
+            up="GetLayerVersion RemoveLayerVersionPermission",
+            down="DeleteLayerVersion",
+        ),
+    )
 
     digest: str
     content: Callable[[], bytes]

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, optional, optional_found, tag_changes
+from iotpipe.provision.rights import Right, regional_arn
 from iotpipe.provision.run import Run
 from iotpipe.provision.tag_search import tags_of
+
+# AWS checks a group's tags without, everything else with the `:*` of its streams.
+_ARN = (regional_arn("logs", "log-group:{name}"), regional_arn("logs", "log-group:{name}:*"))
+
+FIND_LOG_GROUPS = Right("FindLogGroups", "logs", (regional_arn("logs", "log-group:*"),), plan="DescribeLogGroups")
+"""DescribeLogGroups cannot be narrowed to one group."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +29,21 @@ class LogGroup(Resource):
     assigned: ClassVar[tuple[str, ...]] = ("creationTime",)
     identity: ClassVar[tuple[str, ...]] = ("creationTime",)
     arn_form: ClassVar[str] = r"logs:log-group:(?P<name>[^:]+)(:\*)?"
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "LogGroups",
+            "logs",
+            _ARN,
+            plan="ListTagsForResource DescribeSubscriptionFilters",
+            up="CreateLogGroup PutRetentionPolicy TagResource UntagResource DeleteSubscriptionFilter"
+            " DisassociateKmsKey DeleteDataProtectionPolicy PutLogGroupDeletionProtection",
+            down="DeleteLogGroup",
+            operate="FilterLogEvents",
+        ),
+        # AWS asks about a group without a name.
+        FIND_LOG_GROUPS,
+        Right("LogGroups", "logs", _ARN, up="AssociateKmsKey", of="key"),
+    )
 
     retention: int
     kms_key: str | None = None

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iotpipe.provision.resource import Properties, tag_list
-from iotpipe.provision.resources.ssm_parameters import TIER, SsmParameter, known_tags, tier
+from iotpipe.provision.resources.ssm_parameters import (
+    FIND_PARAMETERS,
+    PARAMETER_ARN,
+    TIER,
+    WRITE_PARAMETERS,
+    SsmParameter,
+    known_tags,
+    tier,
+)
+from iotpipe.provision.rights import Right
 from iotpipe.provision.run import Run
 
 
@@ -20,6 +29,11 @@ class Parameter(SsmParameter):
     aws_service: ClassVar[str] = "ssm"
     arn_form: ClassVar[str] = r"ssm:parameter(?P<name>/.+(?<!-key))"
     immutable: ClassVar[frozenset[str]] = frozenset({"Type"})
+    rights: ClassVar[tuple[Right, ...]] = (
+        WRITE_PARAMETERS,
+        FIND_PARAMETERS,
+        Right("ReadParameters", "ssm", PARAMETER_ARN, plan="GetParameter"),
+    )
 
     value: Mapping[str, Any]
 

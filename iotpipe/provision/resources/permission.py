@@ -9,7 +9,10 @@ from iotpipe.provision.resource import Properties, Recorded, Resource
 from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.function_policy import policy_statements, remove_statement, statements
 from iotpipe.provision.resources.rest_api import RestApi
+from iotpipe.provision.rights import Right, regional_arn
 from iotpipe.provision.run import Run
+
+_FUNCTION_ARN = (regional_arn("lambda", "function:{function}"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +22,16 @@ class Permission(Resource):
     kind: ClassVar[str] = "permission"
     aws_service: ClassVar[str] = "lambda"
     inside: ClassVar[str] = "function"
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right("Functions", "lambda", _FUNCTION_ARN, plan="GetPolicy", up="RemovePermission"),
+        Right(
+            "LetApiInvoke",
+            "lambda",
+            _FUNCTION_ARN,
+            up="AddPermission",
+            when={"StringEquals": {"lambda:Principal": "apigateway.amazonaws.com"}},
+        ),
+    )
 
     function: Function
     api: RestApi

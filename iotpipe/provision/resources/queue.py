@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iotpipe.provision.resource import MESSAGES, Properties, Recorded, Resource, optional, optional_found, tag_changes
+from iotpipe.provision.rights import Right, regional_arn, use_key
 from iotpipe.provision.run import Run
 
 REUSED = "300"
 """Seconds for which SQS goes on with a data key before it asks KMS for another; AWS's default."""
 _ENCRYPTION = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds")
+
+
+_ARN = (regional_arn("sqs", "{name}"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,30 @@ class Queue(Resource):
     identity: ClassVar[tuple[str, ...]] = ("CreatedTimestamp",)
     arn_form: ClassVar[str] = r"sqs:(?P<name>.+)"
     holds: ClassVar[str] = MESSAGES
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Queues",
+            "sqs",
+            _ARN,
+            plan="GetQueueAttributes ListQueueTags",
+            up="CreateQueue SetQueueAttributes TagQueue UntagQueue",
+            down="DeleteQueue",
+            operate="GetQueueUrl",
+        ),
+        # Redriving asks for all of these at the dead-letter queue, and for SendMessage at the other.
+        Right(
+            "DeadLetters",
+            "sqs",
+            _ARN,
+            of="used_by_queue",
+            operate="ReceiveMessage DeleteMessage ChangeMessageVisibility PurgeQueue"
+            " StartMessageMoveTask ListMessageMoveTasks",
+        ),
+        Right("Readings", "sqs", _ARN, of="queue", operate="SendMessage"),
+        use_key("sqs", operate="Decrypt GenerateDataKey"),
+        # Metrics have no ARN.
+        Right("Anywhere", "cloudwatch", ("*",), plan="GetMetricData"),
+    )
 
     retention: int
     visibility_timeout: int = 30

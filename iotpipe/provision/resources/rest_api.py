@@ -12,9 +12,10 @@ from iotpipe.errors import ResourceError
 from iotpipe.provision.adoption import advised
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource
 from iotpipe.provision.resources.apigateway_calls import BUSY, api_arn, created_at, replace, retag
+from iotpipe.provision.resources.apigateway_rights import APIS, GATEWAY, IN_APIS, READ_APIS
 from iotpipe.provision.resources.deployments import DEPLOYMENTS
 from iotpipe.provision.resources.execution_logs import execution_logs
-from iotpipe.provision.resources.log_group import delete_log_group, log_groups
+from iotpipe.provision.resources.log_group import FIND_LOG_GROUPS, delete_log_group, log_groups
 from iotpipe.provision.resources.rest_api_lookup import (
     apis,
     apis_without_owner,
@@ -24,7 +25,14 @@ from iotpipe.provision.resources.rest_api_lookup import (
     recorded_api,
 )
 from iotpipe.provision.retry_rules import code_and_message
+from iotpipe.provision.rights import TAGGED, TAGGED_BY_REQUEST, Right, regional_arn
 from iotpipe.provision.run import Run
+
+# AWS asks for PUT here also when an API or a stage is created with tags. It knows no tags of what is tagged here: who
+# may tag any API could make it one of this environment's. Therefore the API's id is named as soon as it is known.
+_API_TAGS = f"{GATEWAY}/tags/arn%3A{{partition}}%3Aapigateway%3A{{region}}%3A%3A%2Frestapis%2F{{api}}"
+_TAGS_ARN = (_API_TAGS, f"{_API_TAGS}%2Fstages%2F*")
+_ARN = (f"{GATEWAY}/restapis/{{api}}", f"{GATEWAY}/restapis/{{api}}/*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,25 @@ class RestApi(Resource):
     finishes: ClassVar[bool] = True
     leaves: ClassVar[bool] = True
     chosen_by: ClassVar[str] = "RestApiId"
+    rights: ClassVar[tuple[Right, ...]] = (
+        READ_APIS,
+        Right("MakeApis", "apigateway", (APIS,), up="POST", when=TAGGED_BY_REQUEST),
+        Right("Apis", "apigateway", (IN_APIS,), up="PATCH", down="DELETE", when=TAGGED),
+        # AWS asks for it besides PATCH where the resource policy is taken off.
+        Right("ApiPolicy", "apigateway", (IN_APIS,), up="UpdateRestApiPolicy", when=TAGGED),
+        Right("ApiTags", "apigateway", _TAGS_ARN, up="PUT DELETE"),
+        # As these AWS has refused the tags of a stage's, where a policy names its resources:
+        # https://github.com/mattclay/aws-terminator/pull/284
+        Right("ApiTagging", "apigateway", _ARN, up="TagResource UntagResource"),
+        # API Gateway makes these groups itself: they bear the API's id and no tag.
+        FIND_LOG_GROUPS,
+        Right(
+            "ApiLogGroups",
+            "logs",
+            (regional_arn("logs", "log-group:API-Gateway-Execution-Logs_{api}/*"),),
+            down="DeleteLogGroup",
+        ),
+    )
 
     description: str
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from iotpipe.provision.policy_documents import canonical
 from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, tag_changes, tag_dict, tag_list
+from iotpipe.provision.rights import WITHIN_BOUNDARY, Right, passed_to
 from iotpipe.provision.run import Run
 
 POLICY = "iotpipe"
@@ -46,6 +47,9 @@ def _policy(run: Run, role: str, name: str) -> Any:
     return run.client("iam").get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
 
 
+_ARN = ("arn:{partition}:iam::{account}:role/{name}",)
+
+
 @dataclass(frozen=True, eq=False)
 class Role(Resource):
     """A role that one AWS service assumes, with exactly these permissions and no others.
@@ -62,6 +66,36 @@ class Role(Resource):
     questions: ClassVar = (_policy_names, _attached, _own_policy)
     # Its ARN holds the path: one with another path is there under the name, and cannot be used by it.
     immutable: ClassVar[frozenset[str]] = frozenset({"Path"})
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Roles",
+            "iam",
+            _ARN,
+            plan="GetRole GetRolePolicy ListRolePolicies ListAttachedRolePolicies",
+            up="TagRole UntagRole UpdateAssumeRolePolicy UpdateRoleDescription",
+            down="DeleteRole DeleteRolePolicy DetachRolePolicy ListInstanceProfilesForRole",
+        ),
+        Right("Roles", "iam", _ARN, up="CreateRole PutRolePolicy DeleteRolePermissionsBoundary", bounded=False),
+        Right(
+            "MakeRoles",
+            "iam",
+            _ARN,
+            up="CreateRole PutRolePolicy PutRolePermissionsBoundary",
+            when=WITHIN_BOUNDARY,
+            bounded=True,
+        ),
+        # What was left behind is found among all roles.
+        Right("Anywhere", "iam", ("*",), plan="ListRoles"),
+        Right("PassRoles", "iam", _ARN, up="PassRole", when=passed_to("lambda.amazonaws.com")),
+        # Only needed where somebody has put a role of the environment into one. AWS knows no condition for whose role
+        # it is; the console names a profile like its role.
+        Right(
+            "TakeRolesOut",
+            "iam",
+            ("arn:{partition}:iam::{account}:instance-profile/{name}",),
+            down="RemoveRoleFromInstanceProfile",
+        ),
+    )
 
     service: str
     # A policy may name what does not exist yet.

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, by_name
+from iotpipe.provision.resources.apigateway_rights import IN_APIS, READ_APIS
 from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.rest_api import RestApi
 from iotpipe.provision.resources.rest_api_lookup import get_api
 from iotpipe.provision.resources.rest_api_paths import known_paths, paths
+from iotpipe.provision.rights import TAGGED, Right
 from iotpipe.provision.run import Run
 
 
@@ -25,6 +27,10 @@ class Route(Resource):
     aws_service: ClassVar[str] = "apigateway"
     assigned: ClassVar[tuple[str, ...]] = ("ResourceId",)
     inside: ClassVar[str] = "api"
+    rights: ClassVar[tuple[Right, ...]] = (
+        READ_APIS,
+        Right("Apis", "apigateway", (IN_APIS,), up="POST PUT DELETE", when=TAGGED),
+    )
 
     api: RestApi
     method: str

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from iotpipe.provision.resource import KEY, Properties, optional, optional_found, tag_list
-from iotpipe.provision.resources.ssm_parameters import ACCOUNTS_KEY, TIER, SsmParameter, described, known_tags, tier
+from iotpipe.provision.resources.ssm_parameters import (
+    ACCOUNTS_KEY,
+    FIND_PARAMETERS,
+    PARAMETER_ARN,
+    TIER,
+    WRITE_PARAMETERS,
+    SsmParameter,
+    described,
+    known_tags,
+    tier,
+)
+from iotpipe.provision.rights import Right, use_key
 from iotpipe.provision.run import Run
 
 
@@ -26,6 +37,14 @@ class Secret(SsmParameter):
     arn_form: ClassVar[str] = r"ssm:parameter(?P<name>/.+-key)"
     holds: ClassVar[str] = KEY
     immutable: ClassVar[frozenset[str]] = frozenset({"Type"})
+    rights: ClassVar[tuple[Right, ...]] = (
+        # The AWS managed key aws/ssm lets in whoever SSM lets in: no right of KMS is needed.
+        WRITE_PARAMETERS,
+        FIND_PARAMETERS,
+        # SSM encrypts with another key only what is written anew.
+        Right("EncryptApiKey", "ssm", PARAMETER_ARN, up="GetParameter", of="key"),
+        use_key("ssm", up="Encrypt Decrypt", operate="Decrypt"),
+    )
 
     kms_key: str | None = None
 

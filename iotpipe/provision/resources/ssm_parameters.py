@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource, tag_changes, tag_dict, tag_list
+from iotpipe.provision.rights import Right, regional_arn
 from iotpipe.provision.run import Run
 
 ACCOUNTS_KEY = "alias/aws/ssm"
@@ -15,6 +16,19 @@ TIER = "Standard"
 """Of a new one. A request without a tier gets the account's default, also where it overwrites: a standard parameter
 would become an advanced one for good, and of an advanced one AWS would refuse it:
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-default-tier.html"""
+
+
+PARAMETER_ARN = (regional_arn("ssm", "parameter{name}"),)
+WRITE_PARAMETERS = Right(
+    "Parameters",
+    "ssm",
+    PARAMETER_ARN,
+    plan="ListTagsForResource",
+    up="PutParameter AddTagsToResource RemoveTagsFromResource",
+    down="DeleteParameter",
+)
+# It answers with types and names, never with a value, and cannot be narrowed to one parameter.
+FIND_PARAMETERS = Right("FindParameters", "ssm", (regional_arn("ssm", "*"),), plan="DescribeParameters")
 
 
 @dataclass(frozen=True, eq=False)

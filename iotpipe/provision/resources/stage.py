@@ -14,13 +14,12 @@ from botocore.exceptions import ClientError
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource, optional, optional_found
 from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
 from iotpipe.provision.resources.apigateway_calls import BUSY, api_arn, created_at, replace, retag
+from iotpipe.provision.resources.apigateway_rights import GATEWAY, IN_APIS, READ_APIS
 from iotpipe.provision.resources.deployments import (
     delete_outdated_deployments,
-    deploy,
     deployment_for,
     known_deployments,
     outdated_deployments,
-    withdraw_deployments,
 )
 from iotpipe.provision.resources.execution_logs import (
     declared_settings,
@@ -28,12 +27,11 @@ from iotpipe.provision.resources.execution_logs import (
     execution_logs,
     set_up_execution_log_group,
 )
-from iotpipe.provision.resources.log_group import LogGroup, delete_log_group, describe_log_group
+from iotpipe.provision.resources.log_group import FIND_LOG_GROUPS, LogGroup, delete_log_group, describe_log_group
 from iotpipe.provision.resources.rest_api import RestApi
 from iotpipe.provision.resources.rest_api_lookup import apis, belongs_to_environment, get_api
-from iotpipe.provision.resources.rest_api_paths import paths
 from iotpipe.provision.resources.route import Route
-from iotpipe.provision.resources.stage_lookup import get_stage, known_stages, stages
+from iotpipe.provision.resources.stage_lookup import get_stage, known_stages
 from iotpipe.provision.resources.stage_settings import (
     ACCESS_LOG,
     changed_settings,
@@ -42,6 +40,7 @@ from iotpipe.provision.resources.stage_settings import (
     set_settings,
 )
 from iotpipe.provision.retry_rules import code_and_message
+from iotpipe.provision.rights import TAGGED, Right, regional_arn
 from iotpipe.provision.run import Run
 
 
@@ -59,6 +58,22 @@ def its_log_group(run: Run, stage: Stage) -> dict[str, Any] | None:
     """The execution log group as CloudWatch Logs describes it; None where the stage logs nothing or it is missing."""
     api = run.look(stage.api) if stage.logs else None
     return describe_log_group(run, execution_logs(api["RestApiId"]) + stage.name) if api else None
+
+
+_ARN = f"{GATEWAY}/restapis/{{api}}/stages/{{name}}"
+_LOG_GROUP_ARN = tuple(
+    regional_arn("logs", f"log-group:API-Gateway-Execution-Logs_{{api}}/{{name}}{streams}") for streams in ("", ":*")
+)
+
+TRACING_ROLE = Right(
+    "TracingRole",
+    "iam",
+    ("arn:{partition}:iam::{account}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway",),
+    up="CreateServiceLinkedRole",
+    when={"StringEquals": {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}},
+)
+"""Lets API Gateway create its own role, with which it sends traces. There is one per account, created with the first
+stage that traces: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-enabling-xray.html"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +96,34 @@ class Stage(Resource):
     questions: ClassVar = (_its_stages, _its_deployments, its_log_group)
     inside: ClassVar[str] = "api"
     finishes: ClassVar[bool] = True
+    rights: ClassVar[tuple[Right, ...]] = (
+        READ_APIS,
+        Right("Apis", "apigateway", (IN_APIS,), up="POST PATCH DELETE", when=TAGGED),
+        TRACING_ROLE,
+        # The API's id is part of the name, and an API that is made anew has another.
+        FIND_LOG_GROUPS,
+        Right(
+            "StageLogGroups",
+            "logs",
+            _LOG_GROUP_ARN,
+            plan="DescribeSubscriptionFilters",
+            up="CreateLogGroup PutRetentionPolicy DeleteSubscriptionFilter DisassociateKmsKey"
+            " DeleteDataProtectionPolicy PutLogGroupDeletionProtection",
+        ),
+        Right("StageLogGroups", "logs", _LOG_GROUP_ARN, up="AssociateKmsKey", of="key"),
+        # AWS asks about the web ACL, about the stage, and API Gateway whether the stage may be put behind one:
+        # https://docs.aws.amazon.com/waf/latest/developerguide/security_iam_service-with-iam.html
+        Right("UseWebAcl", "wafv2", ("{acl}", _ARN), up="AssociateWebACL", of="acl"),
+        Right("LeaveWebAcl", "wafv2", (_ARN,), up="DisassociateWebACL", of="acl"),
+        Right("Protect", "apigateway", (_ARN,), up="SetWebACL", of="acl"),
+        Right(
+            "Invoke",
+            "execute-api",
+            (regional_arn("execute-api", "{known_api}/{name}/{route}"),),
+            operate="Invoke",
+            of="known_api",
+        ),
+    )
 
     api: RestApi
     routes: Sequence[Route]
@@ -105,7 +148,7 @@ class Stage(Resource):
     def desired(self, run: Run) -> Properties:
         return {
             "RestApiId": run.assigned(self.api, "RestApiId"),
-            "Deployment": self._definition_hash(run),
+            "Deployment": self.definition_hash(run),
             "OutdatedDeployments": [],
             "tracingEnabled": self.tracing,
             "methodSettings": {
@@ -144,7 +187,7 @@ class Stage(Resource):
             "RestApiId": parent["RestApiId"],
             # A deployment that somebody else made has no hash.
             "Deployment": deployments.get(found["deploymentId"], ""),
-            "OutdatedDeployments": outdated_deployments(there, deployments, self._definition_hash(run)),
+            "OutdatedDeployments": outdated_deployments(there, deployments, self.definition_hash(run)),
             "tracingEnabled": found.get("tracingEnabled", False),
             "methodSettings": found_settings(found),
             "accessLogSettings": found.get("accessLogSettings") or {},
@@ -174,7 +217,7 @@ class Stage(Resource):
                 tags=desired["Tags"],
             )
             access_log = set_access_log(desired.get("accessLogSettings", {}))
-            self._patch(run, desired, [*set_settings(desired["methodSettings"]), *access_log])
+            self.patch(run, desired["RestApiId"], [*set_settings(desired["methodSettings"]), *access_log])
         if desired.get("webAclArn"):
             self._protect(run, desired)
         return {"DeploymentId": deployment, "createdDate": created_at(made)}
@@ -189,7 +232,7 @@ class Stage(Resource):
                 deployment = deployment_for(run, desired["RestApiId"], desired["Deployment"])
                 changes.append(replace("/deploymentId", deployment))
             if changes:
-                self._patch(run, desired, changes)
+                self.patch(run, desired["RestApiId"], changes)
             # Only now: API Gateway deletes no deployment that a stage serves.
             if moves_on or observed["OutdatedDeployments"]:
                 delete_outdated_deployments(run, desired["RestApiId"], desired["Deployment"])
@@ -239,30 +282,8 @@ class Stage(Resource):
                     if belongs_to_environment(run, stage):
                         yield Recorded(f"{cls.kind}/{name}", cls.kind, name, {"RestApiId": each["id"]})
 
-    def withdraw(self, run: Run, api: str) -> None:
-        """Let no deployment count as that of the declared routes any more: it may hold more than these.
-
-        From then on until `serve_anew` has succeeded a plan shows that a deployment is due.
-        """
-        withdraw_deployments(run, api, self._definition_hash(run))
-
-    def serve_anew(self, run: Run, api: str) -> None:
-        """Serve a new deployment of the routes.
-
-        Where a route is not as declared, the stage is left as it is: `up` first corrects the route.
-        """
-        there = paths(run, api)
-        declared = all(each.found_in(there.get(each.path, {})) == each.definition(run) for each in self.routes)
-        if declared and self.name in stages(run, api):
-            made = deploy(run, api, self._definition_hash(run))
-            self._patch(run, {"RestApiId": api}, [replace("/deploymentId", made)])
-            self.delete_outdated(run, api)
-
-    def delete_outdated(self, run: Run, api: str) -> None:
-        """Delete iotpipe's deployments of other definitions that no stage serves any more."""
-        delete_outdated_deployments(run, api, self._definition_hash(run))
-
-    def _definition_hash(self, run: Run) -> str:
+    def definition_hash(self, run: Run) -> str:
+        """Identifies the routes' definition in the description of a deployment."""
         definition = [route.definition(run) for route in self.routes]
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -282,7 +303,6 @@ class Stage(Resource):
         if wanted:
             set_up_execution_log_group(run, execution_logs(desired["RestApiId"]) + self.name, wanted, live)
 
-    def _patch(self, run: Run, desired: Properties, operations: list[dict[str, str]]) -> None:
-        run.client("apigateway").update_stage(
-            restApiId=desired["RestApiId"], stageName=self.name, patchOperations=operations
-        )
+    def patch(self, run: Run, api: str, operations: list[dict[str, str]]) -> None:
+        """Change the stage by these operations of UpdateStage."""
+        run.client("apigateway").update_stage(restApiId=api, stageName=self.name, patchOperations=operations)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from iotpipe.provision.resource import Properties, Recorded, Resource
 from iotpipe.provision.resources.topic import Topic, topic_tags
+from iotpipe.provision.rights import Right, regional_arn
 from iotpipe.provision.run import Run
 
 
@@ -27,6 +28,15 @@ class Subscription(Resource):
     aws_service: ClassVar[str] = "sns"
     inside: ClassVar[str] = "topic"
     questions: ClassVar = (_its_subscriptions,)
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Subscriptions",
+            "sns",
+            (regional_arn("sns", "{topic}"),),
+            plan="GetSubscriptionAttributes",
+            up="Subscribe Unsubscribe SetSubscriptionAttributes",
+        ),
+    )
 
     topic: Topic
     endpoint: str = ""

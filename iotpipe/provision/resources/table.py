@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iotpipe.provision.resource import DATA, Properties, Recorded, Resource, optional, tag_changes, tag_dict, tag_list
+from iotpipe.provision.rights import Right, regional_arn, use_key
 from iotpipe.provision.run import Run
 
 
@@ -17,6 +18,9 @@ def _backups(run: Run, table: Table) -> dict[str, Any]:
 
 def _its_tags(run: Run, table: Table) -> dict[str, str]:
     return _tags(run, table.arn(run))
+
+
+_ARN = (regional_arn("dynamodb", "table/{name}"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,20 @@ class Table(Resource):
     arn_form: ClassVar[str] = r"dynamodb:table/(?P<name>[^/]+)"
     holds: ClassVar[str] = DATA
     questions: ClassVar = (_backups, _its_tags)
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Tables",
+            "dynamodb",
+            _ARN,
+            plan="DescribeTable DescribeContinuousBackups ListTagsOfResource"
+            " GetResourcePolicy DescribeTimeToLive DescribeKinesisStreamingDestination",
+            up="CreateTable UpdateTable UpdateContinuousBackups TagResource UntagResource"
+            " PutResourcePolicy DeleteResourcePolicy UpdateTimeToLive DisableKinesisStreamingDestination",
+            down="DeleteTable",
+        ),
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+        use_key("dynamodb", up="CreateGrant DescribeKey Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey"),
+    )
 
     hash_key: tuple[str, str]
     range_key: tuple[str, str]

@@ -15,10 +15,14 @@ from iotpipe.provision.resource import (
     tag_dict,
     tag_list,
 )
+from iotpipe.provision.rights import Right, regional_arn
 from iotpipe.provision.run import Run
 from iotpipe.provision.tag_search import tags_of
 
 _ATTRIBUTES = ("DisplayName", "KmsMasterKeyId")
+
+
+TOPIC_ARN = (regional_arn("sns", "{name}"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +32,20 @@ class Topic(Resource):
     kind: ClassVar[str] = "topic"
     aws_service: ClassVar[str] = "sns"
     arn_form: ClassVar[str] = r"sns:(?P<name>[^:]+)"
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(
+            "Topics",
+            "sns",
+            TOPIC_ARN,
+            plan="GetTopicAttributes ListTagsForResource ListSubscriptionsByTopic",
+            up="CreateTopic SetTopicAttributes TagResource UntagResource",
+            down="DeleteTopic",
+        ),
+        # The key and its policy are looked at before anything is encrypted with it.
+        Right("ReadKey", "kms", ("{key}",), plan="DescribeKey GetKeyPolicy", of="key"),
+        # The reference lists no resource for what is done to a subscription; AWS's refusals name the topic.
+        Right("Subscriptions", "sns", TOPIC_ARN, up="Unsubscribe"),
+    )
 
     display_name: str
     kms_key: str | None = None
