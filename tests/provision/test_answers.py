@@ -14,7 +14,7 @@ from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
 from iotpipe.errors import ApplyFailed, CredentialsError, ResourceError
-from iotpipe.operations.health import vitals
+from iotpipe.operations.health import health
 from iotpipe.provision.aws import connect
 from iotpipe.provision.resources.alarm import Alarm
 from iotpipe.provision.resources.log_group import LogGroup
@@ -250,7 +250,7 @@ def test_each_member_that_is_looked_up_without_a_default_is_required(
     monkeypatch.setattr(BaseClient, "_make_api_call", noted)
     wanted, tags = declared(config_dir)
     world.up(wanted, tags=tags)
-    assert not vitals(world.run("status"), wanted).unread
+    assert not health(world.run("status"), wanted).unread
     world.down(delete_data=True)
     assert len(looked) > 50
     for (service, operation), members in looked.items():
