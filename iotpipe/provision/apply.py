@@ -9,20 +9,14 @@ from typing import Any
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.delete import delete, delete_whole, raise_if_incomplete
+from iotpipe.provision.differences import ABSENT, differences, managed_tags, with_pending_tags
 from iotpipe.provision.foreign import Foreign
 from iotpipe.provision.graph import Needs, walk
 from iotpipe.provision.ledger import Ledger, Row
-from iotpipe.provision.plan import (
-    ABSENT,
-    Plan,
-    differences,
-    is_unclear,
-    our_tags,
-    refusal_to_touch,
-    with_late_tags,
-)
+from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
 from iotpipe.provision.run import Event, Run
+from iotpipe.provision.steps import is_unclear, refusal_to_touch
 
 PARALLEL = 16
 
@@ -148,7 +142,7 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, befo
     desired = resource.desired(run)
     _assert_known(resource, desired)
     known = ledger.rows.get(resource.address)
-    observed = with_late_tags(resource, observed, run, known)
+    observed = with_pending_tags(resource, observed, run, known)
     # What this command itself has begun to update it had a right to: only one that was left behind is doubted.
     doubted = known if known is before or (known and known.status == "creating") else None
     while observed is not None and not adopt.covers(resource.address) and is_unclear(resource, run, doubted, observed):
@@ -169,7 +163,7 @@ def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, befo
         _done(resource, run, ledger, desired, ids)
         return
     if "Tags" in desired:
-        observed = observed | {"Tags": our_tags(desired, observed, known)}
+        observed = observed | {"Tags": managed_tags(desired, observed, known)}
     before = _without_other_ids(resource, known, observed)
     if known and before != known and resource.leaves and type(resource).tags(run, known.recorded()) is None:
         _finish_predecessor(resource, run, known)
@@ -258,4 +252,4 @@ def recover(resources: Sequence[Resource], plan: Plan, run: Run, ledger: Ledger)
 def _as_found(resource: Resource, run: Run, observed: Properties) -> Properties:
     desired = resource.desired(run)
     properties = {key: observed[key] for key in desired if key in observed} | _assigned(resource, observed)
-    return properties | ({"Tags": our_tags(desired, observed, None)} if "Tags" in desired else {})
+    return properties | ({"Tags": managed_tags(desired, observed, None)} if "Tags" in desired else {})

@@ -9,9 +9,10 @@ from typing import Any
 from rich.text import Text
 
 from iotpipe.provision.aws import Aws
-from iotpipe.provision.plan import Plan, Step, recovery
+from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.run import Run
+from iotpipe.provision.steps import Step, recovery
 from iotpipe.render import console
 from iotpipe.render.console import Out
 

@@ -8,7 +8,8 @@ from typing import Any
 from iotpipe.names import DEAD_LETTER_QUEUE
 from iotpipe.operations.health import Depth, Health
 from iotpipe.provision.aws import Aws
-from iotpipe.provision.plan import Plan, Step
+from iotpipe.provision.plan import Plan
+from iotpipe.provision.steps import Step
 from iotpipe.render import console, output
 from iotpipe.render.console import Out
 from iotpipe.render.plan import foreign_data, show_foreign

@@ -12,7 +12,7 @@ from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedEr
 from iotpipe.provision import apply, ledger
 from iotpipe.provision import plan as planning
 from iotpipe.provision.adoption import EVERYTHING
-from iotpipe.provision.plan import Change, differences
+from iotpipe.provision.differences import Change, differences
 from iotpipe.provision.resource import UNKNOWN, Resource, everything
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.rest_api import RestApi

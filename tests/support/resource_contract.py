@@ -14,8 +14,9 @@ from iotpipe.errors import ApplyFailed, RefusedError
 from iotpipe.provision import ledger
 from iotpipe.provision.adoption import EVERYTHING, Adoption
 from iotpipe.provision.aws import Aws
-from iotpipe.provision.plan import Plan, Step
+from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource, everything
+from iotpipe.provision.steps import Step
 from tests.support.engine_world import World
 from tests.support.manual_edits import OTHER_TAGS, there
 from tests.support.samples.sample import OURS, Act, Sample, Tampering

@@ -12,8 +12,9 @@ from unittest.mock import patch
 
 from botocore.client import BaseClient
 
-from iotpipe.provision.plan import Change as Difference
-from iotpipe.provision.plan import Plan, Step
+from iotpipe.provision.differences import Change as Difference
+from iotpipe.provision.plan import Plan
+from iotpipe.provision.steps import Step
 from tests.support.account_inventory import inventory
 from tests.support.account_snapshot import Photograph, photograph, put_back
 from tests.support.engine_world import READS, FakeClock
