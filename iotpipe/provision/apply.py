@@ -1,4 +1,4 @@
-"""Makes AWS as declared: the only caller of create and update."""
+"""Applies a plan: the only caller of `create` and `update`."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def up(
     adopt: Adoption = NOTHING,
     strict: bool = False,
 ) -> None:
-    """Carry out a plan that was just made with the same run; `strict` also removes what others added.
+    """Apply a plan that was just made with the same run; `strict` also removes what others added.
 
-    Raises RefusedError before anything is changed, ApplyFailed when some of it failed, Interrupted when told to
-    stop; what succeeded is recorded in each case.
+    Raises RefusedError before anything is changed, ApplyFailed if some of it failed, Interrupted after a stop. What
+    succeeded is recorded in each case.
     """
     plan.check()
     resources = adopt.scope(resources)
     run.deleted = ledger.deleted
-    # All at once and first of all: if this is cut short, `down` goes by what is recorded.
+    # Before the first write: if `up` is killed, `down` relies on what is recorded.
     recover(resources, plan, run, ledger)
+    dropped = {step.address: ledger.rows[step.address] for step in plan.deletions}
+    needs = _needs(resources, plan)
+    first = _parts_of_kept_resources(dropped, needs)
+    for needed in needs.values():
+        needed += [part for part, row in first.items() if row.inside in needed]
     pending = {step.address: step.action for step in plan.pending}
     by_address = {resource.address: resource for resource in resources}
-    dropped = {step.address: ledger.rows[step.address] for step in plan.deletions}
-    needs = {resource.address: [need.address for need in resource.needs()] for resource in resources}
-    for changed, granting in _granted_first(resources, plan):
-        needs[changed].append(granting)
-    first = _parts_of_what_stays(dropped, needs)
 
     def visit(address: str) -> None:
         if address in first:
@@ -57,13 +57,11 @@ def up(
         else:
             _record_as_found(by_address[address], run, ledger)
 
-    for needed in needs.values():
-        needed += [part for part, row in first.items() if row.inside in needed]
     walked = walk(needs | {part: [] for part in first}, visit, parallel, run.stop.is_set)
     walked.skipped = [each for each in walked.skipped if each in pending or each not in ledger.rows]
     last = {address: row for address, row in dropped.items() if address not in first}
     if walked.failed or walked.skipped:
-        # What takes their place may be what has failed.
+        # Their replacement may be what failed.
         walked.skipped += last
     raise_if_incomplete(run, walked)
     delete(run, ledger, last, parallel)
@@ -71,8 +69,16 @@ def up(
         _restore(plan.foreign, run)
 
 
+def _needs(resources: Sequence[Resource], plan: Plan) -> dict[str, list[str]]:
+    """What each resource waits for, by address."""
+    needs = {resource.address: [need.address for need in resource.needs()] for resource in resources}
+    for changed, granting in _granted_first(resources, plan):
+        needs[changed].append(granting)
+    return needs
+
+
 def _granted_first(resources: Sequence[Resource], plan: Plan) -> Iterator[tuple[str, str]]:
-    """What is to be changed to something on which rights are given now, such as a key, with what gives them."""
+    """Resources that change to something, such as a KMS key, and the resource whose update grants access to it."""
     pending = {step.address: step for step in plan.pending}
     for granting in (each for each in resources if each.grants):
         changes = pending[granting.address].changes if granting.address in pending else ()
@@ -83,20 +89,20 @@ def _granted_first(resources: Sequence[Resource], plan: Plan) -> Iterator[tuple[
 
 
 def _texts(values: Iterable[Any]) -> set[str]:
-    """The texts among values and in their lists."""
+    """The strings among the values and in their lists."""
     found = [text for value in values for text in (value if isinstance(value, list) else [value])]
     return {text for text in found if isinstance(text, str) and text != ABSENT}
 
 
 def _restore(found: Sequence[Foreign], run: Run) -> None:
-    """Take away, one after the other, what others added; what has to stay keeps none of the rest from going."""
+    """Remove what others added, one after the other. A failed removal does not stop the others."""
     every = {f"{each.address}: {each.subject}": each for each in found}
     walked = walk(dict.fromkeys(every, ()), lambda name: _remove(every[name], run), 1, run.stop.is_set)
     raise_if_incomplete(run, walked)
 
 
 def _remove(finding: Foreign, run: Run) -> None:
-    """Take away what somebody else added to a resource, unless it is to stay."""
+    """Remove an addition of others, unless iotpipe keeps it."""
     remove = finding.remove
     if remove is None:
         run.tell(Event(finding.address, "kept"))
@@ -106,8 +112,8 @@ def _remove(finding: Foreign, run: Run) -> None:
     run.tell(Event(finding.address, "done", "restored"))
 
 
-def _parts_of_what_stays(dropped: Mapping[str, Row], needs: Needs) -> dict[str, Row]:
-    """What goes before all that builds on its parent: a deployment would go on serving a route that it has seen."""
+def _parts_of_kept_resources(dropped: Mapping[str, Row], needs: Needs) -> dict[str, Row]:
+    """Rows to delete before anything that builds on their parent: a deployment would keep serving a deleted route."""
     return {
         address: row
         for address, row in dropped.items()
@@ -116,7 +122,7 @@ def _parts_of_what_stays(dropped: Mapping[str, Row], needs: Needs) -> dict[str, 
 
 
 def _record_as_found(resource: Resource, run: Run, ledger: Ledger) -> None:
-    """The ledger may be lost, or older than a change that was made by hand and then declared."""
+    """Record an unchanged resource: the state file may be lost, or older than a manual change that is declared now."""
     observed = run.look(resource) or {}
     row = _row(resource, "ready", resource.desired(run) | _assigned(resource, observed))
     known = ledger.rows.get(resource.address)
@@ -138,56 +144,80 @@ def _converge(resource: Resource, action: str, run: Run, ledger: Ledger, adopt: 
 
 
 def _attempt(resource: Resource, run: Run, ledger: Ledger, adopt: Adoption, before: Row | None, again: bool) -> None:
+    """One try to create or update. `before` is the row at the start of the command."""
     observed = run.look_again(resource) if again else run.look(resource)
     desired = resource.desired(run)
     _assert_known(resource, desired)
     known = ledger.rows.get(resource.address)
     observed = with_pending_tags(resource, observed, run, known)
-    # What this command itself has begun to update it had a right to: only one that was left behind is doubted.
-    doubted = known if known is before or (known and known.status == "creating") else None
-    while observed is not None and not adopt.covers(resource.address) and is_unclear(resource, run, doubted, observed):
-        run.tell(Event(resource.address, "waiting", _WHOSE))
-        run.pause(1)
-        observed = run.look_again(resource)
+    observed = _with_clear_owner(resource, observed, run, adopt, before, known)
     if observed is None:
-        _finish_predecessor(resource, run, known)
-        _await_name(resource, run)
-        ledger.record(_row(resource, "creating", desired))
-        _done(resource, run, ledger, desired, resource.create(run, desired))
+        _create(resource, run, ledger, desired, known)
         return
     if refusal := refusal_to_touch(resource, run, known, observed, adopt):
-        # A row that says `creating` stays: the tags of what we made may only come to be seen later.
+        # The row keeps the status `creating`: the tags of what was created may become visible later.
         raise RefusedError(refusal)
-    ids = _assigned(resource, observed)
-    if not differences(desired, observed, known):
-        _done(resource, run, ledger, desired, ids)
-        return
+    if differences(desired, observed, known):
+        _update(resource, run, ledger, adopt, desired, observed, known)
+    else:
+        _done(resource, run, ledger, desired, _assigned(resource, observed))
+
+
+def _with_clear_owner(
+    resource: Resource, observed: Properties | None, run: Run, adopt: Adoption, before: Row | None, known: Row | None
+) -> Properties | None:
+    """Wait until the tags tell who owns the resource. Answers with what was read last."""
+    # Doubts concern only what an earlier command left behind: this one had the right to begin its own updates.
+    doubted = known if known is before or (known and known.status == "creating") else None
+    while observed is not None and not adopt.covers(resource.address) and is_unclear(resource, run, doubted, observed):
+        run.tell(Event(resource.address, "waiting", _WAITING_FOR_TAGS))
+        run.pause(1)
+        observed = run.look_again(resource)
+    return observed
+
+
+def _create(resource: Resource, run: Run, ledger: Ledger, desired: Properties, known: Row | None) -> None:
+    _finish_predecessor(resource, run, known)
+    _await_name(resource, run)
+    ledger.record(_row(resource, "creating", desired))
+    _done(resource, run, ledger, desired, resource.create(run, desired))
+
+
+def _update(
+    resource: Resource,
+    run: Run,
+    ledger: Ledger,
+    adopt: Adoption,
+    desired: Properties,
+    observed: Properties,
+    known: Row | None,
+) -> None:
     if "Tags" in desired:
         observed = observed | {"Tags": managed_tags(desired, observed, known)}
-    before = _without_other_ids(resource, known, observed)
-    if known and before != known and resource.leaves and type(resource).tags(run, known.recorded()) is None:
+    last_set = _without_other_ids(resource, known, observed)
+    if known and last_set != known and resource.leaves and type(resource).tags(run, known.recorded()) is None:
         _finish_predecessor(resource, run, known)
-    # Without the ids of what is adopted: as long as it bears no tags, it is not this environment's to delete.
-    begun = _until_updated(before, desired)
+    # Without the ids of an adopted resource: until it has the tags, the environment may not delete it.
+    begun = _until_updated(last_set, desired)
     if adopt.named.get(resource.address):
-        # But for one that the user chose by its id: whatever happens now, the next command goes on with that one, and
-        # with no other of the name.
+        # The user chose this one by its id: whatever happens now, the next command continues with the same one.
         begun = {**begun, **{key: observed[key] for key in resource.identity}}
     ledger.record(_row(resource, "updating", begun))
-    _done(resource, run, ledger, desired, ids | resource.update(run, desired, observed))
+    changed = resource.update(run, desired, observed)
+    _done(resource, run, ledger, desired, _assigned(resource, observed) | changed)
 
 
-_WHOSE = "waiting for its tags to become visible"
+_WAITING_FOR_TAGS = "waiting for its tags to become visible"
 
 
 def _finish_predecessor(resource: Resource, run: Run, known: Row | None) -> None:
-    """What the ledger knows is gone, but perhaps not all that it left behind: with its ids that would be forgotten."""
+    """Delete what a recorded resource left behind on AWS: once the row has new ids, nothing would find it."""
     if known and known.status != "creating" and resource.leaves:
         resource.finish(run, known.recorded())
 
 
 def _without_other_ids(resource: Resource, known: Row | None, observed: Properties) -> Row | None:
-    """What was last set, without the ids of another one whose place this one takes: the printed policy goes by them."""
+    """What was last set, without the ids of the resource that this one replaces: `iotpipe policy` reads the ids."""
     others = {key for key in resource.identity if key in resource.assigned}
     if known is None:
         return None
@@ -196,9 +226,9 @@ def _without_other_ids(resource: Resource, known: Row | None, observed: Properti
 
 
 def _until_updated(known: Row | None, desired: Properties) -> Properties:
-    """What was last set, with what is set for the first time: tags, an access log, a key.
+    """What was last set, plus what this update sets for the first time: tags, an access log, a key.
 
-    If the command dies now, it may be there, and is this environment's to take off again.
+    If the command is killed now, AWS may already have it, and the environment owns it.
     """
     before = known.properties if known else {}
     both = {key for key in desired.keys() & before.keys() if isinstance(desired[key], dict)}
@@ -206,7 +236,7 @@ def _until_updated(known: Row | None, desired: Properties) -> Properties:
 
 
 def _await_name(resource: Resource, run: Run) -> None:
-    """AWS keeps the name of a deleted resource back; everything that does not need this one goes on meanwhile."""
+    """Wait until AWS frees the name of a deleted resource. Resources that do not need this one continue meanwhile."""
     told = f"AWS frees the name {resource.cool_down} s after its deletion: {{:.0f}} s left"
     run.count_down(resource.address, run.clock.now() + run.kept_back(resource), told)
 
@@ -231,16 +261,16 @@ def _assert_known(resource: Resource, desired: Properties) -> None:
 
 
 def recover(resources: Sequence[Resource], plan: Plan, run: Run, ledger: Ledger) -> None:
-    """Record what AWS has of this environment and the ledger does not know: it may be lost or stale.
+    """Record the environment's resources that the state file lacks, because it is lost or stale.
 
-    And forget what is gone, or is another's.
+    Forget the rows of resources that are gone or belong to another environment.
     """
     found: dict[str, Row] = {}
     for resource in resources:
         observed = None if resource.shared or resource.address in ledger.rows else run.look(resource)
         if observed is None or refusal_to_touch(resource, run, None, observed, NOTHING):
             continue
-        # What bears no tags belongs to whom its parent belongs: not to us, if that was not recorded.
+        # A resource without tags belongs to the owner of its parent.
         if not resource.parent or resource.parent in {*ledger.rows, *found}:
             found[resource.address] = _row(resource, "ready", _as_found(resource, run, observed))
     if found or plan.leftovers:

@@ -124,6 +124,6 @@ def raise_if_incomplete(run: Run, walked: Walked) -> None:
     if errors or (walked.skipped and run.stop.is_set()):
         left = len(errors) + len(walked.skipped)
         raise Interrupted(
-            f"stopped; {left} resources are still to be processed",
+            f"stopped; {left} resources are left to do",
             f"What is done is recorded: `{run.typed}` continues from there",
         )

@@ -1,4 +1,4 @@
-"""What `up` would do: every resource read, compared with its declaration and with what was last set. Only reads."""
+"""Plans an `up`: reads every resource and compares it with its declaration and with what was last set. Never writes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from iotpipe.provision.steps import Step, exchange_refusal, leftover_step, orpha
 class Plan:
     """The steps in the order in which a reading travels, deletions last.
 
-    `doomed` are the rows of the deletions, `leftovers` those of them, and of what is kept, that the state file does
-    not have. `foreign` is what others added, worst first; `unread` says what AWS did not let us look at. `later` is
-    what is not looked after this time: `--adopt` named other resources.
+    `leftovers` are resources with the environment's tags that the state file does not record. `foreign` is what others
+    added, worst first. `unread` says what AWS refused to show. `later` are the steps that are left to a later `up`,
+    because `--adopt` names other resources.
     """
 
     steps: tuple[Step, ...]
@@ -44,12 +44,12 @@ class Plan:
 
     @property
     def vanished(self) -> tuple[Step, ...]:
-        """Tables and keys that somebody deleted: `up` would make them anew, empty or with another value."""
+        """Tables and API keys deleted outside iotpipe: `up` would recreate them, empty or with a new value."""
         return tuple(step for step in self.steps if step.missing and step.kind.holds in (DATA, KEY))
 
     @property
     def taken_off(self) -> tuple[str, ...]:
-        """What is taken for good off the resources that are adopted."""
+        """What `up` removes for good from the resources that it adopts."""
         return tuple(f"{step.address}: {what}" for step in self.steps for what in step.taken_off)
 
     @property
@@ -61,10 +61,19 @@ class Plan:
         return next(step for step in (*self.steps, *self.later) if step.address == address)
 
     def check(self) -> None:
-        """Raise RefusedError, with every reason, if there is something that iotpipe will not do."""
+        """Raise RefusedError, with every reason, if iotpipe refuses any step."""
         reasons = [step.refusal for step in self.steps if step.refusal]
         if reasons:
             raise RefusedError("refused, and nothing was changed:\n" + "\n".join(f"  {each}" for each in reasons))
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What was read besides the declared resources: whose the undeclared rows are, and what is not recorded."""
+
+    verdicts: Mapping[str, Callable[[], Verdict | None]]
+    leftovers: Mapping[str, Row]
+    unread: tuple[str, ...]
 
 
 def plan(
@@ -76,18 +85,43 @@ def plan(
     protect: bool = False,
     foreign: bool = False,
 ) -> Plan:
-    """Read everything at once and compare. Raises ApplyFailed if something cannot be read.
+    """Read everything in parallel and compare. Raises ApplyFailed if a resource cannot be read.
 
-    With `protect` nothing may go that holds data, messages, a key or the URL. With `foreign` the plan also has what
-    others added, which costs further reads. Where `adopt` names single resources, the steps are those of these and
-    what they need.
+    `protect` refuses steps that would lose data, messages, an API key or a URL. `foreign` adds what others added to the
+    resources, which needs more reads. If `adopt` names single resources, the plan covers these and what they need.
     """
     run.resources = resources
     run.ledger = adopt.with_chosen(resources, {address: row.properties for address, row in rows.items()})
-    declared = {resource.address for resource in resources}
-    undeclared = {address: row for address, row in rows.items() if address not in declared}
     scope = adopt.scope(resources)
     checked = [resource for resource in scope if resource.kind in CHECKS] if foreign else []
+    declared = {resource.address for resource in resources}
+    undeclared = {address: row for address, row in rows.items() if address not in declared}
+    findings = _read(resources, run, rows, undeclared, checked)
+    steps = {each.address: _declared_step(each, run, rows.get(each.address), adopt, protect) for each in resources}
+    for each in scope if protect else ():
+        if refusal := exchange_refusal(each, run, [*rows.values(), *findings.leftovers.values()], adopt):
+            steps[each.address] = replace(steps[each.address], refusal=refusal)
+    additions = tuple(judged(run, checked))
+    if adopt.limited:
+        within = tuple(steps.pop(each.address) for each in scope)
+        return Plan(within, foreign=additions, unread=findings.unread, later=(*steps.values(),))
+    extra = _undeclared_steps(resources, run, undeclared, findings, protect)
+    return Plan((*steps.values(), *extra), findings.leftovers, additions, findings.unread)
+
+
+def from_nothing(resources: Sequence[Resource]) -> Plan:
+    """The plan for an environment that is known to be empty: create every resource."""
+    return Plan(tuple(Step(each.address, "create") for each in resources))
+
+
+def _read(
+    resources: Sequence[Resource],
+    run: Run,
+    rows: Mapping[str, Row],
+    undeclared: Mapping[str, Row],
+    checked: Sequence[Resource],
+) -> _Findings:
+    """Read every declared resource into `run`, and find what is not declared."""
     with Reads(run) as reads:
         # Parents come before their children.
         for resource in resources:
@@ -102,32 +136,36 @@ def plan(
         }
         begin_checks(reads, checked)
         reads.wait()
-        live = [_as_read(run, each) for each in resources]
-        known = [*live, *(row.recorded() for row in undeclared.values())]
-        left = leftovers.found(reads, searches, known, {*declared, *undeclared})
-    steps = {each.address: step_for(each, run, rows.get(each.address), adopt, protect) for each in resources}
-    for each in scope if protect else ():
-        if kept := exchange_refusal(each, run, [*rows.values(), *left.values()], adopt):
-            steps[each.address] = replace(steps[each.address], refusal=kept)
-    if adopt.limited:
-        within = tuple(steps.pop(each.address) for each in scope)
-        return Plan(within, foreign=tuple(judged(run, checked)), unread=tuple(reads.unread), later=(*steps.values(),))
+        known = [*(_as_read(run, each) for each in resources), *(row.recorded() for row in undeclared.values())]
+        declared = {resource.address for resource in resources}
+        found = leftovers.found(reads, searches, known, {*declared, *undeclared})
+    return _Findings(verdicts, found, tuple(reads.unread))
+
+
+def _declared_step(resource: Resource, run: Run, row: Row | None, adopt: Adoption, protect: bool) -> Step:
+    step = step_for(resource, run, row, adopt, protect)
+    observed = run.look(resource)
+    if resource.renewed and observed and step.changes and not step.adopted:
+        # The update assigns new ids: what depends on them sees them as not known yet.
+        run.remember(resource, {key: value for key, value in observed.items() if key not in resource.assigned})
+    return step
+
+
+def _undeclared_steps(
+    resources: Sequence[Resource], run: Run, undeclared: Mapping[str, Row], findings: _Findings, protect: bool
+) -> list[Step]:
+    """The steps for recorded rows that are not declared any more, and for leftovers; in reverse order."""
+    live = [_as_read(run, each) for each in resources]
     orphans = [
-        # What may not be looked at is looked at once more before it is deleted.
-        orphan_step(run, row, verdicts.get(address, _unread)() or ownership.OURS, protect, live)
+        # A row whose owner could not be read is checked once more before it is deleted.
+        orphan_step(run, row, findings.verdicts.get(address, _unread)() or ownership.OURS, protect, live)
         for address, row in undeclared.items()
     ]
-    extra = [*orphans, *(leftover_step(run, row, protect) for row in left.values())]
-    return Plan((*steps.values(), *extra[::-1]), left, tuple(judged(run, checked)), tuple(reads.unread))
-
-
-def from_nothing(resources: Sequence[Resource]) -> Plan:
-    """The plan where it is known that there is nothing yet: every resource is to be created."""
-    return Plan(tuple(Step(each.address, "create") for each in resources))
+    return [*orphans, *(leftover_step(run, row, protect) for row in findings.leftovers.values())][::-1]
 
 
 def _unread() -> None:
-    """The answer where nothing was asked."""
+    """The verdict on a row of a kind that belongs to the whole account: nothing was asked."""
 
 
 def _look(run: Run, resource: Resource) -> Callable[[], Properties | None]:

@@ -60,8 +60,6 @@ def step_for(resource: Resource, run: Run, row: Row | None, adopt: Adoption, pro
         refusal = fixed
     if not changes:
         return Step(resource.address, "none", refusal=refusal)
-    if resource.renewed:
-        run.remember(resource, {key: value for key, value in observed.items() if key not in resource.assigned})
     return Step(resource.address, "update", changes, refusal=refusal)
 
 
