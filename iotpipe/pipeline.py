@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from iotpipe.provision.resources.metric import Metric
 from iotpipe.provision.resources.parameter import Parameter
 from iotpipe.provision.resources.permission import Permission
 from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.references import ArnOf, NameOf, Reference, UrlOf
 from iotpipe.provision.resources.rest_api import RestApi
 from iotpipe.provision.resources.role import Allow, Role
 from iotpipe.provision.resources.route import Route
@@ -41,7 +42,7 @@ USE_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
 USES_KEY = "Encrypt"
 """The statement of the roles' policies that names the KMS keys with which everything is or was encrypted."""
 
-Variables = Mapping[str, Callable[[Run], str]]
+Variables = Mapping[str, str | Reference]
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,11 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
             Allow("ReadSettings", READ_SETTINGS, on=[settings, api_key]),
         ],
         sees={
-            "RAW_TABLE_NAME": lambda run: raw.name,
-            "QUEUE_URL": readings.url,
-            "API_KEY_PARAM": lambda run: api_key.name,
-            "CONFIG_PARAM": lambda run: settings.name,
-            **({"REQUIRE_API_KEY": lambda run: "true"} if env.api.require_api_key else {}),
+            "RAW_TABLE_NAME": NameOf(raw),
+            "QUEUE_URL": UrlOf(readings),
+            "API_KEY_PARAM": NameOf(api_key),
+            "CONFIG_PARAM": NameOf(settings),
+            **({"REQUIRE_API_KEY": "true"} if env.api.require_api_key else {}),
         },
     )
     processor = parts.function(
@@ -109,9 +110,9 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
             Allow("ReadSettings", READ_SETTINGS, on=[settings]),
         ],
         sees={
-            "PROCESSED_TABLE_NAME": lambda run: processed.name,
-            "ALERT_TOPIC_ARN": alerts.arn,
-            "CONFIG_PARAM": lambda run: settings.name,
+            "PROCESSED_TABLE_NAME": NameOf(processed),
+            "ALERT_TOPIC_ARN": ArnOf(alerts),
+            "CONFIG_PARAM": NameOf(settings),
         },
     )
     query = parts.function(
@@ -121,9 +122,9 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
             Allow("ReadSettings", READ_SETTINGS, on=[settings]),
         ],
         sees={
-            "PROCESSED_TABLE_NAME": lambda run: processed.name,
-            "RAW_TABLE_NAME": lambda run: raw.name,
-            "CONFIG_PARAM": lambda run: settings.name,
+            "PROCESSED_TABLE_NAME": NameOf(processed),
+            "RAW_TABLE_NAME": NameOf(raw),
+            "CONFIG_PARAM": NameOf(settings),
         },
     )
     feed = EventSourceMapping(

@@ -13,8 +13,11 @@ from iotpipe.errors import ApplyFailed
 from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
 from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.references import ArnOf, NameOf, UrlOf
+from iotpipe.provision.resources.topic import Topic
 from tests.support.engine_world import refusal
-from tests.support.manual_edits import ACCOUNT, REGION, client, mappings, sha256, zipped
+from tests.support.manual_edits import client, mappings, sha256, zipped
 from tests.support.resource_contract import QuickWorld, drifts, untouched
 from tests.support.samples.every_kind import SAMPLES
 from tests.support.samples.functions import a_function, a_layer
@@ -138,6 +141,16 @@ def test_what_is_emptied_is_sent_as_empty_as_lambda_keeps_what_is_left_out(world
     assert [body(each) for each in sent.parameters] == [{"Environment": {"Variables": {}}}]
 
 
+def test_what_only_the_environment_names_is_created_too_and_not_waited_for(world: QuickWorld) -> None:
+    queue, topic = Queue("only-named", 60), Topic("only-told", "Told")
+    function = up_with(world, environment={"QUEUE": UrlOf(queue), "TOPIC": ArnOf(topic), "NAME": NameOf(queue)})
+    url = client("sqs").get_queue_url(QueueName="only-named")["QueueUrl"]
+    arn = client("sns").list_topics()["Topics"][0]["TopicArn"]
+    configuration = client("lambda").get_function_configuration(FunctionName=function.name)
+    assert configuration["Environment"]["Variables"] == {"QUEUE": url, "TOPIC": arn, "NAME": "only-named"}
+    assert not {queue, topic} & set(function.needs())
+
+
 def test_a_reservation_that_is_given_up_is_deleted_and_none_is_none(world: QuickWorld) -> None:
     up_with(world)
     up_with(world, reserved_concurrency=None)
@@ -208,12 +221,6 @@ def test_an_update_that_lambda_could_not_carry_out_says_why(world: QuickWorld) -
     world.after = failed
     with pytest.raises(ApplyFailed, match="InvalidSubnet: no such subnet"):
         up_with(world, memory=512)
-
-
-def test_a_function_is_told_where_its_queue_is_before_the_queue_exists(world: QuickWorld) -> None:
-    up_with(world)
-    variables = client("lambda").get_function(FunctionName="sample-function")["Configuration"]["Environment"]
-    assert variables["Variables"]["QUEUE"] == f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/sample-queue"
 
 
 # Layers

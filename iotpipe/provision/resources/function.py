@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from iotpipe.errors import ResourceError
-from iotpipe.provision.resource import Properties, Recorded, Resource, optional, optional_found
+from iotpipe.provision.resource import Properties, Recorded, Resource, by_name, optional, optional_found
 from iotpipe.provision.resources.lambda_tags import retag
 from iotpipe.provision.resources.layer import Layer
 from iotpipe.provision.resources.log_group import LogGroup
 from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.references import Reference
 from iotpipe.provision.resources.role import Role
 from iotpipe.provision.rights import Right, regional_arn, use_key
 from iotpipe.provision.run import Run
@@ -68,7 +69,8 @@ class Function(Resource):
     layer: Layer
     dead_letter: Queue
     log_group: LogGroup
-    environment: Mapping[str, Callable[[Run], str]]
+    # Lambda does not look at the values: what they name may be created later.
+    environment: Mapping[str, str | Reference] = by_name()
     kms_key: str | None = None
 
     def arn(self, run: Run) -> str:
@@ -85,7 +87,7 @@ class Function(Resource):
             "MemorySize": self.memory,
             "Timeout": self.timeout,
             "Layers": [run.assigned(self.layer, "LayerVersionArn")],
-            "Environment": {"Variables": {name: value(run) for name, value in self.environment.items()}},
+            "Environment": {"Variables": self._variables(run)},
             "TracingConfig": {"Mode": "Active"},
             "DeadLetterConfig": {"TargetArn": self.dead_letter.arn(run)},
             "CodeSha256": self.code_sha256,
@@ -149,6 +151,9 @@ class Function(Resource):
         if "ReservedConcurrentExecutions" in changed:
             self._set_concurrency(run, desired)
         return {}
+
+    def _variables(self, run: Run) -> dict[str, str]:
+        return {name: each if isinstance(each, str) else each.value(run) for name, each in self.environment.items()}
 
     def _without_secrets(self, variables: Mapping[str, str]) -> dict[str, str]:
         """The variables without the values of those that are not declared: what others put there may be a secret."""

@@ -55,7 +55,7 @@ FUNCTION = Function(
     layer=LAYER,
     dead_letter=DEAD_LETTERS,
     log_group=GROUP,
-    environment={"STAGE": lambda run: "dev"},
+    environment={"STAGE": "dev"},
 )
 
 

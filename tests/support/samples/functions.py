@@ -10,6 +10,7 @@ from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.layer import Layer
 from iotpipe.provision.resources.log_group import LogGroup
 from iotpipe.provision.resources.queue import Queue
+from iotpipe.provision.resources.references import UrlOf
 from iotpipe.provision.resources.role import Allow, Role
 from tests.support.manual_edits import (
     ACCOUNT,
@@ -280,6 +281,7 @@ FUNCTION_ARN = arn("lambda", "function:sample-function")
 
 
 def a_function(dead_letter: Queue | None = None) -> Function:
+    dead_letter = dead_letter or Queue("sample-dlq", 1_209_600)
     return Function(
         "sample-function",
         handler="handler.lambda_handler",
@@ -292,9 +294,9 @@ def a_function(dead_letter: Queue | None = None) -> Function:
         reserved_concurrency=100,
         role=_role(),
         layer=a_layer(),
-        dead_letter=dead_letter or Queue("sample-dlq", 1_209_600),
+        dead_letter=dead_letter,
         log_group=_log_group(),
-        environment={"TABLE": lambda run: "sample-table", "QUEUE": Queue("sample-queue", 60).url},
+        environment={"TABLE": "sample-table", "QUEUE": UrlOf(dead_letter)},
         kms_key=KMS_KEY,
     )
 
@@ -350,7 +352,7 @@ FUNCTION = Sample(
                 "Variables": {
                     "TABLE": "other",
                     "DEBUG": "1",
-                    "QUEUE": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/sample-queue",
+                    "QUEUE": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/sample-dlq",
                 }
             },
         ),
