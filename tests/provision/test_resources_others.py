@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,10 @@ def test_functions_go_before_what_they_log_to(world: QuickWorld) -> None:
 
 # Alarms
 
+_SETTINGS = (
+    *("AlarmName", "AlarmDescription", "ComparisonOperator", "EvaluationPeriods", "Threshold"),
+    *("AlarmActions", "ActionsEnabled", "TreatMissingData"),
+)
 READ, WRITE = (Metric("AWS/DynamoDB", f"{each}ThrottleEvents", {"TableName": "t"}) for each in ("Read", "Write"))
 
 
@@ -111,19 +116,45 @@ def test_a_sum_that_was_spoiled_is_drift_and_repaired(world: QuickWorld, spoiled
         next(each for each in found["Metrics"] if each["Id"] == "total")["Expression"] = "FILL(m1, 0)"
     else:
         next(each for each in found["Metrics"] if each["Id"] == "m1")["MetricStat"]["Period"] = 60
-    client("cloudwatch").put_metric_alarm(
-        **{key: found[key] for key in ("AlarmName", "ComparisonOperator", "EvaluationPeriods", "Threshold", "Metrics")},
-        **{key: found[key] for key in ("AlarmDescription", "AlarmActions", "ActionsEnabled", "TreatMissingData")},
-    )
+    client("cloudwatch").put_metric_alarm(**{key: found[key] for key in (*_SETTINGS, "Metrics")})
     assert drifts(world.plan(wanted).of("alarm/sum")) == {"Metrics"}
     world.up(wanted)
     assert world.writes == ["PutMetricAlarm"]
     assert untouched(world.plan(wanted))
 
 
-def test_an_alarm_may_turn_from_one_metric_to_a_sum_and_back(world: QuickWorld) -> None:
-    for metrics in ((READ,), (READ, WRITE), (READ,)):
-        wanted = everything(total(*metrics))
+def of_duration(statistic: str) -> Alarm:
+    return total(Metric("AWS/Lambda", "Duration", {"FunctionName": "f"}, statistic))
+
+
+@pytest.mark.parametrize("statistic", ["p50", "p99.9"])
+def test_cloudwatch_takes_a_percentile_as_an_extended_statistic(world: QuickWorld, statistic: str) -> None:
+    wanted = everything(of_duration(statistic))
+    world.up(wanted)
+    (found,) = client("cloudwatch").describe_alarms(AlarmNames=["sum"])["MetricAlarms"]
+    assert (found.get("Statistic"), found["ExtendedStatistic"]) == (None, statistic)
+    assert untouched(world.plan(wanted))
+
+
+@pytest.mark.parametrize("spoiled", [{"ExtendedStatistic": "p50"}, {"Statistic": "Average"}], ids=str)
+def test_a_percentile_that_somebody_changed_is_drift_and_repaired(world: QuickWorld, spoiled: dict[str, str]) -> None:
+    wanted = everything(of_duration("p99"))
+    world.up(wanted)
+    (found,) = client("cloudwatch").describe_alarms(AlarmNames=["sum"])["MetricAlarms"]
+    kept = (*_SETTINGS, "Namespace", "MetricName", "Dimensions", "Period")
+    client("cloudwatch").put_metric_alarm(**{key: found[key] for key in kept}, **spoiled)
+    assert drifts(world.plan(wanted).of("alarm/sum")) == {"ExtendedStatistic"}
+    world.up(wanted)
+    assert world.writes == ["PutMetricAlarm"]
+    assert untouched(world.plan(wanted))
+
+
+@pytest.mark.parametrize("metrics", [(READ, WRITE), (replace(READ, statistic="p99"),)], ids=["a sum", "a percentile"])
+def test_an_alarm_may_turn_from_one_metric_to_another_form_and_back(
+    world: QuickWorld, metrics: tuple[Metric, ...]
+) -> None:
+    for watched in ((READ,), metrics, (READ,)):
+        wanted = everything(total(*watched))
         world.up(wanted)
         assert untouched(world.plan(wanted))
 
