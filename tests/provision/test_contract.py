@@ -13,7 +13,8 @@ from iotpipe.provision.adoption import EVERYTHING, NOTHING, Adoption
 from iotpipe.provision.resource import Properties, Resource, everything
 from iotpipe.provision.run import Run
 from tests.support import resource_contract
-from tests.support.manual_edits import OTHER_TAGS
+from tests.support.account_inventory import inventory
+from tests.support.manual_edits import LISTED_WITH_ANOTHER, OTHER_TAGS, there
 from tests.support.resource_contract import QuickWorld
 from tests.support.samples.every_kind import SAMPLES
 from tests.support.samples.sample import OURS, Tampering
@@ -41,6 +42,17 @@ INSTANTS = [
 def test_every_kind_has_a_sample_and_there_is_no_other() -> None:
     registered = {kind for kind, made in Resource.kinds.items() if made.__module__.startswith("iotpipe.")}
     assert registered == set(SAMPLES)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_is_left_of_a_kind_would_be_seen(kind: str, world: QuickWorld) -> None:
+    """Else every test that nothing is left passes, whatever is left of this kind."""
+    target = SAMPLES[kind].make()
+    world.up([each for each in everything(target) if each is not target])
+    without = inventory()
+    world.up(everything(target))
+    assert inventory() != without, "tests/support/account_inventory.py has to list this kind"
+    assert there([kind]) or kind in LISTED_WITH_ANOTHER
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import boto3
+
+import iotpipe.provision.resources  # noqa: F401 - registers the kinds
+from iotpipe.provision.resource import Resource
 
 REGION = "us-east-1"
 Things = dict[str, Any]
@@ -56,7 +60,10 @@ def inventory() -> Things:
 def inventory_and(mentioning: Any) -> tuple[Things, Any]:
     """The inventory, and what else mentions those ids, with them replaced in the same way."""
     names: dict[str, str] = {}
-    found = {name: read(names) for name, read in _SERVICES.items()}
+    found = {name: read(names) for name, (read, _) in _READERS.items()}
+    listed = {kind for _, kinds in _READERS.values() for kind in kinds}
+    others = [each for each in Resource.kinds.values() if each.aws_service and each.kind not in listed]
+    found |= {each.kind: tagged(each.kind) for each in others}
     text = json.dumps([_without_times(found), mentioning], default=str)
     for identifier, meaning in sorted(names.items(), key=lambda each: -len(each[0])):
         text = text.replace(identifier, meaning)
@@ -69,6 +76,17 @@ def left_over(found: Things | None = None) -> list[str]:
     found = inventory() if found is None else found
     every = [f"{kind}: {name}" for kind, things in found.items() for name in things]
     return [each for each in every if each not in (f"roles: iotpipe-api-gateway-logging-{REGION}", _ACCOUNT)]
+
+
+def tagged(kind: str) -> Things:
+    """What the tagging service lists of a kind: the tags of each resource, by ARN."""
+    form = re.compile(Resource.kinds[kind].arn_form)
+    found = pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList")
+    return {
+        arn: _sorted(each["Tags"])
+        for each in found
+        if form.fullmatch(re.sub(r"^arn:[^:]*:([^:]*):[^:]*:[^:]*:", r"\1:", arn := each["ResourceARN"]))
+    }
 
 
 _ACCOUNT = "account of API Gateway: cloudwatchRoleArn"
@@ -272,19 +290,20 @@ def _numbered(things: Iterator[tuple[str, Any]]) -> Things:
     return found
 
 
-_SERVICES = {
-    "tables": _tables,
-    "queues": _queues,
-    "topics": _topics,
-    "subscriptions": _subscriptions,
-    "parameters": _parameters,
-    "layers": _layers,
-    "functions": _functions,
-    "event source mappings": _mappings,
-    "roles": _roles,
-    "log groups": _log_groups,
-    "apis": _apis,
-    "account of API Gateway": _account,
-    "alarms": _alarms,
-    "dashboards": _dashboards,
+_READERS: dict[str, tuple[Callable[[dict[str, str]], Things], tuple[str, ...]]] = {
+    "tables": (_tables, ("table",)),
+    "queues": (_queues, ("queue",)),
+    "topics": (_topics, ("topic",)),
+    "subscriptions": (_subscriptions, ("subscription",)),
+    "parameters": (_parameters, ("parameter", "secret")),
+    "layers": (_layers, ("layer",)),
+    "functions": (_functions, ("function", "permission")),
+    "event source mappings": (_mappings, ("event-source-mapping",)),
+    "roles": (_roles, ("role",)),
+    "log groups": (_log_groups, ("log-group",)),
+    "apis": (_apis, ("rest-api", "route", "stage")),
+    "account of API Gateway": (_account, ("api-gateway-account",)),
+    "alarms": (_alarms, ("alarm",)),
+    "dashboards": (_dashboards, ("dashboard",)),
 }
+"""How each is read, and which kinds of resources show in it. A kind that is in none is looked for by its tags."""

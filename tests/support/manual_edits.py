@@ -13,6 +13,8 @@ from typing import Any
 
 import boto3
 
+from tests.support.account_inventory import tagged
+
 ACCOUNT, REGION = "123456789012", "us-east-1"
 OTHER_TAGS = {"owner": "somebody else"}
 
@@ -124,9 +126,15 @@ _LISTS: dict[str, Callable[[], list[str]]] = {
     "alarm": lambda: [each["AlarmName"] for each in client("cloudwatch").describe_alarms()["MetricAlarms"]],
     "dashboard": lambda: [e["DashboardName"] for e in client("cloudwatch").list_dashboards()["DashboardEntries"]],
 }
+LISTED_WITH_ANOTHER = ("secret", "permission", "route", "stage", "api-gateway-account")
+"""A secret is a parameter, what is part of another resource goes with that, and the account's setting stays."""
 
 
-def there(kinds: Iterable[str] = tuple(_LISTS)) -> set[str]:
-    """What the account holds of these kinds, by default of all, as `kind name`, but for the account's logging role."""
-    found = {f"{kind} {name}" for kind in {*kinds} & _LISTS.keys() for name in _LISTS[kind]()}
+def there(kinds: Iterable[str]) -> set[str]:
+    """What the account holds of these kinds, as `kind name`, but for the account's logging role."""
+    found = {f"{kind} {name}" for kind in {*kinds}.difference(LISTED_WITH_ANOTHER) for name in _names(kind)}
     return {each for each in found if "iotpipe-api-gateway-logging" not in each}
+
+
+def _names(kind: str) -> Iterable[str]:
+    return _LISTS[kind]() if kind in _LISTS else tagged(kind)

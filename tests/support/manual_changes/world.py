@@ -14,6 +14,7 @@ from botocore.client import BaseClient
 
 from iotpipe.provision.differences import Change as Difference
 from iotpipe.provision.plan import Plan
+from iotpipe.provision.resources import SERVICES
 from iotpipe.provision.steps import Step
 from tests.support.account_inventory import inventory
 from tests.support.account_snapshot import Photograph, photograph, put_back
@@ -88,8 +89,8 @@ class Pipeline:
             service = client.meta.service_model.service_name
             if not operation.startswith(READS):
                 # The others are known only for what they do to the pipeline's.
-                written.update({service} if service in _SERVICES else _SERVICES)
-            if service in written or service not in _SERVICES:
+                written.update({service} if service in SERVICES else SERVICES)
+            if service in written or service not in SERVICES:
                 return call(client, operation, parameters)
             question = (service, operation, repr(parameters))
             if question not in self.answers:
@@ -98,9 +99,6 @@ class Pipeline:
 
         with patch.object(BaseClient, "_make_api_call", called):
             yield
-
-
-_SERVICES = {"dynamodb", "sqs", "sns", "ssm", "iam", "lambda", "logs", "apigateway", "cloudwatch"}
 
 
 class ManualWorld(QuickWorld):
