@@ -232,7 +232,7 @@ def test_what_is_known_by_its_tags_alone_is_not_ours_without_them(world: QuickWo
     client("sns").untag_resource(ResourceArn=arn("sns", "t"), TagKeys=list(OURS))
     assert untouched(world.plan([topic])), "those of a new one may take a minute to be seen"
     world.clock.time += 61
-    with pytest.raises(RefusedError, match=r"topic/t exists already and does not bear the tags .* up --adopt"):
+    with pytest.raises(RefusedError, match=r"topic/t already exists and lacks this environment's tags.* up --adopt"):
         world.up([topic])
     world.down()
     assert client("sns").list_topics()["Topics"], "nothing proves that it is the one that was made here"

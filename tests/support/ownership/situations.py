@@ -23,7 +23,7 @@ from tests.support.ownership.world import (
 from tests.support.pipeline_world import ACCOUNT
 
 ANOTHERS = "belongs to the environment 'green'"
-NOT_OURS = "exists already and does not bear the tags"
+NOT_OURS = "already exists and lacks this environment's tags"
 
 
 @dataclass(frozen=True)
