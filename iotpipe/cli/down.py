@@ -9,7 +9,6 @@ import click
 from iotpipe.cli import options
 from iotpipe.cli.confirm import confirm
 from iotpipe.cli.options import Settings
-from iotpipe.errors import RefusedError
 
 if TYPE_CHECKING:
     pass
@@ -39,16 +38,14 @@ def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_jso
         session = open_session(settings, "down", tell, declared=False)
         session.run.command += " --delete-data" * delete_data
         with session.writing() as ledger, stoppable(session.stop):
-            if ledger.protected or (session.env and session.env.protect):
-                hint = f"Set `protect: false` in its configuration and run `iotpipe up --env {session.name}` first"
-                raise RefusedError(f"{session.name} is protected", hint)
+            teardown.check_unprotected(session.name, ledger, session.protected)
             resources = session.declared()[0] if session.env else []
             looked = teardown.examine(session.run, ledger.rows, resources, delete_data)
-            if looked.doomed or looked.others:
+            if looked.to_delete or looked.others:
                 show_teardown(session.name, session.aws, looked, delete_data)
-                show_lost(lost(session.run, looked.doomed))
+                show_lost(lost(session.run, looked.to_delete))
             looked.check()
-            if looked.doomed:
+            if looked.to_delete:
                 confirm(yes, f"Take {session.name} down?")
             done = teardown.down(session.run, ledger, looked, parallel)
         session.stop_engine()

@@ -21,7 +21,7 @@ from iotpipe.local.engine_directory import ACCOUNT, Place, Record
 from iotpipe.local.guard import ADMIN, SECRET
 from iotpipe.provision import ledger
 from iotpipe.provision.lock import locked
-from iotpipe.provision.teardown import goes
+from iotpipe.provision.teardown import is_deleted
 from iotpipe.times import timestamp
 
 _START = 60
@@ -104,7 +104,7 @@ def forget(state_dir: Path) -> None:
 def in_use(state_dir: Path) -> list[str]:
     """The environments that are up in the embedded AWS: that have more there than what `down` keeps."""
     rows = {name: contents.rows.values() for name, contents in _inhabitants(state_dir).items()}
-    return [name for name, found in rows.items() if not all(not goes(row, delete_data=False) for row in found)]
+    return [name for name, found in rows.items() if not all(not is_deleted(row, delete_data=False) for row in found)]
 
 
 def _inhabitants(state_dir: Path) -> dict[str, ledger.Contents]:

@@ -1,4 +1,4 @@
-"""Deletes what rows of the state file record, in reverse order: the only caller of delete and finish."""
+"""Deletes recorded resources in reverse order: the only caller of `delete` and `finish`."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from iotpipe.provision.ownership import Verdict, Whose
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.run import Event, Run
 
-_PROOF_HOLDS = 30
-"""Seconds for which a look at the tags counts before a deletion."""
+_OWNER_CHECK_VALID = 30
+"""Seconds for which a check of the owner remains valid for a deletion."""
 
 
-def delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -> dict[str, str]:
-    """Delete the doomed rows' resources and forget them; answers with those that turned out to be another's, and why.
+def delete(run: Run, ledger: Ledger, to_delete: Mapping[str, Row], parallel: int) -> dict[str, str]:
+    """Delete the resources of these rows and forget the rows. Answers with the resources of others, and why.
 
     Raises ApplyFailed, CredentialsError and Interrupted.
     """
-    roots = {address: _root(address, doomed) for address in doomed}
+    roots = {address: _root(address, to_delete) for address in to_delete}
     parts: dict[str, list[Row]] = {root: [] for root in roots.values()}
     needs: dict[str, set[str]] = {root: set() for root in parts}
-    for address, row in doomed.items():
+    for address, row in to_delete.items():
         parts[roots[address]].append(row)
-        needs[roots[address]].update(roots[need] for need in row.needs if need in doomed)
+        needs[roots[address]].update(roots[need] for need in row.needs if need in to_delete)
     order: dict[str, Iterable[str]] = {root: set(users) - {root} for root, users in reverse(needs).items()}
-    ends = {f"finish {address}": address for address, row in doomed.items() if _finishes(row, doomed)}
-    users = {roots[address] for address, row in doomed.items() if {address, *row.needs} & set(ends.values())}
+    ends = {f"finish {address}": address for address, row in to_delete.items() if _finishes(row, to_delete)}
+    users = {roots[address] for address, row in to_delete.items() if {address, *row.needs} & set(ends.values())}
 
     deleted: dict[str, Row] = {}
     left_alone: dict[str, str] = {}
 
     def visit(node: str) -> None:
         if node not in ends:
-            if delete_whole(run, ledger, doomed[node], parts[node]):
+            if delete_whole(run, ledger, to_delete[node], parts[node]):
                 deleted.update({row.address: row for row in parts[node]})
             else:
                 left_alone.update(dict.fromkeys((row.address for row in parts[node]), run.verdicts[node][1].why))
         elif row := deleted.pop(ends[node], None):
             _finish(run, ledger, row)
 
-    # Whatever could bring them back is gone when all that used such things is: what else goes need not be waited for.
+    # A resource is finished once everything that could recreate it is deleted; it need not wait for the rest.
     walked = walk(order | dict.fromkeys(ends, users), visit, parallel, run.stop.is_set)
     unfinished = {address: deleted[address] for address in ends.values() if address in deleted}
-    # Something failed: what is deleted is finished all the same.
+    # If something failed, the deleted resources are finished all the same.
     last = walk(dict.fromkeys(unfinished, ()), lambda a: _finish(run, ledger, unfinished[a]), parallel, run.stop.is_set)
     failed = {ends.get(node, node): error for node, error in walked.failed.items()} | last.failed
     skipped = [node for node in walked.skipped if node not in ends] + last.skipped
@@ -56,12 +56,12 @@ def delete(run: Run, ledger: Ledger, doomed: Mapping[str, Row], parallel: int) -
 
 
 def delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bool:
-    """Delete one resource, and forget it with all its parts, but for those that still have to be finished."""
+    """Delete one resource and forget it with all its parts, except for those that still have to be finished."""
     run.tell(Event(row.address, "started"))
-    # A `creating` row stays one: only that says that what bears the name may be somebody else's.
+    # A row keeps the status `creating`: it says that the resource with the name may belong to someone else.
     ledger.record(*(replace(each, status="deleting") for each in whole if each.status != "creating"))
     rows = ledger.rows | {row.address: row}
-    gone = run.trying("delete", row.address, lambda attempt: _delete_if_ours(run, rows, row))
+    gone = run.trying("delete", row.address, lambda attempt: _delete_if_owned(run, rows, row))
     together = {each.address: each for each in whole}
     over = [address for address, each in together.items() if not (gone and _finishes(each, together))]
     ledger.forget(over, [row.address] if gone and Resource.kinds[row.kind].cool_down else [])
@@ -70,23 +70,23 @@ def delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bo
     return gone
 
 
-def _root(address: str, doomed: Mapping[str, Row]) -> str:
-    inside = doomed[address].inside
-    return _root(inside, doomed) if inside in doomed else address
+def _root(address: str, to_delete: Mapping[str, Row]) -> str:
+    inside = to_delete[address].inside
+    return _root(inside, to_delete) if inside in to_delete else address
 
 
 def _finishes(row: Row, rows: Mapping[str, Row]) -> bool:
     """Whether its deletion has to be finished.
 
-    What goes with another resource is not looked at by itself: where its ids are not that one's, they may be those of
-    another environment.
+    The owner of a part is not checked by itself. If its ids are not those of its parent, they may belong to another
+    environment.
     """
     container = rows.get(row.inside)
     return Resource.kinds[row.kind].finishes and (container is None or ownership.is_part_of(row, container))
 
 
-def _delete_if_ours(run: Run, rows: Mapping[str, Row], row: Row) -> bool:
-    """Delete what is this environment's; what is another's by now is left alone."""
+def _delete_if_owned(run: Run, rows: Mapping[str, Row], row: Row) -> bool:
+    """Delete a resource that belongs to the environment. Answers False for a resource of others."""
     verdict = _verdict(run, rows, row)
     while verdict.whose is Whose.UNCLEAR:
         run.tell(Event(row.address, "waiting", "waiting for its tags to become visible"))
@@ -94,20 +94,20 @@ def _delete_if_ours(run: Run, rows: Mapping[str, Row], row: Row) -> bool:
         verdict = ownership.of_row(run, rows, row)
     if verdict.whose is Whose.OTHERS:
         return False
-    # Also what was not found: AWS may not have shown yet what was only just made.
+    # Also if it was not found: AWS may not show a new resource yet.
     Resource.kinds[row.kind].delete(run, row.recorded())
     return True
 
 
 def _verdict(run: Run, rows: Mapping[str, Row], row: Row) -> Verdict:
-    """Whose it is, by a look that is no older than a few seconds; of what holds data, by one right before."""
+    """The owner, from a check a few seconds ago at most; for a resource with data, from a check right now."""
     looked, known = run.verdicts.get(row.address, (0.0, None))
-    fresh = run.clock.now() - looked < _PROOF_HOLDS and not Resource.kinds[row.kind].keeps_data()
+    fresh = run.clock.now() - looked < _OWNER_CHECK_VALID and not Resource.kinds[row.kind].keeps_data()
     return ownership.OURS if fresh and known == ownership.OURS else ownership.of_row(run, rows, row)
 
 
 def _finish(run: Run, ledger: Ledger, row: Row) -> None:
-    """Only now is the row forgotten: after a kill in between, the next command must still finish it."""
+    """Finish the deletion, then forget the row: after a kill in between, the next command still finishes it."""
     run.trying("delete", row.address, lambda attempt: Resource.kinds[row.kind].finish(run, row.recorded()))
     ledger.forget([row.address])
 

@@ -1,4 +1,4 @@
-"""Takes an environment down: looks first at what goes, what stays and what stands in the way, then deletes."""
+"""Deletes an environment: first finds what to delete, what to keep and what AWS would refuse, then deletes."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from iotpipe.provision.run import Event, Run
 
 @dataclass(frozen=True)
 class Teardown:
-    """What `down` would do. `doomed`, `kept` and `others` are addresses apart from each other.
+    """What `down` would do. The addresses of `to_delete`, `kept` and `others` do not overlap.
 
-    `doomed` are the rows to be deleted, those among them that the state file does not have being `found` by their
-    tags; `gone` are those of them that somebody deleted already. `others` says of each row why it is not this
-    environment's any more. `hindrances` is what AWS would refuse halfway.
+    `to_delete` are the rows to delete. Those of them that the state file does not record are in `found`: they were
+    found by their tags. Those that were already deleted outside iotpipe are in `gone`. `others` says why a recorded
+    resource no longer belongs to the environment. `obstacles` are deletions that AWS would refuse.
     """
 
-    doomed: Mapping[str, Row]
+    to_delete: Mapping[str, Row]
     kept: Sequence[str]
     gone: Sequence[str] = ()
     found: Mapping[str, Row] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
-    hindrances: Sequence[str] = ()
+    obstacles: Sequence[str] = ()
     unread: Sequence[str] = ()
 
     def check(self) -> None:
-        """Raise RefusedError, with everything that AWS would refuse halfway."""
-        if self.hindrances:
-            lines = "\n".join(f"  {each}" for each in self.hindrances)
+        """Raise RefusedError, with every deletion that AWS would refuse."""
+        if self.obstacles:
+            lines = "\n".join(f"  {each}" for each in self.obstacles)
             raise RefusedError(f"refused, and nothing was changed:\n{lines}")
 
 
 @dataclass(frozen=True)
 class TakenDown:
-    """What `down` did, by address. `gone` had been deleted by somebody else."""
+    """What `down` did, by address. Resources in `gone` had already been deleted outside iotpipe."""
 
     deleted: Sequence[str]
     gone: Sequence[str]
@@ -50,14 +50,14 @@ class TakenDown:
 
 
 def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], delete_data: bool) -> Teardown:
-    """Look at everything that the state file records, that is declared, or that bears the environment's tags."""
+    """Find every resource that the state file records, that is declared, or that has the environment's tags."""
     run.resources = resources
     run.ledger = {address: row.properties for address, row in rows.items()}
     with Reads(run) as reads:
         searches = leftovers.begin(reads)
         alone = {address: row for address, row in rows.items() if _stands_alone(row, rows)}
         verdicts = {address: reads.must(address, _judge(run, rows, row)) for address, row in alone.items()}
-        hindrances = _ask_for_hindrances(reads, rows, delete_data)
+        obstacles = _ask_for_obstacles(reads, rows, delete_data)
         reads.wait()
         known = [row.recorded() for row in rows.values()]
         searches.append(lambda: [each for each in map(_declared(run), resources) if each])
@@ -66,30 +66,30 @@ def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], de
         others = {address: each.why for address, each in whose.items() if each.whose is Whose.OTHERS}
         others |= {address: others[row.inside] for address, row in rows.items() if row.inside in others}
         every = {address: row for address, row in {**rows, **found}.items() if address not in others}
-        doomed = {address: row for address, row in every.items() if goes(row, delete_data)}
-        hindrances |= _ask_for_hindrances(reads, found, delete_data)
+        to_delete = {address: row for address, row in every.items() if is_deleted(row, delete_data)}
+        obstacles |= _ask_for_obstacles(reads, found, delete_data)
         reads.wait()
     gone = [address for address, each in whose.items() if each.whose is Whose.GONE]
     gone += [address for address, row in rows.items() if row.inside in gone]
     return Teardown(
-        doomed,
-        kept=sorted(every.keys() - doomed.keys()),
-        gone=[address for address in gone if address in doomed],
+        to_delete,
+        kept=sorted(every.keys() - to_delete.keys()),
+        gone=[address for address in gone if address in to_delete],
         found=found,
         others=others,
-        hindrances=[text for address in doomed if (text := hindrances[address]())],
+        obstacles=[text for address in to_delete if (text := obstacles[address]())],
         unread=reads.unread,
     )
 
 
-def goes(row: Row, delete_data: bool) -> bool:
-    """Whether `down` deletes it."""
+def is_deleted(row: Row, delete_data: bool) -> bool:
+    """Whether `down` deletes the resource."""
     kind = Resource.kinds[row.kind]
     return not kind.shared and (delete_data or not kind.keeps_data())
 
 
 def _stands_alone(row: Row, rows: Mapping[str, Row]) -> bool:
-    """Whether nobody else's deletion takes it away, so that its owner has to be looked at."""
+    """Whether the resource is deleted by itself, and not with its parent, so that its owner has to be checked."""
     return not Resource.kinds[row.kind].shared and row.inside not in rows
 
 
@@ -97,9 +97,9 @@ def _judge(run: Run, rows: Mapping[str, Row], row: Row) -> Callable[[], Verdict]
     return lambda: ownership.of_row(run, rows, row)
 
 
-def _ask_for_hindrances(reads: Reads, rows: Mapping[str, Row], delete_data: bool) -> dict[str, Callable[[], str]]:
-    """Ask of everything that may go, before it is known whose it is: one round trip less."""
-    asked = {address: row for address, row in rows.items() if goes(row, delete_data)}
+def _ask_for_obstacles(reads: Reads, rows: Mapping[str, Row], delete_data: bool) -> dict[str, Callable[[], str]]:
+    """Ask for every resource that may be deleted, before its owner is known: that saves one round trip."""
+    asked = {address: row for address, row in rows.items() if is_deleted(row, delete_data)}
     return {address: reads.must(address, _hindrance(reads.run, row)) for address, row in asked.items()}
 
 
@@ -108,7 +108,7 @@ def _hindrance(run: Run, row: Row) -> Callable[[], str]:
 
 
 def _declared(run: Run) -> Callable[[Resource], Recorded | None]:
-    """A declared resource as something to look for: the tagging service may not list yet what was just made."""
+    """A declared resource as a search candidate: the tagging API may not list a new resource yet."""
 
     def candidate(resource: Resource) -> Recorded | None:
         if not resource.arn_form or "search" in vars(type(resource)):
@@ -119,33 +119,40 @@ def _declared(run: Run) -> Callable[[Resource], Recorded | None]:
     return candidate
 
 
-def down(run: Run, ledger: Ledger, teardown: Teardown, parallel: int) -> TakenDown:
-    """Delete what was looked at, in reverse order, and look once more for what bears the environment's tags.
+def check_unprotected(environment: str, ledger: Ledger, protect: bool) -> None:
+    """Raise RefusedError if the configuration or the state file protects the environment."""
+    if protect or ledger.protected:
+        hint = f"Set `protect: false` in its configuration and run `iotpipe up --env {environment}` first"
+        raise RefusedError(f"{environment} is protected", hint)
 
-    Raises ApplyFailed, CredentialsError and Interrupted like `up`, and ResourceError where something lives on.
+
+def down(run: Run, ledger: Ledger, teardown: Teardown, parallel: int) -> TakenDown:
+    """Delete in reverse order, then search again for resources with the environment's tags.
+
+    Raises ApplyFailed, CredentialsError and Interrupted like `up`, and ResourceError if a resource is left.
     """
     teardown.check()
-    # First of all: if this is cut short, the next `down` goes by what is recorded.
+    # Before the first deletion: if `down` is killed, the next one relies on what is recorded.
     if teardown.found:
         ledger.record(*teardown.found.values())
     if teardown.others:
         ledger.forget(teardown.others)
     for address, why in teardown.others.items():
         run.tell(Event(address, "kept", f"left alone: it {why}"))
-    left_alone = delete(run, ledger, teardown.doomed, parallel)
+    left_alone = delete(run, ledger, teardown.to_delete, parallel)
     for address in teardown.kept:
         run.tell(Event(address, "kept"))
     shared = [address for address in teardown.kept if Resource.kinds[address.partition("/")[0]].shared]
     if shared == list(teardown.kept):
-        # Nothing of this environment is left, and what the account shares is nobody's to record.
+        # Nothing of this environment is left. What the account shares belongs to no environment.
         ledger.forget(shared)
-    _check_nothing_lives_on(run, [row.recorded() for row in {**ledger.rows, **teardown.doomed}.values()])
-    deleted = [address for address in teardown.doomed if address not in (*teardown.gone, *left_alone)]
+    _check_nothing_is_left(run, [row.recorded() for row in {**ledger.rows, **teardown.to_delete}.values()])
+    deleted = [address for address in teardown.to_delete if address not in (*teardown.gone, *left_alone)]
     return TakenDown(deleted, teardown.gone, teardown.kept, {**teardown.others, **left_alone})
 
 
-def _check_nothing_lives_on(run: Run, known: Sequence[Recorded]) -> None:
-    """Raise ResourceError where somebody has meanwhile made more that bears the environment's tags."""
+def _check_nothing_is_left(run: Run, known: Sequence[Recorded]) -> None:
+    """Raise ResourceError if another command created more resources with the environment's tags meanwhile."""
     run.ask_anew()
     with Reads(run, changed=True) as reads:
         searches = leftovers.begin(reads)

@@ -14,8 +14,8 @@ def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool) -> N
     out = console.stderr()
     out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
     tables = ", including the tables and all their data" if delete_data else ""
-    out.line(f"  {len(looked.doomed)} resources will be deleted{tables}")
-    for address in sorted(looked.found.keys() & looked.doomed.keys()):
+    out.line(f"  {len(looked.to_delete)} resources will be deleted{tables}")
+    for address in sorted(looked.found.keys() & looked.to_delete.keys()):
         out.line(("  - delete ", "red"), address, ("  (not recorded, but has its tags)", "dim"))
     for address in looked.kept:
         out.line(("  = keep   ", "cyan"), address)

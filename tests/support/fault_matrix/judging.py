@@ -174,7 +174,7 @@ def _left_standing(command: Command, calls: Iterable[Call]) -> set[str]:
     found = set(failed)
     while more := {need for each in found for need in needs.get(each, ())} - found:
         found |= more
-    return {each for each in found - failed if teardown.goes(rows[each], delete_data=True)}
+    return {each for each in found - failed if teardown.is_deleted(rows[each], delete_data=True)}
 
 
 def _independent(command: Command, rows: dict[str, Any], concerned: set[str]) -> tuple[Any, Any]:
