@@ -9,7 +9,7 @@ import boto3
 
 from iotpipe.configuration import Environment, load
 from iotpipe.local import engine_directory
-from iotpipe.local.engine_directory import Place
+from iotpipe.local.engine_directory import EngineDirectory
 from iotpipe.provision import ledger
 from iotpipe.provision.aws import Aws, Emulator, connect, emulator_of_the_user
 from iotpipe.provision.ledger import Contents
@@ -60,7 +60,7 @@ class Target:
         return self.is_local and not self.users_emulator
 
     @property
-    def engine(self) -> Place:
+    def engine(self) -> EngineDirectory:
         """Where the embedded AWS is."""
         return engine_directory.at(self.options.state_dir)
 

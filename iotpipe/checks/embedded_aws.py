@@ -10,35 +10,35 @@ from pathlib import Path
 from iotpipe.checks.finding import Finding, ok, problem, warning
 from iotpipe.errors import IotpipeError
 from iotpipe.local import install_hint, launcher
-from iotpipe.local.engine_directory import Place, Record
+from iotpipe.local.engine_directory import EngineDirectory, Record
 
 CHECK, ROOM = "embedded AWS", "disk"
 _LITTLE = 500 * 2**20
 """Bytes: the layer, the functions' unpacked code and some readings."""
 
 
-def check(place: Place) -> list[Finding]:
-    """What there is to say of the engine that lives at this place."""
+def check(directory: EngineDirectory) -> list[Finding]:
+    """What there is to say of the engine that lives in this directory."""
     if not install_hint.installed():
         return [problem(CHECK, "it is not installed", install_hint.remedy())]
     try:
-        return [*_engine(place), _room(place.directory)]
+        return [*_engine(directory), _room(directory.path)]
     except IotpipeError as error:
         return [problem(CHECK, error.message, error.hint)]
 
 
-def _engine(place: Place) -> Iterator[Finding]:
-    state = launcher.status(place)
+def _engine(directory: EngineDirectory) -> Iterator[Finding]:
+    state = launcher.status(directory)
     holds = f"it holds {state['data_bytes'] / 2**20:.1f} MB"
     if not state["running"]:
         yield ok(CHECK, f"not running; `up` starts it, and {holds}")
-        record = place.record()
+        record = directory.record()
         if record and _taken(record):
             text = f"port {record.port}, where it was, is taken by another program"
             yield warning(CHECK, text, "Nothing: it moves to another one, and so does ApiEndpoint")
     elif state["trouble"]:
         yield problem(
-            CHECK, f"it cannot save what it holds: {state['trouble']}", f"Free some disk space under {place.data}"
+            CHECK, f"it cannot save what it holds: {state['trouble']}", f"Free some disk space under {directory.data}"
         )
     else:
         yield ok(CHECK, f"runs at {state['endpoint']} since {state['since']}, process {state['pid']}; {holds}")

@@ -81,16 +81,16 @@ def reset(settings: Settings, yes: bool, as_json: bool) -> None:
     if not yes:
         if not (terminal(sys.stdin) and terminal(sys.stderr)):
             raise UsageError("confirmation needs a terminal; nothing was changed", "Pass --yes to go ahead")
-        if not output.ask(f"Delete everything in {engine.directory}?"):
+        if not output.ask(f"Delete everything in {engine.path}?"):
             raise UsageError("not confirmed; nothing was changed")
     left = launcher.reset(engine)
-    launcher.forget(settings.state_dir)
+    launcher.delete_state_files(settings.state_dir)
     if as_json:
-        output.answer({"emptied": str(engine.directory), "kept": left})
+        output.answer({"emptied": str(engine.path), "kept": left})
         return
     output.note("the embedded AWS is empty")
     if left:
-        output.note(f"kept in {engine.directory}, since iotpipe did not make it: {', '.join(left)}")
+        output.note(f"kept in {engine.path}, since iotpipe did not make it: {', '.join(left)}")
 
 
 def _answer(found: dict[str, Any], as_json: bool) -> None:

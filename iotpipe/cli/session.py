@@ -127,7 +127,7 @@ def untouched(settings: Settings) -> Session | None:
     if not options.is_configured or options.state_file.exists():
         return None
     target = resolve(options)
-    if not target.is_embedded or target.engine.directory.exists():
+    if not target.is_embedded or target.engine.path.exists():
         return None
     return _session(target, target.unasked(), "", lambda event: None)
 

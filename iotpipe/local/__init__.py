@@ -1,1 +1,1 @@
-"""The embedded AWS of `target: local`: a process of its own on loopback, guarded, with its data on the disk."""
+"""The embedded AWS of `target: local`: ministack in a process of its own, on loopback, with authentication."""

@@ -1,4 +1,4 @@
-"""What the embedded CloudWatch tells the topic of an alarm: AWS's own message, of which ministack's has only a part."""
+"""The alarm notifications of the embedded CloudWatch: AWS's message with all its fields, which ministack's lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 _ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
 
 
-def tell(alarm: Mapping[str, Any], before: str, state: str, reason: str) -> None:
+def notify(alarm: Mapping[str, Any], before: str, state: str, reason: str) -> None:
     """Publish CloudWatch's message to the topics of the alarm's actions for this state."""
     from ministack.core.responses import get_region, new_uuid
     from ministack.services import cloudwatch, sns
@@ -26,13 +26,13 @@ def tell(alarm: Mapping[str, Any], before: str, state: str, reason: str) -> None
     for topic in topics:
         try:
             sns._fanout(topic, new_uuid(), text, f'{state}: "{alarm["AlarmName"]}" in {region}'[:100])
-        # Whatever a subscriber's end trips over: the others and the alarm itself go on.
+        # A failing subscriber must not affect the other topics or the alarm.
         except Exception:
             logging.getLogger(__name__).exception("cannot publish to %s", topic)
 
 
 def message(alarm: Mapping[str, Any], before: str, state: str, reason: str, region: str, now: float) -> dict[str, Any]:
-    """What CloudWatch publishes: its fields, by their names.
+    """Return the message that CloudWatch publishes.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
     """
@@ -41,10 +41,10 @@ def message(alarm: Mapping[str, Any], before: str, state: str, reason: str, regi
         "AlarmName": alarm["AlarmName"],
         "AlarmDescription": alarm.get("AlarmDescription") or None,
         "AWSAccountId": alarm["AlarmArn"].split(":")[4],
-        "AlarmConfigurationUpdatedTimestamp": _moment(configured) if configured else None,
+        "AlarmConfigurationUpdatedTimestamp": _iso_time(configured) if configured else None,
         "NewStateValue": state,
         "NewStateReason": reason,
-        "StateChangeTime": _moment(now),
+        "StateChangeTime": _iso_time(now),
         "Region": region,
         "AlarmArn": alarm["AlarmArn"],
         "OldStateValue": before,
@@ -56,7 +56,7 @@ def message(alarm: Mapping[str, Any], before: str, state: str, reason: str, regi
 def _trigger(alarm: Mapping[str, Any]) -> dict[str, Any]:
     if "AlarmRule" in alarm:
         return {}
-    judged = {
+    evaluation = {
         "Period": alarm.get("Period"),
         "EvaluationPeriods": alarm.get("EvaluationPeriods"),
         "ComparisonOperator": alarm.get("ComparisonOperator"),
@@ -65,7 +65,7 @@ def _trigger(alarm: Mapping[str, Any]) -> dict[str, Any]:
         "EvaluateLowSampleCountPercentile": "",
     }
     if queries := alarm.get("Metrics"):
-        return judged | {"Metrics": [_query(each) for each in queries]}
+        return evaluation | {"Metrics": [_query(query) for query in queries]}
     extended = alarm.get("ExtendedStatistic")
     return {
         "MetricName": alarm.get("MetricName"),
@@ -74,31 +74,30 @@ def _trigger(alarm: Mapping[str, Any]) -> dict[str, Any]:
         **({"ExtendedStatistic": extended} if extended else {"Statistic": str(alarm.get("Statistic")).upper()}),
         "Unit": alarm.get("Unit"),
         "Dimensions": _dimensions(alarm.get("Dimensions") or []),
-        **judged,
+        **evaluation,
     }
 
 
 def _query(query: Mapping[str, Any]) -> dict[str, Any]:
-    said = dict(query)
     if stat := query.get("MetricStat"):
         metric = stat["Metric"] | {"Dimensions": _dimensions(stat["Metric"].get("Dimensions") or [])}
-        said["MetricStat"] = stat | {"Metric": metric}
-    return said
+        return {**query, "MetricStat": stat | {"Metric": metric}}
+    return dict(query)
 
 
-def _dimensions(listed: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    # The one place where CloudWatch writes them small, and the value first.
-    return [{"value": each["Value"], "name": each["Name"]} for each in listed]
+def _dimensions(dimensions: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    # Only here does CloudWatch use lower-case names, with the value first.
+    return [{"value": each["Value"], "name": each["Name"]} for each in dimensions]
 
 
-def _moment(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}+0000"
+def _iso_time(seconds: float) -> str:
+    time = datetime.fromtimestamp(seconds, UTC)
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}+0000"
 
 
 @cache
 def _region_name(region: str) -> str:
-    """As CloudWatch's messages name it, such as "US East (N. Virginia)"."""
+    """Return the region's name as in CloudWatch's messages, such as "US East (N. Virginia)"."""
     from botocore.loaders import Loader
 
     partitions = Loader().load_data("endpoints")["partitions"]

@@ -1,7 +1,6 @@
-"""When the alarms of the embedded CloudWatch ring, and what they say.
+"""Evaluates the alarms of the embedded CloudWatch.
 
-ministack looks at them only when somebody calls PutMetricData, mixes the metrics of all queues and functions, and
-knows no metric math.
+ministack evaluates them only on PutMetricData, mixes the metrics of all queues and functions, and has no metric math.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from iotpipe.local.alarm_messages import tell
+from iotpipe.local.alarm_messages import notify
 from iotpipe.local.metrics import MINUTE
 
 _COMPARE: Mapping[str, tuple[Callable[[float, float], bool], str]] = {
@@ -32,99 +31,99 @@ _CALCULATE: Mapping[type[ast.operator], Callable[[float, float], float]] = {
 }
 
 
-def ring_as_on_aws(changed: Callable[[], None]) -> None:
-    """Evaluate and tell as CloudWatch does; `changed` is called whenever an alarm has changed its state."""
+def patch_ministack(on_change: Callable[[], None]) -> None:
+    """Have ministack evaluate alarms and notify as CloudWatch does; calls `on_change` when an alarm changes state."""
     from ministack.services import cloudwatch
 
     def evaluate_alarm(alarm: dict[str, Any]) -> None:
-        if _evaluated(alarm, time.time()):
-            changed()
+        if _evaluate(alarm, time.time()):
+            on_change()
 
     cloudwatch._evaluate_alarm = evaluate_alarm
-    cloudwatch._dispatch_alarm_actions = tell
+    cloudwatch._dispatch_alarm_actions = notify
 
 
-def look_at_all(now: float, changed: Callable[[], None]) -> None:
-    """Evaluate every alarm with what was published up to this moment (s)."""
+def evaluate_all(now: float, on_change: Callable[[], None]) -> None:
+    """Evaluate every alarm with the data published up to `now` (epoch seconds)."""
     from ministack.core.responses import request_scope
     from ministack.services import cloudwatch
 
     for (account, region, _), alarm in list(cloudwatch._alarms.all_items()):
         with request_scope(account, region):
-            if _evaluated(alarm, now):
-                changed()
+            if _evaluate(alarm, now):
+                on_change()
 
 
-def _evaluated(alarm: dict[str, Any], now: float) -> bool:
-    """Whether its state is another one now."""
+def _evaluate(alarm: dict[str, Any], now: float) -> bool:
+    """Evaluate an alarm; returns whether its state has changed."""
     from ministack.services import cloudwatch
 
-    with suppress(_Unknown):
-        state, reason = _judged(alarm, now)
+    with suppress(_Unsupported):
+        state, reason = _state_and_reason(alarm, now)
         before = alarm["StateValue"]
         if state != before:
-            moment = int(time.time())
+            seconds = int(time.time())
             alarm |= {
                 "StateValue": state,
                 "StateReason": reason,
-                "StateUpdatedTimestamp": moment,
-                "StateTransitionedTimestamp": moment,
+                "StateUpdatedTimestamp": seconds,
+                "StateTransitionedTimestamp": seconds,
             }
             cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
-            tell(alarm, before, state, reason)
+            notify(alarm, before, state, reason)
             cloudwatch._evaluate_parent_alarms(alarm)
             return True
     return False
 
 
-class _Unknown(Exception):
-    """What no answer is known to here: the alarm stays as it is."""
+class _Unsupported(Exception):
+    """The alarm cannot be evaluated here and keeps its state."""
 
 
 @dataclass(frozen=True)
 class _Period:
-    """What one period of an alarm has come to: nothing where there was no data."""
+    """One period of an alarm and its value; None without data."""
 
     start: float
     value: float | None
 
 
-def _judged(alarm: Mapping[str, Any], now: float) -> tuple[str, str]:
-    """The state, and the reason in CloudWatch's words."""
+def _state_and_reason(alarm: Mapping[str, Any], now: float) -> tuple[str, str]:
+    """Return the alarm's state, and the reason in CloudWatch's wording."""
     if alarm["ComparisonOperator"] not in _COMPARE:
-        raise _Unknown
-    compare, words = _COMPARE[alarm["ComparisonOperator"]]
+        raise _Unsupported
+    breaches, comparison = _COMPARE[alarm["ComparisonOperator"]]
     periods, threshold = _periods(alarm, now), float(alarm["Threshold"])
-    known = [each for each in periods if each.value is not None]
+    known = [period for period in periods if period.value is not None]
     missing = len(periods) - len(known)
-    treated = alarm.get("TreatMissingData") or "missing"
-    if not known and treated == "ignore":
-        raise _Unknown
-    if not known and treated == "missing":
+    treat_missing = alarm.get("TreatMissingData") or "missing"
+    if not known and treat_missing == "ignore":
+        raise _Unsupported
+    if not known and treat_missing == "missing":
         return "INSUFFICIENT_DATA", f"Insufficient Data: {_counted(missing, 'datapoint')} were unknown."
-    breaching = [each for each in known if each.value is not None and compare(each.value, threshold)]
-    number = len(breaching) + (missing if treated == "breaching" else 0)
-    rings = number >= (alarm.get("DatapointsToAlarm") or len(periods))
+    breaching = [period for period in known if period.value is not None and breaches(period.value, threshold)]
+    number = len(breaching) + (missing if treat_missing == "breaching" else 0)
+    in_alarm = number >= (alarm.get("DatapointsToAlarm") or len(periods))
+    state = "ALARM" if in_alarm else "OK"
     if not known:
-        how = "Breaching" if treated == "breaching" else "NonBreaching"
+        treatment = "Breaching" if treat_missing == "breaching" else "NonBreaching"
         were = "datapoint was" if missing == 1 else "datapoints were"
-        return "ALARM" if rings else "OK", (
+        return state, (
             f"Threshold Crossed: no datapoints were received for {_counted(missing, 'period')} and {missing} missing "
-            f"{were} treated as [{how}]."
+            f"{were} treated as [{treatment}]."
         )
-    named = breaching if rings and breaching else known
+    named = breaching if in_alarm and breaching else known
     values = ", ".join(f"{each.value} ({datetime.fromtimestamp(each.start, UTC):%d/%m/%y %H:%M:%S})" for each in named)
-    was = ("was" if len(named) == 1 else "were") + ("" if rings else " not")
-    said = f"Threshold Crossed: {_counted(len(named), 'datapoint')} [{values}] {was} {words} ({threshold})."
-    return "ALARM" if rings else "OK", said
+    was = ("was" if len(named) == 1 else "were") + ("" if in_alarm else " not")
+    return state, f"Threshold Crossed: {_counted(len(named), 'datapoint')} [{values}] {was} {comparison} ({threshold})."
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _periods(alarm: Mapping[str, Any], now: float) -> list[_Period]:
-    """The last periods, the newest first: that one ends with the minute which is not over yet."""
+    """Return the last periods, newest first; the newest ends with the current, incomplete minute."""
     queries = alarm.get("Metrics") or []
     length = max([each["MetricStat"]["Period"] for each in queries if "MetricStat" in each], default=0)
     length = max(MINUTE, int(length or alarm.get("Period") or 0))
@@ -135,21 +134,21 @@ def _periods(alarm: Mapping[str, Any], now: float) -> list[_Period]:
 
 def _value(alarm: Mapping[str, Any], start: float, end: float) -> float | None:
     if not (queries := alarm.get("Metrics")):
-        if not alarm.get("MetricName"):  # one on several metrics, which are put to it only after this first look
-            raise _Unknown
+        if not alarm.get("MetricName"):  # ministack adds the `Metrics` of a new alarm only after its first evaluation
+            raise _Unsupported
         statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
         return _statistic(alarm, statistic, start, end)
     values: dict[str, float | None] = {}
-    for each in (query for query in queries if "MetricStat" in query):
-        stat = each["MetricStat"]
-        values[each["Id"]] = _statistic(stat["Metric"], stat["Stat"], start, end)
-    watched = next((each for each in queries if each.get("ReturnData", True)), queries[0])
+    for query in queries:
+        if stat := query.get("MetricStat"):
+            values[query["Id"]] = _statistic(stat["Metric"], stat["Stat"], start, end)
+    watched = next((query for query in queries if query.get("ReturnData", True)), queries[0])
     if "Expression" not in watched:
         return values[watched["Id"]]
-    # An expression has no data where none of its metrics has any, whatever it fills gaps with.
+    # An expression has no data if none of its metrics has any, even with FILL.
     if all(value is None for value in values.values()):
         return None
-    return calculated(watched["Expression"], values)
+    return evaluate_expression(watched["Expression"], values)
 
 
 def _statistic(metric: Mapping[str, Any], statistic: str, start: float, end: float) -> float | None:
@@ -164,29 +163,30 @@ def _statistic(metric: Mapping[str, Any], statistic: str, start: float, end: flo
     return None if value is None else float(value)
 
 
-def calculated(expression: str, values: Mapping[str, float | None]) -> float | None:
-    """What metric math makes of the metrics' values by their ids; None for no data.
+def evaluate_expression(expression: str, values: Mapping[str, float | None]) -> float | None:
+    """Return the value of a metric math expression; None for no data. `values` are the metrics' values by id.
 
-    Numbers, ids, + - * / and FILL(id, number): what the pipeline's alarms need. Raises _Unknown for anything else.
+    Supports numbers, ids, + - * / and FILL(id, number), which the pipeline's alarms need; raises _Unsupported for
+    anything else.
     """
     try:
-        return _calculated(ast.parse(expression, mode="eval").body, values)
+        return _evaluate_node(ast.parse(expression, mode="eval").body, values)
     except (SyntaxError, RecursionError) as error:
-        raise _Unknown from error
+        raise _Unsupported from error
     except ZeroDivisionError:
         return None
 
 
-def _calculated(node: ast.expr, values: Mapping[str, float | None]) -> float | None:
+def _evaluate_node(node: ast.expr, values: Mapping[str, float | None]) -> float | None:
     match node:
         case ast.Constant(value=int() | float() as number):
             return float(number)
         case ast.Name(id=name) if name in values:
             return values[name]
         case ast.Call(func=ast.Name(id="FILL"), args=[metric, filler]):
-            found = _calculated(metric, values)
-            return _calculated(filler, values) if found is None else found
+            value = _evaluate_node(metric, values)
+            return _evaluate_node(filler, values) if value is None else value
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _CALCULATE:
-            first, second = _calculated(left, values), _calculated(right, values)
+            first, second = _evaluate_node(left, values), _evaluate_node(right, values)
             return None if first is None or second is None else _CALCULATE[type(op)](first, second)
-    raise _Unknown
+    raise _Unsupported

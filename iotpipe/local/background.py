@@ -1,4 +1,4 @@
-"""What SQS and CloudWatch do by themselves, whether anybody asks or not: publish what waits, and look at the alarms."""
+"""The background work of SQS and CloudWatch: publish the queues' metrics and evaluate the alarms."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Callable
 
 from iotpipe.local import alarms, metrics
 
-_PAUSE = 5.0
-"""Seconds between two looks. AWS takes a minute; who tries something out here waits for it."""
+_INTERVAL = 5.0
+"""Seconds between two evaluations. AWS takes a minute; somebody who tries an alarm out here waits for it."""
 
 
-async def keep_watch(changed: Callable[[], None], log: Callable[[str], None]) -> None:
-    """Go on until cancelled. `changed` is called whenever an alarm has changed its state."""
+async def run(on_change: Callable[[], None], log: Callable[[str], None]) -> None:
+    """Evaluate until cancelled; calls `on_change` when an alarm changes its state."""
     last = time.time()
     while True:
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_INTERVAL)
         now = time.time()
         try:
-            look(last, now, changed)
-        # What ministack trips over must not be the end of all alarms.
+            evaluate(last, now, on_change)
+        # An error in ministack must not stop all later evaluations.
         except Exception as error:  # noqa: BLE001
-            log(f"cannot look at queues and alarms: {error!r}")
+            log(f"cannot evaluate queues and alarms: {error!r}")
         last = now
 
 
-def look(last: float, now: float, changed: Callable[[], None]) -> None:
-    """Publish what waits now, and evaluate every alarm; `last` is when that was done before."""
-    metrics.look_at_the_queues()
+def evaluate(last: float, now: float, on_change: Callable[[], None]) -> None:
+    """Publish the queues' metrics and evaluate every alarm; `last` is the time of the previous evaluation."""
+    metrics.publish_queue_metrics()
     if last // metrics.MINUTE != now // metrics.MINUTE:
-        # What came after the last look belongs to a minute that is over: an alarm on one minute looks back no further.
-        alarms.look_at_all(last, changed)
-        metrics.forget_old()
-    alarms.look_at_all(now, changed)
+        # Data since `last` belongs to the previous minute, which an alarm with a period of one minute no longer sees.
+        alarms.evaluate_all(last, on_change)
+        metrics.delete_old()
+    alarms.evaluate_all(now, on_change)

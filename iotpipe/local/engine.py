@@ -1,8 +1,8 @@
-"""The process of the embedded AWS: ministack behind a guard, with what it holds saved again and again.
+"""The process of the embedded AWS: ministack behind a guard, with its data saved periodically.
 
     python -m iotpipe.local.engine DIRECTORY
 
-is what the launcher starts, with a clean environment: what it finds there, the functions' workers find too.
+The launcher starts it with a clean environment, because the functions' workers inherit the environment.
 """
 
 from __future__ import annotations
@@ -23,44 +23,43 @@ from pathlib import Path
 from typing import Any, cast
 
 from iotpipe.errors import IotpipeError, LedgerCorrupt
-from iotpipe.local import alarms, metrics
-from iotpipe.local.background import keep_watch
-from iotpipe.local.engine_directory import ACCOUNT, REGION, Place, Record
+from iotpipe.local import alarms, background, metrics
+from iotpipe.local.engine_directory import ACCOUNT, REGION, EngineDirectory, Record
 from iotpipe.local.guard import Guard
 from iotpipe.local.signatures import Signatures
 from iotpipe.local.storage.store import References, Store
-from iotpipe.local.time_to_live import keep_expiring
+from iotpipe.local.time_to_live import delete_expired_periodically
 from iotpipe.times import timestamp
 
 INTERVAL = 2.0
-"""Seconds from one save to the next while something changes: what `kill -9` can lose, besides the time one takes."""
+"""Seconds between two saves while something changes. `kill -9` loses at most this, plus the duration of a save."""
 
 
 class Engine:
-    """ministack, once it has been imported: everything that reaches into it is here and in `gaps`."""
+    """The imported ministack, and what loads and saves its data."""
 
-    def __init__(self, place: Place, record: Record) -> None:
+    def __init__(self, directory: EngineDirectory, record: Record) -> None:
         from ministack import app
         from ministack.core import persistence
 
         from iotpipe.local import ministack_gaps
 
-        self.place = place
+        self.directory = directory
         self.record = record
-        self.root = place.root_key()
+        self.root = directory.root_key()
         self.trouble = ""
         self.saved_at = ""
         self._app = app
         self._persistence = persistence
-        self._store = Store(place.database)
+        self._store = Store(directory.database)
         self._changed = False
-        self._writing = asyncio.Lock()
-        self._unrestored: list[str] = []
+        self._save_lock = asyncio.Lock()
+        self._restore_failures: list[str] = []
         self._stop = asyncio.Event()
         self._gaps = ministack_gaps
 
     def restore(self) -> None:
-        """Let ministack read what was saved when it starts. Raises LedgerCorrupt and LedgerTooNew."""
+        """Prepare ministack to read the saved data when it starts. Raises LedgerCorrupt and LedgerTooNew."""
         from iotpipe.local.storage import items, logs, messages, sqs, states
 
         self._states = states.States(self._store, self._persistence, (items.Items, messages.Messages, logs.Streams))
@@ -72,43 +71,43 @@ class Engine:
         self._app.PERSIST_STATE = True
         self._app.load_state = self._states.load
         self._gaps.close(self.root)
-        metrics.publish()
-        alarms.ring_as_on_aws(self.touched)
-        self._unrestored = self._gaps.note_what_is_not_restored()
+        metrics.patch_ministack()
+        alarms.patch_ministack(self.mark_changed)
+        self._restore_failures = self._gaps.collect_restore_failures()
 
     def ready(self) -> None:
-        """ministack has started: it need not write anything itself from now on."""
+        """Record that ministack has started. From now on ministack itself saves nothing."""
         self._app.PERSIST_STATE = False
-        # What is loaded now stays until the end: to look through it for garbage again and again holds up requests.
+        # The objects loaded so far are never garbage: collections that visit them delay requests.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        if self._unrestored:
+        if self._restore_failures:
             self.stop()
         else:
-            self.place.write(replace(self.record, ready=True))
+            self.directory.write(replace(self.record, ready=True))
 
     def stop(self) -> None:
         self._stop.set()
 
-    def touched(self) -> None:
+    def mark_changed(self) -> None:
         self._changed = True
 
     async def admin(self, method: str, path: str) -> Mapping[str, Any]:
-        """What the launcher asks: `save` saves now; every answer says how the engine is doing."""
+        """Answer the launcher with the engine's state; `save` saves first."""
         if path == "save":
             await self.save()
         return {"instance": self.record.instance, "saved_at": self.saved_at, "trouble": self.trouble}
 
     async def save(self) -> bool:
-        """Save what has changed; True if there was anything. A failure is kept as `trouble`."""
-        async with self._writing:
+        """Save the changes; False if there were none. Keeps an error as `trouble`."""
+        async with self._save_lock:
             began = time.time()
             references = References(newest=self._store.begin_save())
             try:
-                states = self._copied()
+                states = self._copy_states()
                 changed = await asyncio.to_thread(self._write, states, references, began)
-            # A full disk, or a state that ministack cannot write: what was saved before stays as it is. Whatever it
-            # is, it must be said and tried again: nobody would hear that nothing is saved any more.
+            # Any error (a full disk, a state that ministack cannot encode) leaves the last save as it is. It is
+            # reported and retried: if it ended the loop, nobody would notice that nothing is saved any more.
             except Exception as error:  # noqa: BLE001
                 trouble = str(error) if isinstance(error, sqlite3.Error | OSError) else repr(error)
                 if self.trouble != trouble:
@@ -118,31 +117,31 @@ class Engine:
             self.trouble, self.saved_at = "", timestamp(began)
             return changed
 
-    def _copied(self, tries: int = 20) -> dict[str, Any]:
-        """Every service's state, copied on the loop, where no request runs meanwhile; but functions do in threads."""
-        for remaining in reversed(range(tries)):
+    def _copy_states(self, attempts: int = 20) -> dict[str, Any]:
+        """Copy each service's state. On the event loop no request runs meanwhile, but functions do, in threads."""
+        for remaining in reversed(range(attempts)):
             try:
                 states = {name: get() for name, get in self._app._build_persistence_save_dict().items()}
                 return {name: state for name, state in states.items() if state is not None}
-            except RuntimeError:  # a dictionary that changed its size while it was copied
+            except RuntimeError:  # a dictionary changed its size while it was copied
                 if not remaining:
                     raise
         raise AssertionError
 
-    def _write(self, states: dict[str, Any], references: References, moment: float) -> bool:
-        return self._store.save(self._states.encode(states, references), references, moment)
+    def _write(self, states: dict[str, Any], references: References, seconds: float) -> bool:
+        return self._store.save(self._states.encode(states, references), references, seconds)
 
-    async def keep(self) -> None:
-        """Save every few seconds as long as something changes."""
+    async def save_periodically(self) -> None:
+        """Save every few seconds while something changes."""
         while True:
             await asyncio.sleep(INTERVAL)
-            # Lambda's poller changes the store without any request, also long after the last one.
+            # Lambda's poller changes the store even without requests.
             if self._changed or self._store.has_changes:
                 self._changed = False
                 self._changed = await self.save() or self._changed
 
     async def serve(self, listening: socket.socket) -> None:
-        """Serve until told to stop, then save. Raises LedgerCorrupt where ministack would begin without some data."""
+        """Serve until `stop` is called, then save. Raises LedgerCorrupt if ministack could not restore all data."""
         from hypercorn.asyncio import serve
         from hypercorn.config import Config
 
@@ -156,63 +155,67 @@ class Engine:
             secret=self.record.secret,
             signatures=Signatures(self.root.access_key),
             ready=self.ready,
-            touched=self.touched,
+            on_request=self.mark_changed,
             admin=self.admin,
         )
 
-        async def stopped() -> None:
+        async def wait_for_stop() -> None:
             await self._stop.wait()
-            self.place.write(self.record)
+            self.directory.write(self.record)
 
-        keeping = asyncio.gather(self.keep(), keep_watch(self.touched, _log), keep_expiring(self._store, _log))
-        # hypercorn's own types name every key that a scope may have.
-        await serve(cast(Any, metrics.of_the_api(guard)), config, shutdown_trigger=stopped)
-        keeping.cancel()
+        tasks = asyncio.gather(
+            self.save_periodically(),
+            background.run(self.mark_changed, _log),
+            delete_expired_periodically(self._store, _log),
+        )
+        # The cast: hypercorn declares a scope as a TypedDict with every key.
+        await serve(cast(Any, metrics.count_api_requests(guard)), config, shutdown_trigger=wait_for_stop)
+        tasks.cancel()
         with suppress(asyncio.CancelledError):
-            await keeping
-        if self._unrestored:
+            await tasks
+        if self._restore_failures:
             hint = "Nothing was changed. Restore it from a backup, or start over with `iotpipe local reset`"
-            raise LedgerCorrupt(f"{self._store.path} cannot be restored: {'; '.join(self._unrestored)}", hint)
+            raise LedgerCorrupt(f"{self._store.path} cannot be restored: {'; '.join(self._restore_failures)}", hint)
         await self.save()
         self._store.close()
 
 
-def main(directory: Path) -> None:
-    """Run the engine of this directory until it is told to stop."""
+def main(path: Path) -> None:
+    """Run the engine of this directory until SIGTERM."""
     os.umask(0o077)
-    place = Place(directory)
-    if not place.hold():
+    directory = EngineDirectory(path)
+    if not directory.take_lock():
         sys.exit("error: another engine runs in this directory")
     before = None
     try:
-        before = place.record()
+        before = directory.record()
         if before and not before.pid:
-            place.check_database()
+            directory.check_database()
         listening = _listen(before.port if before else 0)
         port = listening.getsockname()[1]
         record = Record(port, os.getpid(), secrets.token_hex(8), secrets.token_urlsafe(24), timestamp(time.time()))
-        place.write(record)
-        os.environ.update(settings(place, port))
-        asyncio.run(_run(place, record, listening))
+        directory.write(record)
+        os.environ.update(settings(directory, port))
+        asyncio.run(_run(directory, record, listening))
     except IotpipeError as error:
         if before:
-            place.write(before)
+            directory.write(before)
         sys.exit(f"error: {error}")
 
 
-async def _run(place: Place, record: Record, listening: socket.socket) -> None:
-    engine = Engine(place, record)
+async def _run(directory: EngineDirectory, record: Record, listening: socket.socket) -> None:
+    engine = Engine(directory, record)
     engine.restore()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, engine.stop)
     await engine.serve(listening)
     if engine.trouble:
         sys.exit(f"error: what was written since {engine.saved_at} is not saved: {engine.trouble}")
-    place.write(Record(record.port))
+    directory.write(Record(record.port))
 
 
-def settings(place: Place, port: int) -> dict[str, str]:
-    """What ministack is told, before it is imported."""
+def settings(directory: EngineDirectory, port: int) -> dict[str, str]:
+    """Return the environment variables that configure ministack; it reads them when it is imported."""
     return {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
@@ -224,11 +227,11 @@ def settings(place: Place, port: int) -> dict[str, str]:
         "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
         "LAMBDA_WARM_TTL_SECONDS": "60",
         "LOG_LEVEL": "WARNING",
-        "DOCKER_HOST": f"unix://{place.temporary}/none",
-        # By default under /tmp, where every user of the machine could have put something for it to read.
-        "STATE_DIR": str(place.temporary / "state"),
-        "S3_DATA_DIR": str(place.temporary / "s3"),
-        # The key that ministack takes for root without looking at the signature: one that nobody knows.
+        "DOCKER_HOST": f"unix://{directory.temporary}/none",
+        # The defaults are under /tmp, where any user of the machine could plant data for ministack to read.
+        "STATE_DIR": str(directory.temporary / "state"),
+        "S3_DATA_DIR": str(directory.temporary / "s3"),
+        # ministack accepts this key as root without checking the signature, so it is random and never shown.
         "AWS_ACCESS_KEY_ID": secrets.token_hex(16),
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
         "AWS_CONFIG_FILE": os.devnull,
@@ -238,7 +241,7 @@ def settings(place: Place, port: int) -> dict[str, str]:
 
 
 def _listen(port: int) -> socket.socket:
-    """A listening socket on loopback: at `port`, or at any other if that is taken."""
+    """Return a listening socket on loopback, at `port` or, if that is taken, at a free port."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -250,7 +253,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _log(text: str) -> None:
-    with suppress(OSError):  # the log is on the disk that may be full
+    with suppress(OSError):  # the disk with the log may be full
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - stderr is the log
 
 

@@ -1,4 +1,4 @@
-"""Where the embedded AWS lives in the state directory: its files, its lock, and what is recorded of it."""
+"""The directory of the embedded AWS in the state directory: its files, its lock and the engine's record."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ from iotpipe.provision import state_trust
 
 FORMAT = 1
 ACCOUNT = "000000000000"
-"""The account of every embedded AWS. AWS gives it to nobody, so a ledger that names it is a local one."""
+"""The account of every embedded AWS. AWS never assigns it, so a state file with it belongs to an embedded AWS."""
 REGION = "us-east-1"
-"""The region of an embedded AWS where none is configured, whatever the user's profile says."""
+"""The region of an embedded AWS if none is configured; the user's profile is ignored."""
 
 _ALPHABET = string.ascii_uppercase + string.digits
 
-# Who looks whether an engine runs takes the engine's lock himself, for a few microseconds; unless the machine lets
-# him wait just then.
-_LOOKS, _BETWEEN_LOOKS = 200, 0.05
+# Checking whether an engine runs takes the engine's lock for some microseconds, or longer on a busy machine: retry.
+_LOCK_ATTEMPTS, _LOCK_RETRY_DELAY = 200, 0.05
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of the engine, also when it is not running: then `pid` is 0 if it ended in good order."""
+    """The engine's record, kept after it has stopped; `pid` is 0 if it was stopped properly."""
 
     port: int
     pid: int = 0
@@ -57,14 +56,14 @@ class RootKey:
 
 
 @dataclass(frozen=True)
-class Place:
+class EngineDirectory:
     """The directory of one embedded AWS: `<state-dir>/local`."""
 
-    directory: Path
+    path: Path
 
     @property
     def data(self) -> Path:
-        return self.directory / owned_files.DATA
+        return self.path / owned_files.DATA
 
     @property
     def database(self) -> Path:
@@ -72,37 +71,37 @@ class Place:
 
     @property
     def log(self) -> Path:
-        return self.directory / "engine.log"
+        return self.path / "engine.log"
 
     @property
     def temporary(self) -> Path:
-        return self.directory / owned_files.TEMPORARY
+        return self.path / owned_files.TEMPORARY
 
     @property
     def _record(self) -> Path:
-        return self.directory / "engine.json"
+        return self.path / "engine.json"
 
     @property
     def _credentials(self) -> Path:
-        return self.directory / "credentials.json"
+        return self.path / "credentials.json"
 
-    def make(self) -> None:
-        """Make the directory, readable for its owner alone, also where somebody opened it.
+    def create(self) -> None:
+        """Create the directory with access for its owner only, and restore this access if it was changed.
 
-        Raises LedgerError where it cannot be written, or is not iotpipe's own.
+        Raises LedgerError if it cannot be written or iotpipe did not create it.
         """
         try:
-            # Parents that mkdir makes on the way are open to everybody. One that is there stays as it is.
-            self.directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            owned_files.make(self.directory)
+            # Parents that mkdir creates get default permissions; an existing parent stays as it is.
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            owned_files.create(self.path)
         except OSError as error:
-            hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
-            raise LedgerError(f"cannot write {self.directory}: {error}", hint) from error
+            hint = owned_files.ELSEWHERE
+            raise LedgerError(f"cannot write {self.path}: {error}", hint) from error
 
     def record(self) -> Record | None:
-        """What was recorded last; None where there never was an engine.
+        """Read the engine's record; None if there never was an engine.
 
-        Raises LedgerError where somebody else could have written it, LedgerCorrupt and LedgerTooNew.
+        Raises LedgerError if another user could have written it, LedgerCorrupt and LedgerTooNew.
         """
         state_trust.check(self._record)
         try:
@@ -121,21 +120,21 @@ class Place:
         _write(self._record, json.dumps(asdict(record), indent=1) + "\n")
 
     def check_database(self) -> None:
-        """Raise LedgerCorrupt where there is none, though an engine has ended in good order: a new one is empty."""
+        """Raise LedgerCorrupt if the database of a properly stopped engine is missing: a new one would be empty."""
         if not (self.database.exists() and self.database.stat().st_size):
             hint = "Nothing was changed. Restore it from a backup, or start over with `iotpipe local reset`"
             raise LedgerCorrupt(f"{self.database} is empty or missing", hint)
 
     def root_key(self) -> RootKey:
-        """The root credentials, made at the first call.
+        """Return the root credentials; the first call creates them.
 
-        Raises LedgerError where somebody else could have written them, and LedgerCorrupt.
+        Raises LedgerError if another user could have written them, and LedgerCorrupt.
         """
         state_trust.check(self._credentials)
         try:
             return RootKey(**json.loads(self._credentials.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            # None of AWS's own prefixes: nobody, and no scanner, is to take it for a key of a real account.
+            # Not a prefix of AWS, so that people and secret scanners do not mistake it for the key of a real account.
             name = "LOCAL" + "".join(secrets.choice(_ALPHABET) for _ in range(20))
             key = RootKey(name, secrets.token_urlsafe(30))
             _write(self._credentials, json.dumps(asdict(key)) + "\n")
@@ -145,24 +144,24 @@ class Place:
             raise LedgerCorrupt(f"{self._credentials} holds no credentials: {error!r}", hint) from error
 
     def running(self) -> Record | None:
-        """The engine that runs and answers requests, if there is one.
+        """Return the record of the engine that is ready to answer requests, if there is one.
 
-        The kernel says so, not the recorded process id, which may long be another process's.
+        The file lock decides, not the recorded process id, which may belong to another process by now.
         """
-        return record if _held(self.directory / "engine.lock") and (record := self.record()) and record.ready else None
+        return record if self.alive() and (record := self.record()) and record.ready else None
 
     def alive(self) -> bool:
-        """Whether there is an engine process, be it one that is only coming up or going down."""
-        return _held(self.directory / "engine.lock")
+        """Whether there is an engine process, including one that is starting or stopping."""
+        return _is_locked(self.path / "engine.lock")
 
-    def hold(self) -> int | None:
-        """Take the lock that says an engine runs; it is held until the process ends. None if another one has it."""
-        descriptor = os.open(self.directory / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        for _ in range(_LOOKS):
+    def take_lock(self) -> int | None:
+        """Take the lock of a running engine until the process ends. None if another process holds it."""
+        descriptor = os.open(self.path / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        for _ in range(_LOCK_ATTEMPTS):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                time.sleep(_BETWEEN_LOOKS)
+                time.sleep(_LOCK_RETRY_DELAY)
             else:
                 return descriptor
         os.close(descriptor)
@@ -170,8 +169,8 @@ class Place:
 
     @contextmanager
     def launching(self) -> Iterator[None]:
-        """Wait for, and be, the only command that starts or stops the engine."""
-        lock = self.directory / owned_files.LAUNCH_LOCK
+        """Wait for the lock of starting and stopping the engine, and hold it."""
+        lock = self.path / owned_files.LAUNCH_LOCK
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -180,12 +179,12 @@ class Place:
             os.close(descriptor)
 
 
-def at(state_dir: Path) -> Place:
-    """The place of the embedded AWS that belongs to a state directory."""
-    return Place(state_dir.absolute() / "local")
+def at(state_dir: Path) -> EngineDirectory:
+    """Return the directory of the embedded AWS in a state directory."""
+    return EngineDirectory(state_dir.absolute() / "local")
 
 
-def _held(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     with suppress(FileNotFoundError, NotADirectoryError):
         descriptor = os.open(path, os.O_RDWR)
         try:

@@ -1,4 +1,4 @@
-"""What ministack 1.5.33 lacks or gets wrong for us where it runs functions, closed from outside."""
+"""Patches for ministack 1.5.33's gaps in running functions: one function per gap, with its reason."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 
 from iotpipe.local.engine_directory import RootKey
 
-_TELLS = '{"status": "error", "error": str(e)}'
-_STARTED, _ENDED = "Worker init failed: ", "Worker process exited immediately."
-_EXIT = "the process ended while it imported the handler"
+_INIT_ERROR = '{"status": "error", "error": str(e)}'
+_INIT_FAILED, _WORKER_EXITED = "Worker init failed: ", "Worker process exited immediately."
+_EXIT_MESSAGE = "the process ended while it imported the handler"
 
-# Runs in the worker, and says what Lambda's own program says there:
+# Runs in the worker and reports errors as Lambda's runtime client does:
 # https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/awslambdaric/bootstrap.py
 _FAULT = """
 def _fault(error, module, handler, code):
@@ -40,59 +40,59 @@ def _fault(error, module, handler, code):
 """
 
 
-def say_why_they_do_not_start() -> None:
-    """ministack tells of a failed import nobody but its own log. Lambda logs it, and answers it to whoever called."""
+def report_init_errors() -> None:
+    """Log a failed import and return it to the caller, as Lambda does; ministack only writes it to its own log."""
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc
 
     script, execute = lambda_runtime._PYTHON_WORKER_SCRIPT, lambda_svc._execute_function_warm
-    told = '{"status": "error", "error": _fault(e, module_name, handler_name, code_dir)}'
+    init_error = '{"status": "error", "error": _fault(e, module_name, handler_name, code_dir)}'
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace("def run():", f"{_FAULT}\ndef run():", 1).replace(
-        _TELLS, told, 1
+        _INIT_ERROR, init_error, 1
     )
 
     def execute_function(func: Any, event: Any, request_id: str) -> dict[str, Any]:
         result: dict[str, Any] = execute(func, event, request_id)
         body = result.get("body")
-        failed = str(body.get("errorMessage", "")) if result.get("error") and isinstance(body, dict) else ""
+        message = str(body.get("errorMessage", "")) if result.get("error") and isinstance(body, dict) else ""
         fault = None
-        if failed.startswith(_STARTED):
-            fault = json.loads(failed.removeprefix(_STARTED))
-        elif failed.startswith(_ENDED):
-            fault = {"errorType": "Runtime.ExitError", "errorMessage": _EXIT, "stackTrace": []}
+        if message.startswith(_INIT_FAILED):
+            fault = json.loads(message.removeprefix(_INIT_FAILED))
+        elif message.startswith(_WORKER_EXITED):
+            fault = {"errorType": "Runtime.ExitError", "errorMessage": _EXIT_MESSAGE, "stackTrace": []}
         if fault:
-            first = f"[ERROR] {fault['errorType']}: {fault['errorMessage']}"
-            log = [first, "Traceback (most recent call last):", *fault["stackTrace"]]
+            first_line = f"[ERROR] {fault['errorType']}: {fault['errorMessage']}"
+            log = [first_line, "Traceback (most recent call last):", *fault["stackTrace"]]
             return result | {"body": fault | {"requestId": request_id}, "log": "\n".join(log)}
         return result
 
     lambda_svc._execute_function_warm = execute_function
 
 
-def keep_failures_from_the_apis_callers() -> None:
-    """ministack answers an API's caller with the function's exception, where API Gateway does not say what it was."""
+def hide_exceptions_from_api_callers() -> None:
+    """Answer an API's caller with "Internal server error" as API Gateway does; ministack shows the exception."""
     from ministack.services import apigateway_v1
 
-    answered = apigateway_v1._lambda_proxy_response
+    original = apigateway_v1._lambda_proxy_response
 
     def lambda_proxy_response(result: Any) -> Any:
-        response, failure = answered(result)
+        response, failure = original(result)
         return response, failure and "Internal server error"
 
     apigateway_v1._lambda_proxy_response = lambda_proxy_response
 
 
-def keep_the_workers_keys_secret(root: RootKey) -> None:
-    """ministack derives a worker's keys from the function's ARN, so that anybody could work them out."""
+def make_worker_keys_secret(root: RootKey) -> None:
+    """Derive a worker's keys from a secret; ministack derives them from the function's ARN, so they can be guessed."""
     from ministack.core import lambda_runtime
     from ministack.services import sts
 
     derive = lambda_runtime.execution_credentials
 
     def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
-        known = derive(config)
-        session = sts._sessions.pop(known["AWS_ACCESS_KEY_ID"])
-        digest = hmac.new(root.secret_key.encode(), known["AWS_ACCESS_KEY_ID"].encode(), hashlib.sha512).hexdigest()
+        guessable = derive(config)["AWS_ACCESS_KEY_ID"]
+        session = sts._sessions.pop(guessable)
+        digest = hmac.new(root.secret_key.encode(), guessable.encode(), hashlib.sha512).hexdigest()
         key = f"ASIA{digest[:16].upper()}"
         secret = {"SecretAccessKey": digest[16:56], "SessionToken": digest[56:]}
         sts.register_session(key, session | secret)
@@ -106,7 +106,7 @@ def keep_the_workers_keys_secret(root: RootKey) -> None:
 
 
 class _Zip(zipfile.ZipFile):
-    """A zip file that, if it is a layer's, is unpacked once for all workers."""
+    """A zip file; a layer's is unpacked once for all workers."""
 
     _unpacking = threading.Lock()
 
@@ -114,7 +114,7 @@ class _Zip(zipfile.ZipFile):
         return Path(self.filename or "").name.startswith("layer_")
 
     def namelist(self) -> list[str]:
-        # Each name is looked up on the disk, to see that it leads nowhere else; unpacking makes sure of that anyhow.
+        # ministack checks on the disk that no name leaves the directory, which is slow; unpacking ensures it anyway.
         return [] if self._is_layer() else super().namelist()
 
     def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
@@ -126,17 +126,17 @@ class _Zip(zipfile.ZipFile):
 
     def _unpacked(self) -> Path:
         digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
-        place = Path(tempfile.gettempdir()) / "layers" / digest
+        directory = Path(tempfile.gettempdir()) / "layers" / digest
         with self._unpacking:
-            if not place.exists():
-                half = place.with_name(f"{digest}.half")
-                super().extractall(half, super().namelist())
-                half.rename(place)
-        return place
+            if not directory.exists():
+                incomplete = directory.with_name(f"{digest}.half")
+                super().extractall(incomplete, super().namelist())
+                incomplete.rename(directory)
+        return directory
 
 
 def unpack_layers_once() -> None:
-    """ministack unpacks the layer anew for every worker, in its own process: a burst of cold starts takes minutes."""
+    """Unpack a layer once; ministack unpacks it for every worker, so that a burst of cold starts takes minutes."""
     from ministack.core import lambda_runtime
 
     errors = {"BadZipFile": zipfile.BadZipFile, "LargeFileError": zipfile.LargeZipFile}

@@ -1,4 +1,4 @@
-"""How to install what the embedded AWS consists of, where iotpipe itself was installed."""
+"""The command that installs the embedded AWS in iotpipe's own environment."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from pathlib import Path
 
 
 def installed() -> bool:
-    """Whether all that the engine consists of is there."""
+    """Whether all packages of the embedded AWS are installed."""
     return all(importlib.util.find_spec(name) is not None for name in ("ministack", "hypercorn"))
 
 
 def remedy() -> str:
-    """The command that installs it: pip, or the tool that keeps iotpipe in an environment of its own."""
-    needed = shlex.quote(_needed())
+    """Return a hint with the command: pip's, or that of the tool (pipx, uv) which installed iotpipe."""
+    requirement = shlex.quote(_requirement())
     environment = Path(sys.prefix)
     if (environment / "pipx_metadata.json").exists():
-        command = f"pipx inject iotpipe {needed}"
+        command = f"pipx inject iotpipe {requirement}"
     elif (environment / "uv-receipt.toml").exists():
-        # An install without --with would take it away again.
-        command = f"uv tool install --with {needed} {shlex.quote(_source())}"
+        # uv removes packages that the last `uv tool install` does not name.
+        command = f"uv tool install --with {requirement} {shlex.quote(_source())}"
     else:
-        command = f"{shlex.quote(sys.executable)} -m pip install {needed}"
-    return f"`{command}` installs it"
+        command = f"{shlex.quote(sys.executable)} -m pip install {requirement}"
+    return f"Run `{command}`"
 
 
-def _needed() -> str:
-    """What the extra `local` names, since iotpipe itself may be in no index."""
+def _requirement() -> str:
+    """Return the requirement of the extra `local`: the extra itself needs an index that has iotpipe."""
     try:
-        wanted = (each.partition(";") for each in metadata.requires("iotpipe") or [])
-    except metadata.PackageNotFoundError:  # run from its sources, without ever having been installed
+        requirements = (each.partition(";") for each in metadata.requires("iotpipe") or [])
+    except metadata.PackageNotFoundError:  # run from its sources without being installed
         return "iotpipe[local]"
-    return next(each.strip() for each, _, marker in wanted if re.search(r"extra == ['\"]local['\"]", marker))
+    return next(name.strip() for name, _, marker in requirements if re.search(r"extra == ['\"]local['\"]", marker))
 
 
 def _source() -> str:
-    """From where iotpipe was installed: a directory, an address or, from an index, its name."""
-    told = json.loads(metadata.distribution("iotpipe").read_text("direct_url.json") or "{}")
-    address = str(told.get("url", "iotpipe"))
-    if "vcs_info" in told:
-        return f"{told['vcs_info']['vcs']}+{address}"
-    return address.removeprefix("file://")
+    """Return where iotpipe was installed from: a directory, a URL or, for an index, its name."""
+    origin = json.loads(metadata.distribution("iotpipe").read_text("direct_url.json") or "{}")
+    url = str(origin.get("url", "iotpipe"))
+    if "vcs_info" in origin:
+        return f"{origin['vcs_info']['vcs']}+{url}"
+    return url.removeprefix("file://")

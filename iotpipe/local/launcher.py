@@ -1,4 +1,4 @@
-"""Starts and stops the embedded AWS, and says how it is doing."""
+"""Starts, stops and resets the embedded AWS, and reports its status."""
 
 from __future__ import annotations
 
@@ -17,141 +17,143 @@ from typing import Any
 
 from iotpipe.errors import IotpipeError, LedgerError, UsageError
 from iotpipe.local import install_hint, owned_files
-from iotpipe.local.engine_directory import ACCOUNT, Place, Record
+from iotpipe.local.engine_directory import ACCOUNT, EngineDirectory, Record
 from iotpipe.local.guard import ADMIN, SECRET
 from iotpipe.provision import ledger
 from iotpipe.provision.lock import locked
 from iotpipe.provision.teardown import is_deleted
 from iotpipe.times import timestamp
 
-_START = 60
-_STOP = 30
-"""Seconds after which an engine that does not start, or end, is given up."""
+_START_TIMEOUT = 60
+_STOP_TIMEOUT = 30
+"""Seconds to wait for an engine to start or to end."""
 
 
-def start(place: Place, tell: Callable[[str], None] = lambda text: None) -> Record:
-    """The running engine; starts it if need be, and tells what the user should know about that.
+def start(directory: EngineDirectory, report: Callable[[str], None] = lambda text: None) -> Record:
+    """Start the engine if it is not running, and return its record; reports what the user should know about it.
 
-    Raises UsageError where ministack is not installed, LedgerError where what is recorded of it cannot be used, or
-    IotpipeError with what the engine said when it cannot start.
+    Raises UsageError if ministack is not installed, LedgerError if the engine's directory cannot be used, and
+    IotpipeError with the engine's last log line if it cannot start.
     """
     _require_ministack()
-    place.make()
-    with place.launching():
-        if record := place.running():
+    directory.create()
+    with directory.launching():
+        if record := directory.running():
             return record
-        _wait(lambda: not place.alive(), _STOP)
-        if before := place.record():
-            # Or what a killed engine has left would pass for the new one's word as soon as that has the lock.
-            place.write(replace(before, ready=False))
-        owned_files.clear_temporary(place.directory)
-        place.make()
-        record = _started(place, _spawn(place))
+        _wait(lambda: not directory.alive(), _STOP_TIMEOUT)
+        if before := directory.record():
+            # Otherwise the record of a killed engine would count as the new engine's as soon as it holds the lock.
+            directory.write(replace(before, ready=False))
+        owned_files.clear_temporary(directory.path)
+        directory.create()
+        record = _wait_until_ready(directory, _spawn(directory))
     for text in (f"started, at {record.endpoint}", *_news(before, record)):
-        tell(text)
+        report(text)
     return record
 
 
-def stop(place: Place) -> Record | None:
-    """End the running engine, with everything saved; None if there is none.
+def stop(directory: EngineDirectory) -> Record | None:
+    """Save everything and stop the engine; None if it is not running.
 
-    Raises IotpipeError where it cannot save: it keeps running then. And LedgerError where the directory is not
-    iotpipe's own.
+    Raises IotpipeError if it cannot save, and then keeps it running; LedgerError if iotpipe did not create the
+    directory.
     """
-    owned_files.check(place.directory)
-    if not place.directory.exists():
+    owned_files.check(directory.path)
+    if not directory.path.exists():
         return None
-    with place.launching():
-        record = place.running()
+    with directory.launching():
+        record = directory.running()
         if record is None:
             return None
-        state = ask(record, "save")
+        state = request(record, "save")
         if state["trouble"]:
             raise IotpipeError(
                 f"the embedded AWS keeps running: what was written since {state['saved_at'] or 'its start'} "
                 f"cannot be saved: {state['trouble']}",
-                f"Free disk space under {place.data} and stop it again; `iotpipe local reset` drops the data instead",
+                f"Free disk space under {directory.data} and stop it again, or delete it with `iotpipe local reset`",
             )
-        _end(place, record)
+        _end(directory, record)
         return record
 
 
-def reset(place: Place) -> list[str]:
-    """End the engine, if it runs, and delete everything that it kept.
+def reset(directory: EngineDirectory) -> list[str]:
+    """Stop the engine if it is running, and delete its data.
 
-    Returns the names of what in its directory iotpipe has not made, which stays. Raises LedgerError where the directory
-    is not iotpipe's own.
+    Returns the names of the files in its directory that iotpipe did not create; they are kept. Raises LedgerError if
+    iotpipe did not create the directory.
     """
-    owned_files.check(place.directory)
-    if not place.directory.exists():
+    owned_files.check(directory.path)
+    if not directory.path.exists():
         return []
-    with place.launching():
-        # One that is only coming up or going down has not recorded its process id yet, or no longer.
-        _wait(lambda: place.running() is not None or not place.alive(), _START)
-        if place.alive() and (record := place.record()) and record.pid:
-            _end(place, record)
-        return owned_files.clear(place.directory)
+    with directory.launching():
+        # An engine that is starting or stopping has no process id in its record.
+        _wait(lambda: directory.running() is not None or not directory.alive(), _START_TIMEOUT)
+        if directory.alive() and (record := directory.record()) and record.pid:
+            _end(directory, record)
+        return owned_files.clear(directory.path)
 
 
-def forget(state_dir: Path) -> None:
-    """Remove the state files of the environments that were in an embedded AWS. Raises LedgerLocked."""
-    for name in _inhabitants(state_dir):
+def delete_state_files(state_dir: Path) -> None:
+    """Delete the state files of the environments in the embedded AWS. Raises LedgerLocked."""
+    for name in _local_environments(state_dir):
         path = ledger.path_of(state_dir, name)
         with locked(path, "local reset", timestamp(time.time())):
             path.unlink(missing_ok=True)
 
 
 def in_use(state_dir: Path) -> list[str]:
-    """The environments that are up in the embedded AWS: that have more there than what `down` keeps."""
-    rows = {name: contents.rows.values() for name, contents in _inhabitants(state_dir).items()}
-    return [name for name, found in rows.items() if not all(not is_deleted(row, delete_data=False) for row in found)]
+    """Return the environments that are up in the embedded AWS: those with resources that `down` would delete."""
+    environments = _local_environments(state_dir).items()
+    return [
+        name for name, contents in environments if any(is_deleted(row, delete_data=False) for row in contents.rows.values())
+    ]
 
 
-def _inhabitants(state_dir: Path) -> dict[str, ledger.Contents]:
-    """The state files of environments in the embedded AWS, by their names."""
-    found = {}
+def _local_environments(state_dir: Path) -> dict[str, ledger.Contents]:
+    """Return the readable state files of environments in the embedded AWS, by environment."""
+    environments = {}
     for name in ledger.with_state(state_dir):
         with suppress(LedgerError):
             contents = ledger.read(ledger.path_of(state_dir, name))
             if contents and contents.account == ACCOUNT:
-                found[name] = contents
-    return found
+                environments[name] = contents
+    return environments
 
 
-def status(place: Place) -> dict[str, Any]:
-    """Whether it runs, its address, process, start, the bytes that it keeps, and what is wrong with it.
+def status(directory: EngineDirectory) -> dict[str, Any]:
+    """Return whether the engine is running, its address, process id, start time, data size and trouble.
 
-    Raises LedgerError where the directory is not iotpipe's own.
+    Raises LedgerError if iotpipe did not create the directory.
     """
-    owned_files.check(place.directory)
-    record = place.running()
-    size = _size(place.data)
+    owned_files.check(directory.path)
+    record = directory.running()
+    size = _size(directory.data)
     if record is None:
         return {"running": False, "data_bytes": size}
-    said = ask(record, "state")
-    found = {"running": True, "endpoint": record.endpoint, "pid": record.pid, "since": record.since}
-    return found | {"saved_at": said["saved_at"], "trouble": said["trouble"], "data_bytes": size}
+    state = request(record, "state")
+    process = {"running": True, "endpoint": record.endpoint, "pid": record.pid, "since": record.since}
+    return process | {"saved_at": state["saved_at"], "trouble": state["trouble"], "data_bytes": size}
 
 
 def _size(directory: Path) -> int:
-    """The bytes of all files below; SQLite deletes its journal meanwhile."""
-    found = 0
+    """Return the bytes of all files below a directory."""
+    total = 0
     for parent, _, names in os.walk(directory):
         for name in names:
-            with suppress(FileNotFoundError):
-                found += os.lstat(os.path.join(parent, name)).st_size
-    return found
+            with suppress(FileNotFoundError):  # SQLite may delete its journal at any time
+                total += os.lstat(os.path.join(parent, name)).st_size
+    return total
 
 
-def ask(record: Record, question: str) -> dict[str, Any]:
-    """What the engine says about itself. Raises IotpipeError where it does not answer."""
+def request(record: Record, command: str) -> dict[str, Any]:
+    """Send `save` or `state` to the engine and return its state. Raises IotpipeError if it does not respond."""
     connection = http.client.HTTPConnection("127.0.0.1", record.port, timeout=30)
     try:
-        connection.request("POST", f"{ADMIN}{question}", headers={SECRET: record.secret})
+        connection.request("POST", f"{ADMIN}{command}", headers={SECRET: record.secret})
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
         return answer
     except (OSError, ValueError, http.client.HTTPException) as error:
-        hint = f"`kill {record.pid}` ends it; see its log"
+        hint = f"See its log, or end it with `kill {record.pid}`"
         raise IotpipeError(f"the embedded AWS is running but does not respond: {error!r}", hint) from error
     finally:
         connection.close()
@@ -162,19 +164,19 @@ def _require_ministack() -> None:
         raise UsageError("the embedded AWS is not installed", install_hint.remedy())
 
 
-def _spawn(place: Place) -> subprocess.Popen[bytes]:
-    """An engine that outlives this command and has nothing of its environment, terminal or open files."""
-    if place.log.exists():
-        # By itself, replacing does nothing where both are links to one file.
-        place.log.with_suffix(".log.1").unlink(missing_ok=True)
-        place.log.rename(place.log.with_suffix(".log.1"))
-    own = {"HOME": str(place.temporary), "TMPDIR": str(place.temporary)}
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
-    with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
+def _spawn(directory: EngineDirectory) -> subprocess.Popen[bytes]:
+    """Start an engine process that outlives this command and inherits no environment, terminal or open files."""
+    if directory.log.exists():
+        # Without unlink, rename does nothing if both names are hard links to one file.
+        directory.log.with_suffix(".log.1").unlink(missing_ok=True)
+        directory.log.rename(directory.log.with_suffix(".log.1"))
+    environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+    environment |= {"HOME": str(directory.temporary), "TMPDIR": str(directory.temporary)}
+    with os.fdopen(os.open(directory.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "iotpipe.local.engine", str(place.directory)],
-            env=kept | own,
-            cwd=place.directory,
+            [sys.executable, "-P", "-m", "iotpipe.local.engine", str(directory.path)],
+            env=environment,
+            cwd=directory.path,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -182,25 +184,25 @@ def _spawn(place: Place) -> subprocess.Popen[bytes]:
         )
 
 
-def _started(place: Place, process: subprocess.Popen[bytes]) -> Record:
-    _wait(lambda: process.poll() is not None or place.running() is not None, _START)
-    record = place.running()
+def _wait_until_ready(directory: EngineDirectory, process: subprocess.Popen[bytes]) -> Record:
+    _wait(lambda: process.poll() is not None or directory.running() is not None, _START_TIMEOUT)
+    record = directory.running()
     if record is None:
         process.kill()
-        lines = place.log.read_text(errors="replace").splitlines() or ["it said nothing"]
+        lines = directory.log.read_text(errors="replace").splitlines() or ["its log is empty"]
         message = f"the embedded AWS failed to start: {lines[-1].removeprefix('error: ')}"
-        raise IotpipeError(message, f"Its log is {place.log}")
-    process.returncode = 0  # it outlives this command, of which Popen would warn
+        raise IotpipeError(message, f"See its log, {directory.log}")
+    process.returncode = 0  # prevents Popen's warning about a process that is still running
     return record
 
 
-def _end(place: Place, record: Record) -> None:
-    """Only called while the engine holds its lock: so the process id is still its own."""
+def _end(directory: EngineDirectory, record: Record) -> None:
+    """End the engine. Call it only while the engine holds its lock: the process id is certainly the engine's then."""
     os.kill(record.pid, signal.SIGTERM)
-    if not _wait(lambda: not place.alive(), _STOP):
+    if not _wait(lambda: not directory.alive(), _STOP_TIMEOUT):
         os.kill(record.pid, signal.SIGKILL)
-        _wait(lambda: not place.alive(), _STOP)
-    owned_files.clear_temporary(place.directory)
+        _wait(lambda: not directory.alive(), _STOP_TIMEOUT)
+    owned_files.clear_temporary(directory.path)
 
 
 def _news(before: Record | None, now: Record) -> list[str]:
@@ -208,19 +210,19 @@ def _news(before: Record | None, now: Record) -> list[str]:
         return []
     news = []
     if before.pid:
-        saved = ask(now, "state")["saved_at"]
+        saved = request(now, "state")["saved_at"]
         news.append(
             "the embedded AWS did not stop properly last time: it was killed, or the machine restarted: "
             + (f"what was written after {saved} is lost" if saved else "everything in it is lost")
         )
     if before.port != now.port:
-        news.append(f"port {before.port} is taken by another program: it is at {now.endpoint} now")
+        news.append(f"port {before.port} is taken by another program: the embedded AWS is at {now.endpoint} now")
     return news
 
 
-def _wait(done: Callable[[], bool], budget: float) -> bool:
-    """Whether it was done within the budget (s)."""
-    deadline = time.monotonic() + budget
+def _wait(done: Callable[[], bool], timeout: float) -> bool:
+    """Poll until `done` or the timeout (s); returns whether it is done."""
+    deadline = time.monotonic() + timeout
     while not (finished := done()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return finished

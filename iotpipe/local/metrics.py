@@ -1,6 +1,6 @@
-"""The metrics that AWS's services publish of themselves, in the embedded CloudWatch: ministack has next to none.
+"""Publishes the metrics of SQS, Lambda and API Gateway in the embedded CloudWatch: ministack has almost none.
 
-They are kept for a day, by the minute, and are not saved: there would be something to save every few seconds.
+They are kept by the minute for a day, and are not saved: otherwise there would be changes to save every few seconds.
 """
 
 from __future__ import annotations
@@ -16,50 +16,53 @@ from iotpipe.local.guard import Application, Receive, Send
 from iotpipe.local.signatures import EXECUTE, Scope
 
 MINUTE = 60
-_KEPT = 24 * 3600
+_RETENTION = 24 * 3600  # seconds
 _lock = threading.Lock()
 _current: dict[tuple[Any, ...], dict[str, Any]] = {}
-"""The points of the minute that is not over yet, by account, region, metric and value."""
+"""The points of the current minute, by account, region, metric and value."""
 
 
-def publish() -> None:
-    """Have Lambda's metrics counted, and GetMetricData answer in AWS's order; before ministack reads its state."""
+def patch_ministack() -> None:
+    """Have ministack count Lambda's invocations, and answer GetMetricData in AWS's order.
+
+    Call it before ministack reads its state.
+    """
     from ministack.services import cloudwatch, lambda_svc
 
-    cloudwatch._metrics = _not_to_be_saved()(cloudwatch._metrics)
+    cloudwatch._metrics = _without_saving_aws_metrics(cloudwatch._metrics)
     cloudwatch._get_metric_data = _newest_first(cloudwatch._get_metric_data)
-    lambda_svc._execute_function_dispatch = _counted(lambda_svc._execute_function_dispatch)
-    # It counts only what is invoked directly; but it is told of every throttle.
-    lambda_svc._emit_lambda_metrics = _throttled
+    lambda_svc._execute_function_dispatch = _count_invocations(lambda_svc._execute_function_dispatch)
+    # ministack calls this for every throttle, but otherwise only for direct invocations.
+    lambda_svc._emit_lambda_metrics = _count_throttle
 
 
 def record(namespace: str, name: str, dimensions: Mapping[str, str], value: float, unit: str = "Count") -> None:
-    """Add one value of a metric in the account and region that ministack works for just now.
+    """Add one value of a metric in the account and region of ministack's current request.
 
-    Equal values of a minute are one point with their number, and values are equal that agree in three digits: enough
-    for a percentile, and bounded however many requests there are.
+    Values of a minute that agree in three digits become one point with a count: precise enough for a percentile, and
+    bounded for any number of requests.
     """
     from ministack.core.responses import get_account_id, get_region
     from ministack.services import cloudwatch
 
     minute, value = time.time() // MINUTE * MINUTE, float(f"{value:.3g}")
     metric = (namespace, name, cloudwatch._dims_key(dict(dimensions)))
-    where = (get_account_id(), get_region(), *metric, value)
+    key = (get_account_id(), get_region(), *metric, value)
     with _lock:
         points = cloudwatch._metric_bucket(metric)
-        point = _current.get(where)
+        point = _current.get(key)
         if points and point and point["Timestamp"] == minute:
             point["Count"] += 1
             return
         if any(each["Timestamp"] != minute for each in islice(_current.values(), 1)):
             _current.clear()
         new = {"Timestamp": minute, "Value": value, "Count": 1.0, "Unit": unit, "Dimensions": dict(dimensions)}
-        _current[where] = new
+        _current[key] = new
         points.append(new)
 
 
-def look_at_the_queues() -> None:
-    """Publish how many messages wait in each queue, and for how long: SQS does so every minute."""
+def publish_queue_metrics() -> None:
+    """Publish each queue's number of visible messages and the age of the oldest; SQS does so every minute."""
     from ministack.core.responses import request_scope
     from ministack.services import sqs
 
@@ -74,11 +77,11 @@ def look_at_the_queues() -> None:
             record("AWS/SQS", "ApproximateAgeOfOldestMessage", dimensions, max(0, time.time() - oldest), "Seconds")
 
 
-def forget_old() -> None:
-    """Drop the points that are older than a day, and the metrics of what has published nothing since."""
+def delete_old() -> None:
+    """Delete the points that are older than a day, and metrics without points."""
     from ministack.services import cloudwatch
 
-    cutoff = time.time() - _KEPT
+    cutoff = time.time() - _RETENTION
     with _lock:
         for key, points in cloudwatch._metrics.all_items():
             if _is_aws(key):
@@ -87,8 +90,8 @@ def forget_old() -> None:
                     del cloudwatch._metrics._data[key]
 
 
-def of_the_api(application: Application) -> Application:
-    """The application, with every request to an API counted, those included that it does not let in."""
+def count_api_requests(application: Application) -> Application:
+    """Wrap the application to publish API Gateway's metrics for each request to an API, refused ones included."""
 
     async def counting(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not EXECUTE.match(scope["path"]):
@@ -96,13 +99,13 @@ def of_the_api(application: Application) -> Application:
             return
         began, status = time.perf_counter(), 500
 
-        async def heard(message: Any) -> None:
+        async def send_and_note_status(message: Any) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await application(scope, receive, heard)
+            await application(scope, receive, send_and_note_status)
         finally:
             _record_request(scope["path"], status, 1000 * (time.perf_counter() - began))
 
@@ -114,10 +117,10 @@ def _record_request(path: str, status: int, milliseconds: float) -> None:
     from ministack.services import apigateway_v1
 
     _, _, _, api, stage, *_ = [*path.split("/"), ""]
-    where = apigateway_v1.find_api_scope(api)
-    if where is None or stage not in apigateway_v1.stages_for_api(api):
+    account_and_region = apigateway_v1.find_api_scope(api)
+    if account_and_region is None or stage not in apigateway_v1.stages_for_api(api):
         return
-    with request_scope(*where):
+    with request_scope(*account_and_region):
         dimensions = {"ApiName": apigateway_v1._rest_apis[api]["name"], "Stage": stage}
         record("AWS/ApiGateway", "Count", dimensions, 1)
         record("AWS/ApiGateway", "4XXError", dimensions, status // 100 == 4)
@@ -125,30 +128,30 @@ def _record_request(path: str, status: int, milliseconds: float) -> None:
         record("AWS/ApiGateway", "Latency", dimensions, milliseconds, "Milliseconds")
 
 
-def _counted(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def _count_invocations(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     from ministack.services import lambda_svc
 
     def counting(func: Any, config: dict[str, Any], event: Any, request_id: str, started: float) -> dict[str, Any]:
         dimensions = {"FunctionName": config.get("FunctionName", "")}
-        at_once = lambda_svc._inflight.get(lambda_svc._inflight_key(config), 1)
+        in_flight = lambda_svc._inflight.get(lambda_svc._inflight_key(config), 1)
         result = execute(func, config, event, request_id, started)
         record("AWS/Lambda", "Invocations", dimensions, 1)
         record("AWS/Lambda", "Errors", dimensions, bool(result.get("error")))
         record("AWS/Lambda", "Throttles", dimensions, 0)
         record("AWS/Lambda", "Duration", dimensions, 1000 * (time.time() - started), "Milliseconds")
-        record("AWS/Lambda", "ConcurrentExecutions", dimensions, at_once)
+        record("AWS/Lambda", "ConcurrentExecutions", dimensions, in_flight)
         return result
 
     return counting
 
 
-def _throttled(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
+def _count_throttle(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
     if throttle:
         record("AWS/Lambda", "Throttles", {"FunctionName": function_name}, 1)
 
 
 def _newest_first(get: Callable[..., Any]) -> Callable[..., Any]:
-    """ministack answers with the oldest figures first, which CloudWatch does only when it is asked to."""
+    """Return the newest values first, as CloudWatch does by default; ministack returns the oldest first."""
 
     def get_metric_data(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Any:
         status, headers, body = get(params, data, is_cbor, is_json)
@@ -163,8 +166,8 @@ def _newest_first(get: Callable[..., Any]) -> Callable[..., Any]:
     return get_metric_data
 
 
-def _not_to_be_saved() -> Callable[[Any], Any]:
-    """A store like ministack's own, of which only what users have put into it is saved."""
+def _without_saving_aws_metrics(metrics: Any) -> Any:
+    """Copy ministack's metrics into a dictionary whose saved state has only the users' own metrics."""
     from ministack.core.responses import AccountRegionScopedDict
 
     class Metrics(AccountRegionScopedDict):  # type: ignore[misc]  # ministack has no types
@@ -173,12 +176,9 @@ def _not_to_be_saved() -> Callable[[Any], Any]:
             copied._data = {key: list(points) for key, points in list(self._data.items()) if not _is_aws(key)}
             return copied
 
-    def holding(before: Any) -> Any:
-        store = Metrics()
-        store._data.update(before._data)
-        return store
-
-    return holding
+    replacement = Metrics()
+    replacement._data.update(metrics._data)
+    return replacement
 
 
 def _is_aws(key: Any) -> bool:

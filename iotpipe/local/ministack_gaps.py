@@ -1,4 +1,4 @@
-"""What ministack 1.5.33 lacks or gets wrong for us, closed from outside: one entry per gap, with its reason."""
+"""Patches for the gaps of ministack 1.5.33 that matter to iotpipe: one function per gap, with its reason."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from typing import Any
 from iotpipe.local import function_gaps
 from iotpipe.local.engine_directory import ACCOUNT, RootKey
 
-_LARGEST_BODY = 10_485_760  # bytes: of an API of API Gateway
+_MAX_API_BODY = 10_485_760  # bytes: API Gateway's limit
 
 
 def close(root: RootKey) -> None:
-    """Close every gap, before ministack reads its state or answers a request."""
-    _keep_code_with_its_function()
-    _check_the_roots_signature(root)
-    function_gaps.keep_the_workers_keys_secret(root)
-    _know_queues_at_another_port()
+    """Apply every patch. Call it before ministack reads its state or answers a request."""
+    _keep_code_in_the_state()
+    _check_root_signatures(root)
+    function_gaps.make_worker_keys_secret(root)
+    _update_queue_urls_after_a_port_change()
     _decompress_bodies()
     _authorize_every_operation()
-    _let_dashboards_bear_tags()
+    _support_dashboard_tags()
     _keep_one_set_of_tags_per_api()
-    _list_all_that_bears_tags()
-    _keep_the_metrics_of_alarms()
+    _list_all_tagged_resources()
+    _keep_metrics_of_alarms()
     function_gaps.unpack_layers_once()
-    _say_as_aws_what_is_not_there()
-    function_gaps.say_why_they_do_not_start()
-    function_gaps.keep_failures_from_the_apis_callers()
+    _answer_missing_resources_as_aws()
+    function_gaps.report_init_errors()
+    function_gaps.hide_exceptions_from_api_callers()
 
 
-def note_what_is_not_restored() -> list[str]:
-    """What ministack could not read back, once it has started: it goes on without, and so would what is saved next."""
+def collect_restore_failures() -> list[str]:
+    """Return a list that ministack's start fills with the services whose state it cannot read.
+
+    ministack starts without that data, and the next save would delete it.
+    """
     from ministack import app
 
     failures: list[str] = []
@@ -43,7 +46,7 @@ def note_what_is_not_restored() -> list[str]:
             try:
                 if state := app.load_state(name):
                     app._get_module(module).load_persisted_state(state)
-            # Whatever it trips over in what it wrote itself.
+            # ministack may raise anything for a damaged state.
             except Exception as error:  # noqa: BLE001
                 failures.append(f"{name}: {error!r}")
 
@@ -51,16 +54,16 @@ def note_what_is_not_restored() -> list[str]:
     return failures
 
 
-def _keep_code_with_its_function() -> None:
-    """ministack writes code into files of its own, beside the state and at other moments."""
+def _keep_code_in_the_state() -> None:
+    """Keep a function's code in the service's state; ministack writes it to separate files at other times."""
     from ministack.services import lambda_svc
 
     lambda_svc._externalize_code_zip = lambda function, referenced: None
     lambda_svc._prune_orphan_code_blobs = lambda referenced: None
 
 
-def _check_the_roots_signature(root: RootKey) -> None:
-    """ministack never checks a root key's signature; it does check a session's, and root may have one."""
+def _check_root_signatures(root: RootKey) -> None:
+    """Register the root key as a session: ministack checks the signatures of sessions, but not those of root keys."""
     from ministack.services import sts
 
     sts.register_session(
@@ -75,8 +78,8 @@ def _check_the_roots_signature(root: RootKey) -> None:
     )
 
 
-def _know_queues_at_another_port() -> None:
-    """ministack keeps a queue under an address with its port, and at another port polls it for no function."""
+def _update_queue_urls_after_a_port_change() -> None:
+    """Update the queues' URLs at a start: they contain the port, and with an old one no event source mapping polls."""
     from ministack.services import sqs
 
     load = sqs.load_persisted_state
@@ -95,7 +98,7 @@ def _know_queues_at_another_port() -> None:
 
 
 def _decompress_bodies() -> None:
-    """API Gateway decompresses a gzip body for the integration; ministack hands its bytes on as text, and so spoils it.
+    """Decompress gzip bodies for the integration as API Gateway does; ministack corrupts them by decoding them as text.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gzip-compression-decompression.html
     """
@@ -113,18 +116,18 @@ def _decompress_bodies() -> None:
 
 
 def _decompressed(body: bytes) -> bytes:
-    """What a whole gzip body holds; any other as it is, for the function to refuse."""
+    """Decompress a complete gzip body; return any other body unchanged, for the function to refuse."""
     member = zlib.decompressobj(wbits=31)
     with suppress(zlib.error):
-        content = member.decompress(body, _LARGEST_BODY)
+        content = member.decompress(body, _MAX_API_BODY)
         return content if member.eof else body
     return body
 
 
 def _authorize_every_operation() -> None:
-    """ministack authorizes nothing where it finds no name for what is asked, and does it all the same.
+    """Authorize also the requests for which ministack knows no IAM action: it performs them without a check.
 
-    And it wants a right of its own for SendMessageBatch and its like, where IAM has only that of SendMessage.
+    Authorize SendMessageBatch and the other batches of SQS by the action of the single call, as IAM does.
     """
     from ministack.core import iam_actions
 
@@ -136,7 +139,7 @@ def _authorize_every_operation() -> None:
     ) -> str:
         action = extract(service, method, path, headers, body, query)
         if action is None:
-            # The last is a right that only those have who may do everything.
+            # Only a policy that allows everything allows UnknownOperation.
             name = iam_actions._match_rest_action(service, method, path, query) or "UnknownOperation"
             return f"{iam_actions.SERVICE_TO_IAM_NAMESPACE.get(service, service)}:{name}"
         return str(action.removesuffix("Batch") if service == "sqs" else action)
@@ -144,9 +147,9 @@ def _authorize_every_operation() -> None:
     find_resource = iam_actions.extract_resource_arn
 
     def extract_resource_arn(service: str, method: str, path: str, *rest: Any) -> str:
-        found = str(find_resource(service, method, path, *rest))
+        arn = str(find_resource(service, method, path, *rest))
         version = _LAYER_VERSION.fullmatch(path) if service == "lambda" else None
-        return f"{found}:{version[1]}" if version else found
+        return f"{arn}:{version[1]}" if version else arn
 
     iam_actions.extract_iam_action = extract_iam_action
     iam_actions.extract_resource_arn = extract_resource_arn
@@ -155,8 +158,8 @@ def _authorize_every_operation() -> None:
 _LAYER_VERSION = re.compile(r"/2018-10-31/layers/[^/]+/versions/(\d+)(?:/.*)?")
 
 
-def _let_dashboards_bear_tags() -> None:
-    """ministack drops a dashboard's tags, and knows no resource but alarms when it is asked for tags."""
+def _support_dashboard_tags() -> None:
+    """Support tags of dashboards: ministack drops them, and its tag operations of CloudWatch only accept alarms."""
     from ministack.services import cloudwatch
 
     put, validate = cloudwatch._put_dashboard, cloudwatch._validate_alarm_tag_arn
@@ -179,7 +182,7 @@ def _let_dashboards_bear_tags() -> None:
 
 
 def _keep_one_set_of_tags_per_api() -> None:
-    """ministack keeps the tags of an API or stage twice: GetStage does not show what TagResource has changed."""
+    """Keep the tags of an API or stage once: ministack keeps two copies, so GetStage does not show TagResource's."""
     from ministack.services import apigateway_v1
 
     resolve = apigateway_v1._resolve_v1_tag_resource_arn
@@ -189,51 +192,51 @@ def _keep_one_set_of_tags_per_api() -> None:
         # .../restapis/API or .../restapis/API/stages/STAGE
         _, collection, api, *stage = (key or "//").rpartition(":")[2].split("/")
         if collection == "restapis":
-            bearer = apigateway_v1._stages_v1[api][stage[1]] if stage else apigateway_v1._rest_apis[api]
-            apigateway_v1._v1_tags[key] = bearer.setdefault("tags", {})
+            resource = apigateway_v1._stages_v1[api][stage[1]] if stage else apigateway_v1._rest_apis[api]
+            apigateway_v1._v1_tags[key] = resource.setdefault("tags", {})
         return key, error
 
     apigateway_v1._resolve_v1_tag_resource_arn = resolve_tag_resource_arn
 
 
-def _list_all_that_bears_tags() -> None:
-    """The tagging service of ministack leaves out the kinds of resources that are listed here."""
+def _list_all_tagged_resources() -> None:
+    """Have GetResources return the resource types below, which ministack leaves out."""
     from ministack.services import apigateway_v1, cloudwatch, cloudwatch_logs, lambda_svc, tagging
 
-    Found = Iterator[tuple[str, list[dict[str, str]]]]
-    listed = tagging._normalise_flat
+    Tagged = Iterator[tuple[str, list[dict[str, str]]]]
+    as_list = tagging._normalise_flat
 
-    def of_apis() -> Found:
-        for api, described in apigateway_v1._rest_apis.items():
+    def apis() -> Tagged:
+        for api, description in apigateway_v1._rest_apis.items():
             arn = apigateway_v1._rest_api_arn(api)
-            yield arn, listed(described.get("tags"))
+            yield arn, as_list(description.get("tags"))
             for name, stage in apigateway_v1._stages_v1.get(api, {}).items():
-                yield f"{arn}/stages/{name}", listed(stage.get("tags"))
+                yield f"{arn}/stages/{name}", as_list(stage.get("tags"))
 
-    def of_alarms() -> Found:
+    def alarms() -> Tagged:
         for alarm in cloudwatch._alarms.values():
-            yield alarm["AlarmArn"], listed(cloudwatch._resource_tags.get(alarm["AlarmArn"]))
+            yield alarm["AlarmArn"], as_list(cloudwatch._resource_tags.get(alarm["AlarmArn"]))
 
-    def of_log_groups() -> Found:
+    def log_groups() -> Tagged:
         for group in cloudwatch_logs._log_groups.values():
-            yield group["arn"].removesuffix(":*"), listed(group.get("tags"))
+            yield group["arn"].removesuffix(":*"), as_list(group.get("tags"))
 
-    def of_functions_and_mappings() -> Found:
+    def functions_and_mappings() -> Tagged:
         yield from tagging._collect_lambda()
         for uuid, mapping in lambda_svc._esms.items():
-            yield lambda_svc._esm_arn(uuid), listed(mapping.get("Tags"))
+            yield lambda_svc._esm_arn(uuid), as_list(mapping.get("Tags"))
 
     tagging._COLLECTORS |= {
-        "apigateway": of_apis,
-        "cloudwatch": of_alarms,
-        "logs": of_log_groups,
-        "lambda": of_functions_and_mappings,
+        "apigateway": apis,
+        "cloudwatch": alarms,
+        "logs": log_groups,
+        "lambda": functions_and_mappings,
         "ssm": tagging._collect_ssm,
     }
 
 
-def _keep_the_metrics_of_alarms() -> None:
-    """ministack forgets the metrics and the expression of an alarm on more than one."""
+def _keep_metrics_of_alarms() -> None:
+    """Keep the `Metrics` of an alarm on several metrics, which ministack drops."""
     from ministack.services import cloudwatch
 
     put = cloudwatch._put_metric_alarm
@@ -247,24 +250,24 @@ def _keep_the_metrics_of_alarms() -> None:
     cloudwatch._put_metric_alarm = put_metric_alarm
 
 
-def _say_as_aws_what_is_not_there() -> None:
-    """ministack has its own codes for missing dashboards and topics, and an empty list of tags for missing parameters.
+def _answer_missing_resources_as_aws() -> None:
+    """Answer with AWS's error codes for missing dashboards, topics and parameters, which `down` relies on.
 
-    Taking down what was never made must find out that it is not there.
+    ministack has its own codes for dashboards and topics, and returns no tags for a missing parameter.
     """
     from ministack.services import cloudwatch, sns, ssm
 
-    for service, code in ((cloudwatch, "DashboardNotFoundError"), (sns, "ResourceNotFoundException")):
+    for service, wrong_code in ((cloudwatch, "DashboardNotFoundError"), (sns, "ResourceNotFoundException")):
 
-        def error(said: str, *rest: Any, tell: Any = service._error, wrong: str = code, **more: Any) -> Any:
-            return tell("ResourceNotFound" if said == wrong else said, *rest, **more)
+        def error(code: str, *rest: Any, original: Any = service._error, wrong: str = wrong_code, **more: Any) -> Any:
+            return original("ResourceNotFound" if code == wrong else code, *rest, **more)
 
         service._error = error
-    listed = ssm._list_tags_for_resource
+    list_tags = ssm._list_tags_for_resource
 
     def list_tags_for_resource(data: dict[str, Any]) -> Any:
         name = data.get("ResourceId", "")
-        known = ssm._lookup_parameter(name, flexible_name=True)[1]
-        return listed(data) if known else ssm.error_response_json("InvalidResourceId", f"no parameter {name}", 400)
+        exists = ssm._lookup_parameter(name, flexible_name=True)[1]
+        return list_tags(data) if exists else ssm.error_response_json("InvalidResourceId", f"no parameter {name}", 400)
 
     ssm._list_tags_for_resource = list_tags_for_resource

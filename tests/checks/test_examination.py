@@ -16,7 +16,7 @@ from iotpipe.checks.examine import examine
 from iotpipe.checks.finding import OK, PROBLEM, UNKNOWN, WARNING, Finding
 from iotpipe.errors import CredentialsError
 from iotpipe.local import install_hint
-from iotpipe.local.engine_directory import Place, Record
+from iotpipe.local.engine_directory import EngineDirectory, Record
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resources import SERVICES
 from iotpipe.render import doctor
@@ -213,26 +213,26 @@ def test_an_emulator_that_the_user_runs_is_asked_about_what_is_there_but_not_abo
 
 
 def test_a_port_that_another_program_has_taken_is_told(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    place.make()
+    directory = EngineDirectory(tmp_path)
+    directory.create()
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        place.write(Record(other.getsockname()[1]))
-        warned = [each for each in embedded_aws.check(place) if each.result == WARNING]
+        directory.write(Record(other.getsockname()[1]))
+        warned = [each for each in embedded_aws.check(directory) if each.result == WARNING]
         assert [each.found for each in warned] == [
             f"port {other.getsockname()[1]}, where it was, is taken by another program"
         ]
-    assert [each.result for each in embedded_aws.check(place)] == [OK, OK]
+    assert [each.result for each in embedded_aws.check(directory)] == [OK, OK]
 
 
 def test_what_is_missing_for_the_embedded_aws_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_aws.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 499 * 2**20})())
-    assert results(embedded_aws.check(Place(tmp_path / "gone")))["disk"] == WARNING
-    place = Place(tmp_path)
-    place.make()
+    assert results(embedded_aws.check(EngineDirectory(tmp_path / "gone")))["disk"] == WARNING
+    directory = EngineDirectory(tmp_path)
+    directory.create()
     (tmp_path / "engine.json").write_text("{")
-    assert "`iotpipe local reset`" in embedded_aws.check(place)[-1].remedy
+    assert "`iotpipe local reset`" in embedded_aws.check(directory)[-1].remedy
     monkeypatch.setattr(install_hint.importlib.util, "find_spec", lambda name: None)
-    (found,) = embedded_aws.check(place)
+    (found,) = embedded_aws.check(directory)
     assert (found.result, found.remedy) == (PROBLEM, install_hint.remedy())

@@ -1,4 +1,4 @@
-"""Machines with and without a running embedded AWS, of which nothing is left after the tests."""
+"""Machines with and without a running embedded AWS; each engine is ended after the tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ New = Callable[[], Machine]
 
 @pytest.fixture(scope="module")
 def new_machine(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[New]:
-    """Makes a machine on which nothing runs yet."""
+    """Create machines without a running engine."""
     machines: list[Machine] = []
     cache: Path = request.config.cache.mkdir("layers")  # type: ignore[union-attr]  # the plugin is always there
 
@@ -29,7 +29,7 @@ def new_machine(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
 
 @pytest.fixture
 def machine(new_machine: New) -> Iterator[Machine]:
-    """A machine on which nothing runs yet."""
+    """Return a machine without a running engine."""
     machine = new_machine()
     yield machine
     machine.end()
@@ -37,7 +37,7 @@ def machine(new_machine: New) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def running(new_machine: New) -> Machine:
-    """A machine with a running, empty embedded AWS, for tests that leave it as it is."""
+    """Return a machine with a running, empty embedded AWS, for tests that do not change it."""
     machine = new_machine()
     machine.run("local", "start")
     return machine
@@ -45,7 +45,7 @@ def running(new_machine: New) -> Machine:
 
 @pytest.fixture(scope="module")
 def up(new_machine: New) -> Machine:
-    """A machine on which the pipeline is up."""
+    """Return a machine on which the pipeline is up."""
     machine = new_machine()
     machine.run("up", "--env", "local")
     return machine

@@ -1,4 +1,4 @@
-"""When the alarms of the embedded CloudWatch ring: its own time here, minutes that pass at once."""
+"""Evaluation of the embedded CloudWatch's alarms, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ THROTTLES = {name: value for name, value in DEPTH.items() if name not in ("Names
 
 
 class World:
-    """CloudWatch and two queues, and a clock that looks every five seconds."""
+    """CloudWatch and two queues, with a simulated clock that evaluates every five seconds."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_007.0
@@ -72,7 +72,7 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + 5)
-            background.look(self.last, self.now, self.changed)
+            background.evaluate(self.last, self.now, self.changed)
             self.last = self.now
 
     def put(self, alarm: dict[str, Any], **changes: Any) -> str:
@@ -107,8 +107,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name))
-    ministack_gaps._keep_the_metrics_of_alarms()
-    alarms.ring_as_on_aws(world.changed)
+    ministack_gaps._keep_metrics_of_alarms()
+    alarms.patch_ministack(world.changed)
     monkeypatch.setattr(
         sns, "_fanout", lambda topic, identifier, text, subject: world.told.append((subject, json.loads(text)))
     )
@@ -136,7 +136,7 @@ def test_a_dead_letter_rings_at_once_and_is_over_a_period_after_the_queue_was_em
     state, reason = world.state(name)
     assert (state, reason.partition(" (")[0]) == ("OK", "Threshold Crossed: 1 datapoint [0.0")
     assert reason.endswith("was not greater than the threshold (0.0).")
-    # Told once, and of the end only whom OKActions name.
+    # One notification: OKActions, which would notify of the end, names no topic.
     ((subject, said),) = world.told[len(told) :]
     assert subject == 'ALARM: "iot-dlq-depth-local" in US East (N. Virginia)'
     assert (said["OldStateValue"], said["NewStateValue"]) == ("OK", "ALARM")
@@ -252,7 +252,7 @@ def test_equal_values_of_a_minute_are_one_point_and_percentiles_still_come_out(w
 
 
 def test_metrics_of_aws_are_forgotten_after_a_day_and_are_not_saved_but_those_of_users_are(world: World) -> None:
-    metrics.publish()
+    metrics.patch_ministack()
     metrics.record("Mine", "Errors", {}, 1)
     world.pass_(60)
     kept = cloudwatch.get_state()["metrics"]
@@ -265,7 +265,7 @@ def test_metrics_of_aws_are_forgotten_after_a_day_and_are_not_saved_but_those_of
 
 
 def test_the_newest_figures_come_first_unless_asked_otherwise(world: World) -> None:
-    metrics.publish()
+    metrics.patch_ministack()
     for value in (1, 2):
         metrics.record("Mine", "Depth", {}, value)
         world.now += 60

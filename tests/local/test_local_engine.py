@@ -35,14 +35,14 @@ def queues(machine: Machine) -> list[str]:
 
 def database(machine: Machine, statement: str, *values: Any) -> list[Any]:
     """What the database of the engine answers, be it running or not."""
-    with closing(sqlite3.connect(machine.place.database)) as connection, connection:
+    with closing(sqlite3.connect(machine.engine_directory.database)) as connection, connection:
         return connection.execute(statement, values).fetchall()
 
 
 def until_saved(machine: Machine) -> None:
     """Wait until the queue is in the database."""
     asked = "SELECT 1 FROM states WHERE service = 'sqs' AND instr(content, 'something')"
-    assert eventually(lambda: machine.place.database.exists() and database(machine, asked))
+    assert eventually(lambda: machine.engine_directory.database.exists() and database(machine, asked))
 
 
 def replace_state(machine: Machine, **changed: Any) -> bytes:
@@ -67,8 +67,8 @@ def test_it_outlives_the_command_keeps_its_data_and_address_and_leaves_nothing(m
     assert machine.json("local", "start") == said
     assert queues(machine) == ["something"]
     machine.run("local", "stop")
-    assert processes(str(machine.place.directory)) == []
-    assert not machine.place.temporary.exists()
+    assert processes(str(machine.engine_directory.path)) == []
+    assert not machine.engine_directory.temporary.exists()
     assert machine.json("local", "status")["running"] is False
     again = machine.json("local", "start")
     assert (again["endpoint"], again["pid"] != said["pid"]) == (said["endpoint"], True)
@@ -89,13 +89,13 @@ def test_status_says_where_since_when_and_how_much(machine: Machine) -> None:
     assert_as_described("local start", started)
     assert_as_described("local status", status)
     assert_as_described("local stop", machine.json("local", "stop"))
-    (machine.place.directory / "mine.txt").write_text("kept")
+    (machine.engine_directory.path / "mine.txt").write_text("kept")
     assert_as_described("local reset", machine.json("local", "reset", "--yes"))
 
 
 def test_stopping_what_does_not_run_is_no_error(machine: Machine) -> None:
     assert "not running" in machine.run("local", "stop").stderr
-    assert not machine.place.directory.exists()
+    assert not machine.engine_directory.path.exists()
 
 
 def test_a_killed_engine_keeps_what_was_saved_and_the_next_start_says_what_is_lost(machine: Machine) -> None:
@@ -106,17 +106,17 @@ def test_a_killed_engine_keeps_what_was_saved_and_the_next_start_says_what_is_lo
     [(seconds,)] = database(machine, "SELECT seconds FROM moment")
     moment = timestamp(seconds)
     said = machine.run("local", "start").stderr
-    assert "did not end in good order" in said
+    assert "did not stop properly last time" in said
     assert f"what was written after {moment} is lost" in said
     assert queues(machine) == ["something"]
     machine.run("local", "stop")
-    assert "good order" not in machine.run("local", "start").stderr
+    assert "did not stop properly" not in machine.run("local", "start").stderr
 
 
 def test_a_process_that_has_got_the_dead_engines_number_is_let_alone(machine: Machine) -> None:
     machine.run("local", "start")
     machine.kill()
-    path = machine.place.directory / "engine.json"
+    path = machine.engine_directory.path / "engine.json"
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as other:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"pid": other.pid}))
         assert "not running" in machine.run("local", "stop").stderr
@@ -151,7 +151,7 @@ def test_two_starts_at_once_make_one_engine(machine: Machine) -> None:
         assert process.returncode == 0, err
         answers.append(json.loads(out))
     assert answers[0] == answers[1]
-    assert len([line for line in processes(str(machine.place.directory)) if "local.engine" in line]) == 1
+    assert len([line for line in processes(str(machine.engine_directory.path)) if "local.engine" in line]) == 1
 
 
 def test_two_checkouts_live_side_by_side(machine: Machine, running: Machine) -> None:
@@ -169,16 +169,16 @@ def test_a_damaged_database_is_not_replaced_by_an_empty_one(machine: Machine, da
     machine.run("local", "start")
     write_something(machine)
     machine.run("local", "stop")
-    file = machine.place.database
+    file = machine.engine_directory.database
     whole = file.read_bytes()
     file.write_bytes(damage + whole[len(damage) :])
     said = machine.run("local", "start", code=1).stderr
     assert f"{file} is damaged" in said
     assert "iotpipe local reset" in said
-    assert machine.place.alive() is False
+    assert machine.engine_directory.alive() is False
     file.write_bytes(whole)
-    # The engine that had ended in good order still has, whatever happened to those that could not start.
-    assert "good order" not in machine.run("local", "start").stderr
+    # The last engine that ran was stopped properly; the failed starts do not change that.
+    assert "did not stop properly" not in machine.run("local", "start").stderr
     assert queues(machine) == ["something"]
 
 
@@ -187,7 +187,7 @@ def test_a_database_that_is_gone_is_not_replaced_by_an_empty_one(machine: Machin
     machine.run("local", "start")
     write_something(machine)
     machine.run("local", "stop")
-    file = machine.place.database
+    file = machine.engine_directory.database
     kept = file.rename(machine.directory / "kept.db")
     if emptied:
         file.touch()
@@ -206,7 +206,7 @@ def test_a_damaged_state_is_not_replaced_by_an_empty_one(machine: Machine) -> No
     whole = replace_state(machine)
     put_state(machine, whole[:-10])
     said = machine.run("local", "start", code=1).stderr
-    assert f"{machine.place.database} is damaged: sqs" in said
+    assert f"{machine.engine_directory.database} is damaged: sqs" in said
     put_state(machine, whole)
     machine.run("local", "start")
     assert queues(machine) == ["something"]
@@ -218,10 +218,10 @@ def test_data_that_ministack_itself_cannot_read_back_is_not_replaced_by_nothing(
     machine.run("local", "stop")
     whole = replace_state(machine, payload=5)
     said = machine.run("local", "start", code=1).stderr
-    assert f"{machine.place.database} cannot be restored: sqs" in said
+    assert f"{machine.engine_directory.database} cannot be restored: sqs" in said
     assert "iotpipe local reset" in said
     put_state(machine, whole)
-    assert "good order" not in machine.run("local", "start").stderr
+    assert "did not stop properly" not in machine.run("local", "start").stderr
     assert queues(machine) == ["something"]
 
 
@@ -230,20 +230,20 @@ def test_data_of_a_newer_ministack_is_not_touched(machine: Machine) -> None:
     write_something(machine)
     machine.run("local", "stop")
     replace_state(machine, __ministack_format__=99)
-    before = machine.place.database.read_bytes()
+    before = machine.engine_directory.database.read_bytes()
     assert "format 99" in machine.run("local", "start", code=1).stderr
-    assert machine.place.database.read_bytes() == before
+    assert machine.engine_directory.database.read_bytes() == before
 
 
 def test_a_database_of_a_newer_iotpipe_or_another_program_is_not_touched(machine: Machine) -> None:
-    machine.place.make()
+    machine.engine_directory.create()
     for pragma, said in (("application_id=5", "another program"), ("user_version=99", "format 99")):
-        machine.place.database.unlink(missing_ok=True)
+        machine.engine_directory.database.unlink(missing_ok=True)
         database(machine, f"PRAGMA application_id={APPLICATION}")
         database(machine, f"PRAGMA {pragma}")
-        before = machine.place.database.read_bytes()
+        before = machine.engine_directory.database.read_bytes()
         assert said in machine.run("local", "start", code=1).stderr
-        assert machine.place.database.read_bytes() == before
+        assert machine.engine_directory.database.read_bytes() == before
 
 
 @pytest.mark.parametrize(("text", "said"), [('{"format": 99}', "Upgrade iotpipe"), ("{", "iotpipe local reset")])
@@ -252,7 +252,7 @@ def test_a_directory_of_a_newer_iotpipe_or_a_damaged_one_stops_every_command(
 ) -> None:
     machine.run("local", "start")
     machine.run("local", "stop")
-    path = machine.place.directory / "engine.json"
+    path = machine.engine_directory.path / "engine.json"
     path.write_text(text)
     assert said in machine.run("local", "start", code=1).stderr
     assert path.read_text() == text
@@ -265,13 +265,13 @@ def test_on_a_full_disk_it_runs_on_says_so_and_refuses_to_stop(machine: Machine)
     pid = machine.record.pid
     if not hasattr(resource, "prlimit"):
         pytest.skip("only Linux lets one process limit another")
-    # No file of the engine can grow beyond 100 bytes any more: what a full disk is to it, but for the number.
+    # No file of the engine can grow beyond 100 bytes, which has the effect of a full disk.
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
     write_something(machine)
     eventually(lambda: machine.json("local", "status")["trouble"])
     said = machine.run("local", "stop", code=1).stderr
     assert "keeps running" in said
-    assert "Make room" in said
+    assert "Free disk space" in said
     assert queues(machine) == ["something"]
     resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
     machine.run("local", "stop")
@@ -286,8 +286,8 @@ def test_reset_asks_and_then_leaves_an_empty_one(machine: Machine) -> None:
     assert "--yes" in machine.run("local", "reset", code=2).stderr
     assert queues(machine) == ["something"]
     machine.run("local", "reset", "--yes")
-    assert not machine.place.directory.exists()
-    assert processes(str(machine.place.directory)) == []
+    assert not machine.engine_directory.path.exists()
+    assert processes(str(machine.engine_directory.path)) == []
     machine.run("local", "start")
     assert queues(machine) == []
 
@@ -295,7 +295,7 @@ def test_reset_asks_and_then_leaves_an_empty_one(machine: Machine) -> None:
 def test_the_engine_has_nothing_of_the_users_environment(machine: Machine) -> None:
     machine.extra = {"AWS_PROFILE": "company", "AWS_SECRET_ACCESS_KEY": "hush", "COMPANY_TOKEN": "hush"}
     machine.extra |= {"PYTHONWARNINGS": "error"}
-    # Python warns of a process that it loses sight of.
+    # Python warns about a child process that is still running.
     assert "Warning" not in machine.run("local", "start").stderr
     listed = subprocess.run(
         ["ps", "-Ewwo", "command=", "-p", str(machine.record.pid)]
@@ -323,9 +323,9 @@ def test_it_holds_none_of_the_commands_files_open(machine: Machine) -> None:
             capture_output=True,
         )
         os.close(writing)
-        # An engine that still had the other end would make this wait for ever.
+        # If the engine still had the other end, this would never return.
         assert pipe.read() == b""
-    assert machine.place.running()
+    assert machine.engine_directory.running()
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(machine: Machine) -> None:
@@ -350,13 +350,13 @@ def test_without_the_extra_one_sentence_says_what_to_install(machine: Machine) -
     )
     assert done.returncode == 2
     command = f"{sys.executable} -m pip install ministack=={metadata.version('ministack')}"
-    assert done.stderr == f"error: the embedded AWS is not installed\nhint: `{command}` installs it.\n"
-    assert not machine.place.directory.exists()
+    assert done.stderr == f"error: the embedded AWS is not installed\nhint: Run `{command}`.\n"
+    assert not machine.engine_directory.path.exists()
 
 
 def test_a_directory_that_cannot_be_written_is_named(machine: Machine) -> None:
     (machine.directory / ".iotpipe").mkdir()
-    machine.place.directory.write_text("a file")
+    machine.engine_directory.path.write_text("a file")
     assert "--state-dir" in machine.run("local", "start", code=1).stderr
 
 
@@ -377,4 +377,4 @@ def test_what_is_deleted_does_not_pile_up(machine: Machine) -> None:
     machine.send("POST", "/_iotpipe/save", {"X-Iotpipe-Secret": machine.record.secret})
     assert database(machine, "SELECT count(*) FROM rows") == [(0,)]
     machine.run("local", "stop")
-    assert [path.name for path in machine.place.data.iterdir()] == [machine.place.database.name]
+    assert [path.name for path in machine.engine_directory.data.iterdir()] == [machine.engine_directory.database.name]

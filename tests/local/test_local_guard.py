@@ -1,4 +1,4 @@
-"""Who is let in to the embedded AWS, and who is not: one by one, over real connections."""
+"""Which requests the embedded AWS accepts and which it refuses, mostly over real connections."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BROWSER = {
 
 
 def asked(machine: Machine, key: Credentials | None = None, **headers: str) -> tuple[int, str]:
-    """What ListTables answers."""
+    """Send ListTables; return its answer."""
     return machine.signed("dynamodb", "POST", "/", b"{}", key, JSON | headers)
 
 
@@ -48,7 +48,7 @@ def test_whoever_has_the_root_key_is_let_in(running: Machine) -> None:
 
 def test_it_listens_on_loopback_alone(running: Machine) -> None:
     outside = socket.socket()
-    # A datagram socket finds this machine's outward address without sending anything.
+    # Connecting a datagram socket finds this machine's external address without sending anything.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -194,7 +194,7 @@ def guard(application: Application) -> Guard:
         secret="s",
         signatures=signatures,
         ready=lambda: None,
-        touched=lambda: None,
+        on_request=lambda: None,
         admin=nobody,
     )
 
@@ -313,7 +313,7 @@ def tampered(
     body: bytes | None = None,
     query: str = "",
 ) -> tuple[int, str]:
-    """What is answered where something was added or changed after a request of the root's had been signed."""
+    """Sign a request with the root key, change it, and return the answer."""
     request = AWSRequest("POST", f"{machine.record.endpoint}/", data=b"{}", headers=headers)
     Signer(machine.root, "dynamodb", unsigned).add_auth(request)
     return machine.send("POST", f"/{query}", dict(request.headers) | (later or {}), b"{}" if body is None else body)
@@ -331,11 +331,11 @@ EMPTY = hashlib.sha256(b"").hexdigest()
         ({"later": {"X-Amz-Content-Sha256": EMPTY}}, "'x-amz-content-sha256' must be a 'SignedHeader'"),
         ({"later": {TARGET: "DynamoDB_20120810.DeleteTable"}}, "does not match the signature"),
         ({"later": {"X-Amz-Date": "20200101T000000Z"}}, "Signature expired"),
-        ({"later": {"X-Amz-Date": "yesterday"}}, "no moment"),
+        ({"later": {"X-Amz-Date": "yesterday"}}, "X-Amz-Date is not a time"),
         ({"body": b'{"Limit": 1}'}, "does not match the signature"),
-        ({"headers": {"X-Amz-Content-Sha256": EMPTY}}, "the body is not that"),
-        ({"headers": {"X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}}, "the body is not that"),
-        ({"query": "?X=1"}, "not clear which operation"),
+        ({"headers": {"X-Amz-Content-Sha256": EMPTY}}, "is not the hash of the body"),
+        ({"headers": {"X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}}, "is not the hash of the body"),
+        ({"query": "?X=1"}, "the operation is ambiguous"),
     ],
 )
 def test_a_signature_binds_the_host_the_operation_the_moment_and_the_body(
@@ -349,7 +349,7 @@ def test_a_signature_binds_the_host_the_operation_the_moment_and_the_body(
 
 @pytest.fixture(scope="module")
 def reader(running: Machine) -> Credentials:
-    """The key of a user who may list queues and functions and query tables, and nothing else."""
+    """Return the key of a user who may only list queues and functions and query tables."""
     iam = running.client("iam")
     iam.create_user(UserName="lister")
     actions = ["sqs:ListQueues", "lambda:ListFunctions", "dynamodb:Query"]
@@ -423,7 +423,7 @@ def test_no_path_answers_to_a_forged_signature(running: Machine, service: str, m
 
 
 def streamed(machine: Machine, headers: dict[str, str], megabytes: int, path: str = "/") -> tuple[str, float]:
-    """The status line for a body that is sent in pieces, and how many megabytes of it were taken."""
+    """Send a body in pieces; return the status line and how many megabytes were sent before the answer."""
     said = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     with socket.create_connection(("127.0.0.1", machine.record.port), timeout=60) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{machine.record.port}\r\n{said}\r\n".encode())
@@ -498,5 +498,9 @@ def test_keys_that_it_made_itself_get_what_their_policies_allow(running: Machine
 
 
 def test_nobody_else_on_the_machine_can_read_the_files(running: Machine) -> None:
-    for path in (running.place.directory.parent, running.place.directory, *running.place.directory.rglob("*")):
+    for path in (
+        running.engine_directory.path.parent,
+        running.engine_directory.path,
+        *running.engine_directory.path.rglob("*"),
+    ):
         assert path.stat().st_mode & 0o077 == 0, path

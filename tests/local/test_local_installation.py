@@ -1,4 +1,4 @@
-"""How to install the embedded AWS, by the way in which iotpipe was installed."""
+"""The hint with the command that installs the embedded AWS, for each way to install iotpipe."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ class Installed:
 
     requires = (f"{NEEDED}; extra == 'dev'", f"{NEEDED}; extra == 'local'", "boto3>=1")
 
-    def __init__(self, **told: object) -> None:
-        self.told = told
+    def __init__(self, **origin: object) -> None:
+        self.origin = origin
 
     def read_text(self, name: str) -> str | None:
-        return json.dumps(self.told) if self.told else None
+        return json.dumps(self.origin) if self.origin else None
 
 
 def test_in_an_ordinary_environment_its_own_pip_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     monkeypatch.setattr(sys, "executable", "/home/ann/my tools/bin/python")
-    assert remedy() == f"`'/home/ann/my tools/bin/python' -m pip install {NEEDED}` installs it"
+    assert remedy() == f"Run `'/home/ann/my tools/bin/python' -m pip install {NEEDED}`"
 
 
 def test_pipx_puts_it_into_iotpipes_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pipx_metadata.json").write_text("{}")
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    assert remedy() == f"`pipx inject iotpipe {NEEDED}` installs it"
+    assert remedy() == f"Run `pipx inject iotpipe {NEEDED}`"
 
 
 @pytest.mark.parametrize(
-    ("told", "source"),
+    ("origin", "source"),
     [
         ({}, "iotpipe"),
         ({"url": "file:///home/ann/iotpipe", "dir_info": {}}, "/home/ann/iotpipe"),
@@ -47,9 +47,9 @@ def test_pipx_puts_it_into_iotpipes_environment(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_uv_installs_iotpipe_once_more_with_it_from_where_it_came(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, object], source: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: dict[str, object], source: str
 ) -> None:
     (tmp_path / "uv-receipt.toml").write_text("")
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(metadata, "distribution", lambda name: Installed(**told))
-    assert remedy() == f"`uv tool install --with {NEEDED} {source}` installs it"
+    monkeypatch.setattr(metadata, "distribution", lambda name: Installed(**origin))
+    assert remedy() == f"Run `uv tool install --with {NEEDED} {source}`"

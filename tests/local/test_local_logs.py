@@ -1,4 +1,4 @@
-"""Log streams of the embedded AWS: what is written of them for each event, and what the next start finds."""
+"""Log streams of the embedded AWS: what each event writes to the database, and what the next start reads."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_workers_share_one_copy_of_the_layer(up: Machine) -> None:
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda number: post(up, f"crowd-{number}", temperature=number), range(12)))
     assert {status for status, _ in answers} == {200}
-    temporary = up.place.temporary
+    temporary = up.engine_directory.temporary
     workers = list(temporary.glob("ministack-lambda-data-ingestion-local-*"))
     assert len(workers) > 1
     [shared] = (temporary / "layers").iterdir()
@@ -164,8 +164,8 @@ def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobod
     environ = json.load(machine.client("lambda").invoke(FunctionName="f")["Payload"])
     assert "hush" not in environ.values()
     assert "missing" not in environ.values()
-    assert environ["HOME"] == environ["TMPDIR"] == str(machine.place.temporary)
-    assert machine.place.root_key().secret_key not in environ.values()
+    assert environ["HOME"] == environ["TMPDIR"] == str(machine.engine_directory.temporary)
+    assert machine.engine_directory.root_key().secret_key not in environ.values()
     # How ministack works the worker's keys out, from what everybody knows.
     digest = hashlib.sha256(f"{function['FunctionArn']}:{role}".encode()).hexdigest()
     guessed = Credentials(f"ASIA{digest[:16].upper()}", hashlib.sha256(f"secret:{digest}".encode()).hexdigest())
@@ -413,7 +413,7 @@ def test_an_emulator_that_the_user_runs_is_taken_instead_of_the_embedded_one(
         "AWS_REGION": "us-east-1",
     }
     assert "39 to create" in machine.run("plan", "--env", "local").stdout
-    assert not machine.place.directory.exists()
+    assert not machine.engine_directory.path.exists()
 
 
 @pytest.mark.parametrize(
@@ -495,7 +495,7 @@ def test_two_ups_at_once_make_one_pipeline(machine: Machine) -> None:
             _, err = process.communicate(timeout=120)
         assert process.returncode == 0 or "is locked by `iotpipe up --env local`" in err, err
     machine.run("plan", "--env", "local", "--exit-code")
-    assert len([line for line in processes(str(machine.place.directory)) if "local.engine" in line]) == 1
+    assert len([line for line in processes(str(machine.engine_directory.path)) if "local.engine" in line]) == 1
 
 
 def test_down_ends_the_engine_only_when_no_other_environment_lives_in_it(machine: Machine) -> None:
@@ -508,7 +508,7 @@ def test_down_ends_the_engine_only_when_no_other_environment_lives_in_it(machine
     # A state file says whose it is, also when the configuration is gone.
     (machine.directory / "config" / "spare.yaml").unlink()
     machine.run("down", "--env", "spare", "--yes")
-    assert machine.place.running() is None
+    assert machine.engine_directory.running() is None
 
 
 def test_down_without_the_state_file_leaves_nothing_also_of_another_suffix(machine: Machine) -> None:
@@ -541,14 +541,14 @@ def test_down_leaves_no_process_no_port_and_no_temporary_directory(machine: Mach
     machine.run("up", "--env", "local")
     assert post(machine, "last", temperature=1)[0] == 200
     eventually(lambda: stored(machine, "last"))
-    assert any("_worker.py" in line for line in processes(str(machine.place.directory)))
+    assert any("_worker.py" in line for line in processes(str(machine.engine_directory.path)))
     port = machine.record.port
     # As after a restart of the machine: down needs an engine and gets one.
     machine.kill()
     machine.run("down", "--env", "local", "--yes", "--delete-data")
-    eventually(lambda: processes(str(machine.place.directory)) == [])
-    assert not machine.place.temporary.exists()
+    eventually(lambda: processes(str(machine.engine_directory.path)) == [])
+    assert not machine.engine_directory.temporary.exists()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert "nothing to take down" in machine.run("down", "--env", "local", "--yes").stdout
-    assert machine.place.running() is None
+    assert machine.engine_directory.running() is None

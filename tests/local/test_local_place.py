@@ -1,4 +1,4 @@
-"""The lock that says whether an engine runs, and what is done where it says so at a bad moment."""
+"""The engine's lock and record in unusual states: contended, starting or stopping, writable by other users."""
 
 from __future__ import annotations
 
@@ -15,62 +15,62 @@ import pytest
 from iotpipe.errors import LedgerError
 from iotpipe.local import launcher
 from iotpipe.local.engine import settings
-from iotpipe.local.engine_directory import Place, Record
+from iotpipe.local.engine_directory import EngineDirectory, Record
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    place = Place(tmp_path / "local")
-    place.make()
-    return place
+def directory(tmp_path: Path) -> EngineDirectory:
+    directory = EngineDirectory(tmp_path / "local")
+    directory.create()
+    return directory
 
 
 def test_who_only_looks_whether_an_engine_runs_keeps_none_from_starting(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    directory: EngineDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looking = os.open(place.directory / "engine.lock", os.O_RDWR | os.O_CREAT)
+    looking = os.open(directory.path / "engine.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(looking, fcntl.LOCK_SH)
     monkeypatch.setattr(time, "sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
-    held = place.hold()
+    held = directory.take_lock()
     os.close(looking)
     assert held is not None
-    assert place.alive()
+    assert directory.alive()
     os.close(held)
 
 
-def test_a_second_engine_does_not_start(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_engine_does_not_start(directory: EngineDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    first = place.hold()
+    first = directory.take_lock()
     assert first is not None
-    assert place.hold() is None
+    assert directory.take_lock() is None
     os.close(first)
 
 
 @pytest.mark.parametrize("pid", [0, 1])
 def test_reset_waits_for_an_engine_that_is_going_down_and_kills_nobody_else(
-    place: Place, monkeypatch: pytest.MonkeyPatch, pid: int
+    directory: EngineDirectory, monkeypatch: pytest.MonkeyPatch, pid: int
 ) -> None:
-    place.write(Record(4566, pid))
-    engine = place.hold()
+    directory.write(Record(4566, pid))
+    engine = directory.take_lock()
     assert engine is not None
     killed: list[int] = []
     monkeypatch.setattr(os, "kill", lambda *asked: killed.append(asked[0]))
-    monkeypatch.setattr(time, "sleep", lambda seconds: place.alive() and os.close(engine))
-    launcher.reset(place)
+    monkeypatch.setattr(time, "sleep", lambda seconds: directory.alive() and os.close(engine))
+    launcher.reset(directory)
     assert killed == []
-    assert not place.directory.exists()
+    assert not directory.path.exists()
 
 
-@pytest.mark.parametrize("read", [Place.record, Place.root_key])
+@pytest.mark.parametrize("read", [EngineDirectory.record, EngineDirectory.root_key])
 def test_what_everybody_could_have_written_of_an_engine_is_not_believed(
-    read: Callable[[Place], object], place: Place
+    read: Callable[[EngineDirectory], object], directory: EngineDirectory
 ) -> None:
-    place.make()
-    place.write(Record(1, pid=os.getpid()))
-    assert read(place)
-    place.directory.chmod(0o777)
+    directory.create()
+    directory.write(Record(1, pid=os.getpid()))
+    assert read(directory)
+    directory.path.chmod(0o777)
     with pytest.raises(LedgerError, match="every user of this machine may write"):
-        read(place)
+        read(directory)
 
 
 def test_an_environment_whose_state_file_is_not_believed_keeps_no_engine_running(tmp_path: Path) -> None:
@@ -80,12 +80,14 @@ def test_an_environment_whose_state_file_is_not_believed_keeps_no_engine_running
     assert launcher.in_use(tmp_path) == []
 
 
-def test_ministack_keeps_nothing_in_a_place_that_every_user_of_the_machine_may_write(place: Place) -> None:
-    told = settings(place, 4566)
+def test_ministack_keeps_nothing_in_a_place_that_every_user_of_the_machine_may_write(
+    directory: EngineDirectory,
+) -> None:
+    told = settings(directory, 4566)
     sources = Path(ministack.__file__).parent.rglob("*.py")
     asked = re.compile(r'environ\.get\("([A-Z0-9_]+)", "/tmp[^"]*"\)')
     named = {name for source in sources for name in asked.findall(source.read_text())}
     assert {"STATE_DIR", "S3_DATA_DIR"} <= named
-    # TMPDIR is said to the whole process.
+    # TMPDIR is set for the whole process.
     for name in named - {"TMPDIR"}:
-        assert place.temporary in Path(told[name]).parents
+        assert directory.temporary in Path(told[name]).parents

@@ -17,7 +17,7 @@ from ministack.services import dynamodb
 
 from iotpipe.local.storage import bounds, items, sortkeys
 from iotpipe.local.storage.store import References, Store
-from iotpipe.local.time_to_live import expire
+from iotpipe.local.time_to_live import delete_expired
 
 Read = Callable[[dict[str, Any]], tuple[int, Any, bytes]]
 
@@ -198,7 +198,7 @@ def test_items_go_when_their_time_is_over_and_no_others(plain: dict[str, Read]) 
     # The expiry of one item was extended after it was saved.
     later = {"id": {"S": "a"}, "moment": {"N": "4"}, "expires_at": {"N": "300"}}
     dynamodb._put_item({"TableName": "rows", "Item": later})
-    assert asyncio.run(expire(rows["items"]._store, 150)) == 1
+    assert asyncio.run(delete_expired(rows["items"]._store, 150)) == 1
     assert rows["items"]["a"].keys() == ["2", "3", "4", "5"]
     assert rows["ItemCount"] == 4
 

@@ -1,4 +1,4 @@
-"""The engine saves whatever has changed, whoever changed it, and says so when it cannot."""
+"""The engine saves every change, and reports and retries a failed save."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from iotpipe.local.storage.states import States
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """One that serves nobody, over a ministack that holds nothing."""
-    place = at(tmp_path)
-    place.make()
-    engine = Engine(place, Record(0))
+    """Return an engine that serves no requests, with an empty ministack."""
+    directory = at(tmp_path)
+    directory.create()
+    engine = Engine(directory, Record(0))
     engine._states = States(engine._store, engine._persistence, ())
     monkeypatch.setattr(engine._app, "_build_persistence_save_dict", lambda: {})
     monkeypatch.setattr(module, "INTERVAL", 0.001)
@@ -28,7 +28,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 def test_what_the_poller_changes_is_saved_without_any_request(engine: Engine) -> None:
     async def until_saved() -> None:
-        keeping = asyncio.create_task(engine.keep())
+        keeping = asyncio.create_task(engine.save_periodically())
         while not engine.saved_at:
             await asyncio.sleep(0)
         keeping.cancel()

@@ -34,14 +34,14 @@ class Operated:
         self.made = 0
         # The command takes its key out of this file.
         key = RootKey(made["AccessKeyId"], made["SecretAccessKey"])
-        (machine.place.directory / "credentials.json").write_text(json.dumps(asdict(key)))
+        (machine.engine_directory.path / "credentials.json").write_text(json.dumps(asdict(key)))
 
     def may(self, *groups: str) -> None:
         """From now on the user has the policies that are printed for these groups, and no others."""
         for each in self.iam.list_attached_user_policies(UserName="operator")["AttachedPolicies"]:
             self.iam.detach_user_policy(UserName="operator", PolicyArn=each["PolicyArn"])
         chosen = [word for group in groups for word in ("--for", group)]
-        place = ["--state-dir", str(self.machine.place.directory.parent), *LOCAL]
+        place = ["--state-dir", str(self.machine.engine_directory.path.parent), *LOCAL]
         printed = CliRunner().invoke(iotpipe, [*place, "policy", *chosen]).stdout
         for part in parts(json.loads(printed)):
             self.made += 1
@@ -155,6 +155,6 @@ def test_the_policies_suffice_for_every_command_and_each_groups_alone_for_no_mor
 
     operated.may("down")
     # What is not recorded has to be found, which takes rights of its own.
-    (machine.place.directory.parent / "local.json").unlink()
+    (machine.engine_directory.path.parent / "local.json").unlink()
     machine.run("down", *LOCAL, "--yes", "--delete-data")
     assert machine.json("local", "status")["running"] is False

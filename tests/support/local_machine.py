@@ -1,4 +1,4 @@
-"""A machine with nothing on it but an empty directory, in which the embedded AWS is started as a user would."""
+"""An empty directory in which tests start the embedded AWS as a user would."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from iotpipe.local.engine_directory import Place, Record, at
+from iotpipe.local.engine_directory import EngineDirectory, Record, at
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ IOTPIPE = str(Path(sys.executable).with_name("iotpipe"))
 
 @dataclass
 class Machine:
-    """One checkout: a directory to type commands in. `extra` is what the user has in the environment."""
+    """A project directory in which commands run. `extra` are environment variables of the user."""
 
     directory: Path
     cache: Path
@@ -39,7 +39,7 @@ class Machine:
 
     @cached_property
     def api(self) -> str:
-        """The path at which the pipeline's API answers."""
+        """The path of the pipeline's API."""
         return urlsplit(self.json("outputs", "--env", "local")["ApiEndpoint"]).path
 
     @property
@@ -48,7 +48,7 @@ class Machine:
         return kept | {"XDG_CACHE_HOME": str(self.cache), "AWS_EC2_METADATA_DISABLED": "true"} | self.extra
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command and do not wait for it."""
+        """Start a command without waiting for it."""
         return subprocess.Popen(
             [IOTPIPE, *arguments],
             cwd=self.directory,
@@ -71,22 +71,22 @@ class Machine:
         return json.loads(self.run(*arguments, "--json").stdout)
 
     @property
-    def place(self) -> Place:
+    def engine_directory(self) -> EngineDirectory:
         return at(self.directory / ".iotpipe")
 
     @property
     def record(self) -> Record:
-        record = self.place.record()
+        record = self.engine_directory.record()
         assert record
         return record
 
     @property
     def root(self) -> Credentials:
-        key = self.place.root_key()
+        key = self.engine_directory.root_key()
         return Credentials(key.access_key, key.secret_key)
 
     def client(self, service: str, key: Credentials | None = None) -> Any:
-        """A client of the embedded AWS; with root's credentials unless others are given."""
+        """Return a boto3 client of the embedded AWS, with the root credentials unless others are given."""
         key = key or self.root
         return boto3.client(
             service,
@@ -100,7 +100,7 @@ class Machine:
     def send(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> tuple[int, str]:
-        """One request as it is, without any signature; status and body of the answer."""
+        """Send a request without a signature; return status and body of the answer."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.record.port, timeout=60)) as connection:
             connection.request(method, path, body=body or None, headers=dict(headers or {}))
             answer = connection.getresponse()
@@ -115,27 +115,27 @@ class Machine:
         key: Credentials | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, str]:
-        """One request, signed with Signature Version 4."""
+        """Send a request signed with Signature Version 4; return status and body of the answer."""
         request = AWSRequest(method, f"{self.record.endpoint}{path}", data=body, headers=dict(headers or {}))
         SigV4Auth(key or self.root, service, "us-east-1").add_auth(request)
         return self.send(method, path, dict(request.headers), body)
 
     def end(self) -> None:
-        """Leave nothing running, whatever the test has done."""
+        """Kill the engine if it is still running."""
         with suppress(OSError, ValueError, KeyError):
-            pid = json.loads((self.place.directory / "engine.json").read_text())["pid"]
-            if self.place.alive() and pid:
+            pid = json.loads((self.engine_directory.path / "engine.json").read_text())["pid"]
+            if self.engine_directory.alive() and pid:
                 os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not self.place.directory.exists() or not self.place.alive())
+        eventually(lambda: not self.engine_directory.path.exists() or not self.engine_directory.alive())
 
     def kill(self) -> None:
-        """kill -9 the engine, and wait until it is gone."""
+        """Kill the engine with SIGKILL and wait for its end."""
         os.kill(self.record.pid, signal.SIGKILL)
-        eventually(lambda: not self.place.alive())
+        eventually(lambda: not self.engine_directory.alive())
 
 
 def eventually(attempt: Callable[[], T], seconds: float = 60) -> T:
-    """The first answer that is true; the test fails if there is none in time."""
+    """Poll `attempt` and return its first true result; fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := attempt()):
         assert time.monotonic() < deadline, "it never came"
@@ -144,6 +144,6 @@ def eventually(attempt: Callable[[], T], seconds: float = 60) -> T:
 
 
 def processes(mentioning: str) -> list[str]:
-    """The command lines of the running processes that mention a path."""
+    """Return the command lines of the running processes that contain a text."""
     listed = subprocess.run(["ps", "-Awwo", "args="], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if mentioning in line]
