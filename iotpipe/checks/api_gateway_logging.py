@@ -21,7 +21,7 @@ def check(run: Run, resources: Sequence[Resource]) -> list[Finding]:
     account = next((each for each in resources if isinstance(each, ApiGatewayAccount)), None)
     if account is None:
         return [ok(CHECK, "api.logging is OFF: none is needed")]
-    observed = run.trying("read", account.address, lambda attempt: run.look(account))
+    observed = run.with_retries("read", account.address, lambda attempt: run.look(account))
     if observed is None:
         return [ok(CHECK, f"none is set in {run.aws.region}: `up` makes one and sets it")]
     return [_judged(run, str(observed["cloudwatchRoleArn"]))]
@@ -56,7 +56,7 @@ def _judged(run: Run, arn: str) -> Finding:
             return None
         return role
 
-    role = run.trying("read", f"role/{name}", ask)
+    role = run.with_retries("read", f"role/{name}", ask)
     if role is None:
         return warning(CHECK, f"{arn} is set and is gone: API Gateway writes no logs", _reset(run))
     if not _trusts(role["AssumeRolePolicyDocument"]):

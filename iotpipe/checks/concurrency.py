@@ -41,7 +41,7 @@ def account_settings(run: Run) -> Mapping[str, Any]:
     ask = run.client("lambda").get_account_settings
     answer: Mapping[str, Any] = run.once(
         "Lambda's account settings",
-        lambda: run.trying("read", "Lambda's account settings", lambda attempt: ask()),
+        lambda: run.with_retries("read", "Lambda's account settings", lambda attempt: ask()),
     )
     return answer
 
@@ -89,7 +89,7 @@ def _growth(run: Run, resources: Sequence[Resource]) -> dict[Function, int]:
 
 
 def _live(run: Run, function: Function) -> int:
-    observed = run.trying("read", function.address, lambda attempt: run.look(function))
+    observed = run.with_retries("read", function.address, lambda attempt: run.look(function))
     return (observed or {}).get("ReservedConcurrentExecutions") or 0
 
 

@@ -81,7 +81,7 @@ def alerts(run: Run, resources: Sequence[Resource]) -> list[Finding]:
 
 
 def _exists(run: Run, metric: Metric) -> bool:
-    return run.trying("read", f"the metric {metric.name}", lambda attempt: any(_listed(run, metric)))
+    return run.with_retries("read", f"the metric {metric.name}", lambda attempt: any(_listed(run, metric)))
 
 
 def _listed(run: Run, metric: Metric) -> Iterator[Mapping[str, Any]]:

@@ -137,7 +137,7 @@ def _waiting(run: Run, resources: Sequence[Resource]) -> Iterator[str]:
 
 
 def _observed(run: Run, resource: Resource) -> Properties:
-    return run.trying("read", resource.address, _look(run, resource)) or {}
+    return run.with_retries("read", resource.address, _look(run, resource)) or {}
 
 
 def _look(run: Run, resource: Resource) -> Callable[[int], Properties | None]:

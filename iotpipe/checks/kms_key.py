@@ -87,7 +87,9 @@ def _looked_at(run: Run, key: str, resources: Sequence[Resource], users: Iterabl
         return described, json.loads(kms.get_key_policy(KeyId=key, PolicyName=_DEFAULT_POLICY)["Policy"])
 
     try:
-        described, document = run.trying("read", f"the KMS key {key}", lambda attempt: _or_none(kms, ask, attempt))
+        described, document = run.with_retries(
+            "read", f"the KMS key {key}", lambda attempt: _or_none(kms, ask, attempt)
+        )
     except _NoKey:
         return [problem(CHECK, f"there is no KMS key {key}", "Correct its ARN, or name another")]
     return [*_unfit(key, described), *_shut_out(key, document, users, _roles(run, resources))]

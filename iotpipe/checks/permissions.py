@@ -56,7 +56,7 @@ def _has_tracing_role(run: Run) -> bool:
             return False
         return True
 
-    return run.trying("read", f"role/{name}", look)
+    return run.with_retries("read", f"role/{name}", look)
 
 
 def _caller(run: Run) -> list[str]:
@@ -71,7 +71,7 @@ def _principal(run: Run) -> str:
         return run.aws.caller
     iam = run.client("iam")
     # The session's name does not tell the role's path, and single sign-on puts its roles on one.
-    found = run.trying("read", f"role/{name}", lambda attempt: iam.get_role(RoleName=name)["Role"]["Arn"])
+    found = run.with_retries("read", f"role/{name}", lambda attempt: iam.get_role(RoleName=name)["Role"]["Arn"])
     return str(found)
 
 
@@ -122,7 +122,7 @@ def _simulated(run: Run, principal: str, statement: Mapping[str, Any], actions: 
         return [answer for page in pages for each in page["EvaluationResults"] for answer in _answers(each)]
 
     try:
-        return run.trying("simulate", f"the policies of {principal}", ask)
+        return run.with_retries("simulate", f"the policies of {principal}", ask)
     except ResourceError as error:
         if error.code != "InvalidInput":
             raise

@@ -57,7 +57,7 @@ def kept_back(deleted: Mapping[str, str], now: float) -> list[Finding]:
 
 def _cool_down(address: str) -> int:
     kind = Resource.kinds.get(address.partition("/")[0])
-    return kind.cool_down if kind else 0
+    return kind.name_reuse_delay if kind else 0
 
 
 def _directories(path: Path) -> list[Finding]:

@@ -65,9 +65,9 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
             if steps.deletions:
                 show_lost(lost(session.run, [step.address for step in steps.deletions]))
                 confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are not declared?")
-            if steps.taken_off:
-                show_lost(steps.taken_off)
-                confirm(yes, f"Take these {len(steps.taken_off)} policies off the roles that are adopted?")
+            if steps.removed_by_update:
+                show_lost(steps.removed_by_update)
+                confirm(yes, f"Take these {len(steps.removed_by_update)} policies off the roles that are adopted?")
             if steps.vanished:
                 show_vanished(session.run, steps)
                 confirm(yes, f"Recreate {', '.join(step.address for step in steps.vanished)}?")

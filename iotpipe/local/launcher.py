@@ -105,7 +105,9 @@ def in_use(state_dir: Path) -> list[str]:
     """Return the environments that are up in the embedded AWS: those with resources that `down` would delete."""
     environments = _local_environments(state_dir).items()
     return [
-        name for name, contents in environments if any(is_deleted(row, delete_data=False) for row in contents.rows.values())
+        name
+        for name, contents in environments
+        if any(is_deleted(row, delete_data=False) for row in contents.rows.values())
     ]
 
 

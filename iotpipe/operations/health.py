@@ -100,7 +100,7 @@ def _ages(run: Run, queues: Sequence[str]) -> dict[str, float]:
         values = {result["Id"]: result["Values"] for result in response["MetricDataResults"]}
         return {name: values[f"q{number}"][0] for number, name in enumerate(queues) if values.get(f"q{number}")}
 
-    return run.trying("read", "the age of the oldest messages", read) if queues else {}
+    return run.with_retries("read", "the age of the oldest messages", read) if queues else {}
 
 
 def _age_of(number: int, queue: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _age_of(number: int, queue: str) -> dict[str, Any]:
 
 
 def _states(run: Run, names: Sequence[str]) -> dict[str, AlarmState]:
-    alarms = run.trying("read", "the alarms", lambda attempt: described_alarms(run)) if names else {}
+    alarms = run.with_retries("read", "the alarms", lambda attempt: described_alarms(run)) if names else {}
     return {name: _state(alarm) for name, alarm in alarms.items() if name in names}
 
 
@@ -127,7 +127,7 @@ def _state(alarm: Mapping[str, Any]) -> AlarmState:
 
 def unconfirmed(run: Run, topic: Topic) -> list[str]:
     """The addresses that get no alerts until their owner confirms the subscription."""
-    subscribed = run.trying(
+    subscribed = run.with_retries(
         "read", f"the subscriptions of {topic.address}", lambda attempt: subscriptions(run, topic.arn(run))
     )
     # SNS returns this text in place of the ARN until the subscription is confirmed.

@@ -100,7 +100,9 @@ class LogReader:
         elif self.phrase:
             request["filterPattern"] = f'"{self.phrase}"'
         while True:
-            response = self.run.trying("read", f"log-group/{self.group}", partial(self._filter_log_events, request))
+            response = self.run.with_retries(
+                "read", f"log-group/{self.group}", partial(self._filter_log_events, request)
+            )
             events = _events(self.function, response["events"])
             # Some emulators return no page token: a full page may have successors without one.
             has_more = len(events) >= _PAGE and any(event.event_id not in self._seen for event in events)

@@ -42,7 +42,7 @@ class QueueClient:
             return response
 
         try:
-            return self.run.trying(verb, self.address, attempt)
+            return self.run.with_retries(verb, self.address, attempt)
         except ResourceError as error:
             if error.code not in _GONE:
                 raise

@@ -109,7 +109,7 @@ def _move_tasks(dead: QueueClient) -> Sequence[Message]:
 
 def _call(dead: QueueClient, verb: str, operation: str, **parameters: Any) -> Any:
     sqs = dead.run.client("sqs")
-    return dead.run.trying(verb, dead.address, lambda attempt: getattr(sqs, operation)(**parameters))
+    return dead.run.with_retries(verb, dead.address, lambda attempt: getattr(sqs, operation)(**parameters))
 
 
 def _by_batches(dead: QueueClient, target: QueueClient, limit: int | None, total: int) -> Moved:

@@ -59,7 +59,7 @@ class Adoption:
             nothing = (
                 f"{resource.address} cannot be adopted: it does not exist. `iotpipe up` without this address creates it"
             )
-            return resource.obstacle(run) or nothing
+            return resource.creation_obstacle(run) or nothing
         if not chosen or (observed or {}).get(resource.chosen_by) == chosen:
             return ""
         found = ", ".join(resource.namesakes(run)) or "none"

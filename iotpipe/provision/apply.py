@@ -108,7 +108,7 @@ def _remove(finding: Foreign, run: Run) -> None:
         run.tell(Event(finding.address, "kept"))
         return
     run.tell(Event(finding.address, "started", "remove"))
-    run.trying("restore", finding.address, lambda attempt: remove())
+    run.with_retries("restore", finding.address, lambda attempt: remove())
     run.tell(Event(finding.address, "done", "restored"))
 
 
@@ -117,7 +117,7 @@ def _parts_of_kept_resources(dropped: Mapping[str, Row], needs: Needs) -> dict[s
     return {
         address: row
         for address, row in dropped.items()
-        if row.inside in needs and not Resource.kinds[row.kind].finishes
+        if row.inside in needs and not Resource.kinds[row.kind].needs_final_cleanup
     }
 
 
@@ -134,7 +134,7 @@ def _converge(resource: Resource, action: str, run: Run, ledger: Ledger, adopt: 
     run.tell(Event(resource.address, "started", action))
     before = ledger.rows.get(resource.address)
     # The first try uses what the plan read, each further one what AWS has by then.
-    run.trying(
+    run.with_retries(
         action,
         resource.address,
         lambda number: _attempt(resource, run, ledger, adopt, before, again=number > 0),
@@ -195,7 +195,7 @@ def _update(
     if "Tags" in desired:
         observed = observed | {"Tags": managed_tags(desired, observed, known)}
     last_set = _without_other_ids(resource, known, observed)
-    if known and last_set != known and resource.leaves and type(resource).tags(run, known.recorded()) is None:
+    if known and last_set != known and resource.leaves_residue and type(resource).tags(run, known.recorded()) is None:
         _finish_predecessor(resource, run, known)
     # Without the ids of an adopted resource: until it has the tags, the environment may not delete it.
     begun = _until_updated(last_set, desired)
@@ -212,8 +212,8 @@ _WAITING_FOR_TAGS = "waiting for its tags to become visible"
 
 def _finish_predecessor(resource: Resource, run: Run, known: Row | None) -> None:
     """Delete what a recorded resource left behind on AWS: once the row has new ids, nothing would find it."""
-    if known and known.status != "creating" and resource.leaves:
-        resource.finish(run, known.recorded())
+    if known and known.status != "creating" and resource.leaves_residue:
+        resource.final_cleanup(run, known.recorded())
 
 
 def _without_other_ids(resource: Resource, known: Row | None, observed: Properties) -> Row | None:
@@ -237,7 +237,7 @@ def _until_updated(known: Row | None, desired: Properties) -> Properties:
 
 def _await_name(resource: Resource, run: Run) -> None:
     """Wait until AWS frees the name of a deleted resource. Resources that do not need this one continue meanwhile."""
-    told = f"AWS frees the name {resource.cool_down} s after its deletion: {{:.0f}} s left"
+    told = f"AWS frees the name {resource.name_reuse_delay} s after its deletion: {{:.0f}} s left"
     run.count_down(resource.address, run.clock.now() + run.kept_back(resource), told)
 
 

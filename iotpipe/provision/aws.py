@@ -207,7 +207,7 @@ def _explained(error: Failure, region: str) -> IotpipeError:
         return CredentialsError("there are no AWS credentials", _LOGIN)
     if error_advice.skewed(error):
         return CredentialsError(error_advice.clock_refused(error, time.time()), "Set the clock; nothing was changed")
-    if error_advice.of_no_use(error):
+    if error_advice.is_credentials_error(error):
         refused = isinstance(error, exceptions.ClientError)
         what = "AWS does not accept the credentials" if refused else "the AWS credentials cannot be used"
         return CredentialsError(f"{what}: {told}", error_advice.also_enable(_LOGIN, error, region))

@@ -29,7 +29,7 @@ def delete(run: Run, ledger: Ledger, to_delete: Mapping[str, Row], parallel: int
         parts[roots[address]].append(row)
         needs[roots[address]].update(roots[need] for need in row.needs if need in to_delete)
     order: dict[str, Iterable[str]] = {root: set(users) - {root} for root, users in reverse(needs).items()}
-    ends = {f"finish {address}": address for address, row in to_delete.items() if _finishes(row, to_delete)}
+    ends = {f"finish {address}": address for address, row in to_delete.items() if _needs_final_cleanup(row, to_delete)}
     users = {roots[address] for address, row in to_delete.items() if {address, *row.needs} & set(ends.values())}
 
     deleted: dict[str, Row] = {}
@@ -61,10 +61,10 @@ def delete_whole(run: Run, ledger: Ledger, row: Row, whole: Sequence[Row]) -> bo
     # A row keeps the status `creating`: it says that the resource with the name may belong to someone else.
     ledger.record(*(replace(each, status="deleting") for each in whole if each.status != "creating"))
     rows = ledger.rows | {row.address: row}
-    gone = run.trying("delete", row.address, lambda attempt: _delete_if_owned(run, rows, row))
+    gone = run.with_retries("delete", row.address, lambda attempt: _delete_if_owned(run, rows, row))
     together = {each.address: each for each in whole}
-    over = [address for address, each in together.items() if not (gone and _finishes(each, together))]
-    ledger.forget(over, [row.address] if gone and Resource.kinds[row.kind].cool_down else [])
+    over = [address for address, each in together.items() if not (gone and _needs_final_cleanup(each, together))]
+    ledger.forget(over, [row.address] if gone and Resource.kinds[row.kind].name_reuse_delay else [])
     for part in whole:
         run.tell(Event(part.address, "done" if gone else "kept", "deleted" if gone else "left alone"))
     return gone
@@ -75,14 +75,14 @@ def _root(address: str, to_delete: Mapping[str, Row]) -> str:
     return _root(inside, to_delete) if inside in to_delete else address
 
 
-def _finishes(row: Row, rows: Mapping[str, Row]) -> bool:
+def _needs_final_cleanup(row: Row, rows: Mapping[str, Row]) -> bool:
     """Whether its deletion has to be finished.
 
     The owner of a part is not checked by itself. If its ids are not those of its parent, they may belong to another
     environment.
     """
     container = rows.get(row.inside)
-    return Resource.kinds[row.kind].finishes and (container is None or ownership.is_part_of(row, container))
+    return Resource.kinds[row.kind].needs_final_cleanup and (container is None or ownership.is_part_of(row, container))
 
 
 def _delete_if_owned(run: Run, rows: Mapping[str, Row], row: Row) -> bool:
@@ -108,7 +108,7 @@ def _verdict(run: Run, rows: Mapping[str, Row], row: Row) -> Verdict:
 
 def _finish(run: Run, ledger: Ledger, row: Row) -> None:
     """Finish the deletion, then forget the row: after a kill in between, the next command still finishes it."""
-    run.trying("delete", row.address, lambda attempt: Resource.kinds[row.kind].finish(run, row.recorded()))
+    run.with_retries("delete", row.address, lambda attempt: Resource.kinds[row.kind].final_cleanup(run, row.recorded()))
     ledger.forget([row.address])
 
 

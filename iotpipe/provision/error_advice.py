@@ -72,7 +72,7 @@ def code_of(error: Failure) -> str:
 # The credentials and the clock
 
 
-def of_no_use(error: Failure) -> bool:
+def is_credentials_error(error: Failure) -> bool:
     """Whether it is the credentials: AWS does not accept them, or this machine cannot renew them."""
     if isinstance(error, ClientError):
         return code_and_message(error)[0] in _REFUSED and not skewed(error)

@@ -140,7 +140,7 @@ def _perhaps_deleted(rows: Mapping[str, Row]) -> dict[str, str]:
     A queue that goes still answers for a while as if it were there to stay. One that was not deleted after all is
     found when the name could be used again.
     """
-    kept_back = {name for name, kind in Resource.kinds.items() if kind.cool_down}
+    kept_back = {name for name, kind in Resource.kinds.items() if kind.name_reuse_delay}
     doomed = (row for row in rows.values() if row.status == "deleting" and row.kind in kept_back)
     return {row.address: row.updated_at for row in doomed}
 

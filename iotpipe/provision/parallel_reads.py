@@ -52,7 +52,7 @@ class Reads:
         self._pool.submit(ask)
 
     def _submit(self, address: str, ask: Callable[[], T], needed: bool) -> Future[T]:
-        future = self._pool.submit(self.run.trying, "read", address, lambda attempt: ask())
+        future = self._pool.submit(self.run.with_retries, "read", address, lambda attempt: ask())
         self._asked.append((future, needed))
         return future
 

@@ -48,9 +48,9 @@ class Plan:
         return tuple(step for step in self.steps if step.missing and step.kind.holds in (DATA, KEY))
 
     @property
-    def taken_off(self) -> tuple[str, ...]:
+    def removed_by_update(self) -> tuple[str, ...]:
         """What `up` removes for good from the resources that it adopts."""
-        return tuple(f"{step.address}: {what}" for step in self.steps for what in step.taken_off)
+        return tuple(f"{step.address}: {what}" for step in self.steps for what in step.removed_by_update)
 
     @property
     def removable(self) -> tuple[Foreign, ...]:
@@ -126,7 +126,7 @@ def _read(
         # Parents come before their children.
         for resource in resources:
             reads.must(resource.address, _look(run, resource))
-            for ask in resource.questions if resource.address in rows else ():
+            for ask in resource.extra_reads if resource.address in rows else ():
                 reads.ahead(_asked(run, resource, ask))
         searches = leftovers.begin(reads)
         verdicts = {
@@ -145,7 +145,7 @@ def _read(
 def _declared_step(resource: Resource, run: Run, row: Row | None, adopt: Adoption, protect: bool) -> Step:
     step = step_for(resource, run, row, adopt, protect)
     observed = run.look(resource)
-    if resource.renewed and observed and step.changes and not step.adopted:
+    if resource.ids_change_on_update and observed and step.changes and not step.adopted:
         # The update assigns new ids: what depends on them sees them as not known yet.
         run.remember(resource, {key: value for key, value in observed.items() if key not in resource.assigned})
     return step

@@ -1,4 +1,4 @@
-"""What a resource is: a frozen dataclass that can say what it should be, read what it is, and make it so."""
+"""A resource: a frozen dataclass with the desired state of one AWS resource and the calls that reconcile it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from iotpipe.provision.run import Run
 
 Properties = dict[str, Any]
-"""What AWS says of a resource or is told to make of it, under AWS's own names, as JSON would hold it."""
+"""The properties of a resource, as AWS answers with them or is asked to set them: AWS's own names, JSON values."""
 
 DATA, MESSAGES, KEY, URL = "data", "messages", "key", "URL"
-"""What a resource may hold that cannot be made again."""
+"""What a resource may hold that cannot be created again."""
 
 UNKNOWN = "(known after apply)"
-"""Stands in a plan for an id that only AWS assigns and that is not assigned yet."""
+"""In a plan: an id that AWS assigns and has not assigned yet."""
 
 
 def by_name() -> Any:
-    """A field whose resource AWS lets one name before it exists: no waiting for it, no edge."""
+    """A field with resources that need not exist first: AWS accepts their names before. It makes no dependency."""
     return field(metadata={"waits": False})
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the ledger knows of one resource: enough to find it and delete it without its declaration."""
+    """One resource as the ledger records it: enough to find and delete it without its declaration."""
 
     address: str
     kind: str
@@ -38,9 +38,9 @@ class Recorded:
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """One thing in AWS that an operator would name. Subclasses add what it is made of as fields.
+    """One resource in AWS. A subclass is a kind of resource, its fields are the settings.
 
-    A field that holds another resource makes this one wait for it, unless it is declared with `by_name()`.
+    A field that holds another resource makes this one depend on it, unless it is declared with `by_name()`.
     """
 
     kind: ClassVar[str]
@@ -48,38 +48,38 @@ class Resource:
     """The AWS service that it belongs to, by boto3's name."""
     kinds: ClassVar[dict[str, type[Resource]]] = {}
     assigned: ClassVar[tuple[str, ...]] = ()
-    """Properties that AWS chooses; `read` returns them and `create` answers with them."""
+    """Properties that AWS assigns. `read` and `create` return them."""
     immutable: ClassVar[frozenset[str]] = frozenset()
-    """Properties that AWS cannot change in place; iotpipe refuses to, it never replaces."""
-    renewed: ClassVar[bool] = False
-    """An update assigns the `assigned` properties anew."""
+    """Properties that AWS cannot change in place. iotpipe refuses such a change: it never replaces a resource."""
+    ids_change_on_update: ClassVar[bool] = False
+    """An update changes the `assigned` properties."""
     identity: ClassVar[tuple[str, ...]] = ()
-    """Properties that together no other resource of that name can ever have, such as an id that AWS gives once."""
+    """Properties that together identify the resource: another one of the same name has other values."""
     global_name: ClassVar[bool] = False
-    """Its name belongs to the whole account: one region's environment can find another region's."""
+    """Its name is unique in the account, not in the region: an environment can find a resource of another region."""
     arn_form: ClassVar[str] = ""
-    """A regular expression for `service:resource` of the ARN by which the tagging service lists it; its groups are
-    the name and properties. What is part of another resource and has none cannot bear tags."""
+    """A regular expression for `service:resource` of the ARN that the tagging service lists. Its groups are the name
+    and properties. Empty for kinds that cannot have tags."""
     holds: ClassVar[str] = ""
-    """What is lost for good with it: data, messages, key or URL; empty where it can be made again as it was."""
+    """What is lost when it is deleted: data, messages, key or URL; empty where it can be created again as it was."""
     shared: ClassVar[bool] = False
-    """Belongs to the account, not to one environment: `down` always leaves it."""
-    finishes: ClassVar[bool] = False
-    """Its deletion is only sure when everything else is gone: `finish` is called then."""
-    leaves: ClassVar[bool] = False
-    """AWS leaves something of a deleted one behind, under its ids: `finish` deletes that."""
-    cool_down: ClassVar[int] = 0
-    """Seconds for which AWS keeps the name of a deleted one back."""
-    questions: ClassVar[tuple[Callable[[Run, Any], Any], ...]] = ()
-    """What `read` asks besides, each by `Run.answer` and none needing another's answer: a plan asks all of them at
-    once of what was made here."""
+    """Belongs to the account, not to one environment: `down` never deletes it."""
+    needs_final_cleanup: ClassVar[bool] = False
+    """`final_cleanup` is called when everything else of the environment is deleted."""
+    leaves_residue: ClassVar[bool] = False
+    """AWS keeps something of a deleted one, under its ids: `final_cleanup` deletes it."""
+    name_reuse_delay: ClassVar[int] = 0
+    """Seconds after a deletion during which AWS refuses to create one of the same name."""
+    extra_reads: ClassVar[tuple[Callable[[Run, Any], Any], ...]] = ()
+    """The further calls of `read`, each made by `Run.answer` and independent of the others: a plan makes them all in
+    parallel for the resources that are recorded."""
     chosen_by: ClassVar[str] = ""
-    """The property with an id by which a user tells which one `--adopt` takes over, where several may have its name."""
+    """The property with the id that `--adopt ADDRESS=ID` names, where several resources can have the same name."""
     grants: ClassVar[str] = ""
-    """The property with the rights that it gives to who uses what it mentions. What is changed to something on which
-    rights are only given now, such as a key, is changed after it."""
+    """The property with the permissions that it grants on the resources and keys that it mentions. It is updated before
+    the resources that begin to use such a key."""
     inside: ClassVar[str] = ""
-    """The field with the resource that this one is part of: AWS deletes both together."""
+    """The field with the resource that contains this one: AWS deletes both together."""
     rights: ClassVar[tuple[Right, ...]] = ()
     """What whoever runs iotpipe has to be allowed in IAM for resources of this kind, by group of commands."""
 
@@ -96,90 +96,91 @@ class Resource:
 
     @classmethod
     def keeps_data(cls) -> bool:
-        """Whether `down` keeps it unless the data is asked to go too."""
+        """Whether `down` keeps it without `--delete-data`."""
         return cls.holds == DATA
 
     @property
     def parent(self) -> str:
-        """The address of the resource that this one is part of; empty where it stands alone."""
+        """The address of the resource that contains this one; empty if there is none."""
         return str(getattr(self, self.inside).address) if self.inside else ""
 
     def needs(self) -> tuple[Resource, ...]:
-        """The resources that must be done before this one, derived from the fields."""
+        """The resources that this one depends on, derived from the fields."""
         waited_for = (getattr(self, each.name) for each in fields(self) if each.metadata.get("waits", True))
         return tuple(dict.fromkeys(resource for value in waited_for for resource in _resources_in(value)))
 
     def mentions(self) -> tuple[Resource, ...]:
-        """Every resource in the fields, waited for or not."""
+        """Every resource in the fields, with those that make no dependency."""
         values = (getattr(self, each.name) for each in fields(self))
         return tuple(dict.fromkeys(resource for value in values for resource in _resources_in(value)))
 
     def desired(self, run: Run) -> Properties:
-        """What the declaration says, without any call; ids not assigned yet are UNKNOWN."""
+        """The declared properties, without any call to AWS. An id that is not assigned yet is UNKNOWN."""
         raise NotImplementedError
 
     def read(self, run: Run) -> Properties | None:
-        """What AWS has, in the shape of `desired` plus the `assigned` properties; None where it has nothing."""
+        """The live properties: at least those of `desired` and the `assigned` ones; None if it does not exist."""
         raise NotImplementedError
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        """Make it, and answer with the `assigned` properties."""
+        """Create it, and return the `assigned` properties."""
         raise NotImplementedError
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
-        """Change what differs, and answer with `assigned` properties that changed."""
+        """Change what differs, and return the `assigned` properties that changed."""
         raise NotImplementedError
 
     @classmethod
     def delete(cls, run: Run, recorded: Recorded) -> None:
-        """Delete it by what the ledger knows; that it is gone already is success."""
+        """Delete the recorded resource. Idempotent: one that does not exist is no error."""
         raise NotImplementedError
 
     @classmethod
-    def finish(cls, run: Run, recorded: Recorded) -> None:
-        """Make sure, when everything else of the environment is deleted; only for kinds with `finishes`."""
+    def final_cleanup(cls, run: Run, recorded: Recorded) -> None:
+        """Delete what is left when everything else is deleted; only for kinds with `needs_final_cleanup`."""
         raise NotImplementedError
 
-    def obstacle(self, run: Run) -> str:
-        """Why it cannot be created, besides what has its name; empty where nothing stands in the way."""
+    def creation_obstacle(self, run: Run) -> str:
+        """Why it cannot be created, apart from a resource of the same name; empty if it can."""
         return ""
 
     def namesakes(self, run: Run) -> list[str]:
-        """What has its name and bears no environment's tags, by id and time; only for kinds with `chosen_by`."""
+        """The id and creation time of each resource with its name and without the tags of any environment; only for
+        kinds with `chosen_by`."""
         return []
 
-    def taken_off(self, observed: Properties) -> list[str]:
-        """What others gave it that an update takes off for good, besides its settings, in plain words."""
+    def removed_by_update(self, observed: Properties) -> list[str]:
+        """What somebody attached to it and an update removes, one sentence each."""
         return []
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        """The live tags, by which iotpipe knows whose it is; None where there is no such resource.
+        """The live tags, which tell the environment that owns it; None if it does not exist.
 
-        Kinds that cannot bear tags answer with those of the resource that they are part of.
+        A kind that cannot have tags returns those of the resource that contains it.
         """
         raise NotImplementedError
 
     @classmethod
     def identify(cls, run: Run, recorded: Recorded) -> Properties:
-        """The live `identity` properties, asked for where the tags do not tell; only for kinds with an identity."""
+        """The live `identity` properties, for when the tags do not tell the owner; only for kinds with an identity."""
         raise NotImplementedError
 
     @classmethod
-    def hindrance(cls, run: Run, recorded: Recorded) -> str:
-        """Why AWS would refuse to delete it, and what to do; empty where nothing stands in the way."""
+    def deletion_obstacle(cls, run: Run, recorded: Recorded) -> str:
+        """Why AWS would refuse to delete it, and what to do; empty if it would not."""
         return ""
 
     @classmethod
     def search(cls, run: Run) -> Iterator[Recorded]:
-        """Resources of this kind that may belong to the environment and that the tagging service does not list."""
+        """Resources that may belong to the environment and that the tagging service does not list."""
         return iter(())
 
 
 def optional(run: Run, resource: Resource, name: str, value: Any, absent: Any) -> Properties:
-    """A property that is only declared where it has a value: what somebody else sets otherwise is foreign.
+    """A property that is only declared where it has a value. Without one, a value that somebody else sets is foreign.
 
-    Where iotpipe itself has set it, and it is not wanted any more, `absent` is declared, with which it is taken off.
+    Where iotpipe has set a value that is no longer wanted, `absent` is declared, which removes it.
     """
     if value:
         return {name: value}
@@ -187,7 +188,7 @@ def optional(run: Run, resource: Resource, name: str, value: Any, absent: Any) -
 
 
 def optional_found(run: Run, resource: Resource, name: str, value: str) -> Properties:
-    """What AWS has of an `optional` property that is a text; without a value it is only there if iotpipe had set it."""
+    """The live value of an `optional` text property. An empty one is only returned where iotpipe had set a value."""
     return {name: value} if value or name in run.recorded(resource) else {}
 
 
@@ -204,7 +205,7 @@ def _resources_in(value: Any) -> Iterator[Resource]:
 
 
 def everything(*roots: Resource) -> list[Resource]:
-    """The roots and all that they mention, each once, every resource after the ones it needs."""
+    """The roots and every resource that they mention, directly or not, each after the ones that it mentions."""
     found: dict[Resource, None] = {}
 
     def add(resource: Resource) -> None:
@@ -220,17 +221,17 @@ def everything(*roots: Resource) -> list[Resource]:
 
 
 def tag_list(tags: Mapping[str, str], key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
-    """Tags as the services take them that want a list."""
+    """Tags in the form of a list, which most services require."""
     return [{key: name, value: text} for name, text in sorted(tags.items())]
 
 
 def tag_dict(tags: Iterable[Mapping[str, str]], key: str = "Key", value: str = "Value") -> dict[str, str]:
-    """Tags as one mapping, from the services that answer with a list."""
+    """Tags as a mapping, from the list that most services answer with."""
     return {each[key]: each[value] for each in tags}
 
 
 def tag_changes(desired: Properties, observed: Properties) -> tuple[dict[str, str], list[str]]:
-    """What to set and which keys to remove to come from the observed tags to the desired ones."""
+    """The tags to set and the keys to remove, to get from the observed tags to the desired ones."""
     wanted, live = desired["Tags"], observed.get("Tags", {})
     changed = {key: value for key, value in wanted.items() if live.get(key) != value}
     return changed, sorted(live.keys() - wanted.keys())

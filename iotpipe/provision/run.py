@@ -118,7 +118,7 @@ class Run:
         if deleted is None or not self.aws.keeps_names_back:
             return 0
         # A time in the future is another clock's: the name is not kept back for longer than from now on.
-        return min(resource.cool_down, to_seconds(deleted) + resource.cool_down - self.clock.now())
+        return min(resource.name_reuse_delay, to_seconds(deleted) + resource.name_reuse_delay - self.clock.now())
 
     def ask_anew(self) -> None:
         """Forget everything that was read: AWS has been changed since."""
@@ -207,7 +207,7 @@ class Run:
         with lock:
             yield
 
-    def trying(self, verb: str, address: str, attempt: Callable[[int], T], inside: str = "") -> T:
+    def with_retries(self, verb: str, address: str, attempt: Callable[[int], T], inside: str = "") -> T:
         """Call `attempt(n)` until it succeeds, as long as the retry table says that another try is worth it.
 
         `inside` is the address of what the resource is part of.
@@ -256,7 +256,7 @@ class Run:
             self.stop.set()
             hint = f"What was done is recorded: set the clock and run `{self.typed}` again"
             return CredentialsError(error_advice.clock_refused(error, self.clock.now()), hint)
-        if error_advice.of_no_use(error):
+        if error_advice.is_credentials_error(error):
             self.stop.set()
             hint = f"What was done is recorded: renew them and run `{self.typed}` again"
             message = f"the AWS credentials are expired or invalid: {told}"

@@ -32,7 +32,7 @@ class Step:
     """Why it is deleted, kept or forgotten."""
     adopted: bool = False
     """It bears no environment's tags, and `--adopt` takes it over."""
-    taken_off: tuple[str, ...] = ()
+    removed_by_update: tuple[str, ...] = ()
     """What the adoption takes off it for good."""
 
     @property
@@ -66,8 +66,8 @@ def step_for(resource: Resource, run: Run, row: Row | None, adopt: Adoption, pro
 def _adopted(resource: Resource, run: Run, desired: Properties, observed: Properties) -> Step:
     """What becomes of one that was not this environment's until now: whatever differs, no one has changed."""
     changes = differences(desired, observed, None)
-    fixed, taken_off = _immutable_refusal(resource, changes), tuple(resource.taken_off(observed))
-    return Step(resource.address, "update", changes, refusal=fixed, adopted=True, taken_off=taken_off)
+    fixed, removed_by_update = _immutable_refusal(resource, changes), tuple(resource.removed_by_update(observed))
+    return Step(resource.address, "update", changes, refusal=fixed, adopted=True, removed_by_update=removed_by_update)
 
 
 def exchange_refusal(resource: Resource, run: Run, rows: Sequence[Row], adopt: Adoption) -> str:
@@ -87,14 +87,14 @@ def exchange_refusal(resource: Resource, run: Run, rows: Sequence[Row], adopt: A
 
 def _is_there(run: Run, row: Row) -> bool:
     kind = Resource.kinds[row.kind]
-    return run.trying("read", row.address, lambda attempt: kind.tags(run, row.recorded())) is not None
+    return run.with_retries("read", row.address, lambda attempt: kind.tags(run, row.recorded())) is not None
 
 
 def _creation(resource: Resource, run: Run, row: Row | None, desired: Properties, protect: bool) -> Step:
     changes = tuple(Change(path, ABSENT, value, False) for path, value in leaves(desired))
     # What was made in a parent that another one has taken the place of since is not missing: it is not there yet.
     missing = row is not None and row.status == "ready" and row.inside == resource.parent
-    refusal = resource.obstacle(run)
+    refusal = resource.creation_obstacle(run)
     # A stage that is made again in the same API has the same URL.
     if missing and protect and resource.holds and not resource.inside:
         refusal = (

@@ -104,7 +104,7 @@ def _ask_for_obstacles(reads: Reads, rows: Mapping[str, Row], delete_data: bool)
 
 
 def _hindrance(run: Run, row: Row) -> Callable[[], str]:
-    return lambda: Resource.kinds[row.kind].hindrance(run, row.recorded())
+    return lambda: Resource.kinds[row.kind].deletion_obstacle(run, row.recorded())
 
 
 def _declared(run: Run) -> Callable[[Resource], Recorded | None]:

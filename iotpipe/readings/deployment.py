@@ -37,13 +37,13 @@ def deployment(name: str, outputs: Mapping[str, str], recorded: Mapping[str, Row
 def queue_url(run: Run, name: str) -> str:
     """Where a queue is; asked for, since only AWS knows. Raises ResourceError."""
     sqs = run.client("sqs")
-    return run.trying("find", f"queue/{name}", lambda _: str(sqs.get_queue_url(QueueName=name)["QueueUrl"]))
+    return run.with_retries("find", f"queue/{name}", lambda _: str(sqs.get_queue_url(QueueName=name)["QueueUrl"]))
 
 
 def api_key(run: Run, parameter: str) -> str:
     """A key that holds at present, for the header X-Api-Key and never to be shown. Raises ResourceError."""
     ssm = run.client("ssm")
-    answer = run.trying(
+    answer = run.with_retries(
         "read", f"parameter{parameter}", lambda _: ssm.get_parameter(Name=parameter, WithDecryption=True)
     )
     text = str(answer["Parameter"]["Value"])

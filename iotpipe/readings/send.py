@@ -18,7 +18,7 @@ from iotpipe.readings.generate import Reading, body
 Unit = Sequence[Reading] | Refusal
 
 # So many POSTs in a row that failed for good, with none that succeeded between: the rest would fail as well.
-_HOPELESS = 3
+MAX_CONSECUTIVE_FAILURES = 3
 
 
 @dataclass(frozen=True)
@@ -212,12 +212,13 @@ class Sender:
         with self._lock:
             self.tally.failed += [(reading, reason) for reading in sent]
             self._failures += 1
-            hopeless = self._failures >= _HOPELESS
+            hopeless = self._failures >= MAX_CONSECUTIVE_FAILURES
         self.tell(self.tally)
         if hopeless:
             hint = "Look at `iotpipe status`; the same command with the same --seed and --until sends the same again"
             self._give_up(
-                error or IotpipeError(f"{_HOPELESS} consecutive requests failed, the last with {reason}", hint)
+                error
+                or IotpipeError(f"{MAX_CONSECUTIVE_FAILURES} consecutive requests failed, the last with {reason}", hint)
             )
 
     def _give_up(self, error: IotpipeError) -> None:

@@ -103,7 +103,9 @@ def send(
     unqueued: Sequence[str] = ()
     if load.poisons:
         url, sqs = queue_url(run, place.queue), run.client("sqs")
-        unqueued = run.trying("queue poison in", place.queue, lambda _: dead_letters.poison(sqs, url, load.poisons))
+        unqueued = run.with_retries(
+            "queue poison in", place.queue, lambda _: dead_letters.poison(sqs, url, load.poisons)
+        )
     with progress("sending") as tell:
         sender = Sender(api, run, connections, rate, lambda tally: tell(tally.settled, tally.total))
         queued = units(load.good, batch, load.refusals, len(load.good))
@@ -120,7 +122,7 @@ def _until_dead(load: Load, run: Run, place: Deployment) -> int:
     if not load.poisons:
         return 0
     url, sqs = queue_url(run, place.queue), run.client("sqs")
-    return run.trying("read", f"queue/{place.queue}", lambda _: dead_letters.time_to_the_dlq(sqs, url))
+    return run.with_retries("read", f"queue/{place.queue}", lambda _: dead_letters.time_to_the_dlq(sqs, url))
 
 
 def verify(
@@ -140,7 +142,7 @@ def verify(
     url = queue_url(run, place.dead_letters) if load.poisons else ""
 
     def look() -> dict[str, str]:
-        return run.trying("look into", f"queue/{place.dead_letters}", lambda _: dead_letters.look(sqs, url, wait))
+        return run.with_retries("look into", f"queue/{place.dead_letters}", lambda _: dead_letters.look(sqs, url, wait))
 
     wait_for_dead = _until_dead(load, run, place)
     why = f" (bad messages are dead letters after about {wait_for_dead} s)" if wait_for_dead else ""

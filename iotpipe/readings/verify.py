@@ -125,7 +125,7 @@ class Verifier:
         while True:
             self._look_around(pool, again)
             total = 2 * self.findings.expected + len(self.poisons)
-            left = sum(map(len, self.outstanding.values())) + len(self._undead())
+            left = sum(map(len, self.outstanding.values())) + len(self._poison_not_in_dlq())
             self.tell(total - left, total)
             if not left or self.run.clock.now() >= deadline:
                 return
@@ -146,7 +146,7 @@ class Verifier:
                     self.outstanding[part].remove(identity)
                     if again and part[1] == "processed":
                         self._readable.append(now - milliseconds(row["processed_at"]))
-        if self._undead():
+        if self._poison_not_in_dlq():
             self.dead |= self.look()
 
     def _altered(self, part: Part, identity: Identity) -> Identity | None:
@@ -156,7 +156,7 @@ class Verifier:
         alike = self.at.get((part[0], *identity[:2]), [])
         return alike[0] if len(alike) == 1 and alike[0] in self.outstanding[part] else None
 
-    def _undead(self) -> set[str]:
+    def _poison_not_in_dlq(self) -> set[str]:
         return set(self.poisons) - set(self.dead.values())
 
     def _outstanding_rows(self, part: Part) -> list[Row]:

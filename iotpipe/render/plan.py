@@ -41,7 +41,7 @@ def plan_data(name: str, aws: Aws, plan: Plan) -> dict[str, Any]:
                 "refusal": step.refusal,
                 "note": step.note,
                 "adopted": step.adopted,
-                "taken_off": list(step.taken_off),
+                "removed_by_update": list(step.removed_by_update),
                 "changes": [vars(change) for change in step.changes],
             }
             for step in plan.steps

@@ -130,7 +130,7 @@ def test_adopted_whole_it_keeps_its_url_and_its_data(world: World, wanted: Decla
 
 def test_what_the_roles_lose_is_named_before(world: World, original: Original, wanted: Declared) -> None:
     role = "role/iot-query-lambda-role-dev"
-    assert {each for each in looked_at(world, wanted).taken_off if each.startswith(role)} == {
+    assert {each for each in looked_at(world, wanted).removed_by_update if each.startswith(role)} == {
         f"{role}: the inline policy {INLINE} is deleted",
         *(f"{role}: the managed policy {arn} is detached" for arn in MANAGED),
     }
@@ -138,7 +138,7 @@ def test_what_the_roles_lose_is_named_before(world: World, original: Original, w
     iam = client("iam")
     assert iam.list_role_policies(RoleName="iot-query-lambda-role-dev")["PolicyNames"] == ["iotpipe"]
     assert iam.list_attached_role_policies(RoleName="iot-query-lambda-role-dev")["AttachedPolicies"] == []
-    assert looked_at(world, wanted).taken_off == ()
+    assert looked_at(world, wanted).removed_by_update == ()
 
 
 def test_what_the_old_deployment_leaves_behind_is_told_and_goes_only_with_strict(
@@ -380,7 +380,7 @@ def test_killed_while_it_adopts_a_role_no_policy_goes_unasked(
     assert (death.victim == "TagRole") is (at == 5)
     world.clock.time += wait
     before = policies_of(name)
-    again = world.plan(roles, EVERYTHING).taken_off
+    again = world.plan(roles, EVERYTHING).removed_by_update
     if (at, moment) != (5, "after"):
         # That tags may be seen late is no reason to take it for this environment's.
         with pytest.raises((RefusedError, ApplyFailed), match=f"role/{name} exists already"):

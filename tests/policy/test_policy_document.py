@@ -160,8 +160,8 @@ def test_a_key_of_kms_is_used_by_way_of_the_services_alone_and_without_one_there
     assert not allowing(policy, Asked("kms:Encrypt", KMS_KEY))
     assert not allowing(policy, Asked("kms:Encrypt", OTHER_KEY, via))
     row = Row("topic", "iot-alerts-prod", "ready", {"KmsMasterKeyId": OTHER_KEY})
-    taken_off = document(prod(recorded={row.address: row}))
-    assert allowing(taken_off, Asked("kms:Decrypt", OTHER_KEY, via)), "what it encrypts is encrypted with another"
+    released = document(prod(recorded={row.address: row}))
+    assert allowing(released, Asked("kms:Decrypt", OTHER_KEY, via)), "what it encrypts is encrypted with another"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def ended(world: QuickWorld, error: Exception, region: str = "us-east-1") -> Iot
         raise error
 
     with pytest.raises(IotpipeError) as failed:
-        run.trying("create", "table/t", attempt)
+        run.with_retries("create", "table/t", attempt)
     return failed.value
 
 
@@ -172,7 +172,7 @@ def test_what_waits_for_something_ends_with_it(world: QuickWorld, message: str) 
         raise refused
 
     with pytest.raises(CredentialsError):
-        run.trying("create", "table/t", attempt)
+        run.with_retries("create", "table/t", attempt)
     assert run.stop.is_set()
 
 

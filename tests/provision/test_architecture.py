@@ -149,7 +149,7 @@ def test_a_resource_says_what_it_should_be_reads_creates_updates_and_deletes_in_
 def test_a_kind_can_do_all_that_may_be_asked_of_it(kind: str) -> None:
     made = Resource.kinds[kind]
     wanted = {"desired", "read", "create"} if made.shared else {"desired", "read", "create", "delete"}
-    wanted |= {"finish"} if made.finishes else set()
+    wanted |= {"final_cleanup"} if made.needs_final_cleanup else set()
     wanted |= {"update"} if kind not in ("subscription", "api-gateway-account") else set()
     assert not [each for each in wanted if getattr(made, each) is getattr(Resource, each)]
 

@@ -618,7 +618,7 @@ def test_a_service_that_takes_80_s_for_each_answer_is_given_up_in_time(
         raise error
 
     with pytest.raises(ResourceError, match=r"tried [23] times"):
-        run.trying("read", "table/t", attempt)
+        run.with_retries("read", "table/t", attempt)
     assert world.clock.now() - began < 80 + budget + 80
 
 

@@ -77,7 +77,7 @@ def _role_that_may_make_groups() -> AbstractContextManager[Any]:
 @contextmanager
 def _without_deletion_of_logs() -> Iterator[None]:
     left = classmethod(nothing)
-    with patch.object(RestApi, "finish", left), patch.object(Stage, "finish", left):
+    with patch.object(RestApi, "final_cleanup", left), patch.object(Stage, "final_cleanup", left):
         yield
 
 
@@ -169,7 +169,7 @@ HANDLINGS = (
     ),
     Handling(
         "a mapping is waited for until it is gone",
-        instead_of(EventSourceMapping, "finish", classmethod(nothing)),
+        instead_of(EventSourceMapping, "final_cleanup", classmethod(nothing)),
         acts.a_mapping_comes_again,
         late(mapping_gone=90),
     ),
@@ -193,7 +193,7 @@ HANDLINGS = (
     Handling("roles may not make log groups", _role_that_may_make_groups, acts.a_function_that_has_logged_goes),
     Handling(
         "log groups are swept once more at the end",
-        instead_of(LogGroup, "finish", classmethod(nothing)),
+        instead_of(LogGroup, "final_cleanup", classmethod(nothing)),
         acts.a_function_that_may_make_its_group_goes,
         replace(PROMPT, late_logs=0.35),
     ),

@@ -71,7 +71,7 @@ class ApiGatewayAccount(Resource):
             run.once(f"role {self.role_name}", lambda: _role_tags(run, self.role_name))
         return {"cloudwatchRoleArn": arn} if arn else None
 
-    def obstacle(self, run: Run) -> str:
+    def creation_obstacle(self, run: Run) -> str:
         tags = run.once(f"role {self.role_name}", lambda: _role_tags(run, self.role_name))
         if tags is None or tags.get(MANAGED_TAG) == "iotpipe":
             return ""
@@ -82,7 +82,7 @@ class ApiGatewayAccount(Resource):
         )
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        if refusal := self.obstacle(run):
+        if refusal := self.creation_obstacle(run):
             raise RefusedError(refusal)
         name = self.role_name
         if self.make_role(run) and run.aws.keeps_names_back:

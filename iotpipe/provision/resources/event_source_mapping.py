@@ -35,7 +35,7 @@ class EventSourceMapping(Resource):
     assigned: ClassVar[tuple[str, ...]] = ("UUID",)
     identity: ClassVar[tuple[str, ...]] = ("UUID", "EventSourceArn")
     arn_form: ClassVar[str] = r"lambda:event-source-mapping:(?P<name>(?P<UUID>[^:]+))"
-    finishes: ClassVar[bool] = True
+    needs_final_cleanup: ClassVar[bool] = True
     rights: ClassVar[tuple[Right, ...]] = (
         # Both know no single mapping.
         Right("Anywhere", "lambda", ("*",), plan="ListEventSourceMappings"),
@@ -122,7 +122,7 @@ class EventSourceMapping(Resource):
             return
 
     @classmethod
-    def finish(cls, run: Run, recorded: Recorded) -> None:
+    def final_cleanup(cls, run: Run, recorded: Recorded) -> None:
         # Its deletion takes seconds to minutes, and nothing else of the teardown has to wait for it.
         uuid = _uuid(run, recorded)
         if uuid is not None:

@@ -25,7 +25,7 @@ class Layer(Resource):
     kind: ClassVar[str] = "layer"
     aws_service: ClassVar[str] = "lambda"
     assigned: ClassVar[tuple[str, ...]] = ("LayerVersionArn",)
-    renewed: ClassVar[bool] = True
+    ids_change_on_update: ClassVar[bool] = True
     rights: ClassVar[tuple[Right, ...]] = (
         Right(
             "Layers",

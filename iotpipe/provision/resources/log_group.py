@@ -24,7 +24,7 @@ class LogGroup(Resource):
 
     kind: ClassVar[str] = "log-group"
     aws_service: ClassVar[str] = "logs"
-    finishes: ClassVar[bool] = True
+    needs_final_cleanup: ClassVar[bool] = True
     # CreateLogGroup does not tell it: the next `up` records it.
     assigned: ClassVar[tuple[str, ...]] = ("creationTime",)
     identity: ClassVar[tuple[str, ...]] = ("creationTime",)
@@ -87,7 +87,7 @@ class LogGroup(Resource):
         delete_log_group(run, recorded.name)
 
     @classmethod
-    def finish(cls, run: Run, recorded: Recorded) -> None:
+    def final_cleanup(cls, run: Run, recorded: Recorded) -> None:
         # Logs are delivered late: what a function still had to say may have made its group anew.
         delete_log_group(run, recorded.name)
 

@@ -27,7 +27,7 @@ class Queue(Resource):
 
     kind: ClassVar[str] = "queue"
     aws_service: ClassVar[str] = "sqs"
-    cool_down: ClassVar[int] = 60
+    name_reuse_delay: ClassVar[int] = 60
     # CreateQueue does not tell it, and a new queue cannot be asked at once: the next `up` records it.
     assigned: ClassVar[tuple[str, ...]] = ("CreatedTimestamp",)
     identity: ClassVar[tuple[str, ...]] = ("CreatedTimestamp",)

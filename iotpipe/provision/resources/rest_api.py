@@ -49,8 +49,8 @@ class RestApi(Resource):
     identity: ClassVar[tuple[str, ...]] = ("RestApiId", "Name")
     arn_form: ClassVar[str] = r"apigateway:/restapis/(?P<name>(?P<RestApiId>[^/]+))"
     holds: ClassVar[str] = URL
-    finishes: ClassVar[bool] = True
-    leaves: ClassVar[bool] = True
+    needs_final_cleanup: ClassVar[bool] = True
+    leaves_residue: ClassVar[bool] = True
     chosen_by: ClassVar[str] = "RestApiId"
     rights: ClassVar[tuple[Right, ...]] = (
         READ_APIS,
@@ -147,7 +147,7 @@ class RestApi(Resource):
     def namesakes(self, run: Run) -> list[str]:
         return [f"{each['id']} (made {created_at(each)})" for each in apis_without_owner(run, self.name)]
 
-    def obstacle(self, run: Run) -> str:
+    def creation_obstacle(self, run: Run) -> str:
         found = self.namesakes(run)
         if len(found) < 2:
             return ""
@@ -177,7 +177,7 @@ class RestApi(Resource):
                 raise
 
     @classmethod
-    def finish(cls, run: Run, recorded: Recorded) -> None:
+    def final_cleanup(cls, run: Run, recorded: Recorded) -> None:
         # The ledger need not know all its stages: one of the same name in another API may have taken a row over.
         if "RestApiId" in recorded.properties:
             for each in log_groups(run, execution_logs(recorded.properties["RestApiId"])):

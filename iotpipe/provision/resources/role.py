@@ -63,7 +63,7 @@ class Role(Resource):
     identity: ClassVar[tuple[str, ...]] = ("RoleId",)
     global_name: ClassVar[bool] = True
     grants: ClassVar[str] = "Policies"
-    questions: ClassVar = (_policy_names, _attached, _own_policy)
+    extra_reads: ClassVar = (_policy_names, _attached, _own_policy)
     # Its ARN holds the path: one with another path is there under the name, and cannot be used by it.
     immutable: ClassVar[frozenset[str]] = frozenset({"Path"})
     rights: ClassVar[tuple[Right, ...]] = (
@@ -172,7 +172,7 @@ class Role(Resource):
             iam.untag_role(RoleName=self.name, TagKeys=removed)
         return {}
 
-    def taken_off(self, observed: Properties) -> list[str]:
+    def removed_by_update(self, observed: Properties) -> list[str]:
         inline = [f"the inline policy {name} is deleted" for name in sorted(observed["Policies"].keys() - {POLICY})]
         return inline + [f"the managed policy {arn} is detached" for arn in observed["ManagedPolicies"]]
 

@@ -35,7 +35,7 @@ FIND_PARAMETERS = Right("FindParameters", "ssm", (regional_arn("ssm", "*"),), pl
 class SsmParameter(Resource):
     """What the kinds of parameters have in common. `name` is the parameter's path."""
 
-    cool_down: ClassVar[int] = 30
+    name_reuse_delay: ClassVar[int] = 30
 
     def arn(self, run: Run) -> str:
         return run.aws.arn("ssm", f"parameter{self.name}")

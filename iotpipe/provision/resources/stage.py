@@ -93,9 +93,9 @@ class Stage(Resource):
     holds: ClassVar[str] = URL
     assigned: ClassVar[tuple[str, ...]] = ("DeploymentId", "createdDate")
     identity: ClassVar[tuple[str, ...]] = ("RestApiId", "createdDate")
-    questions: ClassVar = (_its_stages, _its_deployments, its_log_group)
+    extra_reads: ClassVar = (_its_stages, _its_deployments, its_log_group)
     inside: ClassVar[str] = "api"
-    finishes: ClassVar[bool] = True
+    needs_final_cleanup: ClassVar[bool] = True
     rights: ClassVar[tuple[Right, ...]] = (
         READ_APIS,
         Right("Apis", "apigateway", (IN_APIS,), up="POST PATCH DELETE", when=TAGGED),
@@ -256,7 +256,7 @@ class Stage(Resource):
             delete_outdated_deployments(run, identifier, "")
 
     @classmethod
-    def finish(cls, run: Run, recorded: Recorded) -> None:
+    def final_cleanup(cls, run: Run, recorded: Recorded) -> None:
         delete_log_group(run, execution_logs(recorded.properties["RestApiId"]) + recorded.name)
 
     @classmethod

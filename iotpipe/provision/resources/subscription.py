@@ -27,7 +27,7 @@ class Subscription(Resource):
     kind: ClassVar[str] = "subscription"
     aws_service: ClassVar[str] = "sns"
     inside: ClassVar[str] = "topic"
-    questions: ClassVar = (_its_subscriptions,)
+    extra_reads: ClassVar = (_its_subscriptions,)
     rights: ClassVar[tuple[Right, ...]] = (
         Right(
             "Subscriptions",

@@ -37,7 +37,7 @@ class Table(Resource):
     identity: ClassVar[tuple[str, ...]] = ("TableId",)
     arn_form: ClassVar[str] = r"dynamodb:table/(?P<name>[^/]+)"
     holds: ClassVar[str] = DATA
-    questions: ClassVar = (_backups, _its_tags)
+    extra_reads: ClassVar = (_backups, _its_tags)
     rights: ClassVar[tuple[Right, ...]] = (
         Right(
             "Tables",
@@ -149,7 +149,7 @@ class Table(Resource):
         return {"TableId": (_describe(run, recorded.name) or {}).get("TableId")}
 
     @classmethod
-    def hindrance(cls, run: Run, recorded: Recorded) -> str:
+    def deletion_obstacle(cls, run: Run, recorded: Recorded) -> str:
         if not (_describe(run, recorded.name) or {}).get("DeletionProtectionEnabled"):
             return ""
         command = f"aws dynamodb update-table --table-name {recorded.name} --no-deletion-protection-enabled"

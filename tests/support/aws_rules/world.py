@@ -31,10 +31,10 @@ def without_seconds(told: str) -> str:
 class ToldRun(Run):
     """A run that says what each thread is at, so that the waits can be accounted for."""
 
-    def trying(self, verb: str, address: str, attempt: Callable[[int], T], inside: str = "") -> T:
+    def with_retries(self, verb: str, address: str, attempt: Callable[[int], T], inside: str = "") -> T:
         time: VirtualTime = self.clock  # type: ignore[assignment] # a world's runs have no other
         with time.doing(f"{verb} {address}"):
-            return super().trying(verb, address, attempt, inside)
+            return super().with_retries(verb, address, attempt, inside)
 
 
 @dataclass

@@ -132,7 +132,7 @@ class Wire:
 
 
 _thread = threading.local()
-_trying = Run.trying
+_trying = Run.with_retries
 
 
 def _noted(self: Run, verb: str, address: str, attempt: Callable[[int], Any], inside: str = "") -> Any:
@@ -147,7 +147,7 @@ def _noted(self: Run, verb: str, address: str, attempt: Callable[[int], Any], in
 @contextmanager
 def attributed() -> Iterator[None]:
     """Inside, every call is known to be some resource's."""
-    with patch.object(Run, "trying", _noted):
+    with patch.object(Run, "with_retries", _noted):
         yield
 
 

@@ -156,7 +156,7 @@ def _needs(command: Command) -> tuple[dict[str, set[str]], set[str]]:
     parts = {
         address: row.inside
         for address, row in dropped.items()
-        if row.inside in needs and not Resource.kinds[row.kind].finishes
+        if row.inside in needs and not Resource.kinds[row.kind].needs_final_cleanup
     }
     for needed in needs.values():
         needed |= {part for part, inside in parts.items() if inside in needed}

@@ -189,19 +189,21 @@ def asked_whose(world: Replaying, kind: str) -> None:
     stage, rows = _stages[kind], _rows(world)
     row, which = rows[stage.target.address], type(stage.target)
     run = world.run("down")
-    tags = run.trying("read", row.address, lambda attempt: which.tags(run, row.recorded()))
+    tags = run.with_retries("read", row.address, lambda attempt: which.tags(run, row.recorded()))
     assert tags is None or all(isinstance(text, str) for pair in tags.items() for text in pair)
     if which.identity and tags is not None:
         _renew(world)
-        assert isinstance(run.trying("read", row.address, lambda attempt: which.identify(run, row.recorded())), dict)
+        assert isinstance(
+            run.with_retries("read", row.address, lambda attempt: which.identify(run, row.recorded())), dict
+        )
     _renew(world)
     run.ask_anew()
-    run.trying("read", row.address, lambda attempt: ownership.of_row(run, rows, row))
+    run.with_retries("read", row.address, lambda attempt: ownership.of_row(run, rows, row))
 
 
 def _renew(world: Replaying) -> None:
     """Let the recording be the answer once more."""
-    world.renewed += world.replayed
+    world.ids_change_on_update += world.replayed
     world.replayed = 0
 
 
@@ -307,7 +309,7 @@ def deleted_alone(world: Replaying, kind: str) -> None:
     """Its deletion, without waiting until it is gone."""
     target, row = _stages[kind].target, _rows(world)[_stages[kind].target.address]
     run = world.run("down")
-    run.trying("delete", row.address, lambda attempt: type(target).delete(run, row.recorded()))
+    run.with_retries("delete", row.address, lambda attempt: type(target).delete(run, row.recorded()))
 
 
 # What is asked about nothing that is declared
