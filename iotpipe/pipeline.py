@@ -171,14 +171,7 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
     )
 
     functions, tables = [ingestion, processor, query], [raw, processed]
-    watch = _Watch(env, alerts)
-    alarms = [
-        *(alarm for function in functions for alarm in watch.function(function)),
-        *(watch.table(table) for table in tables),
-        watch.dead_letters(dead_letters),
-        watch.queue_age(readings),
-        watch.api(api, stage),
-    ]
+    alarms = _alarms(env, alerts, api, stage, functions, readings, dead_letters, tables)
     dashboard = _dashboard(env.suffix, api, stage, functions, readings, dead_letters, tables)
     return everything(*permissions, stage, feed, *subscriptions, *alarms, dashboard)
 
@@ -248,60 +241,58 @@ class _Parts:
         )
 
 
-@dataclass(frozen=True)
-class _Watch:
-    """The alarms. Each tells the topic when its metric is above the configured threshold."""
+def _alarms(
+    env: Environment,
+    alerts: Topic,
+    api: RestApi,
+    stage: Stage,
+    functions: Sequence[Function],
+    readings: Queue,
+    dead_letters: Queue,
+    tables: Sequence[Table],
+) -> list[Alarm]:
+    """Each alarm tells the topic when its metric, or the sum of several, is above the threshold in 5 minutes."""
+    names, thresholds = Names(env.suffix), env.alerts
 
-    env: Environment
-    alerts: Topic
+    def alarm(name: str, description: str, threshold: float, *metrics: Metric) -> Alarm:
+        return Alarm(names.alarm(name), description, metrics, threshold, topic=alerts)
 
-    def function(self, function: Function) -> list[Alarm]:
-        short = function.name.removeprefix("data-").removesuffix(f"-{self.env.suffix}")
-        return [
-            self._alarm(
-                f"iot-{short}-{what.lower()}",
-                f"{function.name}: {what.lower()} in 5 minutes",
-                [_of_function(function, what)],
-                threshold,
-            )
-            for what, threshold in (("Errors", self.env.alerts.errors), ("Throttles", self.env.alerts.throttles))
-        ]
+    def of_function(function: Function, metric: str, threshold: float) -> Alarm:
+        short = function.name.removeprefix("data-").removesuffix(f"-{env.suffix}")
+        description = f"{function.name}: {metric.lower()} in 5 minutes"
+        return alarm(f"iot-{short}-{metric.lower()}", description, threshold, _of_function(function, metric))
 
-    def table(self, table: Table) -> Alarm:
+    def of_table(table: Table) -> Alarm:
         short = "raw" if table.name.startswith("raw") else "processed"
-        return self._alarm(
-            f"{short}-table-throttles",
-            f"{table.name}: requests throttled in 5 minutes",
-            _throttles(table),
-            self.env.alerts.table_throttles,
-        )
+        description = f"{table.name}: requests throttled in 5 minutes"
+        return alarm(f"{short}-table-throttles", description, thresholds.table_throttles, *_throttles(table))
 
-    def dead_letters(self, queue: Queue) -> Alarm:
-        return self._alarm(
+    return [
+        *(
+            of_function(function, metric, threshold)
+            for function in functions
+            for metric, threshold in (("Errors", thresholds.errors), ("Throttles", thresholds.throttles))
+        ),
+        *(of_table(table) for table in tables),
+        alarm(
             "iot-dlq-depth",
-            f"{queue.name}: messages that could not be processed",
-            [_of_queue(queue, "ApproximateNumberOfMessagesVisible")],
-            self.env.alerts.dead_letters,
-        )
-
-    def queue_age(self, queue: Queue) -> Alarm:
-        return self._alarm(
+            f"{dead_letters.name}: messages that could not be processed",
+            thresholds.dead_letters,
+            _of_queue(dead_letters, "ApproximateNumberOfMessagesVisible"),
+        ),
+        alarm(
             "iot-queue-age",
-            f"{queue.name}: age of the oldest message in seconds",
-            [_of_queue(queue, "ApproximateAgeOfOldestMessage")],
-            self.env.alerts.queue_age,
-        )
-
-    def api(self, api: RestApi, stage: Stage) -> Alarm:
-        return self._alarm(
+            f"{readings.name}: age of the oldest message in seconds",
+            thresholds.queue_age,
+            _of_queue(readings, "ApproximateAgeOfOldestMessage"),
+        ),
+        alarm(
             "iot-api-5xx",
             f"{api.name}: answers with 5XX in 5 minutes",
-            [_of_api(api, stage, "5XXError")],
-            self.env.alerts.api_errors,
-        )
-
-    def _alarm(self, name: str, description: str, metrics: Sequence[Metric], threshold: float) -> Alarm:
-        return Alarm(Names(self.env.suffix).alarm(name), description, metrics, threshold, topic=self.alerts)
+            thresholds.api_errors,
+            _of_api(api, stage, "5XXError"),
+        ),
+    ]
 
 
 def _dashboard(
