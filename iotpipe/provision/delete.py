@@ -1,4 +1,4 @@
-"""Deletes recorded resources in reverse order: the only caller of `delete` and `finish`."""
+"""Deletes recorded resources in reverse order: the only caller of `delete` and `final_cleanup`."""
 
 from __future__ import annotations
 

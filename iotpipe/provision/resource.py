@@ -123,7 +123,11 @@ class Resource:
         raise NotImplementedError
 
     def create(self, run: Run, desired: Properties) -> Properties:
-        """Create it, and return the `assigned` properties."""
+        """Create it, and return the `assigned` properties.
+
+        The tags belong into the call that creates it: where a command dies between two calls, nothing tells the next
+        one that the resource is the environment's.
+        """
         raise NotImplementedError
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:

@@ -17,6 +17,7 @@ from botocore.parsers import ResponseParserError
 from iotpipe.errors import ApplyFailed, CredentialsError, Interrupted, RefusedError, ResourceError
 from iotpipe.provision import apply, ledger, plan
 from iotpipe.provision.resource import Resource, everything
+from iotpipe.provision.resources import SERVICES
 from iotpipe.provision.resources.parameter import Parameter
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.topic import Topic
@@ -30,8 +31,6 @@ from tests.support.manual_edits import client, queue_url
 from tests.support.resource_contract import QuickWorld, brought_up, lose, untouched
 from tests.support.samples.every_kind import SAMPLES
 from tests.support.samples.sample import OURS
-
-SERVICES = ("apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "sns", "sqs", "ssm")
 
 
 def cases(answers: tuple[Answer, ...]) -> list[Any]:

@@ -283,7 +283,7 @@ def _unset_account() -> None:
     client("apigateway").update_account(patchOperations=[operation])
 
 
-ACCOUNT_SETTING = Sample(
+API_GATEWAY_ACCOUNT = Sample(
     lambda: ApiGatewayAccount(REGION, BOUNDARY),
     lambda: int(bool(account_role())),
     _unset_account,

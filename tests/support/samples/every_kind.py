@@ -1,30 +1,20 @@
-"""One sample of every kind; a kind without one fails the suite."""
+"""The samples of every kind: the constants of this folder's modules that are named as the kind is.
+
+A kind without a sample fails the suite.
+"""
 
 from __future__ import annotations
 
-from tests.support.samples.api import ACCOUNT_SETTING, PERMISSION, REST_API, ROUTE, STAGE
-from tests.support.samples.data import PARAMETER, QUEUE, SECRET, SUBSCRIPTION, TABLE, TOPIC
-from tests.support.samples.functions import FUNCTION, LAYER, LOG_GROUP, MAPPING, ROLE
-from tests.support.samples.monitoring import ALARM, DASHBOARD
+import importlib
+import pkgutil
+
+from tests.support import samples
 from tests.support.samples.sample import Sample
 
+_NAMES = [f"{samples.__name__}.{each.name}" for each in pkgutil.iter_modules(samples.__path__)]
 SAMPLES: dict[str, Sample] = {
-    "alarm": ALARM,
-    "api-gateway-account": ACCOUNT_SETTING,
-    "dashboard": DASHBOARD,
-    "event-source-mapping": MAPPING,
-    "function": FUNCTION,
-    "layer": LAYER,
-    "log-group": LOG_GROUP,
-    "parameter": PARAMETER,
-    "permission": PERMISSION,
-    "queue": QUEUE,
-    "rest-api": REST_API,
-    "role": ROLE,
-    "route": ROUTE,
-    "secret": SECRET,
-    "stage": STAGE,
-    "subscription": SUBSCRIPTION,
-    "table": TABLE,
-    "topic": TOPIC,
+    name.lower().replace("_", "-"): sample
+    for module in map(importlib.import_module, _NAMES)
+    for name, sample in vars(module).items()
+    if isinstance(sample, Sample)
 }

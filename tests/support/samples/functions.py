@@ -420,7 +420,7 @@ def _mapping_arn() -> str:
     return arn("lambda", f"event-source-mapping:{_the_mapping()}")
 
 
-MAPPING = Sample(
+EVENT_SOURCE_MAPPING = Sample(
     _mapping,
     lambda: len(mappings()),
     lambda: client("lambda").delete_event_source_mapping(UUID=_the_mapping()),
