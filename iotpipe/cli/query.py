@@ -50,32 +50,32 @@ def query(
 
     A table, and a picture of each metric; numbers are exactly as they are stored.
     """
-    from iotpipe.readings.query import ask
-    from iotpipe.render.query import as_csv_text, as_json_text, as_pictures, as_table
+    from iotpipe.readings.query import fetch_rows
+    from iotpipe.render.query import as_csv_text, as_json_text, as_sparklines, as_table
 
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other", "Use one of them")
     if date and (start or end):
         raise UsageError("--date excludes --from and --to", "Leave out --from and --to, or --date")
-    session, place = open_deployment(settings, "query")
+    session, deployment = open_deployment(settings, "query")
     start, end = (_moment(text, session.run.clock.now()) for text in (start, end))
     given = {"device_id": device, "table": table, "event_date": date, "from": start, "to": end, "order": order}
     parameters = {name: value for name, value in given.items() if value}
-    found, more = ask(api_of(session, place), parameters, None if everything else limit)
+    rows, more = fetch_rows(api_of(session, deployment), parameters, None if everything else limit)
     if as_json:
-        output.document(f"{as_json_text(found, more)}\n")
+        output.document(f"{as_json_text(rows, more)}\n")
     elif as_csv:
-        output.document(as_csv_text(found))
-    elif found:
-        for line in as_table(found):
+        output.document(as_csv_text(rows))
+    elif rows:
+        for line in as_table(rows):
             output.say(line)
         output.say("")
-        for line in as_pictures(found, _columns()):
+        for line in as_sparklines(rows, _columns()):
             output.say(line)
     else:
         output.note(f"{device} has no readings in this period")
     if more:
-        output.note(f"there are more than these {len(found)}: --all shows them, --limit N so many")
+        output.note(f"there are more than these {len(rows)} rows: use --all or a larger --limit")
 
 
 def _moment(text: str | None, now: float) -> str | None:

@@ -14,7 +14,7 @@ from iotpipe.errors import Interrupted
 from iotpipe.render import output
 
 if TYPE_CHECKING:
-    from iotpipe.readings.send_test_data import Load, Proof
+    from iotpipe.readings.send_test_data import Load, Result
 
 
 _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
@@ -68,7 +68,7 @@ def send_test_data(
     verify: bool,
     timeout: float | None,
     as_json: bool,
-    **asked: Any,
+    **selection: Any,
 ) -> int:
     """Send readings, and prove that they arrive.
 
@@ -79,37 +79,37 @@ def send_test_data(
     from iotpipe.readings import send_test_data as readings
     from iotpipe.render import send_test_data as render
 
-    load = readings.load(readings.Asked(**asked), RealClock().now())
+    load = readings.prepare(readings.Options(**selection), RealClock().now())
     render.listed([f"line {line}: {problem}" for line, problem in load.bad_rows])
-    session, place = open_deployment(settings, "send-test-data")
+    session, deployment = open_deployment(settings, "send-test-data")
     connections = connections or (4 if session.aws.emulator else 8)
-    api = api_of(session, place, connections, writes=True)
+    api = api_of(session, deployment, connections, writes=True)
     run, progress = session.run, render.progress
-    proved = readings.send(
-        load, api, run, place, batch=batch, connections=connections, rate=rate or 0, progress=progress
+    result = readings.send(
+        load, api, run, deployment, batch=batch, connections=connections, rate=rate or 0, progress=progress
     )
-    render.listed([f"poison did not get into {place.queue}: {reason}" for reason in proved.unqueued])
+    render.listed([f"poison did not get into {deployment.queue}: {reason}" for reason in result.unqueued])
     if not as_json:
-        render.show_sent(proved.tally, load.seed)
-    if verify and not (proved.tally.interrupted or proved.tally.trouble):
-        limit = timeout or readings.patience(load, run, place)
+        render.show_sent(result.tally, load.seed)
+    if verify and not (result.tally.interrupted or result.tally.error):
+        limit = timeout or readings.default_timeout(load, run, deployment)
         wait = 1 if session.aws.emulator is None else 0
-        proved.findings = readings.verify(
-            proved, load, api, run, place, timeout=limit, connections=connections, wait=wait, progress=progress
+        result.findings = readings.verify(
+            result, load, api, run, deployment, timeout=limit, connections=connections, wait=wait, progress=progress
         )
         if not as_json:
-            render.show_verified(proved.findings, proved.tally)
+            render.show_verified(result.findings, result.tally)
     if as_json:
-        found = render.verified(proved.findings) if proved.findings else None
-        output.answer({"environment": session.name, **render.sent(proved.tally, load.seed), "verified": found})
-    return _end(load, proved)
+        verified = render.verified(result.findings) if result.findings else None
+        output.answer({"environment": session.name, **render.sent(result.tally, load.seed), "verified": verified})
+    return _end(load, result)
 
 
-def _end(load: Load, proved: Proof) -> int:
+def _end(load: Load, result: Result) -> int:
     from iotpipe.readings import send_test_data as readings
 
-    if proved.tally.interrupted:
-        raise Interrupted(f"stopped: {proved.tally.unsent} of {proved.tally.total} readings were not sent")
-    if proved.tally.trouble:
-        raise proved.tally.trouble
-    return 1 if readings.failed(load, proved) else 0
+    if result.tally.interrupted:
+        raise Interrupted(f"stopped: {result.tally.unsent} of {result.tally.total} readings were not sent")
+    if result.tally.error:
+        raise result.tally.error
+    return 1 if readings.failed(load, result) else 0

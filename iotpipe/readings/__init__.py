@@ -1,1 +1,1 @@
-"""Test readings: made or replayed, sent signed, and each verified as far as its stored row."""
+"""Test readings: generate or replay them, send them with signed requests, and verify that each is stored."""

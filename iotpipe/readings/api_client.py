@@ -1,4 +1,4 @@
-"""Calls of a deployed API: signed with SigV4, tried again where that is safe, and every refusal explained."""
+"""Client of a deployed API: signs requests with SigV4, retries transient errors and explains rejections."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from iotpipe.errors import CredentialsError, IotpipeError
 
 _LOGIN = "Renew the credentials (`aws sso login`, `aws configure`) and run the command again"
 
-# API Gateway gives up on a function after 29 s, and says so; to give up before it would hide its answer.
+# API Gateway times out after 29 s and reports it; a shorter read timeout would hide that response.
 _TIMEOUTS = (5, 35)
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_RETRY_AFTER = 0.2, 10.0, 60.0
 
-# An answer that was lost on the way is one of these too: what was sent may have arrived.
-_PASSING = (
+# Also raised when the response is lost: the API may have processed the request.
+_TRANSIENT = (
     exceptions.EndpointConnectionError,
     exceptions.ConnectTimeoutError,
     exceptions.ReadTimeoutError,
@@ -39,8 +39,8 @@ _PASSING = (
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the API answered, the seconds its last try took, and why the tries before it were none."""
+class Response:
+    """The API's last response, the seconds that its attempt took, and why earlier attempts were retried."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,33 +49,33 @@ class Answer:
     retried: tuple[str, ...] = ()
 
     def document(self) -> Any:
-        """The body as JSON; an empty object where it is none."""
+        """The body as JSON; an empty object if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
             return {}
 
     def details(self) -> list[dict[str, Any]]:
-        """What a refusal lists: field, code, message and, for a batch, index."""
+        """The details of a rejection: field, code, message and, for a batch, index."""
         document = self.document()
         error = document.get("error") if isinstance(document, dict) else None
-        listed = error.get("details") if isinstance(error, dict) else None
-        return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        details = error.get("details") if isinstance(error, dict) else None
+        return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
 
-    def brief(self) -> str:
-        """Status and the first of what was said, on one line."""
+    def summary(self) -> str:
+        """Status and the beginning of the body, on one line."""
         return " ".join(f"{self.status} {self.body}".split())[:300]
 
 
 class Unreachable(IotpipeError):
-    """No answer came, however often it was tried."""
+    """All attempts ended without a response."""
 
 
 class Api:
-    """One API. `pause(seconds)` waits between tries, and may raise Interrupted; safe to share between threads.
+    """A thread-safe client of one API. `pause(seconds)` waits between attempts and may raise Interrupted.
 
-    `explain(path)` says why the function behind a path will not answer however often it is asked, if that is so.
-    Repeating is safe: readings carry their time, and the handlers store the same reading once.
+    `explain(path)` returns why the function of a path does not start; empty if it starts. Retries are safe: requests
+    are idempotent, because readings carry their time and the handlers store the same reading once.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class Api:
         *,
         api_key: str = "",
         connections: int = 8,
-        tries: int = 8,
+        attempts: int = 8,
         chance: Callable[[], float] = random.random,
         explain: Callable[[str], str] = lambda path: "",
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self.tries = tries
+        self.attempts = attempts
         self._credentials = session.get_credentials()
         self._region = region
         self._pause = pause
@@ -106,66 +106,66 @@ class Api:
             max_pool_connections=connections,
         )
 
-    def post(self, path: str, body: str) -> Answer:
+    def post(self, path: str, body: str) -> Response:
         """POST a JSON document."""
-        # Half a surrogate pair has no UTF-8. As JSON's escape it arrives, and is refused like all that cannot be kept.
+        # A lone surrogate has no UTF-8 encoding. It is sent as a JSON escape, which the API rejects.
         return self._call("POST", self.endpoint + path, body.encode(errors="backslashreplace"))
 
-    def get(self, path: str, parameters: Mapping[str, str]) -> Answer:
-        """GET with parameters in the address."""
+    def get(self, path: str, parameters: Mapping[str, str]) -> Response:
+        """GET with query parameters."""
         pairs = [f"{name}={quote(value, safe='-_.~', errors='backslashreplace')}" for name, value in parameters.items()]
         return self._call("GET", f"{self.endpoint}{path}?{'&'.join(pairs)}", b"")
 
     def check(self) -> None:
-        """Send what is certainly refused and stores nothing, before anything else is sent.
+        """Check reachability and access with a request that the API must reject, so that nothing is stored.
 
-        Raises what `refuse` raises where the API is out of reach, lets us not in, or is none of ours.
+        Raises what `raise_for_permanent_error` raises, and IotpipeError if it is not an iotpipe API.
         """
-        answer = self.post("/ingest", '{"readings": []}')
-        if answer.status != 400 or "validation_failed" not in answer.body:
-            refuse(answer)
+        response = self.post("/ingest", '{"readings": []}')
+        if response.status != 400 or "validation_failed" not in response.body:
+            raise_for_permanent_error(response)
             raise IotpipeError(
-                f"{self.endpoint} does not respond like an iotpipe API: {answer.brief()}",
+                f"{self.endpoint} does not respond like an iotpipe API: {response.summary()}",
                 "Run `iotpipe status`, and `iotpipe up` if anything is missing or drifted",
             )
 
-    def _call(self, method: str, url: str, body: bytes) -> Answer:
-        answer, error = None, None
+    def _call(self, method: str, url: str, body: bytes) -> Response:
+        response, error = None, None
         reasons: tuple[str, ...] = ()
-        for number in range(self.tries):
+        for number in range(self.attempts):
             if number:
-                self._pause(self._wait(number, answer))
-            answer, error = None, None
+                self._pause(self._wait(number, response))
+            response, error = None, None
             try:
-                answer = self._once(method, url, body, reasons)
+                response = self._once(method, url, body, reasons)
             except exceptions.SSLError as failure:
                 raise Unreachable(f"{self.endpoint}: {failure}", "Check AWS_CA_BUNDLE and the network") from failure
-            except _PASSING as failure:
+            except _TRANSIENT as failure:
                 error = failure
-            if answer and answer.status != 429 and answer.status < 500:
-                return answer
-            # What API Gateway answers where a function has failed, for once or for good.
-            if answer and answer.status == 502 and (why := self._explain(url.removeprefix(self.endpoint))):
-                raise IotpipeError(why, "Repair what it imports, and run `iotpipe up`; `iotpipe logs` shows more")
-            reasons += (str(answer.status) if answer else type(error).__name__,)
-        if answer:
-            return answer
+            if response and response.status != 429 and response.status < 500:
+                return response
+            # API Gateway returns 502 if the function failed, whether the failure is transient or permanent.
+            if response and response.status == 502 and (why := self._explain(url.removeprefix(self.endpoint))):
+                raise IotpipeError(why, "Fix its imports and run `iotpipe up`; `iotpipe logs` shows more")
+            reasons += (str(response.status) if response else type(error).__name__,)
+        if response:
+            return response
         raise Unreachable(
-            f"{self.endpoint} is unreachable: {error}", "Check the network, and with `iotpipe status` that it is up"
+            f"{self.endpoint} is unreachable: {error}", "Check the network, and that `iotpipe status` lists the API"
         ) from error
 
-    def _once(self, method: str, url: str, body: bytes, reasons: tuple[str, ...]) -> Answer:
+    def _once(self, method: str, url: str, body: bytes, reasons: tuple[str, ...]) -> Response:
         request = self._signed(method, url, body)
         began = time.perf_counter()
         response = self._http.send(request)
         seconds = time.perf_counter() - began
-        return Answer(response.status_code, response.headers, response.text, seconds, reasons)
+        return Response(response.status_code, response.headers, response.text, seconds, reasons)
 
-    def _wait(self, number: int, answer: Answer | None) -> float:
-        """Seconds before the next try: at least what the API asks for, and never in step with other clients."""
-        asked = answer.headers.get("Retry-After", "") if answer else ""
-        least = min(float(asked), _LONGEST_RETRY_AFTER) if asked.isdigit() else 0.0
-        return least + self._chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**number)
+    def _wait(self, number: int, response: Response | None) -> float:
+        """Seconds before the next attempt: the API's Retry-After plus exponential backoff with jitter."""
+        header = response.headers.get("Retry-After", "") if response else ""
+        retry_after = min(float(header), _LONGEST_RETRY_AFTER) if header.isdigit() else 0.0
+        return retry_after + self._chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**number)
 
     def _signed(self, method: str, url: str, body: bytes) -> Any:
         headers = {"Content-Type": "application/json"} if body else {}
@@ -173,7 +173,7 @@ class Api:
             headers["X-Api-Key"] = self._api_key
         request = AWSRequest(method, url, headers, body)
         try:
-            # Asked for each time: temporary ones are renewed on the way.
+            # Read for each request, because botocore refreshes temporary credentials.
             credentials = self._credentials.get_frozen_credentials() if self._credentials else None
             SigV4Auth(credentials, "execute-api", self._region).add_auth(request)
         except exceptions.BotoCoreError as error:
@@ -181,30 +181,30 @@ class Api:
         return request.prepare()
 
 
-def refuse(answer: Answer) -> None:
-    """Raise what an answer means of which no repetition makes another, for this call or any other."""
-    said = answer.document()
-    words = str(said.get("message") or said.get("Message") or "") if isinstance(said, dict) else ""
-    if answer.status == 401:
+def raise_for_permanent_error(response: Response) -> None:
+    """Raise if the response is an error that every further request would get too: access, API key or route."""
+    document = response.document()
+    message = str(document.get("message") or document.get("Message") or "") if isinstance(document, dict) else ""
+    if response.status == 401:
         raise IotpipeError(
             "the API rejects the X-Api-Key: 401",
-            "Set `api.require_api_key: true` in the configuration; a changed key holds within half a minute",
+            "Set `api.require_api_key: true` in the configuration; a changed key takes effect within 30 s",
         )
-    if answer.status == 403:
-        raise _forbidden(answer, words)
-    if answer.status in (404, 405):
-        raise IotpipeError(f"there is no such route: {answer.brief()}", "Run `iotpipe up`: it repairs the API")
+    if response.status == 403:
+        raise _forbidden(response, message)
+    if response.status in (404, 405):
+        raise IotpipeError(f"there is no such route: {response.summary()}", "Run `iotpipe up`: it repairs the API")
 
 
-def _forbidden(answer: Answer, words: str) -> IotpipeError:
-    low = words.lower()
+def _forbidden(response: Response, message: str) -> IotpipeError:
+    low = message.lower()
     if "signature expired" in low or "signature not yet current" in low:
-        return CredentialsError(f"this machine's clock is {_skew(answer)} the API's: 403 {words}", "Set the clock")
+        return CredentialsError(f"this machine's clock is {_skew(response)} the API's: 403 {message}", "Set the clock")
     if "expired" in low:
-        return CredentialsError(f"the AWS credentials have expired: 403 {words}", _LOGIN)
+        return CredentialsError(f"the AWS credentials have expired: 403 {message}", _LOGIN)
     if "security token" in low or "signature we calculated" in low or "invalidclienttokenid" in low:
         return CredentialsError(
-            f"the API does not accept the credentials: 403 {words}", "Check AWS_PROFILE and the keys it stands for"
+            f"the API does not accept the credentials: 403 {message}", "Check AWS_PROFILE and the keys it stands for"
         )
     if "missing authentication token" in low:
         return IotpipeError(
@@ -212,16 +212,16 @@ def _forbidden(answer: Answer, words: str) -> IotpipeError:
             "Run `iotpipe status`, then `iotpipe up`, which repairs it",
         )
     return IotpipeError(
-        f"the API denies access to these credentials: {answer.brief()}",
-        "Check that they may execute-api:Invoke on it, as `iotpipe policy --for operate` prints it, "
-        "and with `iotpipe status` that the API is as declared",
+        f"the API denies access to these credentials: {response.summary()}",
+        "Allow them execute-api:Invoke, as `iotpipe policy --for operate` prints it, and check with `iotpipe status` "
+        "that the API is as declared",
     )
 
 
-def _skew(answer: Answer) -> str:
+def _skew(response: Response) -> str:
     try:
-        theirs = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        api_time = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
     except (ValueError, TypeError):
         return "far from"
-    seconds = time.time() - theirs
+    seconds = time.time() - api_time
     return f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"

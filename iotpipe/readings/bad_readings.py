@@ -1,4 +1,4 @@
-"""Bad readings of two kinds: those that the API must refuse with 400, and poison that must end in the DLQ."""
+"""Generate bad readings: bodies that the API must reject with 400, and poison messages that must end in the DLQ."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from iotpipe.readings.generate import DAY, Reading
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A body that must be answered with 400 and, among the details, this field and code."""
+class Rejection:
+    """A body that the API must reject with 400 and, among the details, this field and code."""
 
     what: str
     body: str
@@ -23,48 +23,49 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Poison:
-    """A message that ingestion would never write, and that no repetition makes processable.
+    """A message that the processor cannot process, however often it is retried.
 
-    The API lets none in, so it goes straight into the queue: as from a producer of another version, or by hand.
+    Ingestion never writes one, so it is sent directly to the queue, as if by an incompatible producer.
     """
 
     what: str
     body: str
 
 
-def refusals(count: int, like: Sequence[Reading], marker: str) -> list[Refusal]:
-    """`count` refusals, one kind after the other, made of good readings; their ids have `marker` in them."""
+def rejections(count: int, readings: Sequence[Reading], marker: str) -> list[Rejection]:
+    """`count` bad bodies, made from good readings, cycling through all kinds. Their ids contain `marker`."""
     return [
-        _KINDS[number % len(_KINDS)](like[number % len(like)], f"{marker}-bad-{number + 1}") for number in range(count)
+        _KINDS[number % len(_KINDS)](readings[number % len(readings)], f"{marker}-bad-{number + 1}")
+        for number in range(count)
     ]
 
 
-def _changed(what: str, field: str, code: str, **changes: object) -> Callable[[Reading, str], Refusal]:
-    def make(reading: Reading, reading_id: str) -> Refusal:
+def _changed(what: str, field: str, code: str, **changes: object) -> Callable[[Reading, str], Rejection]:
+    def make(reading: Reading, reading_id: str) -> Rejection:
         document = reading.document() | {"reading_id": reading_id} | changes
-        return Refusal(what, exact_json.dumps(document), field, code, reading_id)
+        return Rejection(what, exact_json.dumps(document), field, code, reading_id)
 
     return make
 
 
-def _rewritten(what: str, field: str, code: str, old: str, new: str) -> Callable[[Reading, str], Refusal]:
-    """Of what no JSON writer would write."""
+def _rewritten(what: str, field: str, code: str, old: str, new: str) -> Callable[[Reading, str], Rejection]:
+    """Replace text of the JSON document, for bodies that a JSON encoder cannot produce."""
 
-    def make(reading: Reading, reading_id: str) -> Refusal:
+    def make(reading: Reading, reading_id: str) -> Rejection:
         document = reading.document() | {"reading_id": reading_id, "sensor_data": {"temperature": 1}}
         text = exact_json.dumps(document).replace(old, new)
-        return Refusal(what, text, field, code, reading_id)
+        return Rejection(what, text, field, code, reading_id)
 
     return make
 
 
-def _from_the_future(reading: Reading, reading_id: str) -> Refusal:
-    # Ahead of any clock, and of any window that can be configured.
+def _from_the_future(reading: Reading, reading_id: str) -> Rejection:
+    # Later than any clock and any configurable time window.
     document = reading.document() | {"reading_id": reading_id, "timestamp": reading.timestamp + 5_000 * DAY}
-    return Refusal("a time in years to come", exact_json.dumps(document), "timestamp", "range", reading_id)
+    return Rejection("a time in years to come", exact_json.dumps(document), "timestamp", "range", reading_id)
 
 
-_KINDS: tuple[Callable[[Reading, str], Refusal], ...] = (
+_KINDS: tuple[Callable[[Reading, str], Rejection], ...] = (
     _changed("text for a number", "sensor_data.temperature", "type", sensor_data={"temperature": "hot"}),
     _changed("no metrics", "sensor_data", "type", sensor_data=None),
     _from_the_future,
@@ -84,7 +85,7 @@ _KINDS: tuple[Callable[[Reading, str], Refusal], ...] = (
 
 
 def poisons(count: int, marker: str) -> list[Poison]:
-    """`count` poison messages, one kind after the other, each with `marker` in its body, and so like no other."""
+    """`count` poison messages, cycling through all kinds. `marker` in the body makes each unique."""
     return [_poison(number, f"{marker}-{number + 1}") for number in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Poison into the queue, and a look at the dead-letter queue that takes nothing out of it."""
+"""Send poison messages to the queue, and read the dead-letter queue without removing messages."""
 
 from __future__ import annotations
 
@@ -8,51 +8,49 @@ from typing import Any
 
 from iotpipe.readings.bad_readings import Poison
 
-# Seconds for which a message that is looked at is hidden, should nobody be left to show it again.
-_HIDDEN = 60
+# Seconds until a received message is visible again if the command dies.
+_VISIBILITY_TIMEOUT = 60
 
 
-def poison(sqs: Any, queue_url: str, messages: Sequence[Poison]) -> list[str]:
-    """Send the messages straight into the queue; answers why some did not get in."""
+def send_poison(sqs: Any, queue_url: str, messages: Sequence[Poison]) -> list[str]:
+    """Send the messages directly to the queue. Return the reasons of those that SQS did not accept."""
     failures = []
     for start in range(0, len(messages), 10):
         entries = [
             {"Id": str(index), "MessageBody": message.body}
             for index, message in enumerate(messages[start : start + 10])
         ]
-        answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
-        failures += [f"{one['Code']}: {one.get('Message', '')}" for one in answer.get("Failed", [])]
+        response = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
+        failures += [f"{failure['Code']}: {failure.get('Message', '')}" for failure in response.get("Failed", [])]
     return failures
 
 
-def time_to_the_dlq(sqs: Any, queue_url: str) -> int:
-    """Seconds that a message takes at most from its first delivery into the DLQ: each failure hides it for a while."""
+def seconds_to_dlq(sqs: Any, queue_url: str) -> int:
+    """The longest time from a message's first receive to the DLQ: maxReceiveCount visibility timeouts."""
     names = ["VisibilityTimeout", "RedrivePolicy"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
     policy = json.loads(attributes.get("RedrivePolicy") or "{}")
     return int(attributes["VisibilityTimeout"]) * int(policy.get("maxReceiveCount", 1))
 
 
-def look(sqs: Any, queue_url: str, wait: int) -> dict[str, str]:
-    """The bodies of all messages in a queue by message id; they stay in it, and are visible again afterwards.
+def peek(sqs: Any, queue_url: str, wait: int) -> dict[str, str]:
+    """The bodies of all messages in a queue by message id. Makes the messages visible again afterwards.
 
-    `wait` is the seconds that SQS may look for messages; with 0 it asks only some of its servers.
+    `wait` is WaitTimeSeconds; with 0 (short polling) SQS queries only some of its servers.
     """
     bodies: dict[str, str] = {}
     receipts: list[str] = []
     try:
         while True:
-            answer = sqs.receive_message(
-                QueueUrl=queue_url, MaxNumberOfMessages=10, VisibilityTimeout=_HIDDEN, WaitTimeSeconds=wait
+            response = sqs.receive_message(
+                QueueUrl=queue_url, MaxNumberOfMessages=10, VisibilityTimeout=_VISIBILITY_TIMEOUT, WaitTimeSeconds=wait
             )
-            messages = answer.get("Messages", [])
+            messages = response.get("Messages", [])
             receipts += [message["ReceiptHandle"] for message in messages]
-            fresh = {
-                message["MessageId"]: message["Body"] for message in messages if message["MessageId"] not in bodies
-            }
-            bodies |= fresh
-            # What was seen before has become visible again: this look has gone all the way round.
-            if len(fresh) < len(messages) or not messages:
+            new = {message["MessageId"]: message["Body"] for message in messages if message["MessageId"] not in bodies}
+            bodies |= new
+            # A repeated message has become visible again, so that every message has been received by now.
+            if len(new) < len(messages) or not messages:
                 return bodies
     finally:
         for start in range(0, len(receipts), 10):

@@ -1,4 +1,4 @@
-"""What is to be proved of an environment that is up: its API, its queues, the key to get in."""
+"""The parts of a deployed environment that test readings need: API, queues and API key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iotpipe.provision.run import Run
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where an environment's API is, and what its queues and its key's parameter are called."""
+    """The URL of an environment's API, and the names of its queues and its API key's parameter."""
 
     endpoint: str
     queue: str
@@ -24,7 +24,7 @@ class Deployment:
 
 
 def deployment(name: str, outputs: Mapping[str, str], recorded: Mapping[str, Row]) -> Deployment:
-    """The deployment that the state file records. Raises UsageError where there is none, or only part of one."""
+    """The deployment that the state file records. Raises UsageError if it is missing or incomplete."""
     if not recorded:
         raise nothing_recorded(name)
     names = Names(recorded_suffix(recorded.values()))
@@ -35,20 +35,20 @@ def deployment(name: str, outputs: Mapping[str, str], recorded: Mapping[str, Row
 
 
 def queue_url(run: Run, name: str) -> str:
-    """Where a queue is; asked for, since only AWS knows. Raises ResourceError."""
+    """The queue's URL, from AWS: it cannot be derived from the name. Raises ResourceError."""
     sqs = run.client("sqs")
     return run.with_retries("find", f"queue/{name}", lambda _: str(sqs.get_queue_url(QueueName=name)["QueueUrl"]))
 
 
 def api_key(run: Run, parameter: str) -> str:
-    """A key that holds at present, for the header X-Api-Key and never to be shown. Raises ResourceError."""
+    """A currently valid key for the X-Api-Key header. It is a secret: do not print it. Raises ResourceError."""
     ssm = run.client("ssm")
-    answer = run.with_retries(
+    response = run.with_retries(
         "read", f"parameter{parameter}", lambda _: ssm.get_parameter(Name=parameter, WithDecryption=True)
     )
-    text = str(answer["Parameter"]["Value"])
+    text = str(response["Parameter"]["Value"])
     try:
-        listed = json.loads(text) if text.lstrip().startswith("[") else [text]
+        keys = json.loads(text) if text.lstrip().startswith("[") else [text]
     except ValueError:
-        listed = [text]
-    return next((key for key in listed if isinstance(key, str) and key), text)
+        keys = [text]
+    return next((key for key in keys if isinstance(key, str) and key), text)

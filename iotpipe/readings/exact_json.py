@@ -1,4 +1,4 @@
-"""JSON whose numbers stay as they are written: no float comes between a reading and what is stored of it."""
+"""JSON with exact numbers: Decimal instead of float, so that a stored value equals the value that was sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 Number = Callable[[Decimal | int], str]
 
-# As many digits as DynamoDB keeps; Python's own default would round after 28.
+# DynamoDB stores 38 digits; Python's default context would round after 28.
 _DIGITS = Context(prec=38)
 
 
@@ -19,22 +19,22 @@ def loads(text: str) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """A value as JSON text, numbers with the digits they have."""
+    """A value as JSON text; numbers keep all their digits."""
     return _text(value, str, list)
 
 
 def canonical(value: Any) -> str:
-    """One text for everything that is equal: 25.50 and 25.5 are, 1 and true are not; the order of keys is none."""
+    """The same text for equal values: 25.50 equals 25.5, 1 does not equal true, and key order does not matter."""
     return _text(value, _canonical_number, sorted)
 
 
 def fahrenheit(celsius: Decimal | int) -> Decimal:
-    """What the processed row must say of a temperature: to all the digits that DynamoDB keeps."""
+    """The Fahrenheit value that the processed row must have, with all the digits that DynamoDB stores."""
     return _DIGITS.fma(Decimal(celsius), Decimal("1.8"), Decimal(32))
 
 
 def is_number(value: Any) -> bool:
-    """Whether a parsed value is a number; a boolean is none."""
+    """Whether a parsed value is a number; a boolean is not."""
     return isinstance(value, Decimal | int) and not isinstance(value, bool)
 
 

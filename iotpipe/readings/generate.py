@@ -1,4 +1,4 @@
-"""Readings as a device sends them, and devices that make realistic ones: the same seed, the same readings."""
+"""Generate realistic readings of simulated devices. The same seed gives the same readings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iotpipe.readings import exact_json
 from iotpipe.times import iso
 
 DAY = 86_400_000
-_CHARGED = 90
+_CHARGE_INTERVAL = 90
 """Days between two charges of a device's battery."""
 _FIRST_MILLISECONDS = 100_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,9 +22,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading: `timestamp` in epoch milliseconds, `line` where it stands in a file (0 in none).
+    """One reading: `timestamp` in epoch milliseconds, `line` its line number in a file (0 if generated).
 
-    It always has its own time, so that sending it again stores nothing anew.
+    It always carries its time, which makes sending it idempotent.
     """
 
     device_id: str
@@ -34,11 +34,11 @@ class Reading:
     line: int = 0
 
     def document(self) -> dict[str, Any]:
-        """As POST /ingest takes it."""
-        head: dict[str, Any] = {"device_id": self.device_id, "timestamp": written(self.timestamp)}
+        """The reading as POST /ingest accepts it."""
+        fields: dict[str, Any] = {"device_id": self.device_id, "timestamp": api_time(self.timestamp)}
         if self.reading_id:
-            head["reading_id"] = self.reading_id
-        return {**head, "sensor_data": dict(self.metrics)}
+            fields["reading_id"] = self.reading_id
+        return {**fields, "sensor_data": dict(self.metrics)}
 
     def __str__(self) -> str:
         place = f" (line {self.line})" if self.line else ""
@@ -46,14 +46,14 @@ class Reading:
 
 
 def body(readings: Sequence[Reading]) -> str:
-    """The body of a POST: one reading by itself, several as a batch."""
+    """The body of a POST: a single reading, or a batch of several."""
     if len(readings) == 1:
         return exact_json.dumps(readings[0].document())
     return exact_json.dumps({"readings": [reading.document() for reading in readings]})
 
 
-def written(milliseconds: int) -> int | str:
-    """A time as the API takes it: a number that could be epoch seconds is refused there, the same as text is not."""
+def api_time(milliseconds: int) -> int | str:
+    """A time as the API accepts it: as ISO text if the number could be epoch seconds, which the API rejects."""
     return milliseconds if milliseconds >= _FIRST_MILLISECONDS else iso(milliseconds)
 
 
@@ -63,28 +63,27 @@ def device_names(count: int) -> list[str]:
 
 
 def generate(devices: int, count: int, seed: int, until: int) -> Iterator[Reading]:
-    """`count` readings of `devices` devices together, in the order of time, the last one at `until`.
+    """`count` readings of all `devices` devices together, ordered by time, the last one at `until`.
 
-    A device's readings span about a day, so that its daily cycle shows, but lie a minute apart at least and an
-    hour at most; and, however many there are, within 300 days.
+    The readings of a device span about a day, to show its daily cycle. The interval is between a minute and an hour,
+    or less where the readings would span more than 300 days.
     """
-    makers = [_Device(name, index, seed) for index, name in enumerate(device_names(devices))]
+    simulated = [_Device(name, index, seed) for index, name in enumerate(device_names(devices))]
     rounds = -(-count // devices)
-    apart = max(min(DAY // rounds, 3_600_000), 60_000)
-    apart = max(1, min(apart, 300 * DAY // rounds))
+    interval = max(min(DAY // rounds, 3_600_000), 60_000)
+    interval = max(1, min(interval, 300 * DAY // rounds))
 
-    def place(number: int) -> int:
-        # The devices of one round follow one another within the interval: no two send in one instant.
-        return number // devices * apart + number % devices * (apart // devices)
+    def offset(number: int) -> int:
+        # The devices of one round are spread over the interval, so that no two send at the same time.
+        return number // devices * interval + number % devices * (interval // devices)
 
     for number in range(count):
-        moment = until - place(count - 1) + place(number)
-        yield makers[number % devices].measure(moment, number // devices)
+        timestamp = until - offset(count - 1) + offset(number)
+        yield simulated[number % devices].measure(timestamp, number // devices)
 
 
 class _Device:
-    """One device. Its climate and its instruments follow from its name, so that every sending goes on with the same;
-    the seed makes the noise."""
+    """A simulated device. Its name determines its climate, so that later runs continue it; the seed gives the noise."""
 
     def __init__(self, name: str, index: int, seed: int) -> None:
         self.name = name
@@ -99,22 +98,22 @@ class _Device:
         self.charge = climate.uniform(85, 100)
         self.on_battery = index % 2 == 0
 
-    def measure(self, moment: int, number: int) -> Reading:
-        days = moment / DAY
+    def measure(self, timestamp: int, number: int) -> Reading:
+        days = timestamp / DAY
         warmth = math.cos((days * 24 - self.peak) * math.pi / 12)
         weather = math.sin(days * 2 * math.pi / 5.3 + self.height)
         noise = self.random.gauss
         metrics = {
-            "temperature": _places(
+            "temperature": _rounded(
                 self.base + self.swing * warmth + 2 * weather + self.drift * (days % 30) + noise(0, 0.15), 2
             ),
-            "humidity": _places(min(99.0, max(12.0, 58 - 18 * warmth - 6 * weather + noise(0, 0.8))), 1),
-            "pressure": _places(1013 - self.height - 7 * weather + noise(0, 0.12), 2),
+            "humidity": _rounded(min(99.0, max(12.0, 58 - 18 * warmth - 6 * weather + noise(0, 0.8))), 1),
+            "pressure": _rounded(1013 - self.height - 7 * weather + noise(0, 0.12), 2),
         }
         if self.on_battery:
-            metrics["battery"] = _places(self.charge - days % _CHARGED * 0.9, 1)
-        return Reading(self.name, moment, metrics, f"{self.label}-{number + 1}")
+            metrics["battery"] = _rounded(self.charge - days % _CHARGE_INTERVAL * 0.9, 1)
+        return Reading(self.name, timestamp, metrics, f"{self.label}-{number + 1}")
 
 
-def _places(value: float, places: int) -> Decimal:
+def _rounded(value: float, places: int) -> Decimal:
     return Decimal(value).quantize(Decimal(1).scaleb(-places))

@@ -1,4 +1,4 @@
-"""Asks the API for stored rows, page by page."""
+"""Fetch stored rows from the API, page by page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from iotpipe.readings.api_client import Api
 from iotpipe.readings.stored_rows import Row
 
 
-def ask(api: Api, parameters: Mapping[str, str], most: int | None) -> tuple[list[Row], bool]:
-    """The first `most` rows (None: all), fetched by pages; and whether there are more."""
-    found: list[Row] = []
-    for page in stored_rows.pages(api, {**parameters, "limit": str(min(stored_rows.MOST, most or stored_rows.MOST))}):
-        found += page.items
-        if most is not None and len(found) >= most:
-            return found[:most], page.more or len(found) > most
-    return found, False
+def fetch_rows(api: Api, parameters: Mapping[str, str], limit: int | None) -> tuple[list[Row], bool]:
+    """The first `limit` rows (None: all), and whether there are more."""
+    rows: list[Row] = []
+    page_size = min(stored_rows.MAX_ROWS, limit or stored_rows.MAX_ROWS)
+    for page in stored_rows.pages(api, {**parameters, "limit": str(page_size)}):
+        rows += page.items
+        if limit is not None and len(rows) >= limit:
+            return rows[:limit], page.more or len(rows) > limit
+    return rows, False

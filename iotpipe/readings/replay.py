@@ -1,4 +1,4 @@
-"""Readings out of files: CSV and JSON Lines, their columns named by a mapping, their times in any usual form."""
+"""Read readings from CSV and JSON Lines files, with a column mapping and the usual time formats."""
 
 from __future__ import annotations
 
@@ -27,57 +27,57 @@ from iotpipe.readings.stored_rows import MAIN_METRICS
 
 STDIN = Path("-")
 _GZIP = b"\x1f\x8b"
-_OWN = ("device_id", "timestamp", "reading_id")
+_FIELDS = ("device_id", "timestamp", "reading_id")
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "--"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
-# What Decimal takes besides, as 1_000, is a name for something and no number.
+# Stricter than Decimal, which also accepts 1_000: in a file that is a name, not a number.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-# A number below this is seconds (up to the year 5138), from this on milliseconds (from 1973).
+# A smaller number is epoch seconds (up to the year 5138), a larger one milliseconds (from 1973).
 _FIRST_MILLISECONDS = 100_000_000_000
-# Below this a number is a year, a date in digits or a count; as seconds it would be before March 1973.
+# A smaller number is a year, a date in digits or a count; as epoch seconds it would be before March 1973.
 _FIRST_SECONDS = 100_000_000
-# From the year 2200 on it is a date and time in digits.
+# A larger number is a date and time in digits; as epoch milliseconds it would be after the year 2200.
 _FIRST_DIGITS = 7_258_118_400_000
 _FIRST_MILLISECOND, _LAST_MILLISECOND = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 and 9999
 
 
 class BadRow(ValueError):
-    """A row that is no reading."""
+    """The row is not a valid reading."""
 
 
 @dataclass
 class Replay:
-    """A file's readings, and the rows that are none, by line."""
+    """A file's readings, and its bad rows as line number and problem."""
 
     readings: list[Reading] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """Which column is what. Without `metrics`, every column that is nothing else is a metric.
+class ColumnMapping:
+    """The columns of the reading's fields and metrics. Without `metrics`, every column that is not a field is a metric.
 
-    `decimal_comma` is whether 1,5 is a number; a device or a reading may be called so all the same.
+    `decimal_comma`: whether 1,5 is a number in a metric or a time.
     """
 
-    own: Mapping[str, str]
+    fields: Mapping[str, str]
     metrics: Mapping[str, str]
     device: str
     time_format: str
     decimal_comma: bool
 
     def reading(self, cells: Mapping[str, Any], line: int) -> Reading | None:
-        """The reading of one row; None where not one metric is there. Raises BadRow."""
-        device = self.device or cells.get(self.own["device_id"])
+        """The reading of one row; None if it has no metric. Raises BadRow."""
+        device = self.device or cells.get(self.fields["device_id"])
         values = {name: _value(name, self._number(cells.get(column))) for name, column in self._metrics(cells).items()}
         values = {name: value for name, value in values.items() if value is not None}
         if _missing(device):
             raise BadRow("no device")
-        moment = _moment(self._number(cells.get(self.own["timestamp"])), self.time_format)
-        reading_id = cells.get(self.own["reading_id"])
-        named = "" if _missing(reading_id) else str(reading_id)
-        return Reading(str(device).strip(), moment, values, named, line) if values else None
+        timestamp = _parse_time(self._number(cells.get(self.fields["timestamp"])), self.time_format)
+        id_cell = cells.get(self.fields["reading_id"])
+        reading_id = "" if _missing(id_cell) else str(id_cell)
+        return Reading(str(device).strip(), timestamp, values, reading_id, line) if values else None
 
     def _number(self, cell: Any) -> Any:
         is_number = self.decimal_comma and isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell.strip())
@@ -86,34 +86,33 @@ class Mapped:
     def _metrics(self, cells: Mapping[str, Any]) -> Mapping[str, str]:
         if self.metrics:
             return self.metrics
-        return {column: column for column in cells if column not in self.own.values()}
+        return {column: column for column in cells if column not in self.fields.values()}
 
 
-def replay(path: Path, maps: Sequence[str], device: str, time_format: str, most: int | None) -> Replay:
-    """The first `most` readings of a file, as `maps` ("temperature=tmax") name its columns.
+def replay(path: Path, maps: Sequence[str], device: str, time_format: str, limit: int | None) -> Replay:
+    """The first `limit` readings of a file. `maps` ("temperature=tmax") name its columns.
 
-    `device` is that of all rows where no column says it. Raises UsageError for a file that cannot be read and for
-    columns that are not there.
+    `device` replaces the device column. Raises UsageError if the file cannot be read or a mapped column is missing.
     """
     try:
-        with _opened(path) as file:
-            return _read(path, file, _parsed(maps), device, time_format, most)
+        with _open_text(path) as file:
+            return _read(path, file, _parse_maps(maps), device, time_format, limit)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        what = "CSV with a header or JSON Lines, in UTF-8, by itself or compressed with gzip"
-        raise UsageError(f"cannot read {called(path)}: {error}", f"It must be {what}") from error
+        hint = "Use CSV with a header or JSON Lines, in UTF-8, plain or compressed with gzip"
+        raise UsageError(f"cannot read {display_name(path)}: {error}", hint) from error
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.TextIOWrapper]:
-    """The text of a file, or of stdin for `-`; what is compressed is told by how it begins."""
+def _open_text(path: Path) -> Iterator[io.TextIOWrapper]:
+    """Open a file, or stdin for `-`, as text; recognize gzip by its first bytes."""
     with io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer)) if path == STDIN else path.open("rb") as raw:
-        packed = raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
-        with io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if packed else raw, "utf-8-sig", newline="") as text:
+        is_gzip = raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+        with io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if is_gzip else raw, "utf-8-sig", newline="") as text:
             yield text
 
 
-def called(path: Path) -> str:
-    """What the file is called in a message."""
+def display_name(path: Path) -> str:
+    """The file's name in messages."""
     return "stdin" if path == STDIN else str(path)
 
 
@@ -123,72 +122,72 @@ def shifted(readings: Sequence[Reading], until: int) -> list[Reading]:
     return [replace(reading, timestamp=reading.timestamp + by) for reading in readings]
 
 
-def moment(text: str) -> int:
-    """The epoch milliseconds that a text names. Raises BadRow."""
-    return _moment(text, "")
+def parse_time(text: str) -> int:
+    """Epoch milliseconds of a time. Raises BadRow."""
+    return _parse_time(text, "")
 
 
 def _read(
-    path: Path, file: Iterable[str], maps: Mapping[str, str], device: str, time_format: str, most: int | None
+    path: Path, file: Iterable[str], maps: Mapping[str, str], device: str, time_format: str, limit: int | None
 ) -> Replay:
     lines = iter(file)
     first = next(lines, "")
     is_json = first.lstrip().startswith("{")
-    # The header tells what separates the cells.
+    # The most frequent candidate in the header is the separator.
     separator = max(",;\t|", key=first.count)
     rows = _json_rows(first, lines) if is_json else _csv_rows(first, lines, separator)
-    # Where semicolons do, as in many spreadsheets in Europe, a comma is the decimal point.
+    # European spreadsheets that separate cells by semicolons use a decimal comma.
     decimal_comma = not is_json and separator == ";"
-    found, mapped = Replay(), None
+    result, mapping = Replay(), None
     for line, cells, problem in rows:
-        if most is not None and len(found.readings) == most:
+        if limit is not None and len(result.readings) == limit:
             break
         if problem:
-            found.bad.append((line, problem))
+            result.bad.append((line, problem))
             continue
-        mapped = mapped or _mapped(
-            called(path), maps, list(cells), device, time_format, decimal_comma, alike=not is_json
+        mapping = mapping or _column_mapping(
+            display_name(path), maps, list(cells), device, time_format, decimal_comma, same_columns=not is_json
         )
         try:
-            reading = mapped.reading(cells, line)
+            reading = mapping.reading(cells, line)
         except BadRow as error:
-            found.bad.append((line, str(error)))
+            result.bad.append((line, str(error)))
         else:
-            found.readings += [reading] if reading else []
-    return found
+            result.readings += [reading] if reading else []
+    return result
 
 
 def _csv_rows(first: str, lines: Iterator[str], separator: str) -> Iterator[tuple[int, dict[str, Any], str]]:
-    """Line, cells and what is wrong, of each row."""
+    """Line number, cells and problem (empty if none) of each row."""
 
     def all_lines() -> Iterator[str]:
         yield first
         yield from lines
 
     reader = csv.reader(all_lines(), delimiter=separator)
-    header = _named([name.strip() for name in next(reader, [])])
+    header = _unique_names([name.strip() for name in next(reader, [])])
     for cells in reader:
         if not cells:
             continue
-        wrong = "" if len(cells) == len(header) else f"{len(cells)} cells, the header has {len(header)}"
-        yield reader.line_num, dict(zip(header, cells, strict=False)), wrong
+        problem = "" if len(cells) == len(header) else f"{len(cells)} cells, the header has {len(header)}"
+        yield reader.line_num, dict(zip(header, cells, strict=False)), problem
 
 
-def _named(header: Sequence[str]) -> list[str]:
-    """The columns' names: one that has none, or another one's, gets its own, and takes no other's place."""
-    again: Counter[str] = Counter()
+def _unique_names(header: Sequence[str]) -> list[str]:
+    """The columns' names; empty names become `column N`, repeated names get a number."""
+    repeats: Counter[str] = Counter()
     names: list[str] = []
     for number, given in enumerate(header, 1):
-        name = own = given or f"column {number}"
-        while own in names:
-            again[name] += 1
-            own = f"{name}.{again[name]}"
-        names.append(own)
+        name = unique = given or f"column {number}"
+        while unique in names:
+            repeats[name] += 1
+            unique = f"{name}.{repeats[name]}"
+        names.append(unique)
     return names
 
 
 def _json_rows(first: str, lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
-    """As `_csv_rows`; what a line has under `sensor_data` counts as its own."""
+    """Like `_csv_rows`; the members of `sensor_data` count as columns of the row."""
     line, text = 1, first
     while text:
         if text.strip():
@@ -209,19 +208,19 @@ def _json_cells(text: str) -> tuple[dict[str, Any], str]:
     return cells | (inner or {}), ""
 
 
-def _parsed(maps: Sequence[str]) -> dict[str, str]:
-    found = {}
+def _parse_maps(maps: Sequence[str]) -> dict[str, str]:
+    columns = {}
     for text in maps:
         name, equals, column = text.partition("=")
         if not (name and equals and column):
             raise UsageError(
                 f"--map {text} is not a mapping", "Write it as --map METRIC=COLUMN, such as temperature=tmax"
             )
-        found[name.strip()] = column.strip()
-    return found
+        columns[name.strip()] = column.strip()
+    return columns
 
 
-def _mapped(
+def _column_mapping(
     file: str,
     maps: Mapping[str, str],
     columns: Sequence[str],
@@ -229,54 +228,54 @@ def _mapped(
     time_format: str,
     decimal_comma: bool,
     *,
-    alike: bool,
-) -> Mapped:
-    """How the columns of the first row are taken; `alike` are all rows of CSV.
+    same_columns: bool,
+) -> ColumnMapping:
+    """The mapping for the columns of the first row. `same_columns`: all rows have these columns, as in CSV.
 
-    Not every line of JSON has every metric; the device and the time each has.
+    A line of JSON may lack metrics, but not the device and the time.
     """
     for name, column in maps.items():
-        if column not in columns and (alike or name in _OWN):
+        if column not in columns and (same_columns or name in _FIELDS):
             raise UsageError(f"--map {name}={column}: {file} has no column {column}", _columns(columns, column))
-    own = {name: maps.get(name, name) for name in _OWN}
+    fields = {name: maps.get(name, name) for name in _FIELDS}
     needed = ("timestamp", *(() if device else ("device_id",)))
-    if missing := [name for name in needed if own[name] not in columns]:
-        told = f"{file} has no column {' and none '.join(missing)}"
-        raise UsageError(told, _proposal(missing, [each for each in columns if each not in maps.values()]))
-    return Mapped(
-        own, {name: column for name, column in maps.items() if name not in _OWN}, device, time_format, decimal_comma
-    )
+    if missing := [name for name in needed if fields[name] not in columns]:
+        message = f"{file} has no column {' and none '.join(missing)}"
+        raise UsageError(message, _suggest_maps(missing, [column for column in columns if column not in maps.values()]))
+    metrics = {name: column for name, column in maps.items() if name not in _FIELDS}
+    return ColumnMapping(fields, metrics, device, time_format, decimal_comma)
 
 
-_USUAL = {
+_USUAL_NAMES = {
     "timestamp": ("time", "date", "datetime", "ts", "moment", "when", "epoch", "zeit", "datum", "year"),
     "device_id": ("device", "sensor", "station", "node", "meter", "id", "name", "site", "location"),
 }
-"""What columns are usually called."""
+"""Usual column names of the required fields."""
 
 
-def _proposal(missing: Sequence[str], columns: Sequence[str]) -> str:
-    """The --map that is probably right, for each of these columns that is missing."""
-    words = []
+def _suggest_maps(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """A hint with the likely --map option for each missing column."""
+    options = []
     for name in missing:
-        likely = next((column for usual in _USUAL[name] for column in columns if usual in column.lower()), "COLUMN")
-        words.append(f"--map {shlex.quote(f'{name}={likely}')}")
+        usual_names = _USUAL_NAMES[name]
+        likely = next((column for usual in usual_names for column in columns if usual in column.lower()), "COLUMN")
+        options.append(f"--map {shlex.quote(f'{name}={likely}')}")
     one = " (or --device NAME if all are of one)" if "device_id" in missing else ""
-    return f"Name it with {' '.join(words)}{one}. {_columns(columns)}"
+    return f"Name it with {' '.join(options)}{one}. {_columns(columns)}"
 
 
-def _columns(columns: Sequence[str], meant: str = "") -> str:
-    close = difflib.get_close_matches(meant, columns, 1)
+def _columns(columns: Sequence[str], wanted: str = "") -> str:
+    close = difflib.get_close_matches(wanted, columns, 1)
     return (f"Did you mean {close[0]}? " if close else "") + f"It has: {', '.join(columns)}"
 
 
 def _missing(cell: Any) -> bool:
-    """Whether a cell says nothing; JSON's NaN, the one number unlike itself, says no more than that of CSV."""
+    """Whether a cell is empty or a marker of a missing value, including JSON's NaN (the only value != itself)."""
     return cell is None or cell != cell or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
 
 
 def _value(name: str, cell: Any) -> Any:
-    """A cell as a metric: a number if it can be one; text only where no number is required; None if missing."""
+    """The cell as a metric: a number if possible; text unless the metric must be a number; None if missing."""
     if _missing(cell):
         return None
     if isinstance(cell, str) and (number := _number(cell.strip())) is not None:
@@ -294,7 +293,7 @@ def _number(text: str) -> Decimal | None:
     return number if number is not None and number.is_finite() else None
 
 
-def _moment(cell: Any, time_format: str) -> int:
+def _parse_time(cell: Any, time_format: str) -> int:
     if _missing(cell):
         raise BadRow("no time")
     text = str(cell).strip()
@@ -320,7 +319,7 @@ def _from_number(number: Decimal) -> int:
     return int(number)
 
 
-def _milliseconds(moment: datetime) -> int:
-    """Without a zone it is UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _milliseconds(time: datetime) -> int:
+    """Epoch milliseconds; a time without a zone is UTC."""
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(milliseconds=1)

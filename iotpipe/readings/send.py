@@ -1,4 +1,4 @@
-"""Sends readings: some connections at once, at a given rate, and keeps account of what became of each."""
+"""Send readings over several connections at a given rate, and record the outcome of each."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 
 from iotpipe.errors import Interrupted, IotpipeError
 from iotpipe.provision.run import Run
-from iotpipe.readings.api_client import Answer, Api, Unreachable, refuse
-from iotpipe.readings.bad_readings import Refusal
+from iotpipe.readings.api_client import Api, Response, Unreachable, raise_for_permanent_error
+from iotpipe.readings.bad_readings import Rejection
 from iotpipe.readings.generate import Reading, body
 
-Unit = Sequence[Reading] | Refusal
+Unit = Sequence[Reading] | Rejection
+"""The content of one POST: a batch of readings, or one bad body."""
 
-# So many POSTs in a row that failed for good, with none that succeeded between: the rest would fail as well.
+# After this many consecutive POSTs have failed for good, the others are expected to fail as well.
 MAX_CONSECUTIVE_FAILURES = 3
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """A reading that the API acknowledged; when its POST began and was answered, in epoch seconds."""
+    """A reading that the API accepted; when its POST began and ended, in epoch seconds."""
 
     reading: Reading
     sent_at: float
@@ -32,9 +33,9 @@ class Receipt:
 
 @dataclass
 class Tally:
-    """What became of everything. `duplicates` are readings that one POST brought twice; they are accepted too.
+    """The outcome of all readings. `duplicates` occurred twice in one POST; they count as accepted too.
 
-    Of a failed reading nobody knows whether it was stored. `unsent` were left when the sending ended early.
+    A failed reading may have been stored or not. `unsent` readings were left when the sending ended early.
     """
 
     total: int = 0
@@ -42,19 +43,19 @@ class Tally:
     duplicates: int = 0
     refused: list[tuple[Reading, str]] = field(default_factory=list)
     failed: list[tuple[Reading, str]] = field(default_factory=list)
-    bad_refused: list[Refusal] = field(default_factory=list)
-    bad_otherwise: list[tuple[Refusal, str]] = field(default_factory=list)
+    bad_refused: list[Rejection] = field(default_factory=list)
+    bad_not_refused: list[tuple[Rejection, str]] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     retried: Counter[str] = field(default_factory=Counter)
-    """How often a request was tried again, by reason: a status, or what went wrong on the way."""
+    """The number of retries by reason: an HTTP status or an exception's name."""
     seconds: float = 0.0
     interrupted: bool = False
-    trouble: IotpipeError | None = None
-    """What ended the sending early."""
+    error: IotpipeError | None = None
+    """The error that ended the sending early."""
 
     @property
     def settled(self) -> int:
-        """How many readings have been answered for, one way or another."""
+        """The number of readings with an outcome: accepted, refused or failed."""
         return len(self.accepted) + len(self.refused) + len(self.failed)
 
     @property
@@ -67,19 +68,19 @@ class Tally:
         return len(self.accepted) / self.seconds if self.seconds else 0.0
 
 
-def units(readings: Iterable[Reading], batch: int, bad: Sequence[Refusal], total: int) -> Iterator[Unit]:
-    """Batches of readings with the bad ones, each alone, spread evenly among them."""
-    left, waiting = iter(readings), list(reversed(bad))
+def units(readings: Iterable[Reading], batch: int, bad: Sequence[Rejection], total: int) -> Iterator[Unit]:
+    """Batches of readings, with the bad bodies spread evenly between them, one per POST."""
+    left, pending = iter(readings), list(reversed(bad))
     posts = max(1, -(-total // batch))
     for number in range(posts):
         if chunk := list(islice(left, batch)):
             yield chunk
-        while waiting and (len(bad) - len(waiting)) * posts < (number + 1) * len(bad):
-            yield waiting.pop()
+        while pending and (len(bad) - len(pending)) * posts < (number + 1) * len(bad):
+            yield pending.pop()
 
 
 class Sender:
-    """Sends units over `connections` at once, at most `rate` readings a second (0: as fast as it goes)."""
+    """Send units over `connections` at once, at most `rate` readings per second (0: unlimited)."""
 
     def __init__(
         self, api: Api, run: Run, connections: int, rate: float, tell: Callable[[Tally], None] = lambda tally: None
@@ -91,13 +92,13 @@ class Sender:
         self.tell = tell
         self.tally = Tally()
         self._lock = threading.Lock()
-        self._handed_out = 0
+        self._scheduled = 0
         self._failures = 0
-        self._over = False
-        self._defect: BaseException | None = None
+        self._stopped = False
+        self._unexpected: BaseException | None = None
 
     def send(self, queued: Iterable[Unit], total: int) -> Tally:
-        """Send it all, `total` readings. Ctrl-C begins nothing more and lets what is under way be answered."""
+        """Send all units, `total` readings. Ctrl-C starts no further POST and waits for those in progress."""
         self.tally.total = total
         self._queued = iter(queued)
         self._began = self.run.clock.now()
@@ -110,8 +111,8 @@ class Sender:
             self.tally.interrupted = True
             self.run.stop.set()
             _join(threads)
-        if self._defect:
-            raise self._defect
+        if self._unexpected:
+            raise self._unexpected
         self.tally.seconds = self.run.clock.now() - self._began
         return self.tally
 
@@ -123,41 +124,41 @@ class Sender:
             return
         except IotpipeError as error:
             self._give_up(error)
-        except BaseException as error:  # noqa: BLE001 - a mistake of ours; the main thread raises it
-            self._defect = error
-            self._over = True
+        except BaseException as error:  # noqa: BLE001 - a defect of iotpipe; the main thread raises it
+            self._unexpected = error
+            self._stopped = True
 
     def _next(self) -> Unit | None:
         with self._lock:
-            unit = None if self._over or self.run.stop.is_set() else next(self._queued, None)
-            due = self._began + self._handed_out / self.rate if self.rate else 0.0
-            self._handed_out += 1 if isinstance(unit, Refusal) else len(unit or ())
-        early = due - self.run.clock.now()
-        if unit is not None and early > 0:
-            self.run.pause(early)
+            unit = None if self._stopped or self.run.stop.is_set() else next(self._queued, None)
+            due = self._began + self._scheduled / self.rate if self.rate else 0.0
+            self._scheduled += 1 if isinstance(unit, Rejection) else len(unit or ())
+        wait = due - self.run.clock.now()
+        if unit is not None and wait > 0:
+            self.run.pause(wait)
         return unit
 
     def _deliver(self, unit: Unit) -> None:
-        if isinstance(unit, Refusal):
+        if isinstance(unit, Rejection):
             return self._deliver_bad(unit)
-        waiting = [list(unit)]
-        while waiting:
-            sent, began = waiting.pop(), self.run.clock.now()
+        pending = [list(unit)]
+        while pending:
+            sent, began = pending.pop(), self.run.clock.now()
             try:
-                answer = self.api.post("/ingest", body(sent))
+                response = self.api.post("/ingest", body(sent))
             except Unreachable as error:
-                return self._fail([reading for left in [sent, *waiting] for reading in left], error.message, error)
-            refuse(answer)
-            waiting += self._account(sent, answer, began)
+                return self._fail([reading for batch in [sent, *pending] for reading in batch], error.message, error)
+            raise_for_permanent_error(response)
+            pending += self._record(sent, response, began)
 
-    def _account(self, sent: list[Reading], answer: Answer, began: float) -> list[list[Reading]]:
-        """Note what became of the readings of one POST; answers those worth sending again, each list by itself."""
+    def _record(self, sent: list[Reading], response: Response, began: float) -> list[list[Reading]]:
+        """Record the outcome of one POST. Return the batches to send again without the rejected readings."""
         now = self.run.clock.now()
-        document = answer.document()
-        self._note(answer)
-        if answer.status == 200:
+        document = response.document()
+        self._record_latency(response)
+        if response.status == 200:
             if not _acknowledges(document, sent):
-                self._fail(sent, f"the answer is not about what was sent: {answer.brief()}")
+                self._fail(sent, f"the response does not match the request: {response.summary()}")
                 return []
             with self._lock:
                 self._failures = 0
@@ -165,66 +166,64 @@ class Sender:
                 self.tally.duplicates += document.get("duplicates", 0)
             self.tell(self.tally)
             return []
-        if answer.status == 400:
-            return self._set_apart(sent, answer)
-        self._fail(sent, answer.brief())
+        if response.status == 400:
+            return self._drop_rejected(sent, response)
+        self._fail(sent, response.summary())
         return []
 
-    def _set_apart(self, sent: list[Reading], answer: Answer) -> list[list[Reading]]:
-        """A batch is refused as a whole: without those that the answer names, the others get in.
+    def _drop_rejected(self, sent: list[Reading], response: Response) -> list[list[Reading]]:
+        """Return the batches to send again: the API rejects a batch as a whole and names the bad readings.
 
-        Where it names none, as for a batch that is too large, the halves show which it is.
+        If it names none, as for a batch that is too large, split the batch in halves.
         """
-        named = {index: reason for index, reason in _reasons(answer).items() if 0 <= index < len(sent)}
-        if not named and len(sent) > 1:
+        rejected = {index: reason for index, reason in _reasons(response).items() if 0 <= index < len(sent)}
+        if not rejected and len(sent) > 1:
             return [sent[len(sent) // 2 :], sent[: len(sent) // 2]]
-        if not named:
-            named = {0: next(map(_reason, answer.details()), answer.brief())}
+        if not rejected:
+            rejected = {0: next(map(_reason, response.details()), response.summary())}
         with self._lock:
             self._failures = 0
-            self.tally.refused += [(sent[index], reason) for index, reason in sorted(named.items())]
+            self.tally.refused += [(sent[index], reason) for index, reason in sorted(rejected.items())]
         self.tell(self.tally)
-        left = [reading for index, reading in enumerate(sent) if index not in named]
-        return [left] if left else []
+        others = [reading for index, reading in enumerate(sent) if index not in rejected]
+        return [others] if others else []
 
-    def _deliver_bad(self, bad: Refusal) -> None:
+    def _deliver_bad(self, bad: Rejection) -> None:
         try:
-            answer = self.api.post("/ingest", bad.body)
+            response = self.api.post("/ingest", bad.body)
         except Unreachable as error:
             with self._lock:
-                self.tally.bad_otherwise.append((bad, error.message))
+                self.tally.bad_not_refused.append((bad, error.message))
             return
-        refuse(answer)
-        self._note(answer)
-        codes = {(one.get("field"), one.get("code")) for one in answer.details()}
+        raise_for_permanent_error(response)
+        self._record_latency(response)
+        codes = {(detail.get("field"), detail.get("code")) for detail in response.details()}
         with self._lock:
-            if answer.status == 400 and (bad.field, bad.code) in codes:
+            if response.status == 400 and (bad.field, bad.code) in codes:
                 self.tally.bad_refused.append(bad)
             else:
-                self.tally.bad_otherwise.append((bad, answer.brief()))
+                self.tally.bad_not_refused.append((bad, response.summary()))
 
-    def _note(self, answer: Answer) -> None:
+    def _record_latency(self, response: Response) -> None:
         with self._lock:
-            self.tally.latencies.append(answer.seconds)
-            self.tally.retried.update(answer.retried)
+            self.tally.latencies.append(response.seconds)
+            self.tally.retried.update(response.retried)
 
     def _fail(self, sent: Sequence[Reading], reason: str, error: IotpipeError | None = None) -> None:
         with self._lock:
             self.tally.failed += [(reading, reason) for reading in sent]
             self._failures += 1
-            hopeless = self._failures >= MAX_CONSECUTIVE_FAILURES
+            give_up = self._failures >= MAX_CONSECUTIVE_FAILURES
         self.tell(self.tally)
-        if hopeless:
-            hint = "Look at `iotpipe status`; the same command with the same --seed and --until sends the same again"
-            self._give_up(
-                error
-                or IotpipeError(f"{MAX_CONSECUTIVE_FAILURES} consecutive requests failed, the last with {reason}", hint)
-            )
+        if give_up:
+            message = f"{MAX_CONSECUTIVE_FAILURES} consecutive requests failed, the last with {reason}"
+            hint = "Run `iotpipe status`; the same --seed and --until send the same readings again"
+            self._give_up(error or IotpipeError(message, hint))
 
     def _give_up(self, error: IotpipeError) -> None:
         with self._lock:
-            self._over = True
-            self.tally.trouble = self.tally.trouble or error
+            self._stopped = True
+            self.tally.error = self.tally.error or error
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:
@@ -233,21 +232,21 @@ def _join(threads: Sequence[threading.Thread]) -> None:
 
 
 def _acknowledges(document: Any, sent: Sequence[Reading]) -> bool:
-    """Whether a 200 is really about these readings: as many, or the one."""
+    """Whether the body of a 200 matches these readings: their number, or the single one's device and time."""
     if not isinstance(document, dict):
         return False
     if len(sent) == 1:
-        named = document.get("device_id"), document.get("timestamp")
-        return named == (sent[0].device_id, sent[0].timestamp)
+        acknowledged = document.get("device_id"), document.get("timestamp")
+        return acknowledged == (sent[0].device_id, sent[0].timestamp)
     return document.get("failed") == 0 and document.get("accepted", 0) + document.get("duplicates", 0) == len(sent)
 
 
-def _reasons(answer: Answer) -> dict[int, str]:
-    """Why each reading of a batch was refused, by its index, as far as the answer says so."""
+def _reasons(response: Response) -> dict[int, str]:
+    """Why readings of a batch were rejected, by their index in the batch."""
     reasons: dict[int, str] = {}
-    for one in answer.details():
-        if isinstance(one.get("index"), int):
-            reasons.setdefault(one["index"], _reason(one))
+    for detail in response.details():
+        if isinstance(detail.get("index"), int):
+            reasons.setdefault(detail["index"], _reason(detail))
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""One run of `iotpipe send-test-data`: what is to be sent, sent, and followed to where it must end."""
+"""One run of `iotpipe send-test-data`: prepare readings, send them, and verify where they end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from iotpipe.errors import UsageError
 from iotpipe.provision.run import Run
 from iotpipe.readings import bad_readings, dead_letters, generate, replay
 from iotpipe.readings.api_client import Api
-from iotpipe.readings.bad_readings import Poison, Refusal
+from iotpipe.readings.bad_readings import Poison, Rejection
 from iotpipe.readings.deployment import Deployment, queue_url
 from iotpipe.readings.generate import Reading
 from iotpipe.readings.replay import BadRow
@@ -21,15 +21,15 @@ from iotpipe.readings.send import Sender, Tally, units
 from iotpipe.readings.verify import Findings, Verifier
 
 _DEVICES, _COUNT = 5, 100
-# What a verification may take when nothing goes wrong: seconds at least, and readings per second.
-_PATIENCE, _SLOWEST = 120, 20
+# For the default timeout of the verification: minimum seconds, and the slowest normal readings per second.
+_MIN_TIMEOUT, _MIN_RATE = 120, 20
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line says of the readings."""
+class Options:
+    """The command-line options that select the readings."""
 
     file: Path | None = None
     maps: Sequence[str] = ()
@@ -44,117 +44,133 @@ class Asked:
 
 @dataclass(frozen=True)
 class Load:
-    """What is to be sent. `bad_rows` are lines of the file that are no readings, `seed` is None for a file."""
+    """What to send. `bad_rows` are invalid rows of the file (line, problem); `seed` is None for a file."""
 
     good: Sequence[Reading]
-    refusals: Sequence[Refusal] = ()
+    rejections: Sequence[Rejection] = ()
     poisons: Sequence[Poison] = ()
     bad_rows: Sequence[tuple[int, str]] = ()
     seed: int | None = None
 
 
 @dataclass
-class Proof:
-    """What came of it; `findings` where it was verified."""
+class Result:
+    """The outcome of a run. `unqueued` are the reasons of poison that SQS did not accept.
+
+    `findings` is None without verification.
+    """
 
     tally: Tally
     unqueued: Sequence[str] = field(default_factory=list)
     findings: Findings | None = None
 
 
-def load(asked: Asked, now: float) -> Load:
-    """Generate the readings or read them from the file. Raises UsageError before anything is sent."""
+def prepare(options: Options, now: float) -> Load:
+    """Generate the readings or read them from the file. Raises UsageError for contradicting or invalid options."""
     try:
-        until = replay.moment(asked.until) if asked.until else None
+        until = replay.parse_time(options.until) if options.until else None
     except BadRow as error:
         raise UsageError(f"--until: {error}") from error
-    if asked.file is None:
-        return _generated(asked, int(now) * 1000 if until is None else until)
-    if asked.devices is not None or asked.seed is not None:
+    if options.file is None:
+        return _generated(options, int(now) * 1000 if until is None else until)
+    if options.devices is not None or options.seed is not None:
         raise UsageError("--devices and --seed generate readings; --file replays recorded ones", "Use one or the other")
-    replayed = replay.replay(asked.file, asked.maps, asked.device, asked.time_format, asked.count)
+    replayed = replay.replay(options.file, options.maps, options.device, options.time_format, options.count)
     if not replayed.readings:
         first = f": line {replayed.bad[0][0]}: {replayed.bad[0][1]}" if replayed.bad else ""
-        raise UsageError(f"{replay.called(asked.file)} has no reading{first}", "Look at --map and --time-format")
+        file = replay.display_name(options.file)
+        raise UsageError(f"{file} has no reading{first}", "Check --map and --time-format")
     good = replayed.readings if until is None else replay.shifted(replayed.readings, until)
-    return Load(good, *_bad_readings(asked.bad, good), replayed.bad)
+    return Load(good, *_bad_readings(options.bad, good), replayed.bad)
 
 
-def _generated(asked: Asked, until: int) -> Load:
-    if asked.maps or asked.device or asked.time_format:
+def _generated(options: Options, until: int) -> Load:
+    if options.maps or options.device or options.time_format:
         raise UsageError("--map, --device and --time-format need --file", "Pass --file")
-    devices, count = asked.devices or _DEVICES, asked.count or _COUNT
-    seed = random.randrange(1_000_000) if asked.seed is None else asked.seed
+    devices, count = options.devices or _DEVICES, options.count or _COUNT
+    seed = random.randrange(1_000_000) if options.seed is None else options.seed
     good = list(generate.generate(devices, count, seed, until))
-    return Load(good, *_bad_readings(asked.bad, good), seed=seed)
+    return Load(good, *_bad_readings(options.bad, good), seed=seed)
 
 
-def _bad_readings(bad: int, good: Sequence[Reading]) -> tuple[list[Refusal], list[Poison]]:
-    """Half of each kind; other ones in each run, lest an earlier run's in the DLQ be taken for them."""
+def _bad_readings(bad: int, good: Sequence[Reading]) -> tuple[list[Rejection], list[Poison]]:
+    """Half of each kind, with a unique marker, because poison of earlier runs may still be in the DLQ."""
     marker = uuid.uuid4().hex[:12]
-    return bad_readings.refusals(bad - bad // 2, good, marker), bad_readings.poisons(bad // 2, marker)
+    return bad_readings.rejections(bad - bad // 2, good, marker), bad_readings.poisons(bad // 2, marker)
 
 
 def send(
-    load: Load, api: Api, run: Run, place: Deployment, *, batch: int, connections: int, rate: float, progress: Progress
-) -> Proof:
-    """Send it all: first see whether the API is there and lets us in, then the poison, which takes longest."""
-    api.check()
-    unqueued: Sequence[str] = ()
-    if load.poisons:
-        url, sqs = queue_url(run, place.queue), run.client("sqs")
-        unqueued = run.with_retries(
-            "queue poison in", place.queue, lambda _: dead_letters.poison(sqs, url, load.poisons)
-        )
-    with progress("sending") as tell:
-        sender = Sender(api, run, connections, rate, lambda tally: tell(tally.settled, tally.total))
-        queued = units(load.good, batch, load.refusals, len(load.good))
-        return Proof(sender.send(queued, len(load.good)), unqueued)
-
-
-def patience(load: Load, run: Run, place: Deployment) -> float:
-    """Seconds after which whatever has not arrived will not: poison is hidden after each failure to process it."""
-    return _PATIENCE + len(load.good) / _SLOWEST + _until_dead(load, run, place)
-
-
-def _until_dead(load: Load, run: Run, place: Deployment) -> int:
-    """Seconds until the poison is in the dead-letter queue; 0 without any."""
-    if not load.poisons:
-        return 0
-    url, sqs = queue_url(run, place.queue), run.client("sqs")
-    return run.with_retries("read", f"queue/{place.queue}", lambda _: dead_letters.time_to_the_dlq(sqs, url))
-
-
-def verify(
-    proof: Proof,
     load: Load,
     api: Api,
     run: Run,
-    place: Deployment,
+    deployment: Deployment,
+    *,
+    batch: int,
+    connections: int,
+    rate: float,
+    progress: Progress,
+) -> Result:
+    """Check the API, then send the poison, which takes longest, then the readings."""
+    api.check()
+    unqueued: Sequence[str] = ()
+    if load.poisons:
+        url, sqs = queue_url(run, deployment.queue), run.client("sqs")
+        unqueued = run.with_retries(
+            "queue poison in", deployment.queue, lambda _: dead_letters.send_poison(sqs, url, load.poisons)
+        )
+    with progress("sending") as tell:
+        sender = Sender(api, run, connections, rate, lambda tally: tell(tally.settled, tally.total))
+        queued = units(load.good, batch, load.rejections, len(load.good))
+        return Result(sender.send(queued, len(load.good)), unqueued)
+
+
+def default_timeout(load: Load, run: Run, deployment: Deployment) -> float:
+    """Seconds after which the verification expects no further arrivals, including the poison's in the DLQ."""
+    return _MIN_TIMEOUT + len(load.good) / _MIN_RATE + _seconds_to_dlq(load, run, deployment)
+
+
+def _seconds_to_dlq(load: Load, run: Run, deployment: Deployment) -> int:
+    """Seconds until the poison is in the dead-letter queue; 0 without poison."""
+    if not load.poisons:
+        return 0
+    url, sqs = queue_url(run, deployment.queue), run.client("sqs")
+    return run.with_retries("read", f"queue/{deployment.queue}", lambda _: dead_letters.seconds_to_dlq(sqs, url))
+
+
+def verify(
+    result: Result,
+    load: Load,
+    api: Api,
+    run: Run,
+    deployment: Deployment,
     *,
     timeout: float,
     connections: int,
     wait: int,
     progress: Progress,
 ) -> Findings:
-    """Follow everything. `wait` is how many seconds SQS may look for messages in the DLQ each time."""
+    """Verify where everything has ended. `wait` is WaitTimeSeconds for receiving from the DLQ."""
     sqs = run.client("sqs")
-    url = queue_url(run, place.dead_letters) if load.poisons else ""
+    url = queue_url(run, deployment.dead_letters) if load.poisons else ""
 
-    def look() -> dict[str, str]:
-        return run.with_retries("look into", f"queue/{place.dead_letters}", lambda _: dead_letters.look(sqs, url, wait))
+    def read_dlq() -> dict[str, str]:
+        return run.with_retries(
+            "look into", f"queue/{deployment.dead_letters}", lambda _: dead_letters.peek(sqs, url, wait)
+        )
 
-    wait_for_dead = _until_dead(load, run, place)
-    why = f" (bad messages are dead letters after about {wait_for_dead} s)" if wait_for_dead else ""
+    seconds = _seconds_to_dlq(load, run, deployment)
+    why = f" (bad messages are dead letters after about {seconds} s)" if seconds else ""
     with progress(f"verifying{why}") as tell:
         verifier = Verifier(
-            api, run, proof.tally, load.poisons, look, timeout=timeout, connections=connections, tell=tell
+            api, run, result.tally, load.poisons, read_dlq, timeout=timeout, connections=connections, tell=tell
         )
         return verifier.verify()
 
 
-def failed(load: Load, proof: Proof) -> bool:
-    """Whether anything that was to be sent was not, or not taken as it should be, or not found."""
-    tally = proof.tally
-    amiss = tally.refused or tally.failed or tally.unsent or tally.bad_otherwise or load.bad_rows or proof.unqueued
-    return bool(amiss) or (proof.findings is not None and not proof.findings.proven)
+def failed(load: Load, result: Result) -> bool:
+    """Whether anything was not sent, did not get the expected response, or was not verified."""
+    tally = result.tally
+    problems = tally.refused or tally.failed or tally.unsent or tally.bad_not_refused
+    return bool(problems or load.bad_rows or result.unqueued) or (
+        result.findings is not None and not result.findings.proven
+    )

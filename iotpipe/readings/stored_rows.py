@@ -1,4 +1,4 @@
-"""Stored rows, as GET /query answers them, and the readings that they must have been made of."""
+"""Stored rows from GET /query, and the identities of the readings that they were made from."""
 
 from __future__ import annotations
 
@@ -9,83 +9,84 @@ from typing import Any
 
 from iotpipe.errors import IotpipeError, UsageError
 from iotpipe.readings import exact_json
-from iotpipe.readings.api_client import Api, refuse
+from iotpipe.readings.api_client import Api, raise_for_permanent_error
 from iotpipe.readings.generate import Reading
 from iotpipe.times import iso, milliseconds
 
 MAIN_METRICS = ("temperature", "humidity", "pressure")
-MOST = 1000
-"""Rows that one GET answers at most."""
+MAX_ROWS = 1000
+"""The most rows that one GET returns."""
 
 Row = dict[str, Any]
-Place = tuple[int, str]
-"""A reading's time and id: where another reading must not stand."""
+ReadingKey = tuple[int, str]
+"""A reading's time and id, unique per device."""
 Identity = tuple[int, str, str]
-"""Time, id and canonical values: whatever has the same is the same reading."""
+"""A reading's time, id and canonical values: equal identities are the same reading."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One answer: its rows, and whether more follow it."""
+    """One response: its rows, and whether more pages follow."""
 
     items: list[Row]
     more: bool
 
 
 def pages(api: Api, parameters: Mapping[str, str]) -> Iterator[Page]:
-    """All pages of a query. Raises IotpipeError where the API answers anything but rows, UsageError for a 400."""
+    """All pages of a query. Raises UsageError for a 400 and IotpipeError for any other error."""
     token: dict[str, str] = {}
     while True:
-        answer = api.get("/query", {**parameters, **token})
-        if answer.status != 200:
-            refuse(answer)
-            if answer.status == 400:
-                said = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in answer.details())
-                raise UsageError(f"the API refuses the query: {said or answer.brief()}")
-            raise IotpipeError(f"the query is answered with {answer.brief()}", "`iotpipe logs` shows why")
-        document = exact_json.loads(answer.body)
+        response = api.get("/query", {**parameters, **token})
+        if response.status != 200:
+            raise_for_permanent_error(response)
+            if response.status == 400:
+                details = "; ".join(f"{each.get('field')}: {each.get('message')}" for each in response.details())
+                raise UsageError(f"the API rejects the query: {details or response.summary()}")
+            raise IotpipeError(f"the query failed: {response.summary()}", "Run `iotpipe logs` for the reason")
+        document = exact_json.loads(response.body)
         yield Page(document["items"], "next_token" in document)
         if "next_token" not in document:
             return
         token = {"next_token": document["next_token"]}
 
 
-def of_reading(reading: Reading) -> Identity:
+def reading_identity(reading: Reading) -> Identity:
     return reading.timestamp, reading.reading_id, exact_json.canonical(dict(reading.metrics))
 
 
-def of_raw(row: Row) -> Identity:
-    """The reading that a raw row holds. Its key has the millisecond before the point, a hash behind it."""
+def raw_identity(row: Row) -> Identity:
+    """The identity of a raw row's reading. The row's key is the millisecond, a decimal point and a hash."""
     return int(Decimal(row["timestamp"])), row.get("reading_id", ""), exact_json.canonical(row.get("sensor_data"))
 
 
-def of_processed(row: Row) -> Identity:
-    """The reading that a processed row was made of; its values carry a mark where the row contradicts itself."""
+def processed_identity(row: Row) -> Identity:
+    """The identity of a processed row's reading. A row with a processing error matches no reading."""
     others = row.get("sensor_data") or {}
     metrics = dict(others) if isinstance(others, dict) else {"sensor_data": others}
     metrics |= {name: row[name] for name in MAIN_METRICS if name in row}
-    fault = _contradiction(row)
-    moment = row.get("timestamp", 0)
-    return moment, str(row.get("reading_id", "")), exact_json.canonical(metrics) + (f" but {fault}" if fault else "")
+    error = _processing_error(row)
+    values = exact_json.canonical(metrics) + (f" but {error}" if error else "")
+    return row.get("timestamp", 0), str(row.get("reading_id", "")), values
 
 
-IDENTITIES: dict[str, Callable[[Row], Identity]] = {"raw": of_raw, "processed": of_processed}
+IDENTITIES: dict[str, Callable[[Row], Identity]] = {"raw": raw_identity, "processed": processed_identity}
+"""How to read the identity from a row, by table."""
 
 
 def metrics(row: Row) -> dict[str, Any]:
-    """The values that a device sent, from a row of either table, the main ones first."""
+    """The values that the device sent, from a row of either table, main metrics first."""
     values = {name: row[name] for name in MAIN_METRICS if name in row}
     others = row.get("sensor_data") or {}
     return values | {name: others[name] for name in (*MAIN_METRICS, *sorted(others)) if name in others}
 
 
-def moment(row: Row) -> int:
+def timestamp(row: Row) -> int:
     """A row's time in epoch milliseconds."""
     return int(Decimal(row["timestamp"]))
 
 
-def received(row: Row) -> int | None:
-    """When the reading of a row came in, in epoch milliseconds; None where the row does not say it."""
+def received_at(row: Row) -> int | None:
+    """When ingestion received the reading, in epoch milliseconds; None if the row has no valid `received_at`."""
     return _milliseconds(row.get("received_at"))
 
 
@@ -96,8 +97,8 @@ def _milliseconds(text: Any) -> int | None:
         return None
 
 
-def _contradiction(row: Row) -> str:
-    """What the processor must have added, and has not; also of a row that somebody else has put there."""
+def _processing_error(row: Row) -> str:
+    """The first attribute that is not as the processor must have written it; empty if all are right."""
     if type(row.get("timestamp")) is not int:
         return f"timestamp {row.get('timestamp')}"
     for name in ("received_at", "processed_at"):
@@ -109,7 +110,7 @@ def _contradiction(row: Row) -> str:
         return f"status {row.get('status')}"
     if "temperature" not in row:
         return ""
-    celsius, warm = row.get("temperature_celsius"), row.get("temperature_fahrenheit")
+    celsius, fahrenheit = row.get("temperature_celsius"), row.get("temperature_fahrenheit")
     if celsius != row["temperature"]:
         return f"temperature_celsius {celsius}"
-    return "" if warm == exact_json.fahrenheit(row["temperature"]) else f"temperature_fahrenheit {warm}"
+    return "" if fahrenheit == exact_json.fahrenheit(row["temperature"]) else f"temperature_fahrenheit {fahrenheit}"

@@ -1,9 +1,8 @@
-"""Follows every accepted reading to its raw and its processed row, and every bad one to its 400 or the DLQ.
+"""Verify that every accepted reading has its raw and processed row, and every bad one its 400 or its dead letter.
 
-It asks through the API, a page of a thousand rows at a time: two calls per device prove for hundreds of readings at
-once that they are readable, by the way on which a user reads them, and show what is there twice. To get each row by
-its key would cost more calls and could see no second row; and the keys would have to be worked out by the very code
-that is on trial.
+The rows are read through the API, as users read them, in pages of a thousand: two calls per device cover hundreds of
+readings and also show duplicates. Reading each row by its key would cost more calls, could not find duplicates, and
+would compute the keys with the code under test.
 """
 
 from __future__ import annotations
@@ -16,33 +15,33 @@ from dataclasses import dataclass, field
 from iotpipe.provision.run import Run
 from iotpipe.readings import stored_rows
 from iotpipe.readings.api_client import Api
-from iotpipe.readings.bad_readings import Poison, Refusal
-from iotpipe.readings.generate import written
+from iotpipe.readings.bad_readings import Poison, Rejection
+from iotpipe.readings.generate import api_time
 from iotpipe.readings.send import Receipt, Tally
-from iotpipe.readings.stored_rows import Identity, Place, Row
+from iotpipe.readings.stored_rows import Identity, ReadingKey, Row
 from iotpipe.times import iso, milliseconds
 
 TABLES = ("raw", "processed")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
-# A query need not see at once what another has seen. Milliseconds would do; a row that is gone stays gone.
-_LOOKS_AGAIN = 3
-# API Gateway refuses a signature whose clock is further from its own. So what it received before is of an earlier run.
-_LARGEST_SKEW = 300
-# An AWS on this machine has its clock, but says milliseconds.
-_ROUNDED_OFF = 0.001
+# Queries are eventually consistent: one may miss a row that an earlier one returned. A deleted row stays missing.
+_QUERY_ATTEMPTS = 3
+# API Gateway rejects signatures with a larger clock skew, in seconds. Rows received earlier are of an earlier run.
+_MAX_SKEW = 300
+# The embedded AWS has this machine's clock; its times are rounded down to milliseconds.
+_ROUNDING = 0.001
 
-Look = Callable[[], Mapping[str, str]]
+ReadDlq = Callable[[], Mapping[str, str]]
 Part = tuple[str, str]
 """A device and a table."""
 
 
 @dataclass
 class Findings:
-    """What was found. `hops` are milliseconds from one point of a reading's way to the next."""
+    """The result of a verification. `hops` are milliseconds between two steps of the pipeline, by their names."""
 
     expected: int = 0
     found: Counter[str] = field(default_factory=Counter)
-    """Readings with exactly one row of exactly their values, by table."""
+    """The number of readings with exactly one row with exactly their values, by table."""
     missing: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     different: list[str] = field(default_factory=list)
@@ -51,21 +50,21 @@ class Findings:
     bad: int = 0
     refused: int = 0
     astray: list[str] = field(default_factory=list)
-    """Bad readings that ended anywhere but in their 400 or, exactly once, in the DLQ."""
+    """Bad readings that did not get their 400, and poison that is not exactly once in the DLQ."""
     hops: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
     queries: int = 0
 
     @property
     def proven(self) -> bool:
-        """Whether there is anything, and everything is where it belongs, once and unchanged."""
+        """Whether there are readings, and all of them and the bad ones ended as they must."""
         return bool(self.expected) and not (self.missing or self.doubled or self.different or self.astray)
 
 
 class Verifier:
-    """Looks until all has arrived or `timeout` seconds are over, and then judges by one last look at everything.
+    """Poll until everything has arrived or `timeout` seconds have passed, then compare all rows once more.
 
-    `look` answers the bodies in the DLQ by message id.
+    `read_dlq` returns the bodies in the DLQ by message id.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Verifier:
         run: Run,
         tally: Tally,
         poisons: Sequence[Poison],
-        look: Look,
+        read_dlq: ReadDlq,
         *,
         timeout: float,
         connections: int,
@@ -84,77 +83,77 @@ class Verifier:
         self.run = run
         self.tally = tally
         self.poisons = {poison.body: poison for poison in poisons}
-        self.look = look
+        self.read_dlq = read_dlq
         self.timeout = timeout
         self.connections = connections
         self.tell = tell
         self.expected: dict[str, dict[Identity, Receipt]] = defaultdict(dict)
-        # Of what was sent twice either may be what is in the tables; both were received after the earlier was sent.
+        # Of a reading that was sent twice, either may be stored: the earlier send time is a lower bound for both.
         for receipt in sorted(tally.accepted, key=lambda each: each.sent_at):
-            self.expected[receipt.reading.device_id].setdefault(stored_rows.of_reading(receipt.reading), receipt)
+            self.expected[receipt.reading.device_id].setdefault(stored_rows.reading_identity(receipt.reading), receipt)
         self.outstanding = {
             (device, table): set(readings) for device, readings in self.expected.items() for table in TABLES
         }
         self.altered: dict[Part, set[Identity]] = defaultdict(set)
-        self.at: dict[tuple[str, int, str], list[Identity]] = defaultdict(list)
+        self.by_key: dict[tuple[str, int, str], list[Identity]] = defaultdict(list)
         for device, readings in self.expected.items():
             for identity in readings:
-                self.at[device, *identity[:2]].append(identity)
-        self.skew = _ROUNDED_OFF if run.aws.emulator else _LARGEST_SKEW
+                self.by_key[device, *identity[:2]].append(identity)
+        self.skew = _ROUNDING if run.aws.emulator else _MAX_SKEW
         self.dead: dict[str, str] = {}
         self.findings = Findings(expected=sum(map(len, self.expected.values())))
         self._readable: list[float] = []
 
     def verify(self) -> Findings:
-        """Raises IotpipeError where the API or AWS cannot be asked, Interrupted after Ctrl-C."""
+        """Raises IotpipeError if the API or AWS cannot be read, Interrupted after Ctrl-C."""
         began = self.run.clock.now()
         with ThreadPoolExecutor(self.connections) as pool:
             try:
                 self._wait(pool, began + self.timeout)
-                self._judge(pool)
+                self._compare_all(pool)
             except KeyboardInterrupt:
                 self.run.stop.set()
                 raise
-        self._judge_bad()
+        self._check_bad()
         self.findings.hops["processed → readable"] = self._readable
         self.findings.seconds = self.run.clock.now() - began
         return self.findings
 
     def _wait(self, pool: ThreadPoolExecutor, deadline: float) -> None:
-        pause, again = _FIRST_PAUSE, False
+        pause, is_first = _FIRST_PAUSE, True
         while True:
-            self._look_around(pool, again)
+            self._poll(pool, is_first)
             total = 2 * self.findings.expected + len(self.poisons)
             left = sum(map(len, self.outstanding.values())) + len(self._poison_not_in_dlq())
             self.tell(total - left, total)
             if not left or self.run.clock.now() >= deadline:
                 return
             self.run.pause(pause)
-            pause, again = min(_LONGEST_PAUSE, pause * 2), True
+            pause, is_first = min(_LONGEST_PAUSE, pause * 2), False
 
-    def _look_around(self, pool: ThreadPoolExecutor, again: bool) -> None:
+    def _poll(self, pool: ThreadPoolExecutor, is_first: bool) -> None:
         parts = [part for part, identities in self.outstanding.items() if identities]
-        for part, found in zip(parts, pool.map(self._outstanding_rows, parts), strict=True):
+        for part, rows in zip(parts, pool.map(self._outstanding_rows, parts), strict=True):
             now = self.run.clock.now() * 1000
-            for row in found:
+            for row in rows:
                 identity = stored_rows.IDENTITIES[part[1]](row)
                 if (altered := self._altered(part, identity)) and self._of_this_run(part[0], altered, row):
-                    # It is there and not as it was sent: no time will mend that.
+                    # The row has other values than were sent, which waiting cannot change.
                     self.outstanding[part].remove(altered)
                     self.altered[part].add(altered)
                 elif identity in self.outstanding[part] and self._of_this_run(part[0], identity, row):
                     self.outstanding[part].remove(identity)
-                    if again and part[1] == "processed":
+                    if not is_first and part[1] == "processed":
                         self._readable.append(now - milliseconds(row["processed_at"]))
         if self._poison_not_in_dlq():
-            self.dead |= self.look()
+            self.dead |= self.read_dlq()
 
     def _altered(self, part: Part, identity: Identity) -> Identity | None:
-        """The reading that this row is of, where its values are others and no second one has its place."""
+        """The only outstanding reading with the row's time and id, if the row's values differ from those sent."""
         if identity in self.expected[part[0]]:
             return None
-        alike = self.at.get((part[0], *identity[:2]), [])
-        return alike[0] if len(alike) == 1 and alike[0] in self.outstanding[part] else None
+        same_key = self.by_key.get((part[0], *identity[:2]), [])
+        return same_key[0] if len(same_key) == 1 and same_key[0] in self.outstanding[part] else None
 
     def _poison_not_in_dlq(self) -> set[str]:
         return set(self.poisons) - set(self.dead.values())
@@ -163,80 +162,80 @@ class Verifier:
         return self._rows(part, self.outstanding[part])
 
     def _all_rows(self, part: Part) -> list[Row]:
-        """All rows of a part; asked for again while one that was seen before is not among them."""
+        """All rows of a part; queried again while a row that was seen before is missing."""
         seen = self.expected[part[0]].keys() - self.outstanding[part] - self.altered[part]
-        for _ in range(_LOOKS_AGAIN):
-            found = self._rows(part, self.expected[part[0]])
-            if seen <= set(map(stored_rows.IDENTITIES[part[1]], found)):
+        for _ in range(_QUERY_ATTEMPTS):
+            rows = self._rows(part, self.expected[part[0]])
+            if seen <= set(map(stored_rows.IDENTITIES[part[1]], rows)):
                 break
             self.run.pause(_LONGEST_PAUSE)
-        return found
+        return rows
 
     def _of_this_run(self, device: str, identity: Identity, row: Row) -> bool:
-        """Whether this sending made the row. One that was there before proves nothing about the pipeline as it is."""
+        """Whether this run stored the row. A row of an earlier run proves nothing about the present pipeline."""
         earliest = (self.expected[device][identity].sent_at - self.skew) * 1000
-        return (stored_rows.received(row) or 0) >= earliest
+        return (stored_rows.received_at(row) or 0) >= earliest
 
     def _rows(self, part: Part, identities: Iterable[Identity]) -> list[Row]:
         device, table = part
-        moments = [moment for moment, _, _ in identities]
-        period = {"from": str(written(min(moments))), "to": str(written(max(moments)))}
-        parameters = {"device_id": device, "table": table, "limit": str(stored_rows.MOST), **period}
-        found: list[Row] = []
+        times = [time for time, _, _ in identities]
+        period = {"from": str(api_time(min(times))), "to": str(api_time(max(times)))}
+        parameters = {"device_id": device, "table": table, "limit": str(stored_rows.MAX_ROWS), **period}
+        rows: list[Row] = []
         for page in stored_rows.pages(self.api, parameters):
             self.findings.queries += 1
-            found += page.items
-        return found
+            rows += page.items
+        return rows
 
-    def _judge(self, pool: ThreadPoolExecutor) -> None:
+    def _compare_all(self, pool: ThreadPoolExecutor) -> None:
         parts = list(self.outstanding)
-        for part, found in zip(parts, pool.map(self._all_rows, parts), strict=True):
-            self._compare(part, found)
+        for part, rows in zip(parts, pool.map(self._all_rows, parts), strict=True):
+            self._compare(part, rows)
             if part[1] == "processed":
-                self._measure(part[0], found)
-        self.dead |= self.look() if self.poisons else {}
+                self._measure(part[0], rows)
+        self.dead |= self.read_dlq() if self.poisons else {}
 
-    def _compare(self, part: Part, found: Sequence[Row]) -> None:
+    def _compare(self, part: Part, rows: Sequence[Row]) -> None:
         device, table = part
-        identities = [stored_rows.IDENTITIES[table](row) for row in found]
+        identities = [stored_rows.IDENTITIES[table](row) for row in rows]
         counts = Counter(identities)
-        ours = {
+        of_this_run = {
             identity
-            for identity, row in zip(identities, found, strict=True)
+            for identity, row in zip(identities, rows, strict=True)
             if identity in self.expected[device] and self._of_this_run(device, identity, row)
         }
-        others: dict[Place, list[str]] = defaultdict(list)
-        for moment, reading_id, values in identities:
-            if (moment, reading_id, values) not in self.expected[device]:
-                others[moment, reading_id].append(values)
+        unexpected: dict[ReadingKey, list[str]] = defaultdict(list)
+        for time, reading_id, values in identities:
+            if (time, reading_id, values) not in self.expected[device]:
+                unexpected[time, reading_id].append(values)
         for identity, receipt in self.expected[device].items():
-            place, where = identity[:2], f"{receipt.reading}: {table}"
-            if counts[identity] == 1 and identity in ours:
+            key, where = identity[:2], f"{receipt.reading}: {table}"
+            if counts[identity] == 1 and identity in of_this_run:
                 self.findings.found[table] += 1
             elif counts[identity] == 1:
                 self.findings.missing.append(f"{where} row of this run; there is one of an earlier run")
             elif counts[identity] > 1:
                 self.findings.doubled.append(f"{where} row {counts[identity]} times")
-            elif others[place]:
-                self.findings.different.append(f"{where} row has {others[place][0]}, sent was {identity[2]}")
+            elif unexpected[key]:
+                self.findings.different.append(f"{where} row has {unexpected[key][0]}, sent was {identity[2]}")
             else:
                 self.findings.missing.append(f"{where} row")
-        self._spot_bad(device, table, identities)
+        self._find_stored_bad(device, table, identities)
 
-    def _spot_bad(self, device: str, table: str, identities: Iterable[Identity]) -> None:
-        """A bad reading that has a row, whatever it was answered."""
+    def _find_stored_bad(self, device: str, table: str, identities: Iterable[Identity]) -> None:
+        """Report bad readings that have a row, whatever the API's response was."""
         ids = {bad.reading_id: bad for bad in self._bad()}
-        for moment, reading_id, _ in identities:
+        for time, reading_id, _ in identities:
             if bad := ids.get(reading_id):
-                self.findings.astray.append(f"{bad.what} ({device} at {iso(moment)}): has a {table} row")
+                self.findings.astray.append(f"{bad.what} ({device} at {iso(time)}): has a {table} row")
 
-    def _bad(self) -> list[Refusal]:
-        return self.tally.bad_refused + [bad for bad, _ in self.tally.bad_otherwise]
+    def _bad(self) -> list[Rejection]:
+        return self.tally.bad_refused + [bad for bad, _ in self.tally.bad_not_refused]
 
-    def _measure(self, device: str, found: Sequence[Row]) -> None:
+    def _measure(self, device: str, rows: Sequence[Row]) -> None:
         hops = self.findings.hops
-        for row in found:
-            identity = stored_rows.of_processed(row)
+        for row in rows:
+            identity = stored_rows.processed_identity(row)
             receipt = self.expected[device].get(identity)
             if receipt and self._of_this_run(device, identity, row):
                 received, processed = milliseconds(row["received_at"]), milliseconds(row["processed_at"])
@@ -244,10 +243,11 @@ class Verifier:
                 hops.setdefault("received → accepted", []).append(receipt.accepted_at * 1000 - received)
                 hops.setdefault("received → processed", []).append(processed - received)
 
-    def _judge_bad(self) -> None:
+    def _check_bad(self) -> None:
         findings, copies = self.findings, Counter(self.dead.values())
         findings.bad, findings.refused = len(self._bad()), len(self.tally.bad_refused)
-        findings.astray += [f"{bad.what}: not refused as it must be: {said}" for bad, said in self.tally.bad_otherwise]
+        for bad, response in self.tally.bad_not_refused:
+            findings.astray.append(f"{bad.what}: not refused as it must be: {response}")
         findings.poison, findings.dead = len(self.poisons), sum(copies[body] == 1 for body in self.poisons)
         for body, poison in self.poisons.items():
             if copies[body] != 1:

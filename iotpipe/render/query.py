@@ -44,7 +44,7 @@ def as_table(found: Sequence[Row]) -> Iterator[str]:
     lines = [["time", *map(output.harmless, names)]]
     for row, metrics in zip(found, values, strict=True):
         lines.append(
-            [iso(stored_rows.moment(row)), *(_cell(metrics[name]) if name in metrics else "" for name in names)]
+            [iso(stored_rows.timestamp(row)), *(_cell(metrics[name]) if name in metrics else "" for name in names)]
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -53,9 +53,9 @@ def as_table(found: Sequence[Row]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def as_pictures(found: Sequence[Row], width: int) -> Iterator[str]:
+def as_sparklines(found: Sequence[Row], width: int) -> Iterator[str]:
     """A sparkline per numeric metric over the time of all the rows, from its lowest value to its highest."""
-    moments = [stored_rows.moment(row) for row in found]
+    moments = [stored_rows.timestamp(row) for row in found]
     columns = sparkline.columns_for(moments, min(width, _WIDEST))
     points: dict[str, list[sparkline.Point]] = {}
     for moment, row in zip(moments, found, strict=True):

@@ -63,7 +63,7 @@ def sent(tally: Tally, seed: int | None) -> dict[str, Any]:
         "failed": len(tally.failed),
         "unsent": tally.unsent,
         "bad_refused": len(tally.bad_refused),
-        "bad_not_refused": len(tally.bad_otherwise),
+        "bad_not_refused": len(tally.bad_not_refused),
         "requests": len(tally.latencies),
         "retries": dict(tally.retried),
         "seconds": round(tally.seconds, 3),
@@ -82,7 +82,7 @@ def show_sent(tally: Tally, seed: int | None) -> None:
         f"sent {data['sent']} of {tally.total} readings in {data['seconds']} s: {data['accepted']} accepted"
         f" ({tally.duplicates} duplicates), {data['refused']} refused, {data['failed']} failed"
     )
-    if bad := len(tally.bad_refused) + len(tally.bad_otherwise):
+    if bad := len(tally.bad_refused) + len(tally.bad_not_refused):
         out.line(f"  {bad} bad posted, {len(tally.bad_refused)} of them rejected with 400 as required")
     again = ", ".join(f"{count} times after {reason}" for reason, count in tally.retried.most_common()) or "never"
     out.line(f"  {data['readings_per_second']} readings/s; {data['requests']} requests; tried again {again}")

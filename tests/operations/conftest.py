@@ -1,4 +1,4 @@
-"""What the tests of logs, dead letters and vitals share: an empty account, and time that only passes by sleeping."""
+"""What the tests of logs, dead letters and health share: an empty account, and time that only passes by sleeping."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_trouble_that_does_not_pass_is_answered_after_some_tries(
     make_api: Callable[..., Api], gateway: Gateway
 ) -> None:
     gateway.faults.extend([answering(503)] * 3)
-    answer = make_api(tries=3).post("/ingest", ONE)
+    answer = make_api(attempts=3).post("/ingest", ONE)
     assert (answer.status, answer.retried, len(gateway.requests)) == (503, ("503", "503"), 3)
 
 
@@ -87,8 +87,8 @@ def test_pauses_differ_from_client_to_client(make_api: Callable[..., Api], gatew
 def test_an_endpoint_where_nobody_listens_is_told_in_a_sentence(make_api: Callable[..., Api]) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        api = make_api(endpoint=f"http://127.0.0.1:{nobody.getsockname()[1]}/prod", tries=2)
-        with pytest.raises(Unreachable, match=r"cannot be reached.*iotpipe status"):
+        api = make_api(endpoint=f"http://127.0.0.1:{nobody.getsockname()[1]}/prod", attempts=2)
+        with pytest.raises(Unreachable, match=r"is unreachable.*iotpipe status"):
             api.check()
 
 
@@ -112,8 +112,13 @@ def test_the_check_stores_nothing(api: Api, world: World, gateway: Gateway) -> N
         (403, "The security token included in the request is invalid.", CredentialsError, "AWS_PROFILE"),
         (403, "The request signature we calculated does not match", CredentialsError, "does not accept"),
         (403, "Missing Authentication Token", IotpipeError, "no such route or stage.*iotpipe up"),
-        (403, "User: arn:x is not authorized to perform: execute-api:Invoke", IotpipeError, "may execute-api:Invoke"),
-        (403, "Forbidden", IotpipeError, "does not let"),
+        (
+            403,
+            "User: arn:x is not authorized to perform: execute-api:Invoke",
+            IotpipeError,
+            "Allow them execute-api:Invoke",
+        ),
+        (403, "Forbidden", IotpipeError, "denies access"),
         (404, "Not Found", IotpipeError, "there is no such route: 404 .*iotpipe up"),
         (405, "Method Not Allowed", IotpipeError, "there is no such route: 405 .*iotpipe up"),
         (401, "unauthorized", IotpipeError, "require_api_key"),

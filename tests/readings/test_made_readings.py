@@ -77,7 +77,7 @@ def test_each_poison_has_a_body_of_its_own_and_no_two_runs_share_one() -> None:
 def test_each_bad_reading_is_bad_by_itself_also_when_its_window_is_as_wide_as_can_be() -> None:
     good = list(generate(2, 20, 7, NOON))
     widest = Settings(past_days=36_500, future_minutes=525_600)
-    for bad in bad_readings.refusals(40, good, "run"):
+    for bad in bad_readings.rejections(40, good, "run"):
         try:
             parsed = parsing.parse(bad.body)
         except parsing.NotJson as error:

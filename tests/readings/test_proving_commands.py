@@ -70,7 +70,7 @@ def test_what_was_sent_and_proved_is_told(typed: Type) -> None:
     assert "not accepted" not in result.stdout
     assert "of 30 accepted readings, each exactly once and unchanged: raw 30, processed 30" in result.stdout
     assert "2 of 2 refused, 2 of 2 in the DLQ" in result.stdout
-    assert "2 bad posted, 2 of them answered with 400" in result.stdout
+    assert "2 bad posted, 2 of them rejected with 400 as required" in result.stdout
     assert "--seed 7 sends the same readings again" in result.stdout
     assert re.search(r"latency p50 [0-9.]+ ms, p95 [0-9.]+ ms, p99 [0-9.]+ ms\n", result.stdout)
     assert "sending: 30 of 30" in result.stderr
@@ -137,7 +137,7 @@ def test_a_refused_reading_makes_it_fail_and_is_told_by_its_line(typed: Type, tm
     result = typed("send-test-data", "--file", str(path), "--verify")
     assert result.return_value == 1
     assert "1 accepted (0 duplicates), 1 refused" in result.stdout
-    assert "1 more were to be sent and not accepted" in result.stdout
+    assert "1 more were not accepted and are not verified" in result.stdout
     assert "A at 2001-01-01T00:00:00.000Z (line 2): timestamp: outside" in result.stderr
     assert "line 4: no time" in result.stderr
 
@@ -177,7 +177,7 @@ def test_a_file_of_years_is_not_sent_as_half_an_hour_of_1970(typed: Type, tmp_pa
 def test_a_query_for_epoch_seconds_is_refused_with_the_reason(typed: Type, option: str, name: str) -> None:
     result = typed("query", "sensor-001", option, str(NOON // 1000))
     assert isinstance(result.exception, UsageError)
-    assert f"the API refuses the query: {name}: evidently epoch seconds; epoch milliseconds" in str(result.exception)
+    assert f"the API rejects the query: {name}: evidently epoch seconds; epoch milliseconds" in str(result.exception)
 
 
 def test_the_key_is_sent_where_it_is_required_and_never_shown(typed: Type, world: World, env: SimpleNamespace) -> None:
@@ -323,7 +323,7 @@ def test_a_spreadsheet_calculates_nothing_that_a_device_sent(typed: Type, world:
 def test_only_so_many_are_shown_unless_all_are_asked_for(
     typed: Type, world: World, monkeypatch: pytest.MonkeyPatch, gateway: Gateway
 ) -> None:
-    monkeypatch.setattr("iotpipe.readings.stored_rows.MOST", 2)
+    monkeypatch.setattr("iotpipe.readings.stored_rows.MAX_ROWS", 2)
     rows_of(world, 5)
     some = typed("query", "A", "--limit", "3", "--json")
     assert json.loads(some.stdout)["count"] == 3 and json.loads(some.stdout)["more"] is True
@@ -377,8 +377,8 @@ def test_times_before_the_first_year_are_refused_like_others(typed: Type) -> Non
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--json", "--csv"], "two answers"),
-        (["--date", "2026-11-22", "--from", "1"], "by itself"),
+        (["--json", "--csv"], "exclude each other"),
+        (["--date", "2026-11-22", "--from", "1"], "--date excludes --from and --to"),
         (["--date", "yesterday"], "event_date: YYYY-MM-DD required"),
     ],
 )
@@ -391,8 +391,8 @@ def test_a_question_that_makes_no_sense_is_refused(typed: Type, words: list[str]
     ("status", "said", "kind", "told"),
     [
         (403, '{"message": "Missing Authentication Token"}', IotpipeError, "the API has no such route or stage"),
-        (400, "nonsense", UsageError, "the API refuses the query: 400 nonsense"),
-        (414, "URI Too Long", IotpipeError, "the query is answered with 414 URI Too Long"),
+        (400, "nonsense", UsageError, "the API rejects the query: 400 nonsense"),
+        (414, "URI Too Long", IotpipeError, "the query failed: 414 URI Too Long"),
     ],
 )
 def test_an_answer_that_holds_no_rows_is_told(

@@ -25,7 +25,7 @@ def read(tmp_path: Path) -> Read:
     def read_text(text: str | bytes, *maps: str, name: str = "data.csv", **changes: Any) -> Replay:
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        given = {"device": "", "time_format": "", "most": None} | changes
+        given = {"device": "", "time_format": "", "limit": None} | changes
         return files.replay(path, maps, **given)
 
     return read_text
@@ -117,7 +117,7 @@ def test_what_only_looks_like_a_number_stays_what_it_is(read: Read) -> None:
     (one,) = read("device_id,timestamp,room,shelf,rain\nA,1795348800,1_2,\uff11\uff12,+.5E1\n").readings
     assert one.metrics == {"room": "1_2", "shelf": "\uff11\uff12", "rain": Decimal(5)}
     told = dict(read("device_id,timestamp,temperature\nA,1795348800,1_2\nA,1_795_348_800,1\n").bad)
-    assert "temperature is no number" in told[2] and "no time" in told[3]
+    assert "temperature is not a number" in told[2] and "no time" in told[3]
 
 
 def test_columns_without_a_name_or_with_that_of_another_are_kept_apart(read: Read) -> None:
@@ -158,7 +158,7 @@ def test_one_device_may_be_named_for_a_whole_file(read: Read) -> None:
 
 def test_only_so_many_are_read_as_are_asked_for(read: Read) -> None:
     text = "device_id,timestamp,rain\n" + "".join(f"A,{1795348800 + second},1\n" for second in range(9))
-    assert len(read(text, most=4).readings) == 4
+    assert len(read(text, limit=4).readings) == 4
 
 
 def test_times_move_together_so_that_the_last_is_when_asked(read: Read) -> None:
@@ -173,7 +173,7 @@ def test_times_move_together_so_that_the_last_is_when_asked(read: Read) -> None:
         ("station,time,tmax\nA,1,2\n", ["temperature=tmx"], "no column tmx.*Did you mean tmax"),
         ("station,timestamp,tmax\nA,1,2\n", [], "no column device_id.*--map device_id=station .or --device"),
         ("device_id,time,tmax\nA,1,2\n", [], "no column timestamp.*It has: device_id, time, tmax"),
-        ("device_id,timestamp\nA,1\n", ["temperature"], "maps nothing"),
+        ("device_id,timestamp\nA,1\n", ["temperature"], "is not a mapping"),
         (b"device_id,timestamp,sky\nA,1,\xff\n", [], "cannot read.*UTF-8"),
     ],
 )
@@ -196,11 +196,11 @@ def test_stdin_is_read_as_a_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
     text = b"device_id,timestamp,rain\nA,1795348800,1\n"
     for given in (text, gzip.compress(text)):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
-        found = files.replay(Path("-"), (), device="", time_format="", most=None)
+        found = files.replay(Path("-"), (), device="", time_format="", limit=None)
         assert [one.device_id for one in found.readings] == ["A"]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2\n")))
     with pytest.raises(UsageError, match="stdin has no column timestamp"):
-        files.replay(Path("-"), (), device="", time_format="", most=None)
+        files.replay(Path("-"), (), device="", time_format="", limit=None)
 
 
 def test_between_semicolons_a_comma_is_the_decimal_point(read: Read) -> None:

@@ -28,8 +28,8 @@ def send(api: Api, run: Run) -> Send:
     def send_all(
         good: list[Reading], batch: int = 25, bad: int = 0, connections: int = 1, rate: float = 0, **changes: Any
     ) -> Tally:
-        refusals = bad_readings.refusals(bad, good, "run")
-        queued = units(good, batch, refusals, len(good))
+        rejections = bad_readings.rejections(bad, good, "run")
+        queued = units(good, batch, rejections, len(good))
         return Sender(changes.get("api", api), run, connections, rate).send(queued, len(good))
 
     return send_all
@@ -110,7 +110,7 @@ def test_what_is_left_of_a_divided_batch_fails_with_the_part_that_does(
 
 def test_every_kind_of_bad_reading_is_answered_with_its_400_and_stores_nothing(send: Send, world: World) -> None:
     tally = send(list(generate(2, 30, 7, NOON)), batch=10, bad=18)
-    assert (len(tally.bad_refused), tally.bad_otherwise) == (18, [])
+    assert (len(tally.bad_refused), tally.bad_not_refused) == (18, [])
     assert len(tally.accepted) == len(world.rows(world.raw)) == 30
 
 
@@ -122,14 +122,14 @@ def test_bad_readings_are_spread_among_the_good_ones(gateway: Gateway, send: Sen
 def test_a_bad_reading_that_gets_in_is_noted(send: Send, gateway: Gateway) -> None:
     gateway.faults.extend([lambda request: None, answering(200, '{"message": "fine"}')])
     tally = send(list(generate(1, 2, 7, NOON)), bad=1)
-    assert (len(tally.bad_otherwise), tally.bad_refused) == (1, [])
+    assert (len(tally.bad_not_refused), tally.bad_refused) == (1, [])
 
 
 def test_a_refusal_for_another_reason_than_its_own_is_noted(send: Send, gateway: Gateway) -> None:
     gateway.faults.extend(
         [lambda request: None, answering(400, '{"error": {"details": [{"field": "x", "code": "y"}]}}')]
     )
-    assert len(send(list(generate(1, 2, 7, NOON)), bad=1).bad_otherwise) == 1
+    assert len(send(list(generate(1, 2, 7, NOON)), bad=1).bad_not_refused) == 1
 
 
 def test_an_acknowledgement_of_something_else_is_none(send: Send, gateway: Gateway) -> None:
@@ -149,7 +149,7 @@ def test_after_some_failures_in_a_row_the_rest_is_left_unsent(send: Send, gatewa
     gateway.faults.extend([answering(503)] * 100)
     tally = send(list(generate(1, 50, 7, NOON)), batch=5)
     assert (len(tally.failed), tally.unsent) == (15, 35)
-    assert isinstance(tally.trouble, IotpipeError) and "503" in str(tally.trouble)
+    assert isinstance(tally.error, IotpipeError) and "503" in str(tally.error)
     assert tally.retried["503"] == 3 * 7
 
 
@@ -157,7 +157,7 @@ def test_failures_with_successes_between_end_nothing(send: Send, gateway: Gatewa
     for _ in range(5):
         gateway.faults.extend([answering(503)] * 8 + [lambda request: None])
     tally = send(list(generate(1, 10, 7, NOON)), batch=1)
-    assert (len(tally.failed), len(tally.accepted), tally.trouble) == (5, 5, None)
+    assert (len(tally.failed), len(tally.accepted), tally.error) == (5, 5, None)
 
 
 def test_being_let_in_no_longer_ends_the_sending_with_its_reason(send: Send, gateway: Gateway) -> None:
@@ -165,7 +165,7 @@ def test_being_let_in_no_longer_ends_the_sending_with_its_reason(send: Send, gat
     gateway.faults.extend([lambda request: None, expired])
     tally = send(list(generate(1, 40, 7, NOON)), batch=10)
     assert (len(tally.accepted), tally.unsent, len(gateway.requests)) == (10, 30, 2)
-    assert "expired" in str(tally.trouble)
+    assert "expired" in str(tally.error)
 
 
 def test_a_stop_begins_nothing_more_and_counts_what_is_left(send: Send, gateway: Gateway, run: Run) -> None:

@@ -13,7 +13,7 @@ from iotpipe.provision.run import Run
 from iotpipe.readings import dead_letters, send_test_data
 from iotpipe.readings.api_client import Api
 from iotpipe.readings.deployment import Deployment
-from iotpipe.readings.send_test_data import Asked, Load, Proof
+from iotpipe.readings.send_test_data import Load, Options, Result
 from iotpipe.readings.verify import Findings
 from iotpipe.render.send_test_data import verified
 from tests.support.handlers_world import NOON, World
@@ -28,12 +28,12 @@ class Proving:
     def __init__(self, world: World, api: Api, run: Run, place: Deployment) -> None:
         self.world, self.api, self.run, self.place = world, api, run, place
         self.load = Load(())
-        self.proof: Proof
+        self.proof: Result
         self.told: list[tuple[int, int]] = []
 
     def send(self, count: int = 40, devices: int = 2, bad: int = 0, batch: int = 10) -> None:
-        asked = Asked(devices=devices, count=count, seed=7, bad=bad)
-        self.load = send_test_data.load(asked, NOON / 1000)
+        options = Options(devices=devices, count=count, seed=7, bad=bad)
+        self.load = send_test_data.prepare(options, NOON / 1000)
         kept = {"batch": batch, "connections": 2, "rate": 0.0, "progress": self.progress}
         self.proof = send_test_data.send(self.load, self.api, self.run, self.place, **kept)
 
@@ -95,7 +95,7 @@ def test_two_queries_per_device_and_look_are_enough(proving: Proving) -> None:
 
 
 def test_more_rows_than_a_page_has_are_all_compared(proving: Proving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iotpipe.readings.stored_rows.MOST", 7)
+    monkeypatch.setattr("iotpipe.readings.stored_rows.MAX_ROWS", 7)
     proving.send(count=60)
     assert proving.verify().proven
 
@@ -210,11 +210,11 @@ def test_a_row_that_a_query_has_seen_is_asked_for_again_before_it_counts_as_gone
     proving: Proving, gateway: Gateway, times: int, proven: bool
 ) -> None:
     proving.send(count=10, devices=1)
-    asked: list[Request] = []
+    options: list[Request] = []
 
     def forgetful(request: Request) -> Reply | None:
-        asked.extend([request] if request.parameters.get("table") == "processed" else [])
-        blind = asked and request is asked[-1] and 2 < len(asked) <= 2 + times
+        options.extend([request] if request.parameters.get("table") == "processed" else [])
+        blind = options and request is options[-1] and 2 < len(options) <= 2 + times
         return answering(200, '{"count": 0, "items": []}')(request) if blind else None
 
     gateway.faults.extend([forgetful] * 200)
@@ -263,7 +263,7 @@ def test_a_reading_that_came_twice_in_one_run_needs_one_row_only(proving: Provin
 
 def test_a_bad_reading_that_has_a_row_is_astray_whatever_it_was_answered(proving: Proving, world: World) -> None:
     proving.send(bad=1)
-    (bad,) = proving.load.refusals
+    (bad,) = proving.load.rejections
     moment = proving.load.good[0].timestamp
     change(world, world.raw, timestamp={"N": f"{moment}.5"}, reading_id={"S": bad.reading_id})
     found = proving.verify()
@@ -314,7 +314,7 @@ def test_a_look_that_fails_half_way_hides_nothing(world: World, monkeypatch: pyt
 
     monkeypatch.setattr(world.sqs, "receive_message", once)
     with pytest.raises(KeyboardInterrupt):
-        dead_letters.look(world.sqs, world.dead, 0)
+        dead_letters.peek(world.sqs, world.dead, 0)
     monkeypatch.undo()
     assert len(world.bodies(world.dead)) == 15
 
@@ -329,13 +329,13 @@ def test_a_look_ends_also_where_messages_come_round_again(world: World) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(world.sqs, name)
 
-    assert list(dead_letters.look(NothingStaysHidden(), world.dead, 0).values()) == ["one"]
+    assert list(dead_letters.peek(NothingStaysHidden(), world.dead, 0).values()) == ["one"]
 
 
 def test_the_time_limit_follows_the_queue(proving: Proving, world: World, run: Run, place: Deployment) -> None:
     proving.send(bad=2)
-    without = send_test_data.patience(Load(proving.load.good), run, place)
-    assert send_test_data.patience(proving.load, run, place) == without + 30 * 3
+    without = send_test_data.default_timeout(Load(proving.load.good), run, place)
+    assert send_test_data.default_timeout(proving.load, run, place) == without + 30 * 3
 
 
 def test_nothing_is_queued_where_the_api_lets_nobody_in(proving: Proving, gateway: Gateway, world: World) -> None:

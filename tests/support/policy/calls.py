@@ -18,7 +18,7 @@ from moto.apigateway.models import apigateway_backends
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 
-from iotpipe.readings.api_client import Answer, Api
+from iotpipe.readings.api_client import Api, Response
 from tests.support.samples.sample import KMS_KEY
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -45,12 +45,12 @@ def recorded(into: list[Asked]) -> Iterator[None]:
             into.extend(asked(self.meta.service_model, operation, parameters))
         return call(self, operation, parameters)
 
-    def invoked(self: Api, method: str, url: str, body: bytes, reasons: Any) -> Answer:
+    def invoked(self: Api, method: str, url: str, body: bytes, reasons: Any) -> Response:
         _, _, stage, *path = (
             urlsplit(url).path.split("/") if "/_aws/" in url else ("", "", *urlsplit(url).path.split("/")[1:])
         )
         into.append(Asked("execute-api:Invoke", _arn("execute-api", f"abcdefghij/{stage}/{method}/{'/'.join(path)}")))
-        return Answer(400, {}, "validation_failed", 0.0) if body else Answer(200, {}, '{"items": []}', 0.0)
+        return Response(400, {}, "validation_failed", 0.0) if body else Response(200, {}, '{"items": []}', 0.0)
 
     with patch.object(BaseClient, "_make_api_call", noted), patch.object(Api, "_once", invoked):
         yield

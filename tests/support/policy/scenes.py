@@ -318,7 +318,7 @@ def _sent(queues: Queues) -> None:
     api = Api(place.endpoint, run.aws.session, REGION, run.pause, api_key=api_key(run, key))
     load = send_test_data.Load([], [], bad_readings.poisons(2, "mark"))
     sent = send_test_data.send(load, api, run, place, batch=25, connections=1, rate=0, progress=_quiet)
-    send_test_data.patience(load, run, place)
+    send_test_data.default_timeout(load, run, place)
     queues.put("anything")
     send_test_data.verify(sent, load, api, run, place, timeout=0, connections=1, wait=1, progress=_quiet)
     list(stored_rows.pages(api, {"device_id": "sensor-1"}))
