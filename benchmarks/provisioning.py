@@ -121,7 +121,7 @@ class Bench:
         self.calls = 0
         with patch.object(boto3, "Session", self._session):
             aws = connect(None, "us-east-1", None, services=SERVICES)
-        aws.keeps_names_back = False  # nor does moto keep anybody waiting
+        aws.eventually_consistent = False  # nor does moto keep anybody waiting
         return aws
 
     def _session(self, **settings: Any) -> Any:

@@ -11,7 +11,7 @@ from iotpipe.configuration import Environment, load
 from iotpipe.local import engine_directory
 from iotpipe.local.engine_directory import EngineDirectory
 from iotpipe.provision import ledger
-from iotpipe.provision.aws import Aws, Emulator, connect, emulator_of_the_user
+from iotpipe.provision.aws import Aws, Emulator, connect, user_emulator_endpoint
 from iotpipe.provision.ledger import Contents
 from iotpipe.provision.resources import SERVICES
 
@@ -53,7 +53,7 @@ class Target:
     @property
     def users_emulator(self) -> str:
         """The URL of the emulator that is used instead of the embedded AWS; empty where there is none."""
-        return emulator_of_the_user() if self.is_local else ""
+        return user_emulator_endpoint() if self.is_local else ""
 
     @property
     def is_embedded(self) -> bool:

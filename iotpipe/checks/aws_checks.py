@@ -84,7 +84,7 @@ def of_aws(patient: CheckContext) -> list[Finding]:
         alive = pool.submit(_answered, existing_resources.NAMES, partial(_alive, patient))
         asked = [pool.submit(_answered, check, partial(look, patient)) for check, look in limits]
         found = list(dict.fromkeys(finding for each in (*asked, alive) for finding in each.result()))
-    deleted = patient.contents.deleted if patient.contents and patient.run.aws.keeps_names_back else {}
+    deleted = patient.contents.deleted if patient.contents and patient.run.aws.eventually_consistent else {}
     return found + state_file.kept_back(deleted, patient.run.clock.now())
 
 

@@ -1,7 +1,7 @@
-"""Where the user's settings send each service's calls, and that it is one place for all of them.
+"""Endpoint settings: checks that all services have the same endpoint.
 
-The credentials are checked by asking STS. What STS says holds for the other services only if they are asked at the
-same place, and AWS_ENDPOINT_URL_STS and its like can send each service to another one.
+iotpipe asks STS which account the credentials belong to. The reply holds for the other services only if they are
+reached at the same endpoint. Settings such as AWS_ENDPOINT_URL_STS can send a single service elsewhere.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from botocore.utils import is_valid_endpoint_url
 
 from iotpipe.errors import CredentialsError
 
-ALSO_ASKED = ("resourcegroupstaggingapi", "kms", "wafv2")
-"""Services that iotpipe calls though no kind of resource belongs to them."""
+EXTRA_SERVICES = ("resourcegroupstaggingapi", "kms", "wafv2")
+"""Services that iotpipe calls although no resource kind belongs to them."""
 
 AWS = "AWS"
 
-# One place, whatever the host: there the credentials decide which account is meant. VPC endpoints are among them.
+# Hosts in these domains, VPC endpoints included, are AWS: the credentials decide which account is used.
 _DOMAINS = (
     "amazonaws.com",
     "amazonaws.com.cn",
@@ -31,26 +31,26 @@ _DOMAINS = (
     "api.amazonwebservices.eu",
 )
 
-_IN_SETTINGS = {
+_SETTING_NAMES = {
     "apigateway": "api_gateway",
     "logs": "cloudwatch_logs",
     "resourcegroupstaggingapi": "resource_groups_tagging_api",
 }
-"""How services are called in settings where boto3 calls them otherwise."""
+"""Names of services in AWS's settings, where they differ from boto3's."""
 
 _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a service is asked, and the setting that says so; both are empty if none does."""
+    """A service's endpoint URL and the setting that defines it; both are empty if no setting does."""
 
     url: str = ""
     setting: str = ""
 
     @property
-    def place(self) -> str:
-        """AWS, or the scheme, host and port of what is none of its hosts."""
+    def origin(self) -> str:
+        """ "AWS" for every host of AWS, else the URL's scheme, host and port."""
         parts = urlsplit(self.url)
         host = (parts.hostname or "").rstrip(".")
         if not self.url or f".{host}".endswith(tuple(f".{each}" for each in _DOMAINS)):
@@ -63,23 +63,23 @@ class Endpoint:
 
 
 def configured(session: botocore.session.Session, service: str) -> Endpoint:
-    """What botocore will find in the settings for this service, in its order."""
+    """Return the endpoint that botocore will take from the settings, in botocore's order of precedence."""
     if session.get_config_variable("ignore_configured_endpoint_urls"):
         return Endpoint()
-    name, profile = _IN_SETTINGS.get(service, service), session.get_scoped_config()
+    name, profile = _SETTING_NAMES.get(service, service), session.get_scoped_config()
     section = profile.get("services", "")
     of_service = session.full_config.get("services", {}).get(section, {}).get(name, {})
     variables = (f"AWS_ENDPOINT_URL_{name.upper()}", "AWS_ENDPOINT_URL")
-    found = (
+    candidates = (
         *((os.environ.get(variable), variable) for variable in variables),
         (of_service.get("endpoint_url"), f"{name}.endpoint_url in [services {section}]"),
         (profile.get("endpoint_url"), "the profile's endpoint_url"),
     )
-    return next((Endpoint(url, setting) for url, setting in found if url), Endpoint())
+    return next((Endpoint(url, setting) for url, setting in candidates if url), Endpoint())
 
 
 def check_endpoints(session: botocore.session.Session, services: Iterable[str]) -> None:
-    """Raise CredentialsError where an address is none, or where a service is not asked where STS is."""
+    """Raise CredentialsError if an endpoint URL is invalid, or if a service has another endpoint than STS."""
     endpoints = {service: configured(session, service) for service in ("sts", *services)}
     for endpoint in endpoints.values():
         if endpoint.url and not is_valid_endpoint_url(endpoint.url):
@@ -87,17 +87,17 @@ def check_endpoints(session: botocore.session.Session, services: Iterable[str]) 
                 f"the AWS settings are invalid: Invalid endpoint: {endpoint.url}",
                 f"Correct {endpoint.setting}, or remove it; nothing was sent",
             )
-    apart = [service for service in endpoints if endpoints[service].place != endpoints["sts"].place]
-    if apart:
-        raise _several(endpoints, apart)
+    differing = [service for service in endpoints if endpoints[service].origin != endpoints["sts"].origin]
+    if differing:
+        raise _different_endpoints(endpoints, differing)
 
 
-def _several(endpoints: dict[str, Endpoint], apart: list[str]) -> CredentialsError:
-    where: dict[str, list[str]] = {}
-    for service in apart:
-        where.setdefault(str(endpoints[service]), []).append(service)
-    others = "; ".join(f"{', '.join(names)} at {place}" for place, names in where.items())
-    settings = dict.fromkeys(endpoints[each].setting for each in ("sts", *apart) if endpoints[each].setting)
+def _different_endpoints(endpoints: dict[str, Endpoint], differing: list[str]) -> CredentialsError:
+    by_endpoint: dict[str, list[str]] = {}
+    for service in differing:
+        by_endpoint.setdefault(str(endpoints[service]), []).append(service)
+    others = "; ".join(f"{', '.join(names)} at {endpoint}" for endpoint, names in by_endpoint.items())
+    settings = dict.fromkeys(endpoints[each].setting for each in ("sts", *differing) if endpoints[each].setting)
     return CredentialsError(
         f"the services have different endpoints: sts at {endpoints['sts']}; {others}",
         "sts tells whose account it is, for all of them: "

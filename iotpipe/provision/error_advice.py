@@ -1,4 +1,4 @@
-"""What to tell the user of a call that failed for good: what was said, what it means, and what can be done."""
+"""Error messages and hints for AWS calls that failed for good."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.parsers import ResponseParserError
 from iotpipe.provision.response_check import NotFromAws, one_line
 from iotpipe.provision.retry_rules import Failure, code_and_message, rule_for
 
-_REFUSED = frozenset(
+_CREDENTIALS_CODES = frozenset(
     {
         "ExpiredToken",
         "ExpiredTokenException",
@@ -29,13 +29,14 @@ _REFUSED = frozenset(
         "AuthFailure",
     }
 )
-"""Codes that mean the credentials themselves are of no use any more: every further call fails like this one."""
+"""Codes that mean the credentials are expired or invalid: every further call fails in the same way."""
 
 _UNKNOWN_KEYS = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"})
-"""What a region answers that does not know the keys: AWS tells none its keys that the account has not enabled."""
+"""Codes from a region that does not know the access key: AWS distributes keys only to regions that the account has
+enabled."""
 
-_SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
-_SKEWED_SIGNATURE = ("signature expired", "signature not yet current")
+_CLOCK_SKEW_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
+_CLOCK_SKEW_MESSAGES = ("signature expired", "signature not yet current")
 
 _NO_CREDENTIALS = (
     exceptions.NoCredentialsError,
@@ -47,8 +48,8 @@ _NO_CREDENTIALS = (
 )
 
 
-def told(error: Failure) -> str:
-    """AWS's code and message, or what else went wrong, in one short line."""
+def describe(error: Failure) -> str:
+    """Describe the error in one short line: AWS's code and message, or botocore's."""
     if isinstance(error, NotFromAws):
         return str(error)
     message = message_of(error)
@@ -56,16 +57,16 @@ def told(error: Failure) -> str:
 
 
 def message_of(error: Failure) -> str:
-    """AWS's message, or what is known of what went wrong, in one short line."""
+    """Return AWS's message, or botocore's, as one short line."""
     if isinstance(error, ClientError):
         return one_line(code_and_message(error)[1])
-    # botocore adds the answer that it could not read, in which there may be secrets.
+    # botocore appends the response that it could not parse, which may contain secrets.
     text = str(error).partition("\n")[0].rstrip(":") if isinstance(error, ResponseParserError) else str(error)
     return one_line(text)
 
 
 def code_of(error: Failure) -> str:
-    """AWS's code, or the name of what went wrong before AWS answered."""
+    """Return AWS's error code, or the exception's class name if AWS did not answer."""
     return code_and_message(error)[0] if isinstance(error, ClientError) else type(error).__name__
 
 
@@ -73,29 +74,29 @@ def code_of(error: Failure) -> str:
 
 
 def is_credentials_error(error: Failure) -> bool:
-    """Whether it is the credentials: AWS does not accept them, or this machine cannot renew them."""
+    """Whether AWS does not accept the credentials, or this machine cannot renew them."""
     if isinstance(error, ClientError):
-        return code_and_message(error)[0] in _REFUSED and not skewed(error)
+        return code_and_message(error)[0] in _CREDENTIALS_CODES and not is_clock_skew(error)
     return isinstance(error, _NO_CREDENTIALS)
 
 
-def skewed(error: Failure) -> bool:
-    """Whether it is this machine's clock, with whose time each request is signed."""
+def is_clock_skew(error: Failure) -> bool:
+    """Whether AWS rejected the request because this machine's clock, whose time is part of the signature, is off."""
     if not isinstance(error, ClientError):
         return False
     code, message = code_and_message(error)
-    return code in _SKEWED or any(each in message.lower() for each in _SKEWED_SIGNATURE)
+    return code in _CLOCK_SKEW_CODES or any(each in message.lower() for each in _CLOCK_SKEW_MESSAGES)
 
 
-def clock_refused(error: Failure, now: float) -> str:
-    """That AWS refuses what this machine's clock has signed, and how far that is off by the date of the answer."""
-    return f"AWS rejects requests because this machine's clock is {_away(error, now)}: {told(error)}"
+def clock_skew(error: Failure, now: float) -> str:
+    """Describe a clock skew error. The Date header of the response tells by how much the clock is off."""
+    return f"AWS rejects requests because this machine's clock is {_offset(error, now)}: {describe(error)}"
 
 
-def _away(error: Failure, now: float) -> str:
-    answer = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
+def _offset(error: Failure, now: float) -> str:
+    metadata = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
     try:
-        seconds = now - parsedate_to_datetime(answer.get("HTTPHeaders", {}).get("date", "")).timestamp()
+        seconds = now - parsedate_to_datetime(metadata.get("HTTPHeaders", {}).get("date", "")).timestamp()
     except (TypeError, ValueError):
         return "minutes off"
     return f"{abs(seconds):.0f} s {'fast' if seconds > 0 else 'slow'}"
@@ -110,18 +111,18 @@ _ALWAYS_ENABLED = frozenset(
         *("ap-south-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
     }
 )
-"""AWS's regions from before March 2019. An account must enable each later one before it can be used."""
+"""AWS's regions from before March 2019. An account must enable every later region before using it."""
 
 _OTHER_PARTITIONS = {"cn-": "AWS China", "us-gov-": "AWS GovCloud", "eusc-": "the AWS European Sovereign Cloud"}
 
 
-def also_enable(hint: str, error: Failure, region: str) -> str:
-    """The hint, and what may be wrong about the region instead where it does not know the credentials."""
-    doubted = isinstance(error, ClientError) and code_of(error) in _UNKNOWN_KEYS and _to_enable(region)
-    return f"{hint}. If they are valid elsewhere: {doubted}" if doubted else hint
+def with_region_hint(hint: str, error: Failure, region: str) -> str:
+    """Add a hint about the region if the region, and not the credentials, may be the cause."""
+    region_hint = isinstance(error, ClientError) and code_of(error) in _UNKNOWN_KEYS and _enable_hint(region)
+    return f"{hint}. If they are valid elsewhere: {region_hint}" if region_hint else hint
 
 
-def _to_enable(region: str) -> str:
+def _enable_hint(region: str) -> str:
     for prefix, name in _OTHER_PARTITIONS.items():
         if region.startswith(prefix):
             return f"{region} takes only credentials of {name}: use those, or correct the region"
@@ -134,7 +135,7 @@ def _to_enable(region: str) -> str:
 
 
 def region_to_correct(region: str) -> str:
-    """What to do about the region's name; empty if it is a known one."""
+    """Return a hint to correct the region's name; empty if the region is known."""
     session = botocore.session.Session()
     partitions = session.get_available_partitions()
     known = [each for name in partitions for each in session.get_available_regions("lambda", name)]
@@ -147,9 +148,9 @@ def region_to_correct(region: str) -> str:
     )
 
 
-# What can be done
+# Hints
 
-_FOREIGN = "Something other than AWS answered: check the network's sign-in page, HTTPS_PROXY and AWS_ENDPOINT_URL"
+_NOT_FROM_AWS = "Something other than AWS answered: check the network's sign-in page, HTTPS_PROXY and AWS_ENDPOINT_URL"
 _NETWORK = "Check the network, the region and AWS_ENDPOINT_URL"
 
 _NOT_ACTIVATED = frozenset({"OptInRequired", "SubscriptionRequiredException", "RegionDisabledException"})
@@ -167,7 +168,7 @@ _DENIED = frozenset(
     }
 )
 
-_DENYING: tuple[tuple[str, str], ...] = (
+_DENYING_POLICIES: tuple[tuple[str, str], ...] = (
     (
         "service control policy",
         "A service control policy of the organization forbids {}, whatever the credentials may do: "
@@ -201,7 +202,7 @@ _DENYING: tuple[tuple[str, str], ...] = (
         "A policy denies {} explicitly, which no permission outweighs: have that statement removed or limited",
     ),
 )
-"""Parts of the messages of AWS that name a policy, other than that of a missing permission, and what helps there."""
+"""Parts of AWS's messages that name the denying policy, and a hint for each. A missing permission is not among them."""
 
 _HINTS: tuple[tuple[str, str], ...] = (
     (
@@ -222,7 +223,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ("base path mapping", "Remove the API's custom domain mapping first"),
 )
 
-_LOOKED_UP = {
+_CREDENTIAL_CALL_HINTS = {
     "AssumeRole": "The role's trust policy and the policies of who assumes it must allow sts:AssumeRole: "
     "check role_arn and source_profile of the profile",
     "AssumeRoleWithWebIdentity": "The role's trust policy must allow this token's issuer and subject to assume it",
@@ -230,11 +231,11 @@ _LOOKED_UP = {
     "check sso_account_id and sso_role_name of the profile",
     "GetCallerIdentity": "It needs no permission: look for a policy that denies it",
 }
-"""What helps where a call is denied with which the credentials are got, or their owner is looked up."""
+"""Hints by operation, where AWS denies a call that gets the credentials or looks up their account."""
 
 
 def hint_for(error: Failure, environment: str, region: str) -> str:
-    """What the user of the environment can do about an error that stays."""
+    """Return a hint for an error that retries did not resolve; empty if there is none."""
     if not isinstance(error, ClientError):
         return network_hint(error, region) if rule_for(error) else ""
     code, message = code_and_message(error)
@@ -243,7 +244,8 @@ def hint_for(error: Failure, environment: str, region: str) -> str:
     if code in _DENIED:
         needed = f"`iotpipe policy --env {environment}` prints all that are needed"
         if any(each in message for each in ("restapis", "API-Gateway-Execution-Logs_")):
-            # What bears an API's id is only allowed for the one that is recorded, and `up` records first what it does.
+            # The printed policy allows paths with an API's id only for the recorded API, and `up` records an API only
+            # when it creates it.
             needed += ", for the API that the state file names by now"
         denied = denial_hint(error.operation_name, message)
         return denied or f"The credentials need the permission for {error.operation_name}: {needed}"
@@ -251,19 +253,19 @@ def hint_for(error: Failure, environment: str, region: str) -> str:
 
 
 def is_denied(code: str) -> bool:
-    """Whether the error code says that the caller may not make the call."""
+    """Whether the error code means that the caller lacks the permission for the call."""
     return code in _DENIED
 
 
 def denial_hint(operation: str, message: str) -> str:
-    """What helps where a policy denies the call that no permission of the caller's outweighs; empty elsewhere."""
-    return next((hint.format(operation) for part, hint in _DENYING if part in message.lower()), "")
+    """Return a hint if a policy denies the call whatever permissions the caller has; empty otherwise."""
+    return next((hint.format(operation) for part, hint in _DENYING_POLICIES if part in message.lower()), "")
 
 
 def network_hint(error: Failure, region: str) -> str:
-    """What to look at where AWS was not reached."""
+    """Return what to check if AWS is unreachable."""
     if isinstance(error, NotFromAws | ResponseParserError):
-        return _FOREIGN
+        return _NOT_FROM_AWS
     if isinstance(error, exceptions.SSLError):
         return f"{_NETWORK}; where a proxy reads what is encrypted, set AWS_CA_BUNDLE to its certificates"
     if isinstance(error, exceptions.ProxyConnectionError):
@@ -273,17 +275,17 @@ def network_hint(error: Failure, region: str) -> str:
 
 
 def identity_hint(error: ClientError, region: str) -> str:
-    """What can be done where AWS does not say whose the credentials are; empty where other ones are needed."""
+    """Return a hint if AWS does not tell the account of the credentials; empty if the user needs other credentials."""
     code, message = code_and_message(error)
     if code in _NOT_ACTIVATED:
         return _activate(region)
     if code in _DENIED:
-        return denial_hint(error.operation_name, message) or _LOOKED_UP.get(error.operation_name, "")
+        return denial_hint(error.operation_name, message) or _CREDENTIAL_CALL_HINTS.get(error.operation_name, "")
     return "AWS is overloaded or has an outage: try again later; nothing was changed" if rule_for(error) else ""
 
 
 def _activate(region: str) -> str:
-    enable = _to_enable(region)
+    enable = _enable_hint(region)
     registration = (
         "The account is not activated for this: complete its registration in the AWS console (means of payment, "
         "telephone number), which may take AWS a day"

@@ -1,7 +1,7 @@
-"""Whether it was AWS that answered: a proxy, a captive portal or any other server may do so in its place.
+"""Checks that each response comes from AWS, and not from a proxy, a captive portal or another server.
 
-botocore does not notice. It reads a JSON service's answer that is no JSON as one without members, and code that then
-looks up a member fails far from the cause, or takes a missing list for an empty one.
+botocore does not check this. It parses a response that is not JSON as one without members. Code that looks up a
+member then fails far from the cause, or treats a missing list as an empty one.
 """
 
 from __future__ import annotations
@@ -104,83 +104,83 @@ REQUIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "GetCallerIdentity": ("Account", "Arn"),
     },
 }
-"""The members, by service and operation, that an answer must have: because they are looked up without a default, or
-because nothing else tells that AWS has done what it was asked."""
+"""The members that a response must have, by service and operation: iotpipe reads them without a default, or they are
+the only proof that AWS executed the call."""
 
 _ERROR = "NotFromAws"
-"""Where an answer that is not AWS's bears its error until the last try of botocore's own."""
+"""The key under which a parsed response keeps its NotFromAws error until botocore has made its last retry."""
 
-_LONGEST = 300
+_MAX_LENGTH = 300
 _HTML = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _MARKUP = re.compile(
     r"<(?:!doctype|html|head|body|title|h[1-6]|p|div|span|a|br|hr|center|table|script|style)\b", re.IGNORECASE
 )
-_UNSEEN = re.compile(r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)", re.IGNORECASE | re.DOTALL)
+_INVISIBLE = re.compile(r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[a-zA-Z/!?][^>]*(>|\Z)")
 
 
 class NotFromAws(Exception):
-    """Something other than AWS has answered, or the answer was cut off on its way."""
+    """The response does not come from AWS, or is incomplete."""
 
-    def __init__(self, operation: str, status: int, said: str) -> None:
-        super().__init__(f"something other than AWS answered {operation}: HTTP {status}, {said}")
+    def __init__(self, operation: str, status: int, problem: str) -> None:
+        super().__init__(f"something other than AWS answered {operation}: HTTP {status}, {problem}")
         self.status = status
 
 
-def check_answers(events: Any) -> None:
-    """Have every answer checked that comes to the clients which are made with these events (botocore's) from now on.
+def check_responses(events: Any) -> None:
+    """Check every response to clients that are created with this botocore event emitter from now on.
 
-    What is no answer of AWS's raises NotFromAws from the call.
+    A call whose response does not come from AWS raises NotFromAws.
     """
-    events.register("before-parse", _check_form)
+    events.register("before-parse", _check_format)
     events.register("after-call", _check_members)
 
 
 def one_line(text: str) -> str:
-    """The text of a message as one short line: no tags of a page, no control characters, at most 300 characters."""
+    """Return the text as one line of at most 300 characters, without HTML tags and control characters."""
     if _MARKUP.search(text):
-        text = html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))
+        text = html.unescape(_TAG.sub(" ", _INVISIBLE.sub(" ", text)))
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3].rstrip()}..."
+    return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 3].rstrip()}..."
 
 
-def _check_form(
+def _check_format(
     operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **ignored: Any
 ) -> None:
     body, status = response_dict["body"], response_dict["status_code"]
     if not isinstance(body, bytes) or operation_model.has_streaming_output:
         return
-    wrong = _wrong_form(operation_model, response_dict["headers"], body, status)
-    if not wrong:
+    problem = _format_problem(operation_model, response_dict["headers"], body, status)
+    if not problem:
         return
-    # What begins like an answer may be the beginning of one, with secrets in it.
+    # A body that looks like JSON may be a truncated response of AWS with secrets in it: do not show it.
     page = "" if body.lstrip().startswith((b"{", b"[", b'"')) else one_line(body.decode("utf-8", "replace"))
-    error = NotFromAws(operation_model.name, status, f"{wrong}: {page}" if page else wrong)
+    error = NotFromAws(operation_model.name, status, f"{problem}: {page}" if page else problem)
     if status < 500:
         raise error
-    # botocore may ask again by itself before it hands the answer on: without a body it goes by the status.
+    # Let botocore make its own retries first. Without a body it decides by the HTTP status.
     response_dict["body"] = b""
     customized_response_dict[_ERROR] = error
 
 
-def _wrong_form(operation: Any, headers: Mapping[str, str], body: bytes, status: int) -> str:
-    """What is wrong about the answer's form; empty if nothing is."""
+def _format_problem(operation: Any, headers: Mapping[str, str], body: bytes, status: int) -> str:
+    """Describe what is wrong with the format of the response; empty if nothing is."""
     if 300 <= status < 400:
         return f"a redirection to {one_line(headers.get('location', 'nowhere'))}"
     if status >= 500 and not body.strip():
-        # A load balancer of AWS's has no more to say.
+        # AWS's load balancers send such responses without a body.
         return ""
     if _HTML.match(body):
         return "an HTML page"
     protocol = operation.service_model.resolved_protocol
     if protocol in ("json", "rest-json"):
-        return _wrong_json(operation, headers, body, status)
+        return _json_problem(operation, headers, body, status)
     if protocol == "query":
-        return _wrong_xml(operation, body, status)
+        return _xml_problem(operation, body, status)
     return ""
 
 
-def _wrong_json(operation: Any, headers: Mapping[str, str], body: bytes, status: int) -> str:
+def _json_problem(operation: Any, headers: Mapping[str, str], body: bytes, status: int) -> str:
     try:
         document = json.loads(body or b"{}")
     except ValueError:
@@ -193,7 +193,7 @@ def _wrong_json(operation: Any, headers: Mapping[str, str], body: bytes, status:
     return ""
 
 
-def _wrong_xml(operation: Any, body: bytes, status: int) -> str:
+def _xml_problem(operation: Any, body: bytes, status: int) -> str:
     if status >= 400:
         return "" if b"<Error" in body else "an error without a code of AWS's"
     shape = operation.output_shape

@@ -1,4 +1,4 @@
-"""A throttled call had no effect: it is made again by itself, and what was done before it is not done anew."""
+"""Retries single throttled calls. AWS has not executed them, so the rest of the operation need not be repeated."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from botocore.exceptions import ClientError
 from iotpipe.provision.retry_rules import Patience, Rule, rule_for
 
 Wait = Callable[[Rule, Patience, ClientError], None]
-"""Waits until the call may be made again, or raises."""
+"""Waits until the call may be retried, or raises."""
 
-_unit = threading.local()
+_current = threading.local()
 
 
 @contextmanager
-def waited_out(wait: Wait) -> Iterator[None]:
-    """Let the calls that this thread makes meanwhile be made again after `wait` when AWS has throttled them."""
-    before = getattr(_unit, "wait", None)
-    _unit.wait = wait
+def wait_when_throttled(wait: Wait) -> Iterator[None]:
+    """Retry throttled calls of this thread after `wait`, for as long as the context is open."""
+    before = getattr(_current, "wait", None)
+    _current.wait = wait
     try:
         yield
     finally:
-        _unit.wait = before
+        _current.wait = before
 
 
-def repeat_calls(events: Any) -> None:
-    """Have the clients that are made with these events (botocore's) from now on make their throttled calls again."""
-    events.register("creating-client-class", _mix_in)
+def retry_throttled_calls(events: Any) -> None:
+    """Make clients that are created with this botocore event emitter from now on retry their throttled calls."""
+    events.register("creating-client-class", _add_base)
 
 
-def _mix_in(base_classes: list[type], **ignored: Any) -> None:
-    base_classes.insert(0, _Repeating)
+def _add_base(base_classes: list[type], **ignored: Any) -> None:
+    base_classes.insert(0, _RetryingClient)
 
 
-class _Repeating:
-    """The first base of the client classes. Here all calls come by, those of paginators too.
+class _RetryingClient:
+    """The first base of every client class. All calls pass through it, also those of paginators.
 
-    botocore's own retries would not do: they sleep whatever happens, tell nobody why, and repeat as well what may have
-    had an effect.
+    botocore's own retries do not fit: their sleep cannot be interrupted, they do not report the reason, and they also
+    repeat calls that may have had an effect.
     """
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Any:
@@ -50,7 +50,7 @@ class _Repeating:
             try:
                 return super()._make_api_call(operation_name, dict(api_params))  # type: ignore[misc] # BaseClient's
             except ClientError as error:
-                rule, wait = rule_for(error), getattr(_unit, "wait", None)
+                rule, wait = rule_for(error), getattr(_current, "wait", None)
                 if wait is None or rule is None or not rule.throttled:
                     raise
                 wait(rule, patience, error)

@@ -14,10 +14,10 @@ from moto.core.models import botocore_stubber
 import iotpipe
 from iotpipe.errors import CredentialsError
 from iotpipe.provision.aws import Emulator, connect
-from iotpipe.provision.endpoints import ALSO_ASKED, configured
+from iotpipe.provision.endpoints import EXTRA_SERVICES, configured
 from iotpipe.provision.resources import SERVICES
 
-ASKED = ("sts", *SERVICES, *ALSO_ASKED)
+ASKED = ("sts", *SERVICES, *EXTRA_SERVICES)
 
 
 @pytest.fixture(autouse=True)

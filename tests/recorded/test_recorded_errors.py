@@ -26,7 +26,7 @@ from moto import mock_aws
 
 from iotpipe.errors import IotpipeError
 from iotpipe.handlers import aws as handlers
-from iotpipe.provision.error_advice import told
+from iotpipe.provision.error_advice import describe
 from iotpipe.provision.retry_rules import THERE, rule_for
 from tests.recorded.test_recorded_answers import READ_BY
 from tests.support.recorded import replaying as scenes
@@ -106,7 +106,7 @@ def test_every_error_has_its_verdict() -> None:
 @pytest.mark.parametrize("recording", errors(), ids=lambda each: each.id)
 def test_an_error_is_told_by_its_code_and_what_aws_says_of_it(recording: Recording) -> None:
     error = ClientError(recording.parsed(), recording.operation)  # type: ignore[arg-type] # what botocore reads
-    text = told(error)
+    text = describe(error)
     if recording.message:
         assert text.startswith(f"{recording.code}: ")
     else:

@@ -85,7 +85,7 @@ class ApiGatewayAccount(Resource):
         if refusal := self.creation_obstacle(run):
             raise RefusedError(refusal)
         name = self.role_name
-        if self.make_role(run) and run.aws.keeps_names_back:
+        if self.make_role(run) and run.aws.eventually_consistent:
             # Asked before IAM has told of the role, API Gateway refuses; and it may be asked once in 20 s only.
             told = "waiting for IAM to propagate the logging role: {:.0f} s left"
             run.count_down(self.address, run.clock.now() + _PROPAGATES, told)

@@ -197,8 +197,8 @@ def asked_whose(world: Replaying, kind: str) -> None:
             run.with_retries("read", row.address, lambda attempt: which.identify(run, row.recorded())), dict
         )
     _renew(world)
-    run.ask_anew()
-    run.with_retries("read", row.address, lambda attempt: ownership.of_row(run, rows, row))
+    run.clear_cache()
+    run.trying("read", row.address, lambda attempt: ownership.of_row(run, rows, row))
 
 
 def _renew(world: Replaying) -> None:
