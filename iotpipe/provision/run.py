@@ -118,7 +118,7 @@ class Run:
         if deleted is None or not self.aws.eventually_consistent:
             return 0
         # A time in the future comes from another machine's clock: count from now at most.
-        return min(resource.cool_down, to_seconds(deleted) + resource.cool_down - self.clock.now())
+        return min(resource.name_reuse_delay, to_seconds(deleted) + resource.name_reuse_delay - self.clock.now())
 
     def clear_cache(self) -> None:
         """Forget all cached reads, after a change in AWS."""
@@ -207,7 +207,7 @@ class Run:
         with lock:
             yield
 
-    def trying(self, verb: str, address: str, attempt: Callable[[int], T], inside: str = "") -> T:
+    def with_retries(self, verb: str, address: str, attempt: Callable[[int], T], inside: str = "") -> T:
         """Call `attempt(n)` until it succeeds, with retries as the retry table allows.
 
         `inside` is the address of the resource that contains this one. A throttled call is retried within the same

@@ -151,8 +151,8 @@ def down(run: Run, ledger: Ledger, teardown: Teardown, parallel: int) -> TakenDo
     return TakenDown(deleted, teardown.gone, teardown.kept, {**teardown.others, **left_alone})
 
 
-def _check_nothing_lives_on(run: Run, known: Sequence[Recorded]) -> None:
-    """Raise ResourceError where somebody has meanwhile made more that bears the environment's tags."""
+def _check_nothing_is_left(run: Run, known: Sequence[Recorded]) -> None:
+    """Raise ResourceError if another command created more resources with the environment's tags meanwhile."""
     run.clear_cache()
     with Reads(run, changed=True) as reads:
         searches = leftovers.begin(reads)
