@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from iotpipe.pipeline import USES_KEY
+from iotpipe.pipeline.functions import USES_KEY
 from iotpipe.provision.resource import Properties, Resource
 from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.queue import Queue

@@ -9,7 +9,7 @@ from typing import Any
 from iotpipe.checks import former_kms_keys
 from iotpipe.checks.finding import Finding, ok, problem, unknown, warning
 from iotpipe.checks.kms_key_policy import LOG_GROUP, User
-from iotpipe.pipeline import USE_KEY
+from iotpipe.pipeline.functions import USE_KEY
 from iotpipe.provision.foreign.statements import Document, statements
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
