@@ -18,7 +18,7 @@ from iotpipe.readings.api_client import Api
 from iotpipe.readings.bad_readings import Poison, Rejection
 from iotpipe.readings.generate import api_time
 from iotpipe.readings.send import Receipt, Tally
-from iotpipe.readings.stored_rows import Identity, ReadingKey, Row
+from iotpipe.readings.stored_rows import Identity, Row
 from iotpipe.times import iso, milliseconds
 
 TABLES = ("raw", "processed")
@@ -199,28 +199,28 @@ class Verifier:
         device, table = part
         identities = [stored_rows.IDENTITIES[table](row) for row in rows]
         counts = Counter(identities)
-        of_this_run = {
-            identity
-            for identity, row in zip(identities, rows, strict=True)
-            if identity in self.expected[device] and self._of_this_run(device, identity, row)
+        pairs = zip(identities, rows, strict=True)
+        current = {identity for identity, row in pairs if self._is_current(device, identity, row)}
+        unexpected = {
+            identity[:2]: identity[2] for identity in identities[::-1] if identity not in self.expected[device]
         }
-        unexpected: dict[ReadingKey, list[str]] = defaultdict(list)
-        for time, reading_id, values in identities:
-            if (time, reading_id, values) not in self.expected[device]:
-                unexpected[time, reading_id].append(values)
         for identity, receipt in self.expected[device].items():
-            key, where = identity[:2], f"{receipt.reading}: {table}"
-            if counts[identity] == 1 and identity in of_this_run:
+            where = f"{receipt.reading}: {table} row"
+            if counts[identity] > 1:
+                self.findings.doubled.append(f"{where} {counts[identity]} times")
+            elif counts[identity] == 1 and identity in current:
                 self.findings.found[table] += 1
             elif counts[identity] == 1:
-                self.findings.missing.append(f"{where} row of this run; there is one of an earlier run")
-            elif counts[identity] > 1:
-                self.findings.doubled.append(f"{where} row {counts[identity]} times")
-            elif unexpected[key]:
-                self.findings.different.append(f"{where} row has {unexpected[key][0]}, sent was {identity[2]}")
+                self.findings.missing.append(f"{where} of this run; there is one of an earlier run")
+            elif (stored := unexpected.get(identity[:2])) is not None:
+                self.findings.different.append(f"{where} has {stored}, sent was {identity[2]}")
             else:
-                self.findings.missing.append(f"{where} row")
+                self.findings.missing.append(where)
         self._find_stored_bad(device, table, identities)
+
+    def _is_current(self, device: str, identity: Identity, row: Row) -> bool:
+        """Whether the row is of an expected reading and was stored by this run."""
+        return identity in self.expected[device] and self._of_this_run(device, identity, row)
 
     def _find_stored_bad(self, device: str, table: str, identities: Iterable[Identity]) -> None:
         """Report bad readings that have a row, whatever the API's response was."""
