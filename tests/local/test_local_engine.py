@@ -295,6 +295,7 @@ def test_reset_asks_and_then_leaves_an_empty_one(machine: Machine) -> None:
 def test_the_engine_has_nothing_of_the_users_environment(machine: Machine) -> None:
     machine.extra = {"AWS_PROFILE": "company", "AWS_SECRET_ACCESS_KEY": "hush", "COMPANY_TOKEN": "hush"}
     machine.extra |= {"PYTHONWARNINGS": "error"}
+    machine.forked = None  # Python reads it when it starts
     # Python warns about a child process that is still running.
     assert "Warning" not in machine.run("local", "start").stderr
     listed = subprocess.run(
