@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
 )
 
+from tests.support.forked_commands import ForkedCommands, forked_commands  # noqa: E402 - as the next ones
 from tests.support.memoized_aws import be_quick, collect_seldom  # noqa: E402 - moto reads the environment when it is imported
 from tests.support.moto_gaps import close_gaps  # noqa: E402 - moto reads the environment when it is imported
 
@@ -44,6 +46,13 @@ def pytest_collection_finish() -> None:
 def users_environment() -> dict[str, str]:
     """The environment as it was before the credentials in it became nobody's."""
     return dict(_USERS)
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[ForkedCommands]:
+    """Where commands run that need not start Python: those of all tests but the ones marked `subprocess`."""
+    with forked_commands() as commands:
+        yield commands
 
 
 @pytest.fixture

@@ -18,7 +18,9 @@ def shell(tmp_path: Path, request: pytest.FixtureRequest) -> Shell:
     """An empty directory, and no AWS that answers."""
     directory = tmp_path / "work"
     directory.mkdir()
-    return Shell(directory, request.config.cache.mkdir("layers"), aws="http://127.0.0.1:9")
+    installed = request.node.get_closest_marker("subprocess")
+    forked = None if installed else request.getfixturevalue("forked")
+    return Shell(directory, request.config.cache.mkdir("layers"), forked, aws="http://127.0.0.1:9")
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ import pytest
 from tests.support.original_stack import Original
 from tests.support.shell import Shell, read_until, settings, writes
 
-pytestmark = pytest.mark.slow
-
 ROLE = "role/iot-query-lambda-role-dev"
 
 

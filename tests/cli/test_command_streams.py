@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.shell import Shell, settings
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.subprocess
 
 
 def in_bash(shell: Shell, line: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -6,11 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.shell import Shell, settings, writes
-
-pytestmark = pytest.mark.slow
 
 
 def reserve(shell: Shell, executions: int) -> None:

@@ -8,8 +8,6 @@ import pytest
 
 from tests.support.shell import Shell, settings, writes
 
-pytestmark = pytest.mark.slow
-
 
 def test_what_cannot_be_made_again_is_asked_about_or_refused(deployed: Shell) -> None:
     cloud = deployed

@@ -10,8 +10,6 @@ import pytest
 from tests.cli.test_on_call import GOOD, fail, log, on_terminal, url
 from tests.support.shell import Shell, settings
 
-pytestmark = pytest.mark.slow
-
 # Colours, a bell, the other escape (C1), text that runs backwards or is not seen, and a line that is not iotpipe's.
 HOSTILE = "\x1b[31mred\x07\x9b2J\u202egnp\u200b\x7f\nerror: forged\r\nForged line"
 # A letter, two selectors and a joiner that Python calls printable, and that are shown as nothing.

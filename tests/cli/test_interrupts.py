@@ -22,7 +22,7 @@ from iotpipe.cli import confirm
 from iotpipe.cli.session import interruptible, stoppable
 from tests.support.shell import Shell
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.subprocess
 
 COMMANDS = {
     "up": ("up", "--env", "dev"),

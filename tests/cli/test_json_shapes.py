@@ -13,8 +13,6 @@ from tests.cli.test_on_call import GOOD, LINE, fail, log
 from tests.support.json_shapes import assert_as_described, described, keys
 from tests.support.shell import Shell, settings
 
-pytestmark = pytest.mark.slow
-
 
 def test_every_command_takes_json_and_is_described() -> None:
     def commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:

@@ -15,8 +15,6 @@ import pytest
 
 from tests.support.shell import Shell, writes
 
-pytestmark = pytest.mark.slow
-
 GOOD = {
     "version": 1,
     "device_id": "sensor-1",

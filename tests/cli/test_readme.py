@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from iotpipe.cli import iotpipe
 from tests.support.shell import Shell, settings
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-
-pytestmark = pytest.mark.slow
 
 
 def test_the_commands_of_the_table_are_those_there_are() -> None:

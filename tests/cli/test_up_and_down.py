@@ -13,8 +13,6 @@ import pytest
 
 from tests.support.shell import Shell, read_until, settings, writes
 
-pytestmark = pytest.mark.slow
-
 
 def test_up_makes_everything_and_a_second_up_writes_nothing(cloud: Shell) -> None:
     first = cloud.run("up", "--env", "dev")

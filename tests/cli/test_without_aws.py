@@ -17,8 +17,6 @@ from click.testing import CliRunner
 from iotpipe.cli import iotpipe
 from tests.support.shell import Shell, settings
 
-pytestmark = pytest.mark.slow
-
 NOW = "2026-11-22T12:00:00Z"
 
 
@@ -31,6 +29,7 @@ def commands(group: Group, *before: str) -> Iterator[tuple[str, ...]]:
             yield (*before, name)
 
 
+@pytest.mark.subprocess
 def test_help_imports_neither_boto3_nor_pydantic(shell: Shell) -> None:
     script = (
         "import sys, iotpipe.cli\nsys.argv = ['iotpipe', '--help']\n"
@@ -68,6 +67,7 @@ def test_init_writes_what_validates_and_never_writes_over_it(shell: Shell) -> No
     assert (shell.directory / "config" / "dev.yaml").read_text() == "suffix: mine\n"
 
 
+@pytest.mark.subprocess
 def test_init_says_where_it_cannot_write_and_leaves_no_half_of_a_file(shell: Shell) -> None:
     (shell.directory / "file").touch()
     assert "error: cannot write to file/config" in shell.run("--config-dir", "file/config", "init", code=1).stderr
@@ -125,6 +125,7 @@ def test_settings_that_botocore_stumbles_over_are_named(
     assert said in done.stderr
 
 
+@pytest.mark.subprocess
 def test_a_profile_that_wants_a_code_is_refused_where_nobody_can_type_one(shell: Shell) -> None:
     settings(shell, "dev", "region: us-east-1\n")
     wanted = "role_arn = arn:aws:iam::123456789012:role/ops\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"
@@ -295,6 +296,7 @@ def test_completion_knows_the_environments(shell: Shell) -> None:
     assert "staging" in shell.run().stdout
 
 
+@pytest.mark.subprocess
 def test_a_reader_that_has_had_enough_is_no_error(cloud: Shell) -> None:
     command = " ".join(cloud.command("plan", "--env", "dev", "--verbose"))
     done = subprocess.run(

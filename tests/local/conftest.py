@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked_commands import ForkedCommands
 from tests.support.local_machine import Machine
 
 New = Callable[[], Machine]
 
 
 @pytest.fixture(scope="module")
-def new_machine(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[New]:
+def new_machine(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, forked: ForkedCommands
+) -> Iterator[New]:
     """Create machines without a running engine."""
     machines: list[Machine] = []
     cache: Path = request.config.cache.mkdir("layers")  # type: ignore[union-attr]  # the plugin is always there
 
     def make() -> Machine:
-        machines.append(Machine(tmp_path_factory.mktemp("machine"), cache))
+        machines.append(Machine(tmp_path_factory.mktemp("machine"), cache, forked))
         return machines[-1]
 
     yield make

@@ -160,7 +160,7 @@ def test_a_link_that_is_put_in_the_way_of_a_deletion_is_not_followed(
     assert tree(treasure) == before
 
 
-@pytest.mark.slow
+@pytest.mark.embedded
 def test_a_users_own_files_survive_up_and_reset_with_the_project_as_state_directory(machine: Machine) -> None:
     files = [machine.directory / "local" / name for name in ("data/photos/a.jpg", "tmp/work/b")]
     for file in files:
@@ -173,7 +173,7 @@ def test_a_users_own_files_survive_up_and_reset_with_the_project_as_state_direct
     assert sorted(path.name for path in machine.directory.iterdir()) == ["local"]
 
 
-@pytest.mark.slow
+@pytest.mark.embedded
 def test_a_file_of_which_its_own_are_hard_links_is_neither_written_nor_emptied(
     machine: Machine, treasure: Path
 ) -> None:
@@ -187,7 +187,7 @@ def test_a_file_of_which_its_own_are_hard_links_is_neither_written_nor_emptied(
     assert tree(treasure) == {"photo.jpg": "precious", "engine.json": "precious"}
 
 
-@pytest.mark.slow
+@pytest.mark.embedded
 def test_what_a_linked_directory_leads_to_survives_up_and_reset(machine: Machine, treasure: Path) -> None:
     (machine.directory / ".iotpipe").mkdir()
     machine.engine_directory.path.symlink_to(treasure)
@@ -197,7 +197,7 @@ def test_what_a_linked_directory_leads_to_survives_up_and_reset(machine: Machine
     assert tree(treasure) == before
 
 
-@pytest.mark.slow
+@pytest.mark.embedded
 def test_what_a_user_puts_into_the_directory_later_survives_too(machine: Machine) -> None:
     machine.run("local", "start")
     file = machine.engine_directory.data / "photos" / "a.jpg"

@@ -28,7 +28,7 @@ from botocore.credentials import Credentials
 
 from tests.support.local_machine import Machine, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.embedded
 
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 needs_node = pytest.mark.skipif(

@@ -20,7 +20,7 @@ from iotpipe.times import timestamp
 from tests.support.json_shapes import assert_as_described
 from tests.support.local_machine import Machine, eventually, processes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.embedded
 
 COMMANDS = ("start", "stop", "status", "reset")
 

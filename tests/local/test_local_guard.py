@@ -21,7 +21,7 @@ from iotpipe.local.guard import Application, Guard, Message, Receive, Send
 from iotpipe.local.signatures import Scope, Signatures
 from tests.support.local_machine import Machine
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.embedded
 
 JSON = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810.ListTables"}
 BROWSER = {

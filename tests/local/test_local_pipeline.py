@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from tests.support.local_machine import Machine, eventually, processes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.embedded
 
 
 def post(machine: Machine, device: str, key: Credentials | None = None, **metrics: float) -> tuple[int, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.local_machine import Machine
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.embedded
 
 LOCAL = ("--env", "local")
 

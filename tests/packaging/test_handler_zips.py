@@ -103,7 +103,7 @@ print(*(handler_zip(name).sha256 for name in sys.argv[2:]))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_real_zips_are_the_same_from_any_directory_umask_time_zone_and_locale(tmp_path: Path) -> None:
     def answer(umask: str, directory: Path, **settings: str) -> list[str]:
         command = [sys.executable, "-c", PRINT, umask, *HANDLERS]

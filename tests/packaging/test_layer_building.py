@@ -103,7 +103,7 @@ def test_a_hidden_interpreter_leaves_the_identity_and_the_sources_as_they_are(
 # The same bytes
 
 
-@pytest.mark.slow
+@pytest.mark.build
 def test_two_processes_in_other_surroundings_build_the_same_layer_at_once(running_layer: Layer, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     one = build(cache, "077", Path("/"), TZ="Asia/Tokyo", PYTHONHASHSEED="7", LC_ALL="C")

@@ -21,7 +21,7 @@ from iotpipe.packaging.layers import MODULES
 from iotpipe.packaging.target import Target, refuse_foreign_objects
 from tests.support.layer_samples import unpacked
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.build
 
 HANDLERS = Path(iotpipe.handlers.__file__).parent
 

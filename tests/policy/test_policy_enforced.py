@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from iotpipe.cli import iotpipe
 from iotpipe.local.engine_directory import RootKey
 from iotpipe.policy import parts
+from tests.support.forked_commands import ForkedCommands
 from tests.support.local_machine import Machine
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.embedded
 
 LOCAL = ("--env", "local")
 
@@ -118,9 +119,9 @@ def as_ministack_sees_it(policy: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def operated(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Operated]:
+def operated(tmp_path: Path, request: pytest.FixtureRequest, forked: ForkedCommands) -> Iterator[Operated]:
     cache: Path = request.config.cache.mkdir("layers")  # type: ignore[union-attr]  # the plugin is always there
-    machine = Machine(tmp_path, cache)
+    machine = Machine(tmp_path, cache, forked)
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "other.yaml").write_text("target: local\n")
     yield Operated(machine)

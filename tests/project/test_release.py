@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 METADATA = f"iotpipe-{PROJECT['version']}.dist-info"
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.build
 
 
 def run(*arguments: str | Path, directory: Path, path: Path | None = None) -> str:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +23,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from iotpipe.local.engine_directory import EngineDirectory, Record, at
+from tests.support.forked_commands import ForkedCommands
 
 T = TypeVar("T")
 
@@ -31,10 +32,14 @@ IOTPIPE = str(Path(sys.executable).with_name("iotpipe"))
 
 @dataclass
 class Machine:
-    """A project directory in which commands run. `extra` are environment variables of the user."""
+    """A project directory in which commands run. `extra` are environment variables of the user.
+
+    Commands run as the program that is installed, or in forks of a process that has imported everything.
+    """
 
     directory: Path
     cache: Path
+    forked: ForkedCommands | None
     extra: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -61,10 +66,16 @@ class Machine:
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command; fails the test unless it exits with `code`."""
+        done = self._done(arguments)
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def _done(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        if self.forked:
+            return self.forked.run(arguments, self.directory, self.environment, stdin="")
         with self.begin(*arguments) as process:
             out, err = process.communicate(timeout=120)
-        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
-        assert "Traceback" not in err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def json(self, *arguments: str) -> Any:

@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +16,21 @@ from typing import Any
 
 import boto3
 
+from tests.support.forked_commands import ForkedCommands
+
 READS = ("Get", "List", "Describe", "Filter")
 
 
 @dataclass
 class Shell:
-    """A directory to type commands in. `aws` is the address of its AWS, `notes` where that notes operations."""
+    """A directory to type commands in. `aws` is the address of its AWS, `notes` where that notes operations.
+
+    Commands run as the program that is installed, or in forks of a process that has imported everything.
+    """
 
     directory: Path
     cache: Path
+    forked: ForkedCommands | None
     aws: str = ""
     notes: Path = Path()
     extra: dict[str, str] = field(default_factory=dict)
@@ -42,18 +48,16 @@ class Shell:
 
     def run(self, *arguments: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run iotpipe; fails the test unless it exits with `code`."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.directory,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = self._done(arguments, stdin)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
+
+    def _done(self, arguments: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
+        if self.forked:
+            return self.forked.run(arguments, self.directory, self.environment, stdin)
+        command, where, who = self.command(*arguments), self.directory, self.environment
+        return subprocess.run(command, cwd=where, env=who, input=stdin, capture_output=True, text=True, timeout=120)
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
