@@ -1,1 +1,1 @@
-"""The Lambda handlers. What is here runs on AWS and knows nothing of the rest of iotpipe."""
+"""The Lambda handlers. They run on AWS and import nothing from the rest of iotpipe."""

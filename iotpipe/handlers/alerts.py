@@ -1,4 +1,4 @@
-"""The alert that many failures in one batch raise: one message to the topic, then silence for all workers a while."""
+"""Publishes an alert if many records of a batch fail; then no worker publishes another during the cool-down."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from iotpipe.handlers.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# The row of the processed table that has the time of the last alert. No device can have this name, for the space in
-# it, and GET /query refuses it.
+# The row of the processed table with the time of the last alert. No device can have this id because of its space,
+# and GET /query refuses it.
 ROW = {"device_id": {"S": "iotpipe alerts"}, "event_date": {"S": "last"}}
 
-# When each topic last had an alert as far as this worker knows, in epoch milliseconds: it need not ask the table
-# again, and while it cannot, it keeps at least its own peace.
+# The last alert of each topic that this worker knows of, in epoch milliseconds. It saves reading the table, and keeps
+# the worker's own cool-down while the table cannot be read.
 _last: dict[str, int] = {}
 
 
-def consider(undone: dict[str, str], records: int, configured: Settings, budget: clock.Budget) -> None:
-    """Publish if more records of a batch failed than the threshold allows; `undone` is reasons by message id.
+def alert_if_needed(undone: dict[str, str], records: int, configured: Settings, budget: clock.Budget) -> None:
+    """Publish an alert if more records failed than the threshold; `undone` has the reasons by message id.
 
-    One alert per cool-down, whichever worker sends it. What only ran out of time has not failed. Never raises: an
-    alert that cannot be sent must not send the stored half of a batch back.
+    All workers together publish one alert per cool-down. Records that ran out of time do not count as failed. Never
+    raises: an alert that cannot be sent must not return the stored records of the batch to the queue.
     """
     failed = {name: reason for name, reason in undone.items() if reason != clock.OUT_OF_TIME}
     if len(failed) <= configured.alert_threshold:
         return
     topic, now = os.environ["ALERT_TOPIC_ARN"], clock.now()
-    silent_since = now - configured.alert_cooldown * 1000
-    if _last.get(topic, silent_since) > silent_since:
+    cooldown_start = now - configured.alert_cooldown * 1000
+    if _last.get(topic, cooldown_start) > cooldown_start:
         return
-    if budget.left() <= 0:
+    if budget.remaining() <= 0:
         logger.error("no time left to publish an alert of %d failures", len(failed))
-    elif _claim(topic, now, silent_since) and not _publish(topic, failed, records):
+    elif _claim(topic, now, cooldown_start) and not _publish(topic, failed, records):
         _release(topic, now)
 
 
-def _claim(topic: str, now: int, silent_since: int) -> bool:
-    """Whether it is this worker that sends the alert: the one whose write comes first.
+def _claim(topic: str, now: int, cooldown_start: int) -> bool:
+    """Whether this worker sends the alert: the first one to write the row does.
 
-    Where nobody can tell, it does: two alerts are better than none.
+    If the row cannot be written, every worker sends it: two alerts are better than none.
     """
     try:
-        _write(now, "attribute_not_exists(alerted_at) OR alerted_at <= :time", silent_since)
-    except aws.FAILED as error:
+        _write(now, "attribute_not_exists(alerted_at) OR alerted_at <= :time", cooldown_start)
+    except aws.ERRORS as error:
         if aws.code(error) == "ConditionalCheckFailedException":
-            _last[topic] = _told(error, silent_since)
+            _last[topic] = _recorded_alert(error, cooldown_start)
             return False
-        logger.warning("cannot see whether there was an alert: %s", aws.describe(error))
+        logger.warning("cannot check whether another worker sent the alert: %s", aws.describe(error))
     _last[topic] = now
     return True
 
@@ -61,27 +61,27 @@ def _claim(topic: str, now: int, silent_since: int) -> bool:
 def _publish(topic: str, failed: dict[str, str], records: int) -> bool:
     subject, text = _subject(len(failed)), _text(failed, records)
     try:
-        with aws.answering():
+        with aws.checked_response():
             answer = aws.client("sns").publish(TopicArn=topic, Subject=subject, Message=text)
         if not answer.get("MessageId"):
-            raise aws.Unconfirmed("an answer without the message's id")
-    except aws.FAILED as error:
+            raise aws.Unconfirmed("a response without the message's id")
+    except aws.ERRORS as error:
         logger.error("cannot publish an alert of %d failures: %s", len(failed), aws.describe(error))
         return False
     return True
 
 
 def _release(topic: str, now: int) -> None:
-    """Leave the alert to the next batch that fails, of whatever worker."""
+    """Let the next failing batch of any worker send the alert."""
     _last.pop(topic)
     try:
         _write(0, "alerted_at = :time", now)
-    except aws.FAILED as error:
+    except aws.ERRORS as error:
         logger.warning("there will be no alert until the cool-down is over: %s", aws.describe(error))
 
 
 def _write(alerted_at: int, condition: str, time: int) -> None:
-    with aws.answering():
+    with aws.checked_response():
         aws.client("dynamodb").put_item(
             TableName=os.environ["PROCESSED_TABLE_NAME"],
             Item=ROW | {"alerted_at": {"N": str(alerted_at)}},
@@ -91,11 +91,11 @@ def _write(alerted_at: int, condition: str, time: int) -> None:
         )
 
 
-def _told(error: Exception, otherwise: int) -> int:
-    """When there was an alert, as the row says that has refused the claim."""
+def _recorded_alert(error: Exception, default: int) -> int:
+    """Return the time of the last alert from the row, which is in the error of the failed condition."""
     item = error.response.get("Item", {}) if isinstance(error, ClientError) else {}
     text = str(item.get("alerted_at", {}).get("N", ""))
-    return int(text) if text.isdecimal() else otherwise
+    return int(text) if text.isdecimal() else default
 
 
 def _subject(failures: int) -> str:

@@ -1,4 +1,4 @@
-"""The check of the X-Api-Key header against the SecureString API_KEY_PARAM."""
+"""Checks the X-Api-Key header against the SecureString parameter that API_KEY_PARAM names."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from iotpipe.handlers.web import Refused, Request, Unavailable, detail
 
 logger = logging.getLogger(__name__)
 
-# How long a key is trusted that SSM no longer confirms, in milliseconds.
-_LONGEST_UNCONFIRMED = 3_600_000
+# How long a cached key is accepted while SSM cannot be read, in milliseconds.
+_MAX_UNCONFIRMED_AGE = 3_600_000
 
 
 def check(request: Request, budget: clock.Budget) -> None:
-    """Raises Refused (401) for a wrong or missing key, Unavailable while the right one cannot be known."""
+    """Raise Refused (401) for a wrong or missing key, and Unavailable while the valid keys cannot be read."""
     name, offered = os.environ["API_KEY_PARAM"], _digest(request.headers.get("x-api-key", ""))
-    # A key that does not match may be the one that has just replaced the known one.
-    if not (_matches(offered, parameters.read(name, budget)) or _matches(offered, parameters.read_again(name, budget))):
+    # A key that does not match may have just replaced the cached one.
+    if not (_matches(offered, parameters.read(name, budget)) or _matches(offered, parameters.read_fresh(name, budget))):
         raise Refused(401, "unauthorized", [detail("X-Api-Key", "key", "missing or wrong")])
 
 
 def _matches(offered: bytes, parameter: parameters.Parameter) -> bool:
-    if parameter.text is None or clock.now() - parameter.read_at > _LONGEST_UNCONFIRMED:
+    if parameter.text is None or clock.now() - parameter.read_at > _MAX_UNCONFIRMED_AGE:
         raise Unavailable("the API key cannot be read")
     keys = _keys(parameter.text)
     if not any(key.isprintable() for key in keys):
-        logger.error("the parameter %s has no key that a header can carry: nobody gets in", os.environ["API_KEY_PARAM"])
-    # Every key is compared, and its hash rather than the key: the time taken says nothing about any of them.
+        name = os.environ["API_KEY_PARAM"]
+        logger.error("the parameter %s has no key that a header can carry: every request is refused", name)
+    # Comparing the hashes of all keys takes the same time for any offered key, so the time reveals nothing about them.
     return any([hmac.compare_digest(offered, _digest(key)) for key in keys])
 
 
@@ -40,12 +41,12 @@ def _digest(key: str) -> bytes:
 
 
 def _keys(text: str) -> list[str]:
-    """The key as it stands, or a JSON list of all that hold while they are being rotated.
+    """Return the valid keys: the parameter's text, or its JSON list while a key is rotated.
 
-    Without blanks and line ends around it: whoever stores a key with `echo` adds one, and no header can carry it.
+    Strips white space: `echo` adds a line end to a stored key, and no header can carry one.
     """
     try:
-        listed = json.loads(text) if text.lstrip().startswith("[") else [text]
+        keys = json.loads(text) if text.lstrip().startswith("[") else [text]
     except (ValueError, RecursionError):
-        listed = [text]
-    return [key.strip() for key in listed if isinstance(key, str) and key.strip()]
+        keys = [text]
+    return [key.strip() for key in keys if isinstance(key, str) and key.strip()]

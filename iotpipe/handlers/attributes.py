@@ -1,4 +1,4 @@
-"""Parsed JSON to DynamoDB attributes and to canonical text, and stored attributes back to JSON text."""
+"""Converts parsed JSON to DynamoDB attributes and canonical text, and stored attributes back to JSON text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 Attribute = dict[str, Any]
 Item = dict[str, Attribute]
 
-# All the digits that DynamoDB keeps; Python's own default stops at 28.
+# DynamoDB keeps 38 digits; Python's default is 28.
 _DIGITS = Context(prec=38)
 
 
 def canonical_number(value: Decimal) -> str:
-    """One text per number: 25.50, 2.55E1 and 25.5 are all "25.5"; a valid JSON number."""
+    """Return the same JSON number for equal values: 25.50, 2.55E1 and 25.5 all become "25.5"."""
     if not value:
         return "0"
     plain = value.normalize(_DIGITS)
@@ -23,7 +23,7 @@ def canonical_number(value: Decimal) -> str:
 
 
 def encode(value: Any) -> tuple[Attribute, str]:
-    """A parsed JSON value as a DynamoDB attribute and as canonical, ASCII-only JSON text."""
+    """Return a parsed JSON value as a DynamoDB attribute and as canonical, ASCII-only JSON text."""
     if isinstance(value, Decimal):
         number = canonical_number(value)
         return {"N": number}, number
@@ -52,7 +52,7 @@ def _encode_object(members: dict[str, Any]) -> tuple[Attribute, str]:
 
 
 def to_json(attribute: Attribute) -> str:
-    """A stored attribute, of any type DynamoDB has, as JSON text; numbers keep all their digits."""
+    """Return a stored attribute of any DynamoDB type as JSON text; numbers keep all their digits."""
     ((kind, value),) = attribute.items()
     if kind == "N":
         return canonical_number(Decimal(value))

@@ -1,4 +1,4 @@
-"""AWS clients made on first use, and the one loop that tries again what AWS did not do."""
+"""AWS clients, created on first use, and the retry loop for all AWS calls."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ logger = logging.getLogger(__name__)
 
 
 class Unconfirmed(Exception):
-    """AWS answered, but with nothing that says what became of the request: it may have been done or not."""
+    """AWS's response does not confirm the request: it may have been performed or not."""
 
 
-FAILED = (ClientError, BotoCoreError, ResponseParserError, Unconfirmed)
+ERRORS = (ClientError, BotoCoreError, ResponseParserError, Unconfirmed)
 
-# Tried again here and not by botocore, so that it ends when the invocation's time does. "standard" because
-# the legacy mode reads a data file that a trimmed botocore need not have.
+# This module retries, not botocore: retries have to end in time for the invocation's deadline. "standard", because the
+# legacy mode reads a data file that the layer's trimmed botocore may lack.
 _CONFIG = Config(
     connect_timeout=2,
     read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 1},
     parameter_validation=False,
 )
-_MOST_ATTEMPTS = 8
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_MAX_ATTEMPTS = 8
+_FIRST_PAUSE, _MAX_PAUSE = 0.05, 2.0
 
-# Errors of status 400 that are over a moment later, as far as the services used here send them.
-_PASSING = {
+# Transient errors with status 400 of the services used here.
+_TRANSIENT_CODES = {
     "KmsThrottled",
     "OverLimit",
     "PriorRequestNotComplete",
@@ -62,104 +62,104 @@ _clients: dict[str, Any] = {}
 
 
 def client(service: str) -> Any:
-    """The botocore client of a service, made when first asked for: that takes tens of milliseconds."""
+    """Return the botocore client of a service. The first call creates it, which takes tens of milliseconds."""
     if service not in _clients:
         with _lock:
             if service not in _clients:
-                _clients[service] = _make(service)
+                _clients[service] = _create(service)
     return _clients[service]
 
 
-def _make(service: str) -> Any:
+def _create(service: str) -> Any:
     global _session
     _session = _session or botocore.session.get_session()
     return _session.create_client(service, os.environ.get("AWS_REGION"), config=_CONFIG)
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Put around one call and nothing else. Raises Unconfirmed for an answer that botocore's parser stumbles over.
+def checked_response() -> Iterator[None]:
+    """Raise Unconfirmed for a response that botocore cannot parse. Wrap it around a single AWS call only.
 
-    Its JSON parser trusts the shape of a document: `null`, `[]` or a text for a list end in these errors, whatever
-    the status is. HTML or a document that is cut off give an empty answer instead.
+    botocore's JSON parser does not check the document's structure: `null`, `[]` or a string for a list cause these
+    errors, whatever the status is. HTML and truncated documents give an empty response instead.
     """
     try:
         yield
     except (AttributeError, TypeError, KeyError, UnicodeDecodeError) as error:
-        raise Unconfirmed(f"an answer that cannot be read: {type(error).__name__}") from error
+        raise Unconfirmed(f"a response that cannot be parsed: {type(error).__name__}") from error
 
 
 def code(error: Exception) -> str:
-    """AWS's error code, or the name of what went wrong on the way there."""
+    """Return AWS's error code, or the exception's name if the error is not from AWS."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code") or "Unknown")
     return type(error).__name__
 
 
 def describe(error: Exception) -> str:
-    """An error for the log, on one line. A ValidationException may quote what was sent: only its code."""
+    """Return an error for the log, on one line; of a ValidationException only the code, as it may quote the data."""
     return code(error) if code(error) == "ValidationException" else " ".join(str(error).split())[:500]
 
 
-def passing(error: Exception) -> bool:
-    """Whether the same call may succeed a moment later."""
+def is_transient(error: Exception) -> bool:
+    """Whether a retry of the same call may succeed."""
     if not isinstance(error, ClientError):
         return True
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status >= 500 or status == 429 or code(error) in _PASSING
+    return status >= 500 or status == 429 or code(error) in _TRANSIENT_CODES
 
 
-def attempts(budget: clock.Budget, most: int = _MOST_ATTEMPTS) -> Iterator[None]:
-    """Go round while there is time, `most` times, after growing and jittered pauses."""
+def attempts(budget: clock.Budget, limit: int = _MAX_ATTEMPTS) -> Iterator[None]:
+    """Iterate up to `limit` times while there is time, with exponential backoff and jitter."""
     pause = 0.0
-    for attempt in range(most):
-        if budget.left() <= pause:
+    for attempt in range(limit):
+        if budget.remaining() <= pause:
             return
         if attempt:
             clock.sleep(pause)
         yield
-        pause = clock.chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+        pause = clock.jitter() * min(_MAX_PAUSE, _FIRST_PAUSE * 2**attempt)
 
 
 @dataclass
 class Outcome:
-    """What one call left undone, by index: to be tried again, or refused for good; each with its reason."""
+    """The entries that one call left undone, by index with the reason: to be retried, or rejected permanently."""
 
-    again: dict[int, str] = field(default_factory=dict)
-    refused: dict[int, str] = field(default_factory=dict)
+    retry: dict[int, str] = field(default_factory=dict)
+    rejected: dict[int, str] = field(default_factory=dict)
 
 
-def settle(count: int, once: Callable[[list[int]], Outcome], budget: clock.Budget) -> dict[int, str]:
-    """Call `once` with the indexes still undone until none is left or time is; answer those with reasons."""
-    refused: dict[int, str] = {}
-    again = dict.fromkeys(range(count), clock.OUT_OF_TIME)
+def retry_undone(count: int, call: Callable[[list[int]], Outcome], budget: clock.Budget) -> dict[int, str]:
+    """Call `call` with the undone indexes until none is left or time runs out; return the undone ones with reasons."""
+    rejected: dict[int, str] = {}
+    retry = dict.fromkeys(range(count), clock.OUT_OF_TIME)
     for _ in attempts(budget):
-        outcome = _guarded(once, list(again))
-        refused |= outcome.refused
-        again = outcome.again
-        if not again:
+        outcome = _try_once(call, list(retry))
+        rejected |= outcome.rejected
+        retry = outcome.retry
+        if not retry:
             break
-    return refused | again
+    return rejected | retry
 
 
-def _guarded(once: Callable[[list[int]], Outcome], indexes: list[int]) -> Outcome:
+def _try_once(call: Callable[[list[int]], Outcome], indexes: list[int]) -> Outcome:
     try:
-        return once(indexes)
-    except FAILED as error:
+        return call(indexes)
+    except ERRORS as error:
         reasons = dict.fromkeys(indexes, code(error))
-        if passing(error):
-            return Outcome(again=reasons)
+        if is_transient(error):
+            return Outcome(retry=reasons)
         if code(error) == "ValidationException" and len(indexes) > 1:
-            return _one_by_one(once, indexes)
-        logger.error("AWS refused: %s", describe(error))
-        return Outcome(refused=reasons)
+            return _one_by_one(call, indexes)
+        logger.error("AWS rejected the call: %s", describe(error))
+        return Outcome(rejected=reasons)
 
 
-def _one_by_one(once: Callable[[list[int]], Outcome], indexes: list[int]) -> Outcome:
-    """DynamoDB refuses a whole batch for one bad item without naming it: alone, the good ones get in."""
+def _one_by_one(call: Callable[[list[int]], Outcome], indexes: list[int]) -> Outcome:
+    """Send the entries one by one: DynamoDB rejects a whole batch for one invalid item without naming it."""
     whole = Outcome()
     for index in indexes:
-        alone = _guarded(once, [index])
-        whole.again |= alone.again
-        whole.refused |= alone.refused
+        alone = _try_once(call, [index])
+        whole.retry |= alone.retry
+        whole.rejected |= alone.rejected
     return whole

@@ -1,4 +1,4 @@
-"""The only places where the handlers look at a clock, wait, or roll dice; tests put their own here."""
+"""The handlers' only access to time and random numbers, which tests replace."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 OUT_OF_TIME = "out of time"
 
-# What one AWS call may take at worst (the connect and read timeouts of aws.py), and a little to answer with.
+# Seconds that one AWS call may take (the connect and read timeouts of aws.py), plus some to answer.
 ONE_CALL = 8.0
 
 
 def now() -> int:
-    """Epoch milliseconds."""
+    """Return epoch milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def elapsed() -> float:
-    """Seconds on a clock that is never set back."""
+    """Return the seconds of a monotonic clock."""
     return time.monotonic()
 
 
@@ -26,27 +26,28 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def chance() -> float:
-    """A number in [0, 1), for jitter."""
+def jitter() -> float:
+    """Return a random number in [0, 1)."""
     return random.random()
 
 
 class Budget:
-    """The seconds in which an invocation may still begin a call: `seconds`, but no more than Lambda gives."""
+    """The time in which an invocation may start AWS calls: `seconds`, or Lambda's remaining time if that is less."""
 
     def __init__(self, seconds: float, context: Any) -> None:
         self._start = elapsed()
-        self._given = seconds
+        self._seconds = seconds
         remaining = getattr(context, "get_remaining_time_in_millis", None)
         milliseconds = remaining() if callable(remaining) else None
         if isinstance(milliseconds, int | float):
-            self._given = min(seconds, milliseconds / 1000)
+            self._seconds = min(seconds, milliseconds / 1000)
 
     def shorten(self, seconds: float) -> None:
-        """Allow no more than `seconds` since the start."""
-        self._given = min(self._given, seconds)
+        """Limit the time to `seconds` since the start."""
+        self._seconds = min(self._seconds, seconds)
 
-    def left(self) -> float:
-        # Kept back for a call that hangs, but never so much that a short timeout leaves no work at all.
-        kept_back = min(ONE_CALL, self._given / 2)
-        return self._start + self._given - kept_back - elapsed()
+    def remaining(self) -> float:
+        """Return the seconds in which a call may still start."""
+        # Reserve time for a call that hangs, but at most half, so that a short timeout still allows some calls.
+        reserved = min(ONE_CALL, self._seconds / 2)
+        return self._start + self._seconds - reserved - elapsed()

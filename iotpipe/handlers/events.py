@@ -1,4 +1,4 @@
-"""Events that a handler does not understand: named in the log, and raised, so that nobody takes them for done."""
+"""Rejects events that a handler does not understand: logs their kind and raises, so that they do not count as done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from iotpipe.handlers import telemetry
 
-# By the `eventSource` of the first record. SNS writes the name of the member with a capital.
+# By the `eventSource` of the first record; SNS calls the member `EventSource`.
 _SOURCES = {
     "aws:sqs": "SQS",
     "aws:sns": "SNS",
@@ -17,14 +17,15 @@ _SOURCES = {
 
 
 class NotUnderstood(ValueError):
-    """An event that is none of those that the handler takes. The text names its kind and quotes nothing of it."""
+    """An event that the handler does not accept. The message names its kind and quotes none of its data."""
 
 
 def refuse(function: str, event: Any, context: Any, reason: str) -> NoReturn:
     """Write the invocation's log line with the event's kind, and raise NotUnderstood.
 
-    To return would acknowledge the event: Lambda deletes what an event source mapping has delivered, and counts an
-    asynchronous invocation as done. What is raised comes again, and then goes to the dead-letter queue.
+    Returning would acknowledge the event: Lambda would delete a message that an event source mapping has delivered,
+    and count an asynchronous invocation as successful. After an error Lambda retries, and finally uses the dead-letter
+    queue.
     """
     line = telemetry.Line(function, context)
     line.fields.update(event=kind(event), reasons=[reason])
@@ -34,12 +35,12 @@ def refuse(function: str, event: Any, context: Any, reason: str) -> NoReturn:
 
 
 def is_proxy_event(event: Any) -> bool:
-    """Whether API Gateway sent it, as a REST API does."""
+    """Whether it is a proxy event of an API Gateway REST API."""
     return isinstance(event, dict) and isinstance(event.get("httpMethod"), str) and "Records" not in event
 
 
 def kind(event: Any) -> str:
-    """What sent an event, as far as its shape tells."""
+    """Describe the event's source, as far as its structure shows it."""
     if not isinstance(event, dict):
         return f"a direct invocation with {type(event).__name__}"
     if "Records" in event:
@@ -57,6 +58,6 @@ def kind(event: Any) -> str:
 def _source(records: Any) -> str:
     first = records[0] if isinstance(records, list) and records else None
     if not isinstance(first, dict):
-        return "nowhere"
+        return "an unknown source"
     source = first.get("eventSource", first.get("EventSource"))
     return _SOURCES.get(source, "an unknown source") if isinstance(source, str) else "an unknown source"

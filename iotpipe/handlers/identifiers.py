@@ -1,4 +1,4 @@
-"""What names devices and readings may have: harmless in keys, logs and addresses."""
+"""The syntax of device and reading ids: safe in keys, logs and URLs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _IDENTIFIER = re.compile(PATTERN)
 
 
 def problem(value: Any) -> tuple[str, str] | None:
-    """The code and message of what is wrong with an identifier, or None."""
+    """Return the code and message of an identifier's problem, or None."""
     if not isinstance(value, str):
         return "type", "string required"
     if not _IDENTIFIER.fullmatch(value):

@@ -1,4 +1,4 @@
-"""POST /ingest: readings into the raw table and the queue; acknowledged only when they are in both."""
+"""POST /ingest: writes readings to the raw table and the queue, and acknowledges them only when both are done."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from typing import Any
 
 from iotpipe.handlers import apikey, clock, messages, queue_message, readings, routes, tables, times, web
 from iotpipe.handlers.attributes import Item
-from iotpipe.handlers.readings import Examined, Reading
+from iotpipe.handlers.readings import ParsedBody, Reading
 from iotpipe.handlers.routes import Call
 
-# Two calls of DynamoDB and five of SQS, all of them full: when time runs short, what is stored is queued as well.
-_UNIT = 50
+# Two full calls of DynamoDB and five of SQS. Batches this small get queued too, even if time runs out afterwards.
+_BATCH_SIZE = 50
 
 Outcome = tuple[str, str | None]
-"""What became of a reading, and why where it failed."""
+"""A reading's status, and the reason if it failed."""
 
 
 def lambda_handler(event: Any, context: Any) -> web.Answer:
-    """Answers an API Gateway proxy event. 200: every reading is stored and queued. 503: send it all again.
+    """Answer an API Gateway proxy event. 200: every reading is stored and queued. 503: send all of them again.
 
-    With `partial=true` 207: the good ones are, and each has a result.
+    With `partial=true` 207: every valid reading is stored and queued, and each reading has a result.
     """
     return routes.serve("ingestion", ROUTES, event, context)
 
 
 def _ingest(call: Call) -> web.Answer:
-    # Said in both places: a new worker that cannot reach SSM would let everybody in.
+    # The environment variable repeats the setting: a new worker that cannot read SSM must not accept every request.
     if call.settings.require_api_key or os.environ.get("REQUIRE_API_KEY"):
         apikey.check(call.request, call.budget)
-    in_part = _is_partial(call.request)
-    examined = readings.from_request(call.request, call.settings, timed=False)
-    found = examined.good if in_part else readings.all_good(examined)
-    outcomes = _outcomes(found, _keep(call, found))
-    return _in_part(call, examined, outcomes) if in_part else _as_a_whole(call, found, outcomes, examined.single)
+    partially = _is_partial(call.request)
+    body = readings.from_request(call.request, call.settings, needs_timestamp=False)
+    valid = body.valid if partially else readings.require_valid(body)
+    outcomes = _outcomes(valid, _store_distinct(call, valid))
+    return _answer_partial(call, body, outcomes) if partially else _answer_all(call, valid, outcomes, body.single)
 
 
 ROUTES: routes.Routes = {"POST /ingest": _ingest}
 
 
 def _is_partial(request: web.Request) -> bool:
-    """Whether the good readings of a batch are to be taken though others are bad."""
+    """Whether to accept the valid readings of a batch even if others are invalid."""
     given = request.parameters.get("partial", ["false"])
     if len(given) > 1:
         raise web.invalid([web.detail("partial", "repeated", "given more than once")])
@@ -52,20 +52,20 @@ def _is_partial(request: web.Request) -> bool:
     return given[0] == "true"
 
 
-def _keep(call: Call, found: Sequence[Reading]) -> dict[tuple[str, str], str | None]:
-    """Store and queue the readings, each key once; by key None, or why the reading is not kept."""
-    distinct = list({reading.key: reading for reading in found}.values())
+def _store_distinct(call: Call, valid: Sequence[Reading]) -> dict[tuple[str, str], str | None]:
+    """Store and queue the readings, each key once; return None or the failure's reason by key."""
+    distinct = list({reading.key: reading for reading in valid}.values())
     work = partial(_store_and_queue, call, times.iso(clock.now()))
-    reasons = tables.in_units(distinct, min(call.settings.batch_size, _UNIT), work)
+    reasons = tables.in_batches(distinct, min(call.settings.batch_size, _BATCH_SIZE), work)
     return {reading.key: reason for reading, reason in zip(distinct, reasons, strict=True)}
 
 
-def _store_and_queue(call: Call, received_at: str, unit: Sequence[Reading]) -> list[str | None]:
-    """Per reading None once it is in the table and in the queue, or why it is not in both."""
-    rows = [tables.Row(_item(reading, received_at), "timestamp", len(reading.text)) for reading in unit]
+def _store_and_queue(call: Call, received_at: str, batch: Sequence[Reading]) -> list[str | None]:
+    """Return for each reading None if it is in the table and in the queue, else the reason."""
+    rows = [tables.Row(_item(reading, received_at), "timestamp", len(reading.text)) for reading in batch]
     reasons = tables.store(os.environ["RAW_TABLE_NAME"], rows, call.budget)
     stored = [index for index, reason in enumerate(reasons) if reason is None]
-    bodies = [queue_message.write(unit[index], received_at) for index in stored]
+    bodies = [queue_message.write(batch[index], received_at) for index in stored]
     sent = messages.send(os.environ["QUEUE_URL"], bodies, call.request.correlation_id, call.budget)
     for index, reason in zip(stored, sent, strict=True):
         reasons[index] = reason
@@ -84,36 +84,38 @@ def _item(reading: Reading, received_at: str) -> Item:
     return item
 
 
-def _as_a_whole(call: Call, found: Sequence[Reading], outcomes: Sequence[Outcome], single: bool) -> web.Answer:
-    pairs = enumerate(zip(found, outcomes, strict=True))
+def _answer_all(call: Call, valid: Sequence[Reading], outcomes: Sequence[Outcome], single: bool) -> web.Answer:
+    pairs = enumerate(zip(valid, outcomes, strict=True))
     results = [readings.result(index, one, *outcome) for index, (one, outcome) in pairs]
-    counts = _counted(call, results)
+    counts = _count(call, results)
     if counts["failed"]:
         return web.unavailable(call.request, {**counts, "results": results})
     if single:
-        named = {"device_id": found[0].device_id, "timestamp": found[0].timestamp}
-        return web.answer(call.request, 200, json.dumps({"message": "Data ingested successfully", **named}))
+        identity = {"device_id": valid[0].device_id, "timestamp": valid[0].timestamp}
+        return web.answer(call.request, 200, json.dumps({"message": "Data ingested successfully", **identity}))
     return web.answer(call.request, 200, json.dumps({**counts, "results": results}))
 
 
-def _in_part(call: Call, examined: Examined, outcomes: Sequence[Outcome]) -> web.Answer:
-    """207 with a result for each reading of the body; 503 if one that is good could not be kept."""
-    waiting, most = iter(outcomes), max(1, web.MOST_DETAILS // len(examined.readings))
+def _answer_partial(call: Call, body: ParsedBody, outcomes: Sequence[Outcome]) -> web.Answer:
+    """Answer 207 with a result for each reading of the body, or 503 if a valid one could not be stored and queued."""
+    remaining, max_problems = iter(outcomes), max(1, web.MAX_DETAILS // len(body.readings))
     results: list[dict[str, Any]] = []
-    for index, one in enumerate(examined.readings):
-        if isinstance(one, Reading):
-            results.append({**readings.result(index, one, *next(waiting)), "problems": []})
+    for index, reading in enumerate(body.readings):
+        if isinstance(reading, Reading):
+            results.append({**readings.result(index, reading, *next(remaining)), "problems": []})
         else:
-            problems = [web.detail(*problem) for problem in one[:most]]
+            problems = [web.detail(*problem) for problem in reading[:max_problems]]
             results.append({"index": index, "status": "rejected", "problems": problems})
-    refused = [one["status"] for one in results].count("rejected")
-    counts = _counted(call, results) | {"rejected": refused}
-    call.line.counts["refused_readings"] = refused
-    body = {**counts, "results": results}
-    return web.unavailable(call.request, body) if counts["failed"] else web.answer(call.request, 207, json.dumps(body))
+    rejected = [result["status"] for result in results].count("rejected")
+    counts = _count(call, results) | {"rejected": rejected}
+    call.line.counts["refused_readings"] = rejected
+    answer = {**counts, "results": results}
+    if counts["failed"]:
+        return web.unavailable(call.request, answer)
+    return web.answer(call.request, 207, json.dumps(answer))
 
 
-def _counted(call: Call, results: Sequence[dict[str, Any]]) -> dict[str, int]:
+def _count(call: Call, results: Sequence[dict[str, Any]]) -> dict[str, int]:
     statuses = [result["status"] for result in results]
     names = {"accepted": "accepted", "duplicates": "duplicate", "failed": "failed"}
     counts = {name: statuses.count(status) for name, status in names.items()}
@@ -121,15 +123,15 @@ def _counted(call: Call, results: Sequence[dict[str, Any]]) -> dict[str, int]:
     return counts
 
 
-def _outcomes(found: Sequence[Reading], undone: dict[tuple[str, str], str | None]) -> list[Outcome]:
-    """What became of each reading, and why it failed; one that the same request has brought is a duplicate.
+def _outcomes(valid: Sequence[Reading], reasons: dict[tuple[str, str], str | None]) -> list[Outcome]:
+    """Return the outcome of each reading; a repeated reading within the request is a duplicate.
 
-    One that an earlier request brought is not: BatchWriteItem does not say whether it replaced a row, and to
-    ask would cost a call per reading. It is accepted once more, into the same row.
+    A reading that an earlier request sent is accepted again, into the same row: BatchWriteItem does not report whether
+    it replaced a row, and finding out would take one more call per reading.
     """
     seen: set[tuple[str, str]] = set()
     outcomes = []
-    for reading in found:
-        outcomes.append(("duplicate" if reading.key in seen else "accepted", undone[reading.key]))
+    for reading in valid:
+        outcomes.append(("duplicate" if reading.key in seen else "accepted", reasons[reading.key]))
         seen.add(reading.key)
     return outcomes

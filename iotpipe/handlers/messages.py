@@ -1,4 +1,4 @@
-"""Messages into the queue: SendMessageBatch in chunks that SQS accepts, failed entries sent again."""
+"""Sends messages to the queue: SendMessageBatch in chunks that SQS accepts, with retries of failed entries."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from iotpipe.handlers import aws, clock
 from iotpipe.handlers.tables import chunks
 
-# Ten entries at once. Together they may have 1 MiB today, but only 256 KiB in a queue made with the older limit.
-_MOST_ENTRIES, _MOST_BYTES = 10, 262_144
+# Ten entries per call. Their total limit is 1 MiB today, but 256 KiB for a queue that was created with the old limit.
+_MAX_ENTRIES, _MAX_BYTES = 10, 262_144
 _ATTRIBUTES = 256  # bytes, more than the correlation id and its name and type
 
 
 def send(queue_url: str, bodies: Sequence[str], correlation_id: str, budget: clock.Budget) -> list[str | None]:
-    """Send a message per body, of ASCII only. Per body None once the queue has it, or why it has not."""
+    """Send each body, in ASCII, as a message; return for each None if it is in the queue, else the reason."""
     reasons: list[str | None] = []
-    for chunk in chunks(bodies, _MOST_ENTRIES, _MOST_BYTES, lambda body: len(body) + _ATTRIBUTES):
-        left = aws.settle(len(chunk), partial(_send, queue_url, correlation_id, chunk), budget)
+    for chunk in chunks(bodies, _MAX_ENTRIES, _MAX_BYTES, lambda body: len(body) + _ATTRIBUTES):
+        left = aws.retry_undone(len(chunk), partial(_send, queue_url, correlation_id, chunk), budget)
         reasons += [left.get(index) for index in range(len(chunk))]
     return reasons
 
@@ -26,23 +26,23 @@ def send(queue_url: str, bodies: Sequence[str], correlation_id: str, budget: clo
 def _send(queue_url: str, correlation_id: str, bodies: Sequence[str], indexes: list[int]) -> aws.Outcome:
     attributes = {"correlation_id": {"DataType": "String", "StringValue": correlation_id}}
     entries = [{"Id": str(index), "MessageBody": bodies[index], "MessageAttributes": attributes} for index in indexes]
-    with aws.answering():
+    with aws.checked_response():
         answer = aws.client("sqs").send_message_batch(QueueUrl=queue_url, Entries=entries)
     return _outcome(answer, indexes)
 
 
 def _outcome(answer: dict[str, Any], indexes: list[int]) -> aws.Outcome:
-    """Only an entry that `Successful` names is in the queue. One that the answer does not name is sent again."""
+    """Only the entries in `Successful` are in the queue. Entries that the response does not name are retried."""
     confirmed = {entry.get("Id") for entry in _entries(answer, "Successful")}
     failures = {entry.get("Id"): entry for entry in _entries(answer, "Failed")}
     outcome = aws.Outcome()
     for index in indexes:
         failure = failures.get(str(index))
         if failure is not None:
-            undone = outcome.refused if failure.get("SenderFault") is True else outcome.again
+            undone = outcome.rejected if failure.get("SenderFault") is True else outcome.retry
             undone[index] = str(failure.get("Code") or "Failed")
         elif str(index) not in confirmed:
-            outcome.again[index] = "Unconfirmed"
+            outcome.retry[index] = "Unconfirmed"
     return outcome
 
 

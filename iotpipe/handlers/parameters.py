@@ -1,4 +1,4 @@
-"""SSM parameters, kept for five minutes, and for longer while SSM cannot be reached."""
+"""Reads SSM parameters with a cache of five minutes, or longer while SSM cannot be reached."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from iotpipe.handlers import aws, clock
 
 logger = logging.getLogger(__name__)
 
-_LIFE, _RETRY_AFTER = 300_000, 30_000
-_MOST_ATTEMPTS = 3
-# Seconds after which SSM is not asked once more: where it hangs, the readings must not pay with all of their time.
-_LONGEST_ASKING = clock.ONE_CALL
+_CACHE_MILLISECONDS, _RETRY_MILLISECONDS = 300_000, 30_000
+_MAX_ATTEMPTS = 3
+# Seconds after which SSM is not retried: if it hangs, time has to remain for the readings.
+_MAX_RETRY_SECONDS = clock.ONE_CALL
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter's text, if ever read, and when; not asked for again before `due_at`. Epoch milliseconds."""
+    """A parameter's text, None if it was never read. Times are epoch milliseconds; the next read is at `due_at`."""
 
     text: str | None = None
     read_at: int = 0
@@ -29,46 +29,46 @@ _cache: dict[str, Parameter] = {}
 
 
 def read(name: str, budget: clock.Budget) -> Parameter:
-    """The parameter as last read, decrypted. Never fails: unreachable, it is as old as it is, or without text."""
+    """Return the cached parameter, decrypted. Never fails: while SSM cannot be read it may be old or have no text."""
     known = _cache.get(name, Parameter())
     if clock.now() >= known.due_at:
-        known = _cache[name] = _refreshed(name, known, budget)
+        known = _cache[name] = _refresh(name, known, budget)
     return known
 
 
-def read_again(name: str, budget: clock.Budget) -> Parameter:
-    """The same for somebody whom its text does not suit: no older than half a minute, if SSM can be reached."""
+def read_fresh(name: str, budget: clock.Budget) -> Parameter:
+    """Return the parameter, at most half a minute old if SSM can be reached."""
     known = read(name, budget)
-    if clock.now() - known.asked_at >= _RETRY_AFTER:
-        known = _cache[name] = _refreshed(name, known, budget)
+    if clock.now() - known.asked_at >= _RETRY_MILLISECONDS:
+        known = _cache[name] = _refresh(name, known, budget)
     return known
 
 
-def _refreshed(name: str, known: Parameter, budget: clock.Budget) -> Parameter:
+def _refresh(name: str, known: Parameter, budget: clock.Budget) -> Parameter:
     reason, began = clock.OUT_OF_TIME, clock.elapsed()
-    for _ in aws.attempts(budget, _MOST_ATTEMPTS if known.text is None else 1):
-        if clock.elapsed() - began >= _LONGEST_ASKING:
+    for _ in aws.attempts(budget, _MAX_ATTEMPTS if known.text is None else 1):
+        if clock.elapsed() - began >= _MAX_RETRY_SECONDS:
             break
         try:
             text = _value(name)
-        except aws.FAILED as error:
+        except aws.ERRORS as error:
             reason = aws.describe(error)
-            if not aws.passing(error):
+            if not aws.is_transient(error):
                 break
         else:
             now = clock.now()
-            # A tenth earlier or later, so that workers started together do not all ask in one second.
-            due_at = now + int(_LIFE * (0.9 + 0.2 * clock.chance()))
+            # With jitter of a tenth, so that workers which started together do not all read in the same second.
+            due_at = now + int(_CACHE_MILLISECONDS * (0.9 + 0.2 * clock.jitter()))
             return Parameter(text, now, now, due_at)
     logger.warning("cannot read the parameter %s: %s", name, reason)
     now = clock.now()
-    return replace(known, asked_at=now, due_at=now + _RETRY_AFTER)
+    return replace(known, asked_at=now, due_at=now + _RETRY_MILLISECONDS)
 
 
 def _value(name: str) -> str:
-    with aws.answering():
+    with aws.checked_response():
         answer = aws.client("ssm").get_parameter(Name=name, WithDecryption=True)
     text = (answer.get("Parameter") or {}).get("Value")
     if not isinstance(text, str):
-        raise aws.Unconfirmed("an answer without the parameter's value")
+        raise aws.Unconfirmed("a response without the parameter's value")
     return text

@@ -1,4 +1,4 @@
-"""The processed table's rows: a reading transformed and enriched."""
+"""Builds the rows of the processed table from queue messages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _DIGITS = Context(prec=38)
 
 
 def fahrenheit(celsius: Decimal) -> Decimal:
-    """Exact, unless the result has more digits than DynamoDB's 38: then rounded once, to those."""
+    """Convert exactly, or rounded to 38 digits, which is DynamoDB's limit."""
     return _DIGITS.fma(celsius, Decimal("1.8"), Decimal(32))
 
 
 def processed(message: Message, processed_at: str) -> Row:
-    """The row of a message; metrics other than the main ones stay together under `sensor_data`."""
+    """Return a message's row; metrics other than the main ones stay in `sensor_data`."""
     others, text = encode({name: value for name, value in message.metrics.items() if name not in MAIN_METRICS})
     item: Item = {
         "device_id": {"S": message.device_id},

@@ -1,4 +1,4 @@
-"""Readings into the processed table: from the queue in batches, or at once by POST /process."""
+"""Writes readings to the processed table: in batches from the queue, or directly by POST /process."""
 
 from __future__ import annotations
 
@@ -30,41 +30,40 @@ from iotpipe.handlers.routes import Call
 from iotpipe.handlers.settings import Settings
 from iotpipe.handlers.tables import Row
 
-_LONGEST = 900  # seconds: what Lambda gives at most
-_MOST_NAMED = 100
-_MOST_BYTES = 1_000_000  # of message bodies that are worked on together
+_MAX_SECONDS = 900  # Lambda's longest timeout
+_MAX_CORRELATION_IDS = 100
+_MAX_PART_BYTES = 1_000_000  # of message bodies that are processed together
 
 
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
-    """Takes a batch from the queue or an API Gateway proxy event; raises NotUnderstood on anything else."""
+    """Process a batch from the queue or an API Gateway proxy event. Raises NotUnderstood for any other event."""
     if isinstance(event, dict) and "Records" in event:
-        if reason := _not_a_batch(event["Records"]):
+        if reason := _batch_problem(event["Records"]):
             events.refuse("processor", event, context, reason)
-        return _from_queue(event["Records"], context)
+        return _process_batch(event["Records"], context)
     if events.is_proxy_event(event):
         return routes.serve("processor", ROUTES, event, context)
     events.refuse("processor", event, context, "neither a queue's batch nor an API Gateway proxy event")
 
 
 def _process(call: Call) -> web.Answer:
-    found = readings.all_good(readings.from_request(call.request, call.settings, timed=True))
+    valid = readings.require_valid(readings.from_request(call.request, call.settings, needs_timestamp=True))
     now = times.iso(clock.now())
-    reasons = _store(
-        [processed_row.processed(queue_message.direct(one, now), now) for one in found], call.settings, call.budget
-    )
+    rows = [processed_row.processed(queue_message.from_reading(reading, now), now) for reading in valid]
+    reasons = _store(rows, call.settings, call.budget)
     failed = sum(reason is not None for reason in reasons)
-    call.line.counts.update(processed=len(found) - failed, failed=failed)
-    outcomes = enumerate(zip(found, reasons, strict=True))
-    results = [readings.result(index, one, "processed", reason) for index, (one, reason) in outcomes]
-    body = {"processed": len(found) - failed, "errors": failed, "results": results}
+    call.line.counts.update(processed=len(valid) - failed, failed=failed)
+    outcomes = enumerate(zip(valid, reasons, strict=True))
+    results = [readings.result(index, reading, "processed", reason) for index, (reading, reason) in outcomes]
+    body = {"processed": len(valid) - failed, "errors": failed, "results": results}
     return web.unavailable(call.request, body) if failed else web.answer(call.request, 200, json.dumps(body))
 
 
 ROUTES: routes.Routes = {"POST /process": _process}
 
 
-def _not_a_batch(records: Any) -> str | None:
-    """Why the records are no messages that can be handed back one by one, or None."""
+def _batch_problem(records: Any) -> str | None:
+    """Return why the records are not messages that can be returned to the queue one by one, or None."""
     if not isinstance(records, list) or not records:
         return "a batch without records"
     for record in records:
@@ -75,39 +74,39 @@ def _not_a_batch(records: Any) -> str | None:
     return None
 
 
-def _from_queue(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:
+def _process_batch(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:
     line = telemetry.Line("processor", context)
     line.fields.update(route="queue", correlation_ids=_correlation_ids(records))
     try:
         with tracing.span(line):
-            budget = Budget(_LONGEST, context)
+            budget = Budget(_MAX_SECONDS, context)
             configured = settings.load(budget)
             budget.shorten(configured.processing_timeout)
-            undone = _work_off(records, configured, budget, line)
-            alerts.consider(undone, len(records), configured, budget)
+            undone = _process_records(records, configured, budget, line)
+            alerts.alert_if_needed(undone, len(records), configured, budget)
             return {"batchItemFailures": [{"itemIdentifier": name} for name in undone]}
     finally:
         line.write()
 
 
-def _work_off(
+def _process_records(
     records: list[dict[str, Any]], configured: Settings, budget: Budget, line: telemetry.Line
 ) -> dict[str, str]:
-    """Store what can be stored; what goes back to the queue, by message id, with the reason.
+    """Store the records; return the reasons of those that go back to the queue, by message id.
 
-    Part by part: a message takes twenty times its length once it is parsed, and a batch may have 6 MB.
+    Works in parts: a parsed message takes twenty times its length in memory, and a batch may have 6 MB.
     """
     undone: dict[str, str] = {}
-    for part in tables.chunks(records, configured.batch_size, _MOST_BYTES, _length):
-        if budget.left() <= 0:
+    for part in tables.chunks(records, configured.batch_size, _MAX_PART_BYTES, _length):
+        if budget.remaining() <= 0:
             undone |= {record["messageId"]: clock.OUT_OF_TIME for record in part}
             continue
-        understood, poison = _understood(part)
-        reasons = _store(list(understood.values()), configured, budget)
-        failed = {name: reason for name, reason in zip(understood, reasons, strict=True) if reason is not None}
+        rows, poison = _parse_records(part)
+        reasons = _store(list(rows.values()), configured, budget)
+        failed = {name: reason for name, reason in zip(rows, reasons, strict=True) if reason is not None}
         undone |= poison | failed
         now = clock.now()
-        line.lags += [now - int(row.item["timestamp"]["N"]) for name, row in understood.items() if name not in failed]
+        line.lags += [now - int(row.item["timestamp"]["N"]) for name, row in rows.items() if name not in failed]
     line.counts.update(processed=len(line.lags), failed=len(undone))
     if undone:
         line.fields["reasons"] = dict(Counter(undone.values()).most_common(10))
@@ -119,30 +118,30 @@ def _length(record: dict[str, Any]) -> int:
     return len(body) if isinstance(body, str) else 0
 
 
-def _understood(records: list[dict[str, Any]]) -> tuple[dict[str, Row], dict[str, str]]:
-    """The rows of the messages that can be processed and the reasons of the others, both by message id."""
+def _parse_records(records: list[dict[str, Any]]) -> tuple[dict[str, Row], dict[str, str]]:
+    """Return the rows of the valid messages, and the reasons of the poison messages, both by message id."""
     now = times.iso(clock.now())
-    understood: dict[str, Row] = {}
+    rows: dict[str, Row] = {}
     poison: dict[str, str] = {}
     for record in records:
         try:
-            understood[record["messageId"]] = processed_row.processed(queue_message.read(record.get("body")), now)
+            rows[record["messageId"]] = processed_row.processed(queue_message.read(record.get("body")), now)
         except queue_message.Poison as error:
             poison[record["messageId"]] = str(error)
-        # A message that trips over a mistake of ours must not take its neighbours along into the DLQ.
+        # A bug that one message triggers must not send the rest of the batch to the dead-letter queue.
         except Exception as error:  # noqa: BLE001
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            poison[record["messageId"]] = f"{type(error).__name__} in {place.name}, line {place.lineno}"
-    return understood, poison
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            poison[record["messageId"]] = f"{type(error).__name__} in {frame.name}, line {frame.lineno}"
+    return rows, poison
 
 
 def _correlation_ids(records: list[dict[str, Any]]) -> list[str]:
     attributes = [(record.get("messageAttributes") or {}).get("correlation_id") or {} for record in records]
-    found = {one.get("stringValue") for one in attributes}
-    return sorted(name[:128] for name in found if isinstance(name, str))[:_MOST_NAMED]
+    ids = {attribute.get("stringValue") for attribute in attributes}
+    return sorted(name[:128] for name in ids if isinstance(name, str))[:_MAX_CORRELATION_IDS]
 
 
-def _store(found: Sequence[Row], configured: Settings, budget: Budget) -> list[str | None]:
-    """Per row None once it is in the table, or why it is not."""
+def _store(rows: Sequence[Row], configured: Settings, budget: Budget) -> list[str | None]:
+    """Store the rows; return for each None or the reason why it is not stored."""
     work = partial(tables.store, os.environ["PROCESSED_TABLE_NAME"], budget=budget)
-    return tables.in_units(found, configured.batch_size, work)
+    return tables.in_batches(rows, configured.batch_size, work)

@@ -1,4 +1,4 @@
-"""GET /query: a device's rows from either table, by day or range, in either order, page by page."""
+"""GET /query: returns a device's rows from either table, by day or time range, in either order, in pages."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Any
 
 from iotpipe.handlers import attributes, aws, query_parameters, routes, web
 from iotpipe.handlers.attributes import Item
-from iotpipe.handlers.query_parameters import Question
+from iotpipe.handlers.query_parameters import Query
 from iotpipe.handlers.routes import Call
 
-# Lambda returns at most 6 MB, counted after it has wrapped the body in JSON once more.
-MOST_BYTES = 5_000_000
+# Lambda's limit for an answer is 6 MB, counted after the body has been encoded in JSON again.
+MAX_BYTES = 5_000_000
 Row = tuple[str, str]
 """A row as JSON text, and its range key."""
 Page = tuple[list[Row], dict[str, Any] | None]
-"""Rows, and the key after which the next page begins."""
+"""Rows, and DynamoDB's start key of the next page."""
 _TABLES = {"processed": "PROCESSED_TABLE_NAME", "raw": "RAW_TABLE_NAME"}
 
 
 def lambda_handler(event: Any, context: Any) -> web.Answer:
-    """Answers an API Gateway proxy event: 200 with `count`, `items` and, if there is more, `next_token`."""
+    """Answer an API Gateway proxy event: 200 with `count`, `items` and, if there are more, `next_token`."""
     return routes.serve("query", ROUTES, event, context)
 
 
 def _query(call: Call) -> web.Answer:
-    question = query_parameters.read(call.request)
-    items, last = _fetch(call, question)
+    query = query_parameters.read(call.request)
+    items, last = _fetch(call, query)
     call.line.fields["items"] = len(items)
     body = f'{{"count": {len(items)}, "items": [{", ".join(items)}]'
     if last is not None:
-        body += f', "next_token": {json.dumps(query_parameters.token(question, last))}'
+        body += f', "next_token": {json.dumps(query_parameters.token(query, last))}'
     return web.answer(call.request, 200, body + "}")
 
 
 ROUTES: routes.Routes = {"GET /query": _query}
 
 
-def _fetch(call: Call, question: Question) -> tuple[list[str], str | None]:
-    """Rows as JSON text; and where to go on, the range key of the last one, if there are more.
+def _fetch(call: Call, query: Query) -> tuple[list[str], str | None]:
+    """Return rows as JSON text, and the range key of the last one if there are more.
 
-    What was found before DynamoDB could not go on is an answer as well: the token asks for the rest.
+    If DynamoDB fails after some rows, these are the answer; its page token continues with the rest.
     """
     items: list[str] = []
     size, last = 0, None
     try:
-        for text, key in _rows(call, question):
+        for text, key in _rows(call, query):
             size += len(json.dumps(text)) + 2
-            if len(items) == question.limit or (items and size > MOST_BYTES):
+            if len(items) == query.limit or (items and size > MAX_BYTES):
                 return items, last
             items.append(text)
             last = key
@@ -62,61 +62,61 @@ def _fetch(call: Call, question: Question) -> tuple[list[str], str | None]:
     return items, None
 
 
-def _rows(call: Call, question: Question) -> Iterator[Row]:
-    """The question's rows, a DynamoDB page of at most 1 MB at a time."""
-    request = _request(question)
+def _rows(call: Call, query: Query) -> Iterator[Row]:
+    """Yield the query's rows; reads DynamoDB pages of at most 1 MB."""
+    request = _request(query)
     while True:
-        rows, last = _page(call, request, question)
+        rows, last = _page(call, request, query)
         yield from rows
         if last is None:
             return
         request["ExclusiveStartKey"] = last
 
 
-def _request(question: Question) -> dict[str, Any]:
+def _request(query: Query) -> dict[str, Any]:
     request: dict[str, Any] = {
-        "TableName": os.environ[_TABLES[question.table]],
+        "TableName": os.environ[_TABLES[query.table]],
         "KeyConditionExpression": "device_id = :device AND #range BETWEEN :low AND :high",
-        "ExpressionAttributeNames": {"#range": question.range_key},
+        "ExpressionAttributeNames": {"#range": query.range_key},
         "ExpressionAttributeValues": {
-            ":device": {"S": question.device_id},
-            ":low": {question.kind: question.low},
-            ":high": {question.kind: question.high},
+            ":device": {"S": query.device_id},
+            ":low": {query.key_type: query.low},
+            ":high": {query.key_type: query.high},
         },
-        "ScanIndexForward": question.order == "asc",
-        # One more than wanted tells whether there are more, so that no last page comes back empty.
-        "Limit": question.limit + 1,
+        "ScanIndexForward": query.order == "asc",
+        # One more than the limit shows whether there are more rows, so that the last page is never empty.
+        "Limit": query.limit + 1,
     }
-    if question.after is not None:
-        start = {"device_id": {"S": question.device_id}, question.range_key: {question.kind: question.after}}
+    if query.after is not None:
+        start = {"device_id": {"S": query.device_id}, query.range_key: {query.key_type: query.after}}
         request["ExclusiveStartKey"] = start
     return request
 
 
-def _page(call: Call, request: dict[str, Any], question: Question) -> Page:
+def _page(call: Call, request: dict[str, Any], query: Query) -> Page:
     reason = "out of time"
     for _ in aws.attempts(call.budget):
         try:
-            return _read_page(request, question)
-        except aws.FAILED as error:
+            return _read_page(request, query)
+        except aws.ERRORS as error:
             reason = aws.describe(error)
-            if not aws.passing(error):
+            if not aws.is_transient(error):
                 break
     raise web.Unavailable(f"cannot query {request['TableName']}: {reason}")
 
 
-def _read_page(request: dict[str, Any], question: Question) -> Page:
-    with aws.answering():
+def _read_page(request: dict[str, Any], query: Query) -> Page:
+    with aws.checked_response():
         page: dict[str, Any] = aws.client("dynamodb").query(**request)
-    # An empty page and an answer of nobody's look alike but for this member.
+    # Only this member distinguishes an empty page from an empty response.
     if "Items" not in page:
-        raise aws.Unconfirmed("an answer without the rows")
+        raise aws.Unconfirmed("a response without the rows")
     try:
-        rows = [_row(item, question) for item in page["Items"]]
+        rows = [_row(item, query) for item in page["Items"]]
     except (AttributeError, TypeError, KeyError, ValueError, DecimalException) as error:
         raise aws.Unconfirmed(f"a row that cannot be read: {type(error).__name__}") from error
     return rows, page.get("LastEvaluatedKey")
 
 
-def _row(item: Item, question: Question) -> Row:
-    return attributes.item_to_json(item), str(item[question.range_key][question.kind])
+def _row(item: Item, query: Query) -> Row:
+    return attributes.item_to_json(item), str(item[query.range_key][query.key_type])

@@ -1,4 +1,4 @@
-"""The parameters of GET /query, and the token that continues an answer where it stopped."""
+"""The parameters of GET /query, and its page token."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from iotpipe.handlers.web import Request, detail, invalid
 
 PARAMETERS = ("device_id", "table", "event_date", "from", "to", "limit", "order", "next_token")
 CHOICES = {"table": ("processed", "raw"), "order": ("asc", "desc")}
-MOST, USUAL = 1000, 100
-# As DynamoDB writes numbers; it takes nothing else for one, though Decimal would.
+MAX_LIMIT, DEFAULT_LIMIT = 1000, 100
+# The number format of DynamoDB, which is stricter than Decimal's.
 _NUMBER = re.compile("[0-9.]{1,39}(E[+-]?[0-9]{1,3})?")
-_LONGEST_KEY = 1024  # bytes
-_WHOLE = re.compile("[0-9]{1,20}")
+_MAX_KEY_BYTES = 1024
+_WHOLE_NUMBER = re.compile("[0-9]{1,20}")
 
 Details = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Question:
-    """A query in DynamoDB's terms: `low` and `high` bound the range key, `after` is where to go on."""
+class Query:
+    """A query in DynamoDB's terms: `low` and `high` bound the range key; the page starts after the key `after`."""
 
     device_id: str
     table: str
@@ -43,83 +43,89 @@ class Question:
         return "event_date" if self.table == "processed" else "timestamp"
 
     @property
-    def kind(self) -> str:
+    def key_type(self) -> str:
         return "S" if self.table == "processed" else "N"
 
 
-def read(request: Request) -> Question:
-    """What a request asks for. Raises Refused with everything that is wrong with it."""
+def read(request: Request) -> Query:
+    """Parse the query of a request. Raises Refused with all its problems."""
     given = {name: values[0] for name, values in request.parameters.items()}
-    wrong = _names(request) + _device(given) + _choices(given) + _limit(given) + _period(given)
-    if wrong:
-        raise invalid(wrong)
+    problems = (
+        _name_problems(request)
+        + _device_problems(given)
+        + _choice_problems(given)
+        + _limit_problems(given)
+        + _period_problems(given)
+    )
+    if problems:
+        raise invalid(problems)
     table = given.get("table", "processed")
     low, high = _bounds(given, table)
-    question = Question(
+    query = Query(
         device_id=given["device_id"],
         table=table,
         low=low,
         high=high,
         order=given.get("order", "asc"),
-        limit=int(given.get("limit", USUAL)),
+        limit=int(given.get("limit", DEFAULT_LIMIT)),
     )
-    return _continued(question, given["next_token"]) if "next_token" in given else question
+    return _continue_from(query, given["next_token"]) if "next_token" in given else query
 
 
-def _names(request: Request) -> Details:
-    """An unknown name is refused: with a mistyped `from` the answer would silently be another."""
-    foreign = [name for name in request.parameters if name not in PARAMETERS]
+def _name_problems(request: Request) -> Details:
+    """Refuse unknown names: a mistyped `from` would silently return other rows."""
+    unknown = [name for name in request.parameters if name not in PARAMETERS]
     repeated = [name for name, values in request.parameters.items() if len(values) > 1]
-    wrong = [detail(quoted(name), "unknown", "not a parameter") for name in foreign]
-    return wrong + [detail(quoted(name), "repeated", "given more than once") for name in repeated]
+    problems = [detail(quoted(name), "unknown", "not a parameter") for name in unknown]
+    return problems + [detail(quoted(name), "repeated", "given more than once") for name in repeated]
 
 
-def _device(given: dict[str, str]) -> Details:
+def _device_problems(given: dict[str, str]) -> Details:
     if "device_id" not in given:
         return [detail("device_id", "required", "required")]
     problem = identifiers.problem(given["device_id"])
     return [detail("device_id", *problem)] if problem else []
 
 
-def _choices(given: dict[str, str]) -> Details:
-    bad = [name for name, words in CHOICES.items() if given.get(name, words[0]) not in words]
-    return [detail(name, "choice", f"{' or '.join(CHOICES[name])} required") for name in bad]
+def _choice_problems(given: dict[str, str]) -> Details:
+    invalid_names = [name for name, words in CHOICES.items() if given.get(name, words[0]) not in words]
+    return [detail(name, "choice", f"{' or '.join(CHOICES[name])} required") for name in invalid_names]
 
 
-def _limit(given: dict[str, str]) -> Details:
-    limit = given.get("limit", str(USUAL))
-    good = re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= MOST
-    return [] if good else [detail("limit", "range", f"a whole number from 1 to {MOST} required")]
+def _limit_problems(given: dict[str, str]) -> Details:
+    limit = given.get("limit", str(DEFAULT_LIMIT))
+    is_valid = re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= MAX_LIMIT
+    return [] if is_valid else [detail("limit", "range", f"a whole number from 1 to {MAX_LIMIT} required")]
 
 
-def _period(given: dict[str, str]) -> Details:
-    wrong: Details = []
+def _period_problems(given: dict[str, str]) -> Details:
+    problems: Details = []
     if "event_date" in given and ("from" in given or "to" in given):
-        wrong.append(detail("event_date", "conflict", "not together with from or to"))
+        problems.append(detail("event_date", "conflict", "not together with from or to"))
     if "event_date" in given and (times.from_day(given["event_date"]) or -1) < 0:
-        wrong.append(detail("event_date", "format", "YYYY-MM-DD required"))
+        problems.append(detail("event_date", "format", "YYYY-MM-DD required"))
     for name in ("from", "to"):
-        if name in given and _moment(given[name], end=False) is None:
-            wrong.append(detail(name, "format", _why_not(given[name])))
-    if not wrong and _start(given) > _end(given):
-        wrong.append(detail("from", "range", "later than to"))
-    return wrong
+        if name in given and _parse_time(given[name], end=False) is None:
+            problems.append(detail(name, "format", _time_problem(given[name])))
+    if not problems and _start(given) > _end(given):
+        problems.append(detail("from", "range", "later than to"))
+    return problems
 
 
-def _moment(text: str, end: bool) -> int | None:
-    """The millisecond a text names; of a day its first, or at the `end` of a range its last."""
+def _parse_time(text: str, end: bool) -> int | None:
+    """Return epoch milliseconds; for a day its first millisecond, or its last at the `end` of a range."""
     day = times.from_day(text)
     if day is not None and day >= 0:
         return day + times.DAY - 1 if end else day
-    if _WHOLE.fullmatch(text):
-        # 0 is how people write "from the beginning"; every other small number is a mistake that would find too much.
+    if _WHOLE_NUMBER.fullmatch(text):
+        # 0 means "from the beginning"; any other small number is a mistake that would return too many rows.
         return None if int(text) and times.not_milliseconds(Decimal(text)) else int(text)
     exact = times.from_rfc_3339(text)
     return int(exact) if exact is not None and 0 <= exact <= times.LAST else None
 
 
-def _why_not(text: str) -> str:
-    if _WHOLE.fullmatch(text):
+def _time_problem(text: str) -> str:
+    if _WHOLE_NUMBER.fullmatch(text):
         return times.not_milliseconds(Decimal(text)) or "epoch milliseconds required"
     if times.from_rfc_3339(text) is not None or times.from_day(text) is not None:
         return "a time from 1970 to 9999 required"
@@ -128,51 +134,50 @@ def _why_not(text: str) -> str:
 
 def _start(given: dict[str, str]) -> int:
     first = given.get("event_date", given.get("from"))
-    return 0 if first is None else _moment(first, end=False) or 0
+    return 0 if first is None else _parse_time(first, end=False) or 0
 
 
 def _end(given: dict[str, str]) -> int:
     last = given.get("event_date", given.get("to"))
-    return times.LAST if last is None else _moment(last, end=True) or 0
+    return times.LAST if last is None else _parse_time(last, end=True) or 0
 
 
 def _bounds(given: dict[str, str], table: str) -> tuple[str, str]:
-    """The first and last range key of a period, whatever their hashes are."""
+    """Return the lowest and highest possible range key of a period, for any hash."""
     start, end = _start(given), _end(given)
     if table == "raw":
         return str(start), f"{end}.{'9' * 18}"
-    # "$" comes next after the "#" before the hash.
+    # "$" is the character after the "#" that precedes the hash.
     return times.iso(start), f"{times.iso(end)}$"
 
 
-def token(question: Question, last: str) -> str:
-    """What continues this question's answer after the row with the range key `last`.
+def token(query: Query, last: str) -> str:
+    """Return the page token that continues this query after the row with the range key `last`.
 
-    It has no secret in it, since the function has none to share with its other workers. It need not: who
-    computes one for another row has only chosen where in an answer of his own to go on. The digest is there
-    so that a token of another question is noticed.
+    It is not signed with a secret, because the workers share none, and needs none: a forged token only selects another
+    page of the caller's own query. The digest detects a token of another query.
     """
-    document = json.dumps([last, _digest(question, last)])
+    document = json.dumps([last, _digest(query, last)])
     return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
 
 
-def _digest(question: Question, last: str) -> str:
-    bound = [question.device_id, question.table, question.low, question.high, question.order, last]
+def _digest(query: Query, last: str) -> str:
+    bound = [query.device_id, query.table, query.low, query.high, query.order, last]
     return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
 
 
-def _continued(question: Question, text: str) -> Question:
+def _continue_from(query: Query, text: str) -> Query:
     try:
         last, digest = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        genuine = hmac.compare_digest(digest, _digest(question, last)) and _within(question, last)
+        genuine = hmac.compare_digest(digest, _digest(query, last)) and _within(query, last)
     except (ValueError, TypeError, RecursionError, DecimalException):
         genuine = False
     if not genuine:
         raise invalid([detail("next_token", "token", "not a token of this query")])
-    return replace(question, after=last)
+    return replace(query, after=last)
 
 
-def _within(question: Question, last: str) -> bool:
-    if question.kind == "S":
-        return question.low <= last <= question.high and len(last.encode()) <= _LONGEST_KEY
-    return bool(_NUMBER.fullmatch(last)) and Decimal(question.low) <= Decimal(last) <= Decimal(question.high)
+def _within(query: Query, last: str) -> bool:
+    if query.key_type == "S":
+        return query.low <= last <= query.high and len(last.encode()) <= _MAX_KEY_BYTES
+    return bool(_NUMBER.fullmatch(last)) and Decimal(query.low) <= Decimal(last) <= Decimal(query.high)

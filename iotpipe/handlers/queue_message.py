@@ -1,4 +1,4 @@
-"""The queue's message: what ingestion writes and the processor reads. The row's key travels in it."""
+"""The queue's message, which ingestion writes and the processor reads. It contains the row's key."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from iotpipe.handlers.parsing import Problem
 from iotpipe.handlers.readings import Reading
 
 VERSION = 1
-# A message names some things that a reading does not: what ingestion has taken must not be too large here.
-_MOST_VALUES = parsing.MOST_VALUES + 10
+# A message has some members more than its reading: a reading that ingestion accepted must not be too large here.
+_MAX_VALUES = parsing.MAX_VALUES + 10
 _DIGITS = re.compile("[0-9]{18}")
 
 
 class Poison(ValueError):
-    """A message that no repetition makes processable. The text never quotes it."""
+    """A message that can never be processed, however often it is retried. The text never quotes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the processor stores: a reading, under the key that it was given."""
+    """The reading that the processor stores, with the key from ingestion."""
 
     device_id: str
     event_date: str
@@ -39,7 +39,7 @@ class Message:
 
 
 def write(reading: Reading, received_at: str) -> str:
-    """A message body, in ASCII: SQS refuses some characters, and counts bytes."""
+    """Return a message body in ASCII: SQS refuses some characters, and its limits are in bytes."""
     head = {
         "version": VERSION,
         "device_id": reading.device_id,
@@ -52,8 +52,8 @@ def write(reading: Reading, received_at: str) -> str:
     return f'{json.dumps(head)[:-1]}, "sensor_data": {reading.text}}}'
 
 
-def direct(reading: Reading, received_at: str) -> Message:
-    """The message of a reading that does not go through the queue."""
+def from_reading(reading: Reading, received_at: str) -> Message:
+    """Return the message of a reading that does not go through the queue."""
     return Message(
         device_id=reading.device_id,
         event_date=reading.event_date,
@@ -65,11 +65,11 @@ def direct(reading: Reading, received_at: str) -> Message:
 
 
 def read(body: Any) -> Message:
-    """The message in a body. Raises Poison for anything that `write` would not have written."""
+    """Parse a message body. Raises Poison for anything that `write` could not have written."""
     document = _document(body)
-    wrong = [f"{field}: {message}" for field, _, message in _problems(document)]
-    if wrong:
-        raise Poison("; ".join(wrong))
+    problems = [f"{field}: {message}" for field, _, message in _problems(document)]
+    if problems:
+        raise Poison("; ".join(problems))
     return Message(
         device_id=document["device_id"],
         event_date=document["event_date"],
@@ -84,16 +84,16 @@ def _document(body: Any) -> dict[str, Any]:
     if not isinstance(body, str):
         raise Poison("no text")
     try:
-        document = parsing.parse(body, _MOST_VALUES)
+        document = parsing.parse(body, _MAX_VALUES)
     except parsing.NotJson as error:
         raise Poison(str(error)) from None
-    flaws = [] if document.sound else sorted({message for _, _, message in parsing.flaws(document.value)})
+    flaws = [] if document.is_flawless else sorted({message for _, _, message in parsing.flaws(document.value)})
     if flaws:
         raise Poison("; ".join(flaws))
     if not _is_message(document.value):
-        raise Poison("not a message of ingestion's")
-    found: dict[str, Any] = document.value
-    return found
+        raise Poison("not a message from ingestion")
+    members: dict[str, Any] = document.value
+    return members
 
 
 def _is_message(document: Any) -> bool:
@@ -102,23 +102,23 @@ def _is_message(document: Any) -> bool:
 
 
 def _problems(document: dict[str, Any]) -> list[Problem]:
-    wrong = readings.metric_problems(document)
-    wrong += readings.identifier_problems(document, "device_id", required=True)
-    wrong += readings.identifier_problems(document, "reading_id", required=False)
+    problems = readings.metric_problems(document)
+    problems += readings.identifier_problems(document, "device_id", required=True)
+    problems += readings.identifier_problems(document, "reading_id", required=False)
     timestamp = document.get("timestamp")
     if not isinstance(timestamp, Decimal) or not 0 <= timestamp <= times.LAST or timestamp % 1:
-        wrong.append(("timestamp", "type", "epoch milliseconds required"))
+        problems.append(("timestamp", "type", "epoch milliseconds required"))
     elif not _is_key_of(document.get("event_date"), int(timestamp)):
-        wrong.append(("event_date", "format", "not a key of the processed table for this timestamp"))
+        problems.append(("event_date", "format", "not a key of the processed table for this timestamp"))
     received_at = document.get("received_at")
     if not isinstance(received_at, str) or times.from_rfc_3339(received_at) is None:
-        wrong.append(("received_at", "type", "an RFC 3339 time required"))
-    return wrong
+        problems.append(("received_at", "type", "an RFC 3339 time required"))
+    return problems
 
 
 def _is_key_of(event_date: Any, timestamp: int) -> bool:
-    """Whether it is a key that a reading of this time may have."""
+    """Whether `event_date` is a possible key of a reading with this timestamp."""
     if not isinstance(event_date, str):
         return False
-    moment, _, digits = event_date.partition("#")
-    return moment == times.iso(timestamp) and bool(_DIGITS.fullmatch(digits))
+    time, _, digits = event_date.partition("#")
+    return time == times.iso(timestamp) and bool(_DIGITS.fullmatch(digits))

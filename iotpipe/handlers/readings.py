@@ -1,4 +1,4 @@
-"""Readings: what a valid one is, and the keys it gets."""
+"""Validates readings, and computes their keys."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 from iotpipe.handlers import attributes, clock, identifiers, parsing, times
 from iotpipe.handlers.attributes import Attribute
-from iotpipe.handlers.parsing import Document, Flaw, Problem, Repeating, quoted
+from iotpipe.handlers.parsing import Document, DuplicateNames, Flaw, Problem, quoted
 from iotpipe.handlers.settings import Settings
 from iotpipe.handlers.web import Request, detail, invalid
 
 MAIN_METRICS = ("temperature", "humidity", "pressure")
-MOST_METRICS = 100
-LONGEST_NAME = 255
-# Of canonical JSON. In a DynamoDB item each of its values takes at most two bytes more than in JSON, `[]` for one
-# has four of the 400 KB; and as a message it fits a queue that was made with the older limit of 256 KiB.
-MOST_BYTES = 250_000
-# In Fahrenheit, anything hotter would be beyond DynamoDB's numbers.
-_HOTTEST = Decimal("5E125")
+MAX_METRICS = 100
+MAX_NAME_LENGTH = 255
+# Of canonical JSON. In a DynamoDB item (400 KB) a value takes at most two bytes more than in JSON: `[]` takes four.
+# As a message it fits into a queue that was created with the old limit of 256 KiB.
+MAX_BYTES = 250_000
+# A higher temperature in Fahrenheit would exceed DynamoDB's range of numbers.
+_MAX_TEMPERATURE = Decimal("5E125")
 _FIELDS = {"device_id", "sensor_data", "timestamp", "reading_id"}
 
 
@@ -40,7 +40,7 @@ class Reading:
 
     @property
     def raw_key(self) -> str:
-        """The raw table's range key: the millisecond, the hash behind the point, as DynamoDB writes numbers."""
+        """The raw table's range key: the millisecond, with the hash as the fraction, in DynamoDB's number format."""
         return f"{self.timestamp}.{self.digits}".rstrip("0").rstrip(".")
 
     @property
@@ -55,10 +55,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a reading without a time of its own gets: the request's time, and what no other reading has.
+    """The time and identity of a reading without a timestamp.
 
-    `origin` is of the request, `index` the reading's place in it. Equal values within one millisecond are the most
-    usual thing there is, and each is a reading.
+    `time` and `origin` are the request's, `index` is the reading's position in it. They distinguish equal readings
+    within one millisecond, which are common and must all be stored.
     """
 
     time: int
@@ -67,50 +67,52 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
-    """A body's readings in their order, each as it is or as everything that is wrong with it.
+class ParsedBody:
+    """A body's readings in their order, each as a valid reading or as its list of problems.
 
-    `single` is a reading by itself rather than in a batch.
+    `single` means that the body is one reading instead of a batch.
     """
 
     readings: list[Reading | list[Problem]]
     single: bool
 
     @property
-    def good(self) -> list[Reading]:
-        return [found for found in self.readings if isinstance(found, Reading)]
+    def valid(self) -> list[Reading]:
+        return [reading for reading in self.readings if isinstance(reading, Reading)]
 
 
 def result(index: int, reading: Reading, status: str, reason: str | None) -> dict[str, Any]:
-    """What became of one reading, for an answer; a `reason` makes it a failure."""
-    known = {"index": index, "device_id": reading.device_id, "timestamp": reading.timestamp}
-    return known | ({"status": status} if reason is None else {"status": "failed", "reason": reason})
+    """Return the result of one reading for an answer; with a `reason` it is a failure."""
+    identity = {"index": index, "device_id": reading.device_id, "timestamp": reading.timestamp}
+    return identity | ({"status": status} if reason is None else {"status": "failed", "reason": reason})
 
 
-def from_request(request: Request, settings: Settings, timed: bool) -> Examined:
-    """The body's readings, good and bad. `timed` requires a timestamp of each.
+def from_request(request: Request, settings: Settings, needs_timestamp: bool) -> ParsedBody:
+    """Parse and validate the body's readings. With `needs_timestamp` each must have a timestamp.
 
-    Raises Refused for a body that cannot be taken apart into readings.
+    Raises Refused for a body that cannot be split into readings.
     """
     document = _document(request)
     candidates, single = _candidates(document.value, settings)
     now = clock.now()
     time = request.received_at(now)
-    found = []
+    results = []
     for index, candidate in enumerate(candidates):
-        arrival = None if timed else Arrival(time, request.origin, index)
-        flaws = [] if document.sound else list(parsing.flaws(candidate))
-        found.append(examine(candidate, settings, now, arrival, flaws))
-    return Examined(found, single)
+        arrival = None if needs_timestamp else Arrival(time, request.origin, index)
+        flaws = [] if document.is_flawless else list(parsing.flaws(candidate))
+        results.append(validate(candidate, settings, now, arrival, flaws))
+    return ParsedBody(results, single)
 
 
-def all_good(examined: Examined) -> list[Reading]:
-    """The readings, if there is none but good ones. Raises Refused with everything that is wrong with the others."""
-    wrong = [(index, found) for index, found in enumerate(examined.readings) if not isinstance(found, Reading)]
-    if wrong:
-        places = [(None if examined.single else index, problem) for index, found in wrong for problem in found]
-        raise invalid([detail(*problem, index) for index, problem in places])
-    return examined.good
+def require_valid(body: ParsedBody) -> list[Reading]:
+    """Return the readings if all are valid. Raises Refused with the problems of all invalid ones."""
+    rejected = [(index, problems) for index, problems in enumerate(body.readings) if not isinstance(problems, Reading)]
+    if rejected:
+        details = [
+            detail(*problem, None if body.single else index) for index, problems in rejected for problem in problems
+        ]
+        raise invalid(details)
+    return body.valid
 
 
 def _document(request: Request) -> Document:
@@ -122,8 +124,8 @@ def _document(request: Request) -> Document:
 
 def _candidates(document: Any, settings: Settings) -> tuple[list[Any], bool]:
     if isinstance(document, dict) and "readings" in document:
-        wrong = [detail(*problem) for problem in _foreign(document, {"readings"}, "a batch")]
-        if isinstance(document, Repeating):
+        wrong = [detail(*problem) for problem in _unknown_fields(document, {"readings"}, "a batch")]
+        if isinstance(document, DuplicateNames):
             wrong += [detail(quoted(name), "duplicate_key", "named more than once") for name in document.repeated]
         document = document["readings"]
         if not isinstance(document, list):
@@ -137,29 +139,29 @@ def _candidates(document: Any, settings: Settings) -> tuple[list[Any], bool]:
     return document, False
 
 
-def _foreign(members: dict[str, Any], own: set[str], what: str) -> list[Problem]:
-    """Unknown fields are refused: what is not understood would be lost, and a mistyped name is not noticed."""
+def _unknown_fields(members: dict[str, Any], own: set[str], what: str) -> list[Problem]:
+    """Return the problems of unknown fields: ignoring them would lose data and hide mistyped names."""
     return [(quoted(name), "unknown", f"not a field of {what}") for name in members if name not in own]
 
 
-def examine(
+def validate(
     candidate: Any, settings: Settings, now: int, arrival: Arrival | None = None, flaws: Sequence[Problem] = ()
 ) -> Reading | list[Problem]:
-    """The reading that a parsed JSON value is, or everything that is wrong with it.
+    """Return the reading of a parsed JSON value, or all its problems.
 
-    Without an `arrival` it needs a time of its own. `flaws` are what the parser has found in it.
+    Without an `arrival` the timestamp is required. `flaws` are the parser's findings in the value.
     """
     flawed = {field for field, _, _ in flaws}
-    wrong: list[Problem] = [(field or "reading", code, message) for field, code, message in flaws]
-    wrong += [problem for problem in _problems(candidate, settings, now, arrival) if problem[0] not in flawed]
-    return wrong or _made(candidate, arrival)
+    problems: list[Problem] = [(field or "reading", code, message) for field, code, message in flaws]
+    problems += [problem for problem in _problems(candidate, settings, now, arrival) if problem[0] not in flawed]
+    return problems or _build(candidate, arrival)
 
 
 def _problems(candidate: Any, settings: Settings, now: int, arrival: Arrival | None) -> list[Problem]:
     if not isinstance(candidate, dict):
         return [] if isinstance(candidate, Flaw) else [("reading", "type", "an object required")]
     return [
-        *_foreign(candidate, _FIELDS, "a reading"),
+        *_unknown_fields(candidate, _FIELDS, "a reading"),
         *identifier_problems(candidate, "device_id", required=True),
         *identifier_problems(candidate, "reading_id", required=False),
         *_timestamp_problems(candidate, settings, now, arrival),
@@ -167,24 +169,24 @@ def _problems(candidate: Any, settings: Settings, now: int, arrival: Arrival | N
     ]
 
 
-def _moment(given: Any) -> Decimal | None:
+def _parse_time(given: Any) -> Decimal | None:
     if isinstance(given, str):
         return times.from_rfc_3339(given)
     return given if isinstance(given, Decimal) else None
 
 
-def _made(candidate: dict[str, Any], arrival: Arrival | None) -> Reading | list[Problem]:
+def _build(candidate: dict[str, Any], arrival: Arrival | None) -> Reading | list[Problem]:
     sensor_data, text = attributes.encode(candidate["sensor_data"])
-    if len(text) > MOST_BYTES:
-        return [("sensor_data", "size", f"at most {MOST_BYTES} bytes as JSON in ASCII, others than that as \\uXXXX")]
+    if len(text) > MAX_BYTES:
+        return [("sensor_data", "size", f"at most {MAX_BYTES} bytes as JSON, with non-ASCII characters as \\uXXXX")]
     device_id, reading_id = candidate["device_id"], candidate.get("reading_id")
-    moment = _moment(candidate.get("timestamp"))
-    # The time counts with all its digits: two readings within one millisecond keep different keys.
-    identity: list[Any] = [device_id, None if moment is None else attributes.canonical_number(moment), reading_id]
-    if moment is None and arrival:
-        moment = Decimal(arrival.time)
+    time = _parse_time(candidate.get("timestamp"))
+    # The identity has the timestamp with all its digits, so two readings within one millisecond get different keys.
+    identity: list[Any] = [device_id, None if time is None else attributes.canonical_number(time), reading_id]
+    if time is None and arrival:
+        time = Decimal(arrival.time)
         identity += [arrival.time, arrival.origin, arrival.index]
-    milliseconds = int(moment or 0)
+    milliseconds = int(time or 0)
     digits = _digits(json.dumps(identity) + text)
     return Reading(device_id, milliseconds, digits, reading_id, candidate["sensor_data"], sensor_data, text)
 
@@ -212,44 +214,47 @@ def _timestamp_problems(
     given = candidate["timestamp"]
     if not isinstance(given, str | Decimal):
         return [("timestamp", "type", "epoch milliseconds or an RFC 3339 string required")]
-    moment = _moment(given)
-    if moment is None:
+    time = _parse_time(given)
+    if time is None:
         return [("timestamp", "format", times.why_not(str(given)))]
-    if isinstance(given, Decimal) and (evident := times.not_milliseconds(given)):
-        return [("timestamp", "range", evident)]
+    if isinstance(given, Decimal) and (problem := times.not_milliseconds(given)):
+        return [("timestamp", "range", problem)]
     earliest = max(0, now - settings.past_days * times.DAY)
     latest = min(times.LAST, now + settings.future_minutes * 60_000)
-    if not earliest <= moment <= latest:
+    if not earliest <= time <= latest:
         window = f"{times.iso(earliest)} to {times.iso(latest)}"
         return [("timestamp", "range", f"outside {window}; epoch milliseconds or RFC 3339 required")]
     return []
 
 
 def metric_problems(candidate: dict[str, Any]) -> list[Problem]:
-    """Everything wrong with a reading's `sensor_data`, but for its size."""
+    """Return the problems of a reading's `sensor_data`, except for its size."""
     if "sensor_data" not in candidate:
         return [("sensor_data", "required", "required")]
     metrics = candidate["sensor_data"]
     if not isinstance(metrics, dict):
         return [("sensor_data", "type", "an object required")]
-    found = []
-    if len(metrics) > MOST_METRICS:
-        found.append(("sensor_data", "count", f"at most {MOST_METRICS} metrics"))
+    problems = []
+    if len(metrics) > MAX_METRICS:
+        problems.append(("sensor_data", "count", f"at most {MAX_METRICS} metrics"))
     if not _well_named(metrics):
-        found.append(("sensor_data", "name", f"names must have 1 to {LONGEST_NAME} characters"))
+        problems.append(("sensor_data", "name", f"names must have 1 to {MAX_NAME_LENGTH} characters"))
     for name in MAIN_METRICS:
         if name in metrics and not isinstance(metrics[name], Decimal):
-            found.append((f"sensor_data.{name}", "type", "number required"))
+            problems.append((f"sensor_data.{name}", "type", "number required"))
     temperature = metrics.get("temperature")
-    if isinstance(temperature, Decimal) and abs(temperature) > _HOTTEST:
-        found.append(("sensor_data.temperature", "range", f"at most {_HOTTEST} either way"))
-    return found
+    if isinstance(temperature, Decimal) and abs(temperature) > _MAX_TEMPERATURE:
+        message = f"a number from -{_MAX_TEMPERATURE} to {_MAX_TEMPERATURE} required"
+        problems.append(("sensor_data.temperature", "range", message))
+    return problems
 
 
-def _well_named(value: Any, levels: int = parsing.DEEPEST) -> bool:
-    """DynamoDB has no empty attribute names, at no depth. What is nested deeper is refused for that."""
+def _well_named(value: Any, levels: int = parsing.MAX_DEPTH) -> bool:
+    """Whether no name is empty or too long, at any depth, as DynamoDB requires. Deeper values are flaws anyway."""
     if levels == 0:
         return True
     if isinstance(value, dict):
-        return all(1 <= len(name) <= LONGEST_NAME and _well_named(inner, levels - 1) for name, inner in value.items())
+        return all(
+            1 <= len(name) <= MAX_NAME_LENGTH and _well_named(inner, levels - 1) for name, inner in value.items()
+        )
     return not isinstance(value, list) or all(_well_named(inner, levels - 1) for inner in value)

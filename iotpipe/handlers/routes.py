@@ -1,4 +1,4 @@
-"""What every HTTP route does around its own work: configuration, time, trace, log line, refusals."""
+"""The frame of every HTTP route: settings, time budget, trace, log line and error answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from iotpipe.handlers.clock import Budget
 from iotpipe.handlers.settings import Settings
 from iotpipe.handlers.web import Answer, Request
 
-# API Gateway gives up on an integration after 29 s, whatever the function's own timeout is.
-_LONGEST = 28
+# API Gateway's integration timeout is 29 s, independent of the function's timeout.
+_MAX_SECONDS = 28
 
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request, and what is at hand for answering it."""
+    """One HTTP request, with its settings, time budget and log line."""
 
     request: Request
     settings: Settings
@@ -26,39 +26,39 @@ class Call:
 
 
 Work = Callable[[Call], Answer]
-"""What one route does."""
+"""Answers the requests of one route."""
 Routes = Mapping[str, Work]
 """The routes of one function, by method and path, such as "GET /query"."""
 
 
-def serve(function: str, served: Routes, event: Any, context: Any) -> Answer:
-    """Answer a proxy event by its route's work: what that refuses is 4xx, what AWS cannot do at the moment 503.
+def serve(function: str, routes: Routes, event: Any, context: Any) -> Answer:
+    """Answer a proxy event with its route: 4xx if the route refuses it, 503 if AWS is unavailable.
 
-    An event that names none of the routes gets the first one's answer. Raises NotUnderstood for any other event.
+    An event without a known route gets the first route. Raises NotUnderstood for other kinds of events.
     """
     if not events.is_proxy_event(event):
         events.refuse(function, event, context, "no API Gateway proxy event")
     line = telemetry.Line(function, context)
     request = web.request(event, context)
-    route = _route(served, event)
+    route = _route(routes, event)
     line.fields.update(route=route.split()[1], request_id=request.request_id, correlation_id=request.correlation_id)
     line.counts["rejected"] = 0
     try:
         with tracing.span(line):
-            budget = Budget(_LONGEST, context)
+            budget = Budget(_MAX_SECONDS, context)
             configured = settings.load(budget)
             budget.shorten(configured.processing_timeout)
-            answer = _answer(served[route], Call(request, configured, budget, line))
+            answer = _answer(routes[route], Call(request, configured, budget, line))
             line.fields["status"] = answer["statusCode"]
             return answer
     finally:
         line.write()
 
 
-def _route(served: Routes, event: Mapping[str, Any]) -> str:
-    # `resource` is the path as API Gateway has it declared, `{}` and all.
-    asked = f"{event['httpMethod']} {event.get('resource')}"
-    return asked if asked in served else next(iter(served))
+def _route(routes: Routes, event: Mapping[str, Any]) -> str:
+    # `resource` is the path as declared in API Gateway, with its `{parameters}`.
+    route = f"{event['httpMethod']} {event.get('resource')}"
+    return route if route in routes else next(iter(routes))
 
 
 def _answer(work: Work, call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""The environment's configuration from SSM, cached for about five minutes."""
+"""Reads the environment's settings from SSM, cached for about five minutes."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings(ProcessingSettings):
-    """What CONFIG_PARAM may say; each with the value it has when the parameter does not say it."""
+    """The settings in CONFIG_PARAM, with their defaults."""
 
     require_api_key: bool = False
 
 
-# What the parameter's text was last understood as, by name.
-_understood: dict[str, tuple[str | None, Settings]] = {}
+# The last text of each parameter and the settings parsed from it, by the parameter's name.
+_parsed: dict[str, tuple[str | None, Settings]] = {}
 
 
 def environment() -> str:
-    """The environment's name, out of /iot-pipeline/<name>/config."""
+    """Return the environment's name, from /iot-pipeline/<name>/config."""
     parts = os.environ["CONFIG_PARAM"].split("/")
     return parts[2] if len(parts) > 3 else "unknown"
 
 
 def load(budget: Budget) -> Settings:
-    """The configuration as last read. Never fails: what cannot be used stays as it was, at first the default.
+    """Return the settings as last read. Never fails: invalid values are replaced with the previous ones or the default.
 
-    As it was, and not the default, so that damage to the parameter does not switch the API key's check off.
+    The previous value goes first, so that a damaged parameter does not switch off the check of the API key.
     """
     name = os.environ["CONFIG_PARAM"]
     text = parameters.read(name, budget).text
-    last_text, settings = _understood.get(name, (None, Settings()))
+    last_text, settings = _parsed.get(name, (None, Settings()))
     if text is not None and text != last_text:
-        settings = _understand(text, settings)
-        _understood[name] = text, settings
+        settings = _parse(text, settings)
+        _parsed[name] = text, settings
     return settings
 
 
-def _understand(text: str, before: Settings) -> Settings:
+def _parse(text: str, before: Settings) -> Settings:
     document = _object(text)
     if document is None:
-        logger.warning("the configuration parameter is not a JSON object; nothing changes by it")
+        logger.warning("the configuration parameter is not a JSON object; the previous settings stay in effect")
         return before
     known = {field.name: document[field.name] for field in fields(Settings) if field.name in document}
-    bad = {name: getattr(before, name) for name, value in known.items() if not _acceptable(name, value)}
-    if bad:
-        logger.warning("the configuration has values that cannot be used; in their place: %s", bad)
-    return replace(Settings(), **(known | bad))
+    replaced = {name: getattr(before, name) for name, value in known.items() if not _is_valid(name, value)}
+    if replaced:
+        logger.warning("the configuration has invalid values; used instead: %s", replaced)
+    return replace(Settings(), **(known | replaced))
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ def _object(text: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _acceptable(name: str, value: Any) -> bool:
+def _is_valid(name: str, value: Any) -> bool:
     whole = WHOLE_NUMBERS.get(name)
     if whole is None:
         return isinstance(value, bool)

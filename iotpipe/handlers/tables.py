@@ -1,4 +1,4 @@
-"""Rows into DynamoDB: BatchWriteItem in chunks that it accepts, repeated until nothing is left unprocessed."""
+"""Writes rows to DynamoDB: BatchWriteItem in chunks that it accepts, with retries of unprocessed items."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from iotpipe.handlers.attributes import Item
 
 T = TypeVar("T")
 
-# DynamoDB takes 25 items and 16 MB at once. Of all JSON, `1,` grows most on the wire: to `{"N": "1"}, `.
-_MOST_ITEMS, _MOST_BYTES = 25, 2_500_000
+# DynamoDB's limits are 25 items and 16 MB per request. The JSON that grows most in a request is `1,`: `{"N": "1"}, `.
+_MAX_ITEMS, _MAX_BYTES = 25, 2_500_000
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An item, the name of its table's range key, and the length of the JSON text it was made from."""
+    """An item, the name of its table's range key, and the length of the JSON text that it comes from."""
 
     item: Item
     range_key: str
@@ -33,12 +33,12 @@ def _key(item: Item, range_key: str) -> tuple[str, ...]:
     return (item["device_id"]["S"], *item[range_key].values())
 
 
-def chunks(values: Sequence[T], most: int, most_bytes: int, size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Cut into runs of at most `most` values and `most_bytes` together."""
+def chunks(values: Sequence[T], limit: int, max_bytes: int, size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Split the values into chunks of at most `limit` values and `max_bytes`."""
     chunk: list[T] = []
     total = 0
     for value in values:
-        if chunk and (len(chunk) == most or total + size(value) > most_bytes):
+        if chunk and (len(chunk) == limit or total + size(value) > max_bytes):
             yield chunk
             chunk, total = [], 0
         chunk.append(value)
@@ -47,37 +47,40 @@ def chunks(values: Sequence[T], most: int, most_bytes: int, size: Callable[[T], 
         yield chunk
 
 
-def in_units(values: Sequence[T], size: int, work: Callable[[Sequence[T]], list[str | None]]) -> list[str | None]:
-    """Have values worked off by `size` at a time; per value what `work` says: None, or the reason it is not done."""
+def in_batches(values: Sequence[T], size: int, work: Callable[[Sequence[T]], list[str | None]]) -> list[str | None]:
+    """Call `work` with batches of `size` values; return its result for each value: None, or why it is not done."""
     return [reason for start in range(0, len(values), size) for reason in work(values[start : start + size])]
 
 
 def store(table: str, rows: Sequence[Row], budget: clock.Budget) -> list[str | None]:
-    """Put rows; of one key only the last, since DynamoDB refuses two. Per row None, or why it is not stored."""
+    """Put the rows; return for each None or the reason why it is not stored.
+
+    Of rows with the same key only the last is sent, because DynamoDB refuses duplicates in a batch.
+    """
     distinct = list({row.key: row for row in rows}.values())
     undone: dict[tuple[str, ...], str] = {}
-    for chunk in chunks(distinct, _MOST_ITEMS, _MOST_BYTES, lambda row: row.size):
-        left = aws.settle(len(chunk), partial(_write, table, chunk), budget)
+    for chunk in chunks(distinct, _MAX_ITEMS, _MAX_BYTES, lambda row: row.size):
+        left = aws.retry_undone(len(chunk), partial(_write, table, chunk), budget)
         undone |= {chunk[index].key: reason for index, reason in left.items()}
     return [undone.get(row.key) for row in rows]
 
 
 def _write(table: str, rows: Sequence[Row], indexes: list[int]) -> aws.Outcome:
     requests = [{"PutRequest": {"Item": rows[index].item}} for index in indexes]
-    with aws.answering():
+    with aws.checked_response():
         answer = aws.client("dynamodb").batch_write_item(RequestItems={table: requests})
     left = answer.get("UnprocessedItems")
-    # DynamoDB always sends this member, empty where all is stored. An answer without it is none of DynamoDB's.
+    # DynamoDB always sends this member, empty if all items are stored. A response without it is not from DynamoDB.
     if left is None or left.keys() - {table}:
-        return aws.Outcome(again=dict.fromkeys(indexes, "Unconfirmed"))
+        return aws.Outcome(retry=dict.fromkeys(indexes, "Unconfirmed"))
     keys = [_requested_key(request, rows[0].range_key) for request in left.get(table) or []]
-    again = [index for index in indexes if rows[index].key in keys]
-    # Should AWS write a key in another way than it was sent, nobody knows which one it means: then all go again.
-    return aws.Outcome(again=dict.fromkeys(again if len(again) == len(keys) else indexes, "UnprocessedItems"))
+    retry = [index for index in indexes if rows[index].key in keys]
+    # If DynamoDB returns a key in another notation than it was sent, its row is unknown: then retry all rows.
+    return aws.Outcome(retry=dict.fromkeys(retry if len(retry) == len(keys) else indexes, "UnprocessedItems"))
 
 
 def _requested_key(request: dict[str, Any], range_key: str) -> tuple[str, ...] | None:
-    """The key of an unprocessed put, None where it has none."""
+    """Return the key of an unprocessed put, or None if it has none."""
     try:
         return _key(request["PutRequest"]["Item"], range_key)
     except (KeyError, TypeError):

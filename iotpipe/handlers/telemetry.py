@@ -1,4 +1,4 @@
-"""One JSON line per invocation: the log entry, and in it the metrics as CloudWatch reads them from a log."""
+"""Writes one JSON line per invocation to the log, with metrics in CloudWatch's embedded metric format."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from iotpipe.handlers import clock, settings
 
 NAMESPACE = "iotpipe"
 DIMENSIONS = ["environment", "function"]
-_MOST_VALUES = 100  # CloudWatch takes no more of one metric from one line
+_MAX_VALUES = 100  # CloudWatch's limit for the values of a metric in one line
 
 _cold = True
 
 
 class Line:
-    """What one invocation has to say. Never a body, never a key.
+    """The log line of one invocation. It never contains a body or a key.
 
     `counts` become metrics: accepted, duplicates, failed, processed and refused_readings count readings, rejected
     counts requests, cold_starts and not_understood count invocations. `lags` are milliseconds from a reading's own
@@ -35,22 +35,22 @@ class Line:
         _cold = False
 
     def annotations(self) -> dict[str, str | int]:
-        """What a trace can be found by."""
+        """Return the annotations by which X-Ray finds the trace."""
         names = ("environment", "route", "status")
         return {name: self.fields[name] for name in names if name in self.fields} | self.counts
 
     def write(self) -> None:
-        """Print the line. CloudWatch takes the metrics from it where `_aws` says that there are some."""
+        """Print the line. CloudWatch extracts the metrics that `_aws` declares."""
         values: dict[str, Any] = dict(self.counts)
         if self.lags:
-            values["lag"] = self.lags[:_MOST_VALUES]
+            values["lag"] = self.lags[:_MAX_VALUES]
         milliseconds = round((clock.elapsed() - self._started) * 1000, 1)
-        document = {**self.fields, "milliseconds": milliseconds, **values, "_aws": _declared(values)}
+        document = {**self.fields, "milliseconds": milliseconds, **values, "_aws": _emf_metadata(values)}
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
 
 
-def _declared(values: dict[str, Any]) -> dict[str, Any]:
+def _emf_metadata(values: dict[str, Any]) -> dict[str, Any]:
     metrics = [{"Name": name, "Unit": "Milliseconds" if name == "lag" else "Count"} for name in values]
     directive = {"Namespace": NAMESPACE, "Dimensions": [DIMENSIONS], "Metrics": metrics}
     return {"Timestamp": clock.now(), "CloudWatchMetrics": [directive]}

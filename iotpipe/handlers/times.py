@@ -1,4 +1,4 @@
-"""Moments as people and DynamoDB write them: epoch milliseconds, RFC 3339, days."""
+"""Converts times between epoch milliseconds, RFC 3339 and days."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _RFC_3339 = re.compile(
 _ZONELESS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 DAY = 86_400_000
-# Below this a number is no epoch milliseconds: in 1973 no device sent any. As seconds it lies before the year 5138.
+# A smaller number is not epoch milliseconds: these would be before March 1973. As seconds it is before the year 5138.
 _FIRST_MILLISECONDS = 100_000_000_000
 _FIRST_SECONDS = 100_000_000
 LAST = 253_402_300_799_999  # the last millisecond of the year 9999
 
 
 def from_rfc_3339(text: str) -> Decimal | None:
-    """Epoch milliseconds, with a fraction where the text is finer; None if the text is no RFC 3339 time."""
+    """Return epoch milliseconds, with a fraction if the text has one; None if it is not an RFC 3339 time."""
     match = _RFC_3339.fullmatch(text)
     if match is None:
         return None
@@ -35,33 +35,33 @@ def from_rfc_3339(text: str) -> Decimal | None:
 
 
 def why_not(text: str) -> str:
-    """What keeps a text from being an RFC 3339 time, in words that help."""
+    """Return why a text is not an RFC 3339 time, with a correction."""
     if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text):
-        return "a number in quotes; epoch milliseconds are sent without quotes"
+        return "a number in quotes; send epoch milliseconds without quotes"
     if re.fullmatch(r"[0-9-]{10}", text):
-        return "a day without a time; such as 2026-11-22T12:00:00Z required"
+        return "a date without a time; send both, such as 2026-11-22T12:00:00Z"
     if _ZONELESS.fullmatch(text):
         return "no time zone; add Z or an offset such as +01:00"
     if re.search(r"\.[0-9]{10}", text):
-        return "more than 9 digits behind the second"
+        return "more than 9 decimal places in the seconds"
     if re.search(r"[Tt ][0-9]{2}:[0-9]{2}:60", text):
         return "a leap second, which epoch milliseconds do not have; send the second before or after it"
     return "not an RFC 3339 time such as 2026-11-22T12:00:00Z"
 
 
 def not_milliseconds(number: Decimal) -> str | None:
-    """Why a number is evidently no epoch milliseconds, or None where it may be some."""
+    """Return why a number cannot be epoch milliseconds, or None if it can be."""
     if _FIRST_SECONDS <= number < _FIRST_MILLISECONDS:
-        return "evidently epoch seconds; epoch milliseconds required, or for a time before 1973-03-03 RFC 3339"
+        return "looks like epoch seconds; send epoch milliseconds, or RFC 3339 for a time before 1973-03-03"
     if number < _FIRST_MILLISECONDS:
-        return "evidently no epoch milliseconds; a time before 1973-03-03 is sent as RFC 3339"
+        return "does not look like epoch milliseconds; send a time before 1973-03-03 as RFC 3339"
     if number > LAST:
-        return "beyond the year 9999 as epoch milliseconds; evidently micro- or nanoseconds"
+        return "after the year 9999 as epoch milliseconds; looks like micro- or nanoseconds"
     return None
 
 
 def from_day(text: str) -> int | None:
-    """The day's first epoch millisecond, UTC; None if the text is no YYYY-MM-DD."""
+    """Return the day's first epoch millisecond, UTC; None if the text is not YYYY-MM-DD."""
     if not _DAY.fullmatch(text):
         return None
     try:

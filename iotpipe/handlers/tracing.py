@@ -1,4 +1,4 @@
-"""X-Ray behind one function. Its SDK is in maintenance mode: this is the module to exchange for another."""
+"""X-Ray tracing. The X-Ray SDK is in maintenance mode; only this module uses it, so that it can be replaced."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from iotpipe.handlers.telemetry import Line
 
 
 def _start() -> Any:
-    """The recorder, with botocore's calls traced from now on. None off Lambda or where the layer lacks the SDK."""
+    """Trace botocore's calls and return the recorder; None outside Lambda, or if the layer lacks the SDK."""
     if "LAMBDA_TASK_ROOT" not in os.environ:
         return None
-    # It complains about every call without a trace or a daemon, though nothing is wrong with the call.
+    # The SDK logs an error for every call without a trace or a daemon, although the call itself succeeds.
     logging.getLogger("aws_xray_sdk").setLevel(logging.CRITICAL)
     try:
         from aws_xray_sdk.core import patch, xray_recorder
 
         patch(("botocore",))
-    # Whatever keeps it from starting (not there, a daemon's address it cannot read): readings matter more than traces.
+    # Any error (no SDK, an invalid daemon address): readings matter more than traces.
     except Exception as error:  # noqa: BLE001
-        logging.getLogger(__name__).warning("nothing will be traced: %s", type(error).__name__)
+        logging.getLogger(__name__).warning("tracing is disabled: %s", type(error).__name__)
         return None
     return xray_recorder
 
@@ -33,7 +33,7 @@ _recorder = _start()
 
 @contextmanager
 def span(line: Line) -> Iterator[None]:
-    """A subsegment around an invocation, annotated at its end with what its log line says by then."""
+    """Record an invocation as a subsegment, annotated at its end from the log line."""
     if _recorder is None:
         yield
         return
@@ -42,11 +42,11 @@ def span(line: Line) -> Iterator[None]:
             yield
         finally:
             if subsegment:
-                _mark(subsegment, line.annotations())
+                _annotate(subsegment, line.annotations())
 
 
-def _mark(subsegment: Any, annotations: dict[str, str | int]) -> None:
-    """X-Ray itself counts only what is raised: an answer is a fault or an error if it is said of it."""
+def _annotate(subsegment: Any, annotations: dict[str, str | int]) -> None:
+    """Add the annotations, and mark 5xx as faults and 4xx as errors: X-Ray itself only counts exceptions."""
     for name, value in annotations.items():
         subsegment.put_annotation(name, value)
     status = int(annotations.get("status", 0))

@@ -1,4 +1,4 @@
-"""API Gateway's REST proxy events in, its answers out, and what a refusal looks like."""
+"""Parses API Gateway's REST proxy events, and builds answers and refusals."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-# A refusal's list is cut here: the answer must stay below the 6 MB that Lambda returns.
-MOST_DETAILS = 1000
+# Limits a refusal's list: the answer must stay below Lambda's 6 MB.
+MAX_DETAILS = 1000
 RETRY_AFTER = 2
-# As much as Lambda passes on of an uncompressed body.
-LARGEST_BODY = 6_000_000
+# Lambda's limit for an uncompressed body.
+MAX_BODY_BYTES = 6_000_000
 _GZIP = b"\x1f\x8b"
-# Lambda repeats an asynchronous invocation for six hours. A time further away is not API Gateway's.
-_LONGEST_UNDER_WAY = 6 * 3_600_000
+# Lambda retries an asynchronous invocation for six hours. A more distant time is not API Gateway's.
+_MAX_DELIVERY_DELAY = 6 * 3_600_000
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/=@+-]{1,128}")
 
 Answer = dict[str, Any]
 
 
 class Refused(Exception):
-    """The request is at fault: it is answered with this status and these details, and changes nothing."""
+    """The request is invalid: it gets this status and these details, and changes nothing."""
 
     def __init__(self, status: int, code: str, details: list[dict[str, Any]]) -> None:
         super().__init__(code)
@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """AWS is at fault, and probably not for long: 503 with Retry-After."""
+    """AWS is unavailable, probably for a short time: the answer is 503 with Retry-After."""
 
 
 def invalid(details: list[dict[str, Any]]) -> Refused:
@@ -42,14 +42,14 @@ def invalid(details: list[dict[str, Any]]) -> Refused:
 
 
 def detail(field: str, code: str, message: str, index: int | None = None) -> dict[str, Any]:
-    """One entry of a refusal's list. `index` counts the readings of a batch from 0."""
-    where = {} if index is None else {"index": index}
-    return {**where, "field": field, "code": code, "message": message}
+    """Return one entry of a refusal's list. `index` counts the readings of a batch from 0."""
+    position = {} if index is None else {"index": index}
+    return {**position, "field": field, "code": code, "message": message}
 
 
 @dataclass(frozen=True)
 class Request:
-    """A proxy event as far as the routes need it; header names in lower case."""
+    """The parts of a proxy event that the routes need; header names are lower-case."""
 
     headers: dict[str, str]
     parameters: dict[str, list[str]]
@@ -57,31 +57,31 @@ class Request:
     correlation_id: str
     event: dict[str, Any]
     origin: str
-    """What no other request has, and a repetition of this one by Lambda has as well."""
+    """An id that is unique to the request, and the same when Lambda retries it."""
 
     def received_at(self, now: int) -> int:
-        """When API Gateway received the request, in epoch milliseconds; `now` where the event does not say it.
+        """Return when API Gateway received the request, in epoch milliseconds; `now` if the event does not have it.
 
-        A repetition by Lambda has the same event, and so its readings get the same time.
+        A retry by Lambda has the same event, so its readings get the same time.
         """
-        given = _about(self.event).get("requestTimeEpoch")
-        return given if isinstance(given, int) and abs(given - now) <= _LONGEST_UNDER_WAY else now
+        given = _request_context(self.event).get("requestTimeEpoch")
+        return given if isinstance(given, int) and abs(given - now) <= _MAX_DELIVERY_DELAY else now
 
     def body(self) -> str:
-        """The body as text. Raises Refused where there is none, or none that is UTF-8."""
+        """Return the body as text. Raises Refused if it is missing or not UTF-8."""
         body = self.event.get("body")
         if not isinstance(body, str) or not body.strip():
             raise _bad_body("required", "a JSON body is required")
         compressed = self.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
         if not self.event.get("isBase64Encoded"):
-            # API Gateway decompresses a request before it calls the function; the header may still be there.
+            # API Gateway decompresses a request before it calls the function, but may keep the header.
             # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gzip-compression-decompression.html
             if compressed and body.startswith(_GZIP[:1].decode()):
-                raise _bad_body("gzip", "compressed bytes that were passed on as text cannot be read")
+                raise _bad_body("gzip", "compressed bytes that were decoded as text cannot be read")
             return body
         try:
             content = base64.b64decode(body, validate=True)
-            return (_inflated(content) if compressed else content).decode()
+            return (_decompress(content) if compressed else content).decode()
         except ValueError:
             hint = "; gzip needs the header Content-Encoding: gzip" if _is_gzip(body) and not compressed else ""
             raise _bad_body("base64", f"base64 of UTF-8 text required{hint}") from None
@@ -95,33 +95,33 @@ def _is_gzip(body: str) -> bool:
     return body.startswith(base64.b64encode(_GZIP)[:2].decode())
 
 
-def _inflated(content: bytes) -> bytes:
-    """What a gzip file of one member holds; nothing beyond the limit ever gets into memory.
+def _decompress(content: bytes) -> bytes:
+    """Decompress gzip with one member; never holds more than the limit in memory.
 
-    API Gateway may have decompressed it, so that it is taken as it is where it is no gzip.
+    Returns other content unchanged, because API Gateway may have decompressed it already.
     """
     if not content.startswith(_GZIP):
         return content
     member = zlib.decompressobj(wbits=31)
     try:
-        found = member.decompress(content, LARGEST_BODY + 1)
+        decompressed = member.decompress(content, MAX_BODY_BYTES + 1)
     except zlib.error:
         raise _bad_body("gzip", "not gzip, or damaged") from None
-    if len(found) > LARGEST_BODY:
-        raise _bad_body("size", f"more than {LARGEST_BODY} bytes when decompressed")
+    if len(decompressed) > MAX_BODY_BYTES:
+        raise _bad_body("size", f"more than {MAX_BODY_BYTES} bytes when decompressed")
     if not member.eof or member.unused_data:
-        raise _bad_body("gzip", "cut off, or more than one gzip member")
-    return found
+        raise _bad_body("gzip", "incomplete, or more than one gzip member")
+    return decompressed
 
 
 def request(event: dict[str, Any], context: Any) -> Request:
-    """Read a proxy event, taking nothing for granted: every part of it may be missing or null."""
-    named = _pairs(event, "headers", "multiValueHeaders")
-    headers = {name.lower(): values[-1] for name, values in named.items()}
+    """Parse a proxy event; any part of it may be missing or null."""
+    all_headers = _all_values(event, "headers", "multiValueHeaders")
+    headers = {name.lower(): values[-1] for name, values in all_headers.items()}
     request_id = _request_id(event, context)
     return Request(
         headers=headers,
-        parameters=_pairs(event, "queryStringParameters", "multiValueQueryStringParameters"),
+        parameters=_all_values(event, "queryStringParameters", "multiValueQueryStringParameters"),
         request_id=request_id,
         correlation_id=_safe(headers.get("x-correlation-id")) or request_id,
         event=event,
@@ -129,38 +129,38 @@ def request(event: dict[str, Any], context: Any) -> Request:
     )
 
 
-def _about(event: dict[str, Any]) -> dict[str, Any]:
-    about = event.get("requestContext")
-    return about if isinstance(about, dict) else {}
+def _request_context(event: dict[str, Any]) -> dict[str, Any]:
+    context_fields = event.get("requestContext")
+    return context_fields if isinstance(context_fields, dict) else {}
 
 
 def _request_id(event: dict[str, Any], context: Any) -> str:
-    given = _about(event).get("requestId")
+    given = _request_context(event).get("requestId")
     return _safe(given) or _safe(getattr(context, "aws_request_id", None)) or "unknown"
 
 
 def _origin(event: dict[str, Any], context: Any) -> str:
-    """Both of API Gateway's ids, since clients may choose the first; else Lambda's id; else a random one.
+    """Return both of API Gateway's ids, since clients may set the first; else Lambda's id; else a random one.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
     """
-    about = _about(event)
-    given = [about.get(name) for name in ("requestId", "extendedRequestId")]
-    known = [name for name in given if isinstance(name, str) and name]
-    known = known or [name for name in [getattr(context, "aws_request_id", None)] if isinstance(name, str) and name]
-    return json.dumps(known or [os.urandom(16).hex()])
+    context_fields = _request_context(event)
+    gateway_ids = [context_fields.get(name) for name in ("requestId", "extendedRequestId")]
+    ids = [value for value in gateway_ids if isinstance(value, str) and value]
+    ids = ids or [value for value in [getattr(context, "aws_request_id", None)] if isinstance(value, str) and value]
+    return json.dumps(ids or [os.urandom(16).hex()])
 
 
 def _safe(text: Any) -> str | None:
-    """Ids go into logs, headers and message attributes: only harmless characters, and not many."""
+    """Return an id if it is safe in logs, headers and message attributes, else None."""
     return text if isinstance(text, str) and _SAFE_ID.fullmatch(text) else None
 
 
-def _pairs(event: dict[str, Any], single: str, several: str) -> dict[str, list[str]]:
-    one, many = event.get(single), event.get(several)
-    pairs = {name: [value] for name, value in one.items()} if isinstance(one, dict) else {}
-    if isinstance(many, dict):
-        pairs |= {name: values for name, values in many.items() if isinstance(values, list) and values}
+def _all_values(event: dict[str, Any], single_member: str, multi_member: str) -> dict[str, list[str]]:
+    single, multi = event.get(single_member), event.get(multi_member)
+    pairs = {name: [value] for name, value in single.items()} if isinstance(single, dict) else {}
+    if isinstance(multi, dict):
+        pairs |= {name: values for name, values in multi.items() if isinstance(values, list) and values}
     return {str(name): [str(value) for value in values] for name, values in pairs.items()}
 
 
@@ -177,14 +177,14 @@ def refusal(request: Request, refused: Refused) -> Answer:
     error: dict[str, Any] = {
         "code": refused.code,
         "request_id": request.request_id,
-        "details": refused.details[:MOST_DETAILS],
+        "details": refused.details[:MAX_DETAILS],
     }
-    if len(refused.details) > MOST_DETAILS:
-        error["omitted"] = len(refused.details) - MOST_DETAILS
+    if len(refused.details) > MAX_DETAILS:
+        error["omitted"] = len(refused.details) - MAX_DETAILS
     return answer(request, refused.status, json.dumps({"error": error}))
 
 
 def unavailable(request: Request, body: dict[str, Any]) -> Answer:
-    """503: the same request may be sent again as it is. `body` tells what was done and what was not."""
+    """Answer 503: the client may send the same request again. `body` has the results so far."""
     error = {"code": "unavailable", "request_id": request.request_id, "details": []}
     return answer(request, 503, json.dumps({"error": error, **body}), {"Retry-After": str(RETRY_AFTER)})

@@ -1,4 +1,4 @@
-"""A world per test: fresh tables and queues, a worker without memories, a clock that stands still."""
+"""A world per test: new tables and queues, a worker with empty caches, a simulated clock."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.handlers_world import ENVIRONMENT, Calls, Clock, World, refus
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Begins a new worker: nothing read before, nothing sent before."""
+    """Return a function that starts a new worker, with empty caches."""
 
     def begin() -> None:
         monkeypatch.setattr(parameters, "_cache", {})
-        monkeypatch.setattr(settings, "_understood", {})
+        monkeypatch.setattr(settings, "_parsed", {})
         monkeypatch.setattr(alerts, "_last", {})
 
     begin()
@@ -30,7 +30,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
     standing = Clock()
-    for name in ("now", "elapsed", "sleep", "chance"):
+    for name in ("now", "elapsed", "sleep", "jitter"):
         monkeypatch.setattr(clock, name, getattr(standing, name))
     return standing
 
@@ -61,7 +61,7 @@ def world(
 
 @pytest.fixture
 def calls(world: World) -> Iterator[Calls]:
-    """Every call that the handlers make in this test."""
+    """Return the record of all AWS calls that the handlers make in this test."""
     recorded = Calls()
     end = watch(recorded)
     yield recorded

@@ -1,4 +1,4 @@
-"""Whatever AWS answers, and does or does not do: no reading is acknowledged that is not stored and queued.
+"""With random answers and failures of AWS, no reading is acknowledged that is not stored and queued.
 
 An AWS that does a part of what it is asked and answers anything, but never confirms what it has not done. Each byte
 of its answers goes through botocore. What was acknowledged is compared with what it really holds.
@@ -46,7 +46,7 @@ ODD = [None, [], {}, "x", 5, True, [None], {"x": {}}]
 
 
 class Raw:
-    """A response's bytes, as botocore reads them."""
+    """A response body, with the interface that botocore reads."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -56,7 +56,7 @@ class Raw:
 
 
 class OddAws:
-    """DynamoDB and SQS as far as the handlers write to them. What they hold is the truth."""
+    """A fake of DynamoDB and SQS, which records what is really stored and queued."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -125,7 +125,7 @@ class OddAws:
         return self.dice.choice([200, 200, 400, 500]), self.dice.choice(NO_CONFIRMATION)
 
     def _changed(self, truth: Any) -> bytes:
-        """The answer to what was all done, cut off or with something in it exchanged or left out."""
+        """Return a success's response, truncated or with a part replaced or removed."""
         text = json.dumps(truth).encode()
         if self.dice.random() < 0.3:
             return text[: self.dice.randrange(len(text))]
@@ -158,8 +158,8 @@ def play(
 
     def start(seed: int) -> OddAws:
         playing.append(OddAws(random.Random(seed)))
-        now.chance = playing[-1].dice.random
-        monkeypatch.setattr("iotpipe.handlers.clock.chance", now.chance)
+        now.jitter = playing[-1].dice.random
+        monkeypatch.setattr("iotpipe.handlers.clock.jitter", now.jitter)
         for one in events:
             one.register_first("before-send", playing[-1])
         return playing[-1]
@@ -171,7 +171,7 @@ def play(
 
 
 def some_body(dice: random.Random, number: int) -> tuple[list[Any], list[str | None]]:
-    """Readings of one request, and of each the name of what makes it a reading of its own; None of a bad one."""
+    """Return a request's readings, and an identity for each; None for an invalid one."""
     batch: list[Any] = []
     names: list[str | None] = []
     for index in range(dice.choice([1, 1, 2, 5, 30, 60])):
@@ -204,7 +204,7 @@ def some_event(dice: random.Random, number: int, batch: list[Any]) -> dict[str, 
 
 
 def acknowledged(answer: dict[str, Any], names: list[str | None]) -> list[str]:
-    """The names of the readings of which the client now believes that they are kept."""
+    """Return the identities of the readings that the answer acknowledges."""
     body = json.loads(answer["body"])
     assert answer["statusCode"] in (200, 207, 400, 503), answer
     if answer["statusCode"] == 400:
@@ -238,7 +238,7 @@ def assert_held(odd: OddAws, names: set[str]) -> None:
 
 
 def assert_none_twice(odd: OddAws, sent: Counter[str]) -> None:
-    """A request that Lambda has repeated has brought none of its readings anew."""
+    """A request that Lambda retries adds no reading again."""
     for device, rows in Counter(device for device, _ in odd.rows[ENVIRONMENT["RAW_TABLE_NAME"]]).items():
         assert rows <= sent[device]
 
@@ -256,7 +256,7 @@ def test_what_is_acknowledged_is_stored_and_queued(play: Callable[[int], OddAws]
             believed |= set(acknowledged(answer, names))
             now.pass_(odd.dice.choice([0, 0, 40]))
     assert_held(odd, believed)
-    # Without enough of each this would show nothing.
+    # With too few of each the test would prove nothing.
     assert min(odd.seen.values()) > 20
     assert min(statuses[status] for status in (200, 207, 400, 503)) > 10, statuses
     assert len(believed) > 500

@@ -1,4 +1,4 @@
-"""Whatever is sent: 200 or 400, never a fault, never an exception, and nothing stored of what was refused."""
+"""Any input gets 200 or 400, never an exception, and refused input stores nothing."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.support.handlers_world import (
 EXAMPLES = 10_000
 SEED = 20261122
 Draw = Callable[[random.Random], Any]
-"""Draws one of the values that there may be in one place."""
+"""Draws a random value."""
 
 
 @pytest.fixture
 def aws_calls(environment: None, worker: Any, now: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
-    """An AWS that does all it is asked, and remembers what that was."""
+    """A fake AWS that performs and records every request."""
     monkeypatch.setenv("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/queue")
     monkeypatch.setenv("ALERT_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:topic")
     recorded = Calls()
@@ -50,7 +50,7 @@ def aws_calls(environment: None, worker: Any, now: Clock, monkeypatch: pytest.Mo
 # Everything below makes text, since no JSON writer would make the mistakes that matter here. To be fast enough for
 # thousands of examples, values are made beforehand, by a grammar with a seed, and put together by a draw with a seed:
 # Hypothesis would take three times as long as all that is tested. What fails is in the traceback.
-# Half a surrogate pair is written in two ways: escaped, and as itself.
+# A lone surrogate is written in two ways: escaped, and as a character.
 DICE = random.Random(SEED)
 NUMBERS = [
     "0",
@@ -139,7 +139,7 @@ def one_of(choices: Sequence[Any]) -> Draw:
 
 
 def mostly(*good: str | None) -> Draw:
-    """Eleven times in twelve something that may be there, else anything."""
+    """Draw a valid value eleven times out of twelve, else any value."""
     return one_of(list(good) * (len(ANY) * 11 // len(good)) + ANY)
 
 
@@ -197,7 +197,7 @@ def something_sent(dice: random.Random) -> dict[str, Any]:
 
 
 def answer_of(calls: Calls, handler: Any, event: dict[str, Any]) -> int:
-    """The status of an answer that is as it must be, whatever it answers."""
+    """Check an answer's form and return its status."""
     calls.made.clear()
     calls.requests.clear()
     answer = handler(event, None)
@@ -214,13 +214,13 @@ def answer_of(calls: Calls, handler: Any, event: dict[str, Any]) -> int:
 
 
 def assert_both_happened(statuses: Counter[int]) -> None:
-    """A grammar of which all is refused, or nothing, would show nothing."""
+    """The grammar must make both accepted and refused input, or the tests would prove nothing."""
     assert sum(statuses.values()) == EXAMPLES
     assert min(statuses[200], statuses[400]) > 1_000, statuses
 
 
 def drawn(draw: Draw, examples: int = EXAMPLES) -> Iterator[Any]:
-    """So many examples, the same each time."""
+    """Return the given number of examples, the same in each run."""
     dice = random.Random(SEED)
     return (draw(dice) for _ in range(examples))
 
@@ -256,13 +256,13 @@ def is_json(text: str) -> bool:
 
 
 def alone(text: str) -> list[tuple[str, str]]:
-    """What is wrong with a reading that is sent by itself."""
+    """Return the problems of a reading that is sent alone."""
     answer = ingestion.lambda_handler(proxy_event("POST", "/ingest", body=text), None)
     return [(one["field"], one["code"]) for one in json.loads(answer["body"]).get("error", {}).get("details", [])]
 
 
 def test_a_reading_is_judged_alike_alone_in_a_batch_and_in_part(aws_calls: Calls) -> None:
-    """Whatever its neighbours are: each is taken or refused with the same problems, and none is left out."""
+    """Each reading of a batch is accepted or refused as it is alone, with the same problems."""
     outcomes: Counter[str] = Counter()
     in_part = {"queryStringParameters": {"partial": "true"}}
     for drawn_texts in drawn(some_readings, 2_000):
@@ -289,7 +289,7 @@ TEXTS += [any_text() for _ in range(100)] + [base64.b64encode(any_text().encode(
 
 
 def perhaps(*good: str) -> Draw:
-    """Absent as often as not, else mostly something that may be there."""
+    """Omit the value half of the time; else draw a mostly valid one."""
     many = len(TEXTS) * 11
     return one_of(list(good) * (many // len(good)) + [None] * many + TEXTS)
 
@@ -323,7 +323,7 @@ def test_any_parameters_for_query(aws_calls: Calls) -> None:
 
 
 def as_message(reading: str, version: str) -> str:
-    """A reading in the envelope in which ingestion would have queued it."""
+    """Return the queue message of a reading, as ingestion would write it."""
     noon = "2026-11-22T12:00:00.000Z"
     more = f'"version": {version}, "event_date": "{noon}#{"0" * 18}", "received_at": "{noon}"'
     return f"{reading[:-1]}, {more}}}"
@@ -342,7 +342,7 @@ def some_messages(dice: random.Random) -> list[str | None]:
 
 
 def test_any_messages_in_a_batch(aws_calls: Calls) -> None:
-    """Each is either stored or handed back."""
+    """Each message is either stored or returned to the queue."""
     outcomes: Counter[str] = Counter()
     for bodies in drawn(some_messages, 3_000):
         aws_calls.made.clear()

@@ -78,7 +78,7 @@ SCENARIOS: dict[str, Callable[[World, Calls], None]] = {
 
 
 def on_what(world: World, request: dict[str, Any]) -> str:
-    """The one resource that a request is about."""
+    """Return the resource that a request uses."""
     if "RequestItems" in request:
         (table,) = request["RequestItems"]
         return str(table)
@@ -101,7 +101,7 @@ def test_no_call_is_written_that_the_scenarios_do_not_make(handler: str) -> None
 
 
 def modules_of(handler: str) -> set[str]:
-    """The modules of a handler's zip: it and what it imports of its neighbours, and so on."""
+    """Return the modules of a handler's zip: the handler and its imports, recursively."""
     found: set[str] = set()
     waiting = {handler}
     while waiting:

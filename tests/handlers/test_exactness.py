@@ -1,4 +1,4 @@
-"""What goes in comes out: through the queue, transformed, and out of the query, to the last digit."""
+"""Values keep all their digits through ingestion, the queue, processing and the query."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.handlers_world import NOON, TODAY, World, answered, reading
 
 
 def through(world: World, metrics: str, **changes: Any) -> dict[str, Any]:
-    """One reading's way to the end of the pipeline; `metrics` is JSON as a device would write it."""
+    """Send a reading through the whole pipeline; `metrics` is a device's JSON text."""
     body = f'{{"device_id": "sensor-001", "timestamp": {NOON}, "sensor_data": {metrics}}}'
     assert world.ingest(body)["statusCode"] == 200
     world.deliver()

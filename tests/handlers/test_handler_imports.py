@@ -1,4 +1,4 @@
-"""What the handlers' zips may rely on: the standard library, the layer, and each other."""
+"""The handlers import only the standard library, the layer and each other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_module_imports_only_what_is_on_lambda_with_it(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_an_import_can_be_seen_without_running_the_code(module: str) -> None:
-    """The zips are put together from what the import statements say."""
+    """The zips are built from the import statements."""
     tree = ast.parse((PACKAGE / f"{module}.py").read_text())
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert names.isdisjoint({"__import__", "importlib"})

@@ -1,4 +1,4 @@
-"""The two SSM parameters: what the configuration changes and when, and who is let in with which key."""
+"""The two SSM parameters: the effect of the settings, and the check of the API key."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_parameter_store_that_hangs_leaves_time_for_the_readings(world: World,
 
 @pytest.fixture
 def locked(world: World) -> World:
-    """An API that requires the key "right"."""
+    """Configure the API to require the key "right"."""
     world.configure(require_api_key=True)
     world.set_key("right")
     return world
@@ -194,7 +194,7 @@ def test_a_list_of_keys_lets_each_in_while_they_are_rotated(locked: World) -> No
 
 @pytest.mark.parametrize("stored", ["right\n", " right\r\n", '["old", "right\\n"]', '["right"]\n'])
 def test_a_line_end_that_got_into_the_stored_key_is_not_part_of_it(world: World, stored: str) -> None:
-    """`echo right | aws ssm put-parameter …` stores one, and no header could carry it."""
+    """`echo right | aws ssm put-parameter …` stores a line end, which no header can carry."""
     world.configure(require_api_key=True)
     world.set_key(stored)
     assert [status(world, key) for key in ("right", "wrong", "")] == [200, 401, 401]

@@ -1,4 +1,4 @@
-"""Nothing is overwritten: which readings share a row, and which never do."""
+"""Which readings share a row, and which never do: no reading overwrites another."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ UNTIMED = {"device_id": "roof", "sensor_data": {"temperature": 21.5}}
 
 
 def of_request(name: str, time: int | None = NOON) -> dict[str, Any]:
-    """What API Gateway says of one request."""
+    """Return API Gateway's request context."""
     return {"requestContext": {"requestId": name, "requestTimeEpoch": time}}
 
 
 def test_equal_readings_without_a_time_are_one_each_also_within_one_millisecond(world: World) -> None:
-    """An unchanged value is the most usual reading, and the clock of the test stands still."""
+    """Equal readings are common; the test's clock gives them the same time."""
     for number in range(50):
         assert world.ingest(UNTIMED, **of_request(f"r{number}"))["statusCode"] == 200
     world.deliver()
@@ -111,7 +111,7 @@ def test_a_request_that_lambda_repeats_is_the_same_readings(world: World) -> Non
 
 
 def test_an_id_that_a_client_has_chosen_does_not_make_two_requests_one(world: World) -> None:
-    """It may: by the header X-Amzn-RequestId. API Gateway's other id is its own."""
+    """A client may choose the request id by the header X-Amzn-RequestId, but not API Gateway's extended id."""
     for number in range(3):
         about = {"requestId": "mine", "extendedRequestId": f"JJbxUFzKoAMF{number}=", "requestTimeEpoch": NOON}
         assert world.ingest(UNTIMED, requestContext=about)["statusCode"] == 200
@@ -140,7 +140,7 @@ def test_a_time_of_the_request_that_cannot_be_is_not_taken(world: World, time: A
 
 
 def test_a_reading_keeps_the_key_that_it_has_always_had(world: World) -> None:
-    """What is sent again after an update of the functions must meet the row that it made before."""
+    """A retry after an update of the functions must get the same row."""
     world.ingest(reading(reading_id="r"))
     (row,) = world.rows(world.raw)
     assert row["timestamp"]["N"] == "1795348740000.177005269597194544"

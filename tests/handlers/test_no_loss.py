@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing doubled while a quarter of the AWS calls fail, clients retry and workers die."""
+"""Nothing is lost or duplicated while a quarter of the AWS calls fail, clients retry and workers die."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ ERRORS = [
 
 
 class Killed(BaseException):
-    """The worker is gone in the middle of its work: nothing in it gets to see this."""
+    """The worker dies during a call; handlers must not catch this."""
 
 
 class Faults:
-    """A quarter of the calls fails: before it is made, after (the answer is lost), or in part; and workers die."""
+    """Fails a quarter of the calls: before, after (a lost response) or in part; sometimes the worker dies."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -79,7 +79,7 @@ class Faults:
 @pytest.fixture(params=range(3))
 def faults(world: World, request: pytest.FixtureRequest) -> Iterator[Faults]:
     planned = Faults(request.param)
-    world.clock.chance = planned.random.random
+    world.clock.jitter = planned.random.random
     hooks = [
         (aws.client(service).meta.events, f"{event}.{service}.{operation}", hook)
         for service, operation in OPERATIONS
@@ -97,7 +97,7 @@ def faults(world: World, request: pytest.FixtureRequest) -> Iterator[Faults]:
 
 
 def some_readings(dice: random.Random) -> list[dict[str, Any]]:
-    """Different readings of a few devices, many of them within the same few milliseconds."""
+    """Return distinct readings of a few devices, many within the same few milliseconds."""
     return [
         {
             "device_id": f"sensor-{dice.randrange(4)}",
@@ -109,7 +109,7 @@ def some_readings(dice: random.Random) -> list[dict[str, Any]]:
 
 
 class Clients:
-    """They send their batches, and send them again until they are told that all is well; at times once more."""
+    """Clients that retry their batches until they are acknowledged, and sometimes once more."""
 
     def __init__(self, world: World, readings: list[dict[str, Any]], dice: random.Random) -> None:
         self._world, self._dice = world, dice
@@ -132,7 +132,7 @@ class Clients:
 
 
 class Poller:
-    """Delivers what is in the queue, out of order, now and then again; hands it back when the worker dies."""
+    """A poller that delivers messages out of order and sometimes twice, and returns them when the worker dies."""
 
     def __init__(self, world: World, dice: random.Random) -> None:
         self._world, self._dice = world, dice
@@ -157,7 +157,7 @@ class Poller:
         return True
 
     def redrive(self) -> bool:
-        """What an operator does with the dead-letter queue; whether there was anything in it."""
+        """Redrive the dead-letter queue; returns whether it had messages."""
         bodies = self._world.bodies(self._world.dead)
         for body in bodies:
             self._world.put_message(body)

@@ -1,4 +1,4 @@
-"""The published description of the three routes says what the code does."""
+"""docs/openapi.yaml describes what the code does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HANDLERS = ("ingestion", "processor", "query")
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
-    """What a reference refers to."""
+    """Resolve a reference."""
     while "$ref" in node:
         found: Any = DOCUMENT
         for name in node["$ref"].removeprefix("#/").split("/"):
@@ -69,26 +69,30 @@ def test_the_query_s_parameters_are_those_it_knows() -> None:
         assert tuple(described[name]["enum"]) == words
         assert described[name]["default"] == words[0]
     limit = described["limit"]
-    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, query_parameters.MOST, query_parameters.USUAL)
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (
+        1,
+        query_parameters.MAX_LIMIT,
+        query_parameters.DEFAULT_LIMIT,
+    )
 
 
 def test_its_limits_are_those_of_the_code() -> None:
     assert SCHEMAS["Identifier"]["pattern"] == f"^{identifiers.PATTERN}$"
     assert SCHEMAS["Readings"]["maxItems"] == Settings().max_readings
     metrics = SCHEMAS["Metrics"]
-    assert metrics["maxProperties"] == readings.MOST_METRICS
-    assert metrics["propertyNames"]["maxLength"] == readings.LONGEST_NAME
+    assert metrics["maxProperties"] == readings.MAX_METRICS
+    assert metrics["propertyNames"]["maxLength"] == readings.MAX_NAME_LENGTH
     assert tuple(metrics["properties"]) == readings.MAIN_METRICS
-    assert f"{readings.MOST_BYTES:,} bytes" in metrics["description"]
-    assert SCHEMAS["Refusal"]["properties"]["error"]["properties"]["details"]["maxItems"] == web.MOST_DETAILS
+    assert f"{readings.MAX_BYTES:,} bytes" in metrics["description"]
+    assert SCHEMAS["Refusal"]["properties"]["error"]["properties"]["details"]["maxItems"] == web.MAX_DETAILS
     body = DOCUMENT["components"]["requestBodies"]["readings"]["description"]
-    assert f"{parsing.LONGEST:,}\ncharacters and {parsing.MOST_VALUES:,} values" in body
+    assert f"{parsing.MAX_CHARACTERS:,}\ncharacters and {parsing.MAX_VALUES:,} values" in body
     encoding = DOCUMENT["components"]["parameters"]["encoding"]
-    assert f"{web.LARGEST_BODY:,} bytes" in encoding["description"]
+    assert f"{web.MAX_BODY_BYTES:,} bytes" in encoding["description"]
     time = SCHEMAS["Reading"]["properties"]["timestamp"]
     assert times.not_milliseconds(Decimal(time["minimum"])) is times.not_milliseconds(Decimal(time["maximum"])) is None
     assert times.not_milliseconds(Decimal(time["minimum"] - 1)) and times.not_milliseconds(Decimal(time["maximum"] + 1))
-    assert f"of {parsing.DEEPEST} levels" in " ".join(metrics["description"].split())
+    assert f"of {parsing.MAX_DEPTH} levels" in " ".join(metrics["description"].split())
     window = SCHEMAS["Reading"]["properties"]["timestamp"]["description"]
     assert f"{Settings().past_days} days ago to {Settings().future_minutes} minutes ahead" in window
 
@@ -244,7 +248,7 @@ def test_a_body_for_process_too(world: World, body: Any) -> None:
     ["0", "1", "1795348800", "1795348800000", "99999999999", "100000000000", "2026-11-22", "2026-11-22T12:00:00Z"],
 )
 def test_a_time_in_a_query_is_taken_if_and_only_if_the_description_allows_it(world: World, text: str) -> None:
-    """As far as the pattern of numbers goes: JSON Schema leaves it open whether formats are checked."""
+    """Only patterns are compared: JSON Schema leaves it open whether formats are checked."""
     number, *_ = SCHEMAS["Moment"]["anyOf"]
     described = not text.isdigit() or problems(number, text) == []
     assert (world.query(device_id="d", to=text)["statusCode"] == 200) == described

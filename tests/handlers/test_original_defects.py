@@ -1,4 +1,4 @@
-"""The ways in which the pipeline that this one replaces lost or bent data, each shown not to be ours."""
+"""The defects by which the pipeline that iotpipe replaces lost or changed data do not occur here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET /query: days, ranges, orders, pages; and what a token is good for."""
+"""GET /query: days, ranges, orders, pages and page tokens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MINUTE = 60_000
 
 @pytest.fixture(scope="module")
 def thousand() -> list[dict[str, Any]]:
-    """A device's readings of one day, some of them within one millisecond."""
+    """Ingest a device's readings of one day, some of them within one millisecond."""
     return [reading(timestamp=DAY_START + index // 2 * 72_000, sensor_data={"n": index}) for index in range(1000)]
 
 
@@ -42,7 +42,7 @@ def numbers(pages: list[list[dict[str, Any]]]) -> list[int]:
 def test_a_day_of_a_thousand_readings_is_found_in_every_way_and_none_twice(
     world: World, calls: Calls, thousand: list[dict[str, Any]], table: str
 ) -> None:
-    calls.answer("SendMessageBatch", all_queued)  # the queue is not asked here, and slow when it is long
+    calls.answer("SendMessageBatch", all_queued)  # these tests do not read the queue, and filling it is slow
     send = world.ingest if table == "raw" else world.process
     yesterday, elsewhere = reading(timestamp=DAY_START - 1, sensor_data={"n": -1}), reading(device_id="other")
     for start in range(0, 1000, 500):
@@ -61,7 +61,7 @@ def test_a_day_of_a_thousand_readings_is_found_in_every_way_and_none_twice(
 
 @pytest.fixture
 def five(world: World) -> Iterator[World]:
-    """Five readings, a minute apart, the third at noon."""
+    """Ingest five readings, a minute apart, the third at noon."""
     world.process([reading(timestamp=NOON + (index - 2) * MINUTE, sensor_data={"n": index}) for index in range(5)])
     yield world
 
@@ -132,9 +132,9 @@ def test_a_bad_parameter_is_named(world: World, parameters: dict[str, Any], fiel
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (str(NOON // 1000), "evidently epoch seconds"),
-        ("2026", "evidently no epoch milliseconds"),
-        ("20261122", "evidently no epoch milliseconds"),
+        (str(NOON // 1000), "looks like epoch seconds"),
+        ("2026", "does not look like epoch milliseconds"),
+        ("20261122", "does not look like epoch milliseconds"),
         (f"{NOON}000", "micro- or nanoseconds"),
         (f"{NOON}000000", "micro- or nanoseconds"),
         ("1969-12-31", "1970 to 9999"),
@@ -144,7 +144,7 @@ def test_a_bad_parameter_is_named(world: World, parameters: dict[str, Any], fiel
 def test_a_time_that_is_evidently_no_milliseconds_is_refused_where_it_stands(
     world: World, name: str, text: str, words: str
 ) -> None:
-    """As seconds it would be in January 1970: `from` would find everything, `to` nothing."""
+    """Epoch seconds would mean January 1970: `from` would return everything, `to` nothing."""
     answer = world.query(device_id="d", **{f"{name}_": text})
     (detail,) = answered(answer)["error"]["details"]
     assert (answer["statusCode"], detail["field"], detail["code"]) == (400, name, "format")
@@ -250,8 +250,8 @@ def test_a_token_that_none_was_given_is_refused(five: World, token: str) -> None
 
 @pytest.mark.parametrize("last", ["2026-11-21T23:59:59.999Z#0", "2026-11-24", "", 5, None, {"S": "2026-11-22T12"}, []])
 def test_who_computes_a_token_of_his_own_gets_no_further_than_his_own_query(five: World, last: Any) -> None:
-    """There is no secret in a token, so that anybody may: but only a row of the very same answer can be named."""
-    day = query_parameters.Question(
+    """Anybody can compute a token, because it has no secret; but it can only name a row of the same query."""
+    day = query_parameters.Query(
         "sensor-001", "processed", f"{TODAY}T00:00:00.000Z", f"{TODAY}T23:59:59.999Z$", "asc", 1
     )
     within = query_parameters.token(day, f"{TODAY}T12:00:00.000Z#{'9' * 18}")
@@ -268,7 +268,7 @@ def test_a_place_in_a_token_that_dynamodb_would_refuse_is_refused_before(world: 
     places = [(raw, last) for last in (5, [0, [1, 2], 0], " 5 ", "1_000", "٣", "+5", f"1.{'0' * 40}")]
     places += [(processed, last) for last in (f"{TODAY}\ud800", f"{TODAY}{'x' * 1024}")]
     for (table, low, high), last in places:
-        token = query_parameters.token(query_parameters.Question("d", table, low, high, "asc", 1), last)
+        token = query_parameters.token(query_parameters.Query("d", table, low, high, "asc", 1), last)
         answer = world.query(device_id="d", table=table, next_token=token)
         assert answer["statusCode"] == 400, ascii(last)
 

@@ -1,4 +1,4 @@
-"""The processor called by the queue: poison goes its own way, time runs short, many failures raise an alert."""
+"""The processor's batches from the queue: poison messages, timeouts and alerts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def record(body: str, message_id: str) -> dict[str, Any]:
 
 
 def good(world: World, count: int) -> list[str]:
-    """Bodies of messages as ingestion writes them."""
+    """Return message bodies as ingestion writes them."""
     assert world.ingest([reading(index) for index in range(count)])["statusCode"] == 200
     return world.bodies(world.queue)
 
@@ -38,7 +38,7 @@ def changed(body: str, **changes: Any) -> str:
 
 
 def poison(body: str) -> list[str]:
-    """Everything that no message of ingestion's is, made out of one that is."""
+    """Return messages that ingestion never writes, each made from a valid one."""
     return [
         "not JSON",
         "null",
@@ -175,7 +175,7 @@ def test_when_time_runs_short_the_rest_goes_back_unharmed_and_is_no_failure(
 
 
 def test_a_large_batch_is_worked_off_part_by_part(world: World, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message takes twenty times its length once it is parsed: all of 6 MB at once would end the worker."""
+    """A parsed message takes twenty times its length in memory: 6 MB at once would end the worker."""
     calls.answer("BatchWriteItem", all_stored)
     (body,) = good(world, 1)
     large = [changed(body, device_id=f"d{index}", sensor_data={"list": [1] * 45_000}) for index in range(30)]
@@ -297,7 +297,7 @@ def test_a_worker_that_knows_of_an_alert_asks_the_table_no_more(
 def test_where_the_table_cannot_tell_each_worker_keeps_its_own_peace(
     world: World, calls: Calls, worker: Callable[[], None], code: str
 ) -> None:
-    """As for the moments until IAM has told all of DynamoDB of the right: two alerts are better than none."""
+    """As during IAM's propagation of the permission: two alerts are better than none."""
     calls.answer("PutItem", lambda _: failure(code))
     for _ in range(2):
         worker()

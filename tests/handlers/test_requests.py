@@ -1,4 +1,4 @@
-"""What clients send: accepted in every form it may have, refused with everything that is wrong with it."""
+"""Requests of clients: accepted in every valid form, refused with all problems."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def wrongs(answer: dict[str, Any]) -> Wrong:
 
 
 def written(metrics: str = "{}", device: str = '"d"', more: str = "") -> str:
-    """A reading as text, so that it may be wrong in ways that no JSON writer would be."""
+    """Return a reading as text, so that it may have errors that no JSON encoder makes."""
     return f'{{"device_id": {device}, "timestamp": {NOON}, "sensor_data": {metrics}{more}}}'
 
 
 def nested(levels: int) -> str:
-    """Metrics that are `levels` deep, the object included."""
+    """Return metrics with `levels` levels, the object included."""
     return '{"a": ' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
 
 
@@ -188,7 +188,7 @@ def test_a_batch_with_one_bad_reading_is_refused_whole_with_every_error(world: W
 
 
 def test_what_the_parser_stumbles_over_is_listed_like_everything_else(world: World, calls: Calls) -> None:
-    """500 readings, each kind of mistake somewhere among them, and every one of them named."""
+    """Of 500 readings with each kind of problem among them, every problem is reported."""
     batch = [written().replace(str(NOON), str(NOON - index)) for index in range(500)]
     batch[7] = written('{"temperature": 5}', device="[]")
     batch[137] = written('{"temperature": NaN, "list": [1, {"x": -Infinity}]}')
@@ -242,13 +242,13 @@ SECONDS = NOON // 1000
 @pytest.mark.parametrize(
     ("time", "words"),
     [
-        (SECONDS, "evidently epoch seconds"),
-        (float(SECONDS) + 0.25, "evidently epoch seconds"),
-        (0, "evidently no epoch milliseconds"),
-        (2026, "evidently no epoch milliseconds"),
-        (20261122, "evidently no epoch milliseconds"),
-        (46_348, "evidently no epoch milliseconds"),
-        (-NOON, "evidently no epoch milliseconds"),
+        (SECONDS, "looks like epoch seconds"),
+        (float(SECONDS) + 0.25, "looks like epoch seconds"),
+        (0, "does not look like epoch milliseconds"),
+        (2026, "does not look like epoch milliseconds"),
+        (20261122, "does not look like epoch milliseconds"),
+        (46_348, "does not look like epoch milliseconds"),
+        (-NOON, "does not look like epoch milliseconds"),
         (NOON * 1000, "micro- or nanoseconds"),
         (NOON * 1_000_000, "micro- or nanoseconds"),
     ],
@@ -256,7 +256,7 @@ SECONDS = NOON // 1000
 def test_a_number_that_is_evidently_no_milliseconds_is_refused(
     world: World, time: Any, words: str, past_days: int
 ) -> None:
-    """With a window of a century it would be a time in January 1970."""
+    """With a window of a century, epoch seconds would be accepted as a time in January 1970."""
     world.configure(past_days=past_days)
     for send in (world.ingest, world.process):
         answer = send(reading(timestamp=time))
@@ -274,7 +274,7 @@ def test_a_time_of_long_ago_is_taken_if_it_is_written_as_one(world: World) -> No
     ("text", "words"),
     [
         (str(NOON), "a number in quotes"),
-        ("2026-11-22", "a day without a time"),
+        ("2026-11-22", "a date without a time"),
         ("2026-11-22T12:00:00", "no time zone"),
         ("2026-11-22 12:00", "no time zone"),
         ("2026-11-22T12:00:00.1234567890Z", "more than 9 digits"),
@@ -290,7 +290,7 @@ def test_a_text_that_is_no_time_is_told_why(world: World, text: str, words: str)
 
 
 def test_a_text_s_size_is_that_of_ascii_json_and_the_refusal_says_so(world: World) -> None:
-    """Messages are ASCII, since SQS refuses some characters: one of three bytes in UTF-8 takes six there."""
+    """Messages are ASCII, because SQS refuses some characters: a character of three bytes in UTF-8 takes six there."""
     assert world.ingest(reading(sensor_data={"text": "水" * 41_660}))["statusCode"] == 200
     answer = world.ingest(reading(sensor_data={"text": "水" * 42_000}))
     assert wrongs(answer) == [(None, "sensor_data", "size")]
@@ -332,7 +332,7 @@ def test_a_body_that_is_no_base64_of_text_is_refused(world: World, body: str) ->
 
 
 def zipped(send: Callable[..., dict[str, Any]], content: bytes, header: str = "gzip") -> dict[str, Any]:
-    """Send a compressed body as API Gateway hands on what it takes for binary."""
+    """Send a compressed body in base64, as API Gateway passes binary data on."""
     return send(encoded(content), isBase64Encoded=True, headers={"content-encoding": header})
 
 
@@ -458,7 +458,7 @@ def test_in_part_what_could_not_be_kept_is_no_success(world: World, calls: Calls
 
 @pytest.mark.parametrize("value", ["", "TRUE", "1", "yes", " true"])
 def test_in_part_is_asked_for_in_one_way_only(world: World, calls: Calls, value: str) -> None:
-    """A mistake in it must not decide about readings in silence."""
+    """A mistyped value must not silently change how readings are handled."""
     answer = world.ingest([reading(), 5], queryStringParameters={"partial": value})
     assert wrongs(answer) == [(None, "partial", "choice")]
     several = {"partial": ["true", "false"]}
@@ -481,10 +481,10 @@ def test_in_part_the_answer_stays_below_what_lambda_returns(world: World) -> Non
 
 
 def test_the_largest_reading_fits_a_row_and_a_message(world: World, calls: Calls) -> None:
-    """The worst that 250,000 bytes of JSON can become: the most values, or text that JSON has to escape."""
+    """The largest items that 250,000 bytes of JSON can become: the most values, or text with escapes."""
     calls.answer("BatchWriteItem", all_stored)
     calls.answer("SendMessageBatch", all_queued)
-    few = parsing.MOST_VALUES - 10
+    few = parsing.MAX_VALUES - 10
     digits = {"list": [1] * few, "text": "x" * 99_000}
     nests = {"list": [json.loads("[" * 12 + "1" + "]" * 12)] * (few // 13), "text": "x" * 99_000}
     for metrics in (digits, nests, {"text": "\x01" * 41_660}):
@@ -497,7 +497,7 @@ def test_the_largest_reading_fits_a_row_and_a_message(world: World, calls: Calls
 
 
 def item_bytes(item: dict[str, Any]) -> int:
-    """The size of an item by DynamoDB's own rules, as far as such items go."""
+    """Return an item's size by DynamoDB's rules."""
     return sum(len(name.encode()) + attribute_bytes(value) for name, value in item.items())
 
 
@@ -511,9 +511,9 @@ def attribute_bytes(attribute: dict[str, Any]) -> int:
 
 
 def test_whatever_ingestion_takes_the_processor_takes_as_well(world: World, calls: Calls) -> None:
-    """A reading of as many values as one may have; its message has a few more than the reading."""
+    """A reading with the maximum of values is processed, although its message has a few more."""
     calls.answer("BatchWriteItem", all_stored)
-    bodies = [reading(sensor_data={"list": [1] * (parsing.MOST_VALUES - less)}) for less in range(10)]
+    bodies = [reading(sensor_data={"list": [1] * (parsing.MAX_VALUES - less)}) for less in range(10)]
     most = next(body for body in bodies if world.ingest(body)["statusCode"] == 200)
     assert most is not bodies[0]
     assert [answer["batchItemFailures"] for answer in world.deliver()] == [[]]
@@ -530,7 +530,7 @@ def test_calls_stay_within_the_limits_of_count_and_bytes(world: World, calls: Ca
     assert world.ingest(json.dumps(large, ensure_ascii=False))["statusCode"] == 200
     for request in calls.of("SendMessageBatch"):
         assert sum(len(entry["MessageBody"]) + 200 for entry in request["Entries"]) <= 262_144
-    # Of all JSON a list of digits grows most on its way to DynamoDB: even of those, 16 MB must hold what text filled.
+    # A list of digits grows most in a request to DynamoDB: even a full chunk of those must fit into 16 MB.
     fullest = max(len(json.dumps(request)) for request in calls.of("BatchWriteItem"))
     assert world.ingest(reading(sensor_data={"list": [1] * 10_000}))["statusCode"] == 200
     growth = len(json.dumps(calls.of("BatchWriteItem")[-1])) / 20_000

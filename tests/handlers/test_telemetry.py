@@ -1,4 +1,4 @@
-"""One JSON line per invocation: readable by people, by CloudWatch as metrics, and silent about contents."""
+"""One JSON line per invocation, which CloudWatch reads as metrics and which quotes no data."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.handlers_world import NOON, Calls, Context, World, failure, p
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Any:
-    """The lines written since the last look."""
+    """Return the lines written since the last call."""
     return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def metrics(line: dict[str, Any]) -> dict[str, Any]:
-    """What CloudWatch makes of a line, by its rules for metrics embedded in logs."""
+    """Return the metrics that CloudWatch extracts from a line in embedded metric format."""
     about = line["_aws"]
     assert abs(about["Timestamp"] - NOON) < 86_400_000
     (directive,) = about["CloudWatchMetrics"]
@@ -65,7 +65,7 @@ def test_a_batch_tells_the_lag_of_each_row_and_what_went_back(world: World, line
     assert found["lag"][1] == "Milliseconds"
     assert sorted(found["lag"][0]) == [32_000, 62_000]
     assert line["route"] == "queue"
-    assert line["reasons"] == {"not a message of ingestion's": 1}
+    assert line["reasons"] == {"not a message from ingestion": 1}
     assert line["milliseconds"] == 0
 
 

@@ -1,4 +1,4 @@
-"""X-Ray: what arrives at a daemon, and that nothing depends on there being one."""
+"""X-Ray: what the daemon receives, and that the handlers work without one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WENT_WELL = "[200, [], 200, 400, 503]"
 
 
 def work(tmp_path: Path, **environment: str) -> str:
-    """Run the worker as Lambda would, warnings being errors (but the SDK never closes its socket); its stderr."""
+    """Run the worker as Lambda would and return its stderr. Warnings are errors, except the SDK's unclosed socket."""
     result = tmp_path / "statuses"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS", "_X_"))}
     done = subprocess.run(
@@ -58,7 +58,7 @@ def received(daemon: socket.socket) -> list[dict[str, Any]]:
 
 
 def calls_of(invocation: dict[str, Any], documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The AWS calls of an invocation; each comes in a document of its own."""
+    """Return an invocation's AWS calls, each of which is in a document of its own."""
     return [one for one in documents if one.get("parent_id") == invocation["id"]]
 
 
@@ -120,11 +120,11 @@ def test_without_a_daemon_or_a_trace_the_work_is_done_in_silence(tmp_path: Path,
 
 
 def test_a_daemon_s_address_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
-    assert "nothing will be traced" in work(tmp_path, AWS_XRAY_DAEMON_ADDRESS="nowhere")
+    assert "tracing is disabled" in work(tmp_path, AWS_XRAY_DAEMON_ADDRESS="nowhere")
 
 
 def test_without_the_sdk_the_work_is_done_untraced(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "aws_xray_sdk.py").write_text("raise ImportError('not in this layer')")
-    assert "nothing will be traced" in work(tmp_path, PYTHONPATH=str(hidden), _X_AMZN_TRACE_ID=TRACE)
+    assert "tracing is disabled" in work(tmp_path, PYTHONPATH=str(hidden), _X_AMZN_TRACE_ID=TRACE)

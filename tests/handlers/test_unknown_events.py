@@ -1,4 +1,4 @@
-"""An event that a handler does not understand is raised, whoever sent it, and its kind is in the log."""
+"""An event that a handler does not understand raises an error, and its kind is in the log."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ NEVER_UNDERSTOOD: list[tuple[Any, str]] = [
     ({}, "a direct invocation"),
     (reading(device_id="s3cr3t"), "a direct invocation"),
     ({"httpMethod": None, "body": BODY}, "a proxy event"),
-    ({"Records": []}, "a batch from nowhere"),
-    ({"Records": [], "httpMethod": "POST", "body": BODY}, "a batch from nowhere"),
-    ({"Records": None}, "a batch from nowhere"),
-    ({"Records": ["s3cr3t"]}, "a batch from nowhere"),
+    ({"Records": []}, "a batch from an unknown source"),
+    ({"Records": [], "httpMethod": "POST", "body": BODY}, "a batch from an unknown source"),
+    ({"Records": None}, "a batch from an unknown source"),
+    ({"Records": ["s3cr3t"]}, "a batch from an unknown source"),
     ({"Records": [{"eventSource": "s3cr3t"}]}, "a batch from an unknown source"),
     ({"Records": [{"eventSource": ["s3cr3t"]}]}, "a batch from an unknown source"),
     ({"Records": [{"messageId": "", "body": BODY, "eventSource": "aws:sqs"}]}, "a batch from SQS"),
     ({"Records": [*SQS["Records"], *KINESIS["Records"]]}, "a batch from SQS"),
-    (SQS | {"httpMethod": 5, "Records": {}}, "a batch from nowhere"),
+    (SQS | {"httpMethod": 5, "Records": {}}, "a batch from an unknown source"),
 ]
 
 

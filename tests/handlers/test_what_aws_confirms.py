@@ -1,4 +1,4 @@
-"""Only what AWS confirms by name is acknowledged: whatever else its answer is, nothing is raised or taken for done."""
+"""Only entries that AWS's response confirms are acknowledged; no malformed response raises or counts as success."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_ANSWERS = {
 
 
 class Wire:
-    """Answers an operation with these bytes. moto does what was asked all the same: the answer alone is bad."""
+    """Replace an operation's response with these bytes; moto still performs the request."""
 
     def __init__(self) -> None:
         self._ends: list[Callable[[], None]] = []
@@ -60,7 +60,7 @@ class Wire:
 
 
 class Raw:
-    """A response's bytes, as botocore reads them."""
+    """A response body, with the interface that botocore reads."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -77,12 +77,12 @@ def wire(world: World) -> Iterator[Wire]:
 
 
 def named(asked: dict[str, Any]) -> list[dict[str, str]]:
-    """The entries of a request for SQS, as an answer names them."""
+    """Return the entries of a request to SQS, as a response names them."""
     return [{"Id": entry["Id"]} for entry in asked["Entries"]]
 
 
 def records(world: World, count: int) -> list[dict[str, Any]]:
-    """Messages of readings, ready for the processor, and none in the tables or the queue."""
+    """Return messages for the processor; the tables and the queue are empty."""
     assert world.ingest([reading(index) for index in range(count)])["statusCode"] == 200
     bodies = world.bodies(world.queue)
     message = {"ReceiptHandle": "r", "MD5OfBody": ""}
@@ -153,7 +153,7 @@ def test_a_parameter_that_cannot_be_read_is_as_if_ssm_were_out_of_reach(
 
 
 def test_of_a_batch_only_the_messages_that_are_named_are_in_the_queue(world: World, wire: Wire) -> None:
-    """One of three is confirmed each time; the others are sent again until they are."""
+    """Each response confirms one of three entries; the others are retried."""
     wire.answers(QUEUE, lambda asked: {"Successful": named(asked)[:1]})
     assert answered(world.ingest([reading(index) for index in range(3)]))["accepted"] == 3
     assert wire.asked == 3
@@ -194,7 +194,7 @@ def test_unprocessed_items_that_nobody_sent_confirm_nothing(world: World, wire: 
 
 @pytest.mark.parametrize("what", [STORE, QUEUE])
 def test_an_error_without_a_code_is_an_error(world: World, wire: Wire, what: tuple[str, str]) -> None:
-    """Its reason was empty, and a failure without a reason was taken for none."""
+    """Its reason was empty, and a failure without a reason counted as success."""
     wire.answers(what, b'{"__type": ""}', status=400)
     answer = world.ingest([reading(0), reading(1)])
     assert (answer["statusCode"], answered(answer)["failed"]) == (503, 2)

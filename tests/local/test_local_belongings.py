@@ -26,7 +26,7 @@ def directory(tmp_path: Path) -> EngineDirectory:
 
 @pytest.fixture
 def treasure(tmp_path: Path) -> Path:
-    """A directory of the user's with a file in it, elsewhere."""
+    """Return a directory elsewhere with a file of the user."""
     path = tmp_path / "treasure"
     path.mkdir()
     (path / "engine.json").write_text("precious")

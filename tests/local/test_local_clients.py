@@ -1,4 +1,4 @@
-"""What others write against docs/openapi.yaml: its examples as they are, and a client that a tool generates from it."""
+"""Clients of docs/openapi.yaml: its examples, and a client that a tool generates from it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def example(language: str) -> str:
 
 
 def run(command: list[str], machine: Machine, **changed: str) -> subprocess.CompletedProcess[str]:
-    """Run an example with the variables that it takes; `changed` ones are other than those that work."""
+    """Run an example with working environment variables, except the `changed` ones."""
     environment = machine.environment | {
         "API_ENDPOINT": f"{machine.record.endpoint}{machine.api}",
         "AWS_REGION": "us-east-1",
@@ -54,14 +54,14 @@ def run(command: list[str], machine: Machine, **changed: str) -> subprocess.Comp
 
 
 def node(machine: Machine, **changed: str) -> list[str]:
-    """Run the JavaScript example; what it says of its POST and of its GET."""
+    """Run the JavaScript example; return its output for the POST and the GET."""
     done = run(["node", "--input-type=module", "--eval", example("JavaScript")], machine, **changed)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 def raw_keys(machine: Machine, device: str) -> list[Decimal]:
-    """The range keys of a device's rows in the raw table, with all the digits that DynamoDB has."""
+    """Return the range keys of a device's raw rows, with all their digits."""
     rows = machine.client("dynamodb").query(
         TableName="raw-sensor-data-local",
         KeyConditionExpression="device_id = :device",
@@ -105,7 +105,7 @@ def test_the_javascript_example_shows_what_is_wrong_with_its_key(up: Machine) ->
 
 @contextmanager
 def recorder() -> Iterator[tuple[str, list[tuple[str, dict[str, str], bytes]]]]:
-    """A server that answers whatever it gets; its address, and the requests as they have come in."""
+    """Run a server that accepts any request; yields its URL and the received requests."""
     requests = []
 
     class Recorder(BaseHTTPRequestHandler):
@@ -143,7 +143,7 @@ def recorder() -> Iterator[tuple[str, list[tuple[str, dict[str, str], bytes]]]]:
     ],
 )
 def test_the_javascript_example_signs_as_botocore_does(query: str) -> None:
-    """Also what the embedded AWS might forgive: order and encoding of the parameters, an encoded path, a token."""
+    """The parameters' order and encoding, an encoded path and a token, which the embedded AWS might not check."""
     program = example("JavaScript").replace("table=raw&device_id=roof&from=${timestamp}", query)
     key = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "token/+=")
     with recorder() as (address, requests):
@@ -161,7 +161,7 @@ def test_the_javascript_example_signs_as_botocore_does(query: str) -> None:
         method, target = line.split()
         parts = urlsplit(f"{address}{target}")
         request = AWSRequest(method, f"{address}{parts.path}", data=body)
-        # Given apart, they are encoded and sorted by botocore.
+        # Passed separately, the parameters are encoded and sorted by botocore.
         request.params = parse_qsl(parts.query, keep_blank_values=True)
         signer = SigV4Auth(key, "execute-api", "eu-central-1")
         request.context["timestamp"] = headers["x-amz-date"]
@@ -175,7 +175,7 @@ def test_the_javascript_example_signs_as_botocore_does(query: str) -> None:
 
 
 class Signed(httpx.Auth):
-    """Signature Version 4 for a client that was generated."""
+    """Signs the requests of a generated client with Signature Version 4."""
 
     requires_request_body = True
 
@@ -190,16 +190,16 @@ class Signed(httpx.Auth):
 
 
 def keep_digits(response: httpx.Response) -> None:
-    """What the description tells a client to do that needs all digits."""
+    """Parse numbers with all digits, as the description tells clients to."""
     response.json = partial(response.json, parse_float=Decimal)  # type: ignore[method-assign]  # of this one response
 
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """The modules of a client that is generated from the description, which must not make the generator warn."""
+    """Generate a client from the description, without warnings, and return its modules."""
     directory = tmp_path_factory.mktemp("generated")
     settings = directory / "settings.yaml"
-    settings.write_text("post_hooks: []\n")  # else it formats what it writes
+    settings.write_text("post_hooks: []\n")  # otherwise it runs formatters
     command = ["-m", "openapi_python_client", "generate", "--path", str(DESCRIPTION), "--config", str(settings)]
     target = directory / "iotpipe_client"
     command += ["--meta", "none", "--output-path", str(target), "--fail-on-warning"]
@@ -214,7 +214,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamesp
 
 
 def client(generated: SimpleNamespace, machine: Machine, key: Credentials | None = None, **more: Any) -> Any:
-    """A generated client of the machine's API, signing with root's key unless another is given."""
+    """Return a generated client of the machine's API; signs with the root key unless another is given."""
     return generated.client.Client(
         f"{machine.record.endpoint}{machine.api}", httpx_args={"auth": Signed(key or machine.root), **more}
     )
@@ -225,7 +225,7 @@ def metrics(generated: SimpleNamespace, **values: Any) -> Any:
 
 
 def test_a_generated_client_gets_back_what_it_has_sent(up: Machine, generated: SimpleNamespace) -> None:
-    """Two readings of one millisecond, in pages of one, with every digit of the keys that they have in the tables."""
+    """Two readings of one millisecond, in pages of one, have all digits of their keys in the tables."""
     models, now = generated.models, datetime.now(UTC).replace(microsecond=250_000)
     sent = [
         models.Reading("generated", metrics(generated, temperature=celsius, label="Dächle"), timestamp=now)
@@ -250,14 +250,14 @@ def test_a_generated_client_gets_back_what_it_has_sent(up: Machine, generated: S
 
 
 def exact_key(row: Any) -> Decimal:
-    """The raw table's key of a reading, from its processed row, as the description says."""
+    """Compute a reading's raw key from its processed row, as the description says."""
     return Decimal(f"{row.timestamp}.{row.event_date.split('#')[1]}")
 
 
 def test_a_generated_client_as_it_is_loses_digits_of_raw_timestamps_alone(
     up: Machine, generated: SimpleNamespace
 ) -> None:
-    """Why the description says what to do; the same reading's processed row has them all as text."""
+    """The reason for the description's advice; the reading's processed row has all digits as text."""
     models, now = generated.models, int(datetime.now(UTC).timestamp() * 1000)
     reading = models.TimedReading("rounded", metrics(generated, temperature=1), timestamp=now)
     with client(generated, up) as api:

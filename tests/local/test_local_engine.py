@@ -1,4 +1,4 @@
-"""`iotpipe local` through good and bad luck: killed, damaged, crowded out, short of disk, asked twice."""
+"""`iotpipe local` in normal use and after failures: kills, damage, a taken port, a full disk, concurrent starts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def queues(machine: Machine) -> list[str]:
 
 
 def database(machine: Machine, statement: str, *values: Any) -> list[Any]:
-    """What the database of the engine answers, be it running or not."""
+    """Query the engine's database, whether the engine is running or not."""
     with closing(sqlite3.connect(machine.engine_directory.database)) as connection, connection:
         return connection.execute(statement, values).fetchall()
 
@@ -46,7 +46,7 @@ def until_saved(machine: Machine) -> None:
 
 
 def replace_state(machine: Machine, **changed: Any) -> bytes:
-    """Change members of what is saved of SQS; what it was before."""
+    """Change members of the saved state of SQS; returns the state before."""
     [(content,)] = database(machine, "SELECT content FROM states WHERE service = 'sqs'")
     put_state(machine, json.dumps(json.loads(content) | changed).encode())
     return bytes(content)
@@ -136,7 +136,7 @@ def test_it_goes_elsewhere_when_its_port_is_taken_and_says_so(machine: Machine) 
     assert f"port {port} is taken" in said
     assert machine.record.port != port
     assert machine.record.endpoint in said
-    # It is the same queue, and not only in name: making it again makes no second one.
+    # The queue is the same: creating it again does not create a second one.
     write_something(machine)
     assert queues(machine) == ["something"]
     assert machine.client("sqs").get_queue_url(QueueName="something")["QueueUrl"].startswith(machine.record.endpoint)

@@ -182,7 +182,7 @@ def test_keys_in_the_address_are_refused(running: Machine, query: str) -> None:
 
 
 def guard(application: Application) -> Guard:
-    """A guard without a server around it, in front of an application."""
+    """Return a guard in front of an application, without a server."""
 
     async def nobody(method: str, path: str) -> dict[str, Any]:
         raise AssertionError("asked")
@@ -292,7 +292,7 @@ TARGET = "X-Amz-Target"
 
 
 class Signer(SigV4Auth):
-    """Signs all headers but those that are named."""
+    """Signs all headers except `unsigned`."""
 
     def __init__(self, key: Credentials, service: str, unsigned: tuple[str, ...]) -> None:
         super().__init__(key, service, "us-east-1")

@@ -15,7 +15,7 @@ NEEDED = f"ministack=={metadata.version('ministack')}"
 
 
 class Installed:
-    """iotpipe as an installer records it."""
+    """The package metadata of iotpipe."""
 
     requires = (f"{NEEDED}; extra == 'dev'", f"{NEEDED}; extra == 'local'", "boto3>=1")
 

@@ -1,4 +1,4 @@
-"""The whole pipeline on this machine, as a newcomer types it: up, readings in, answers out, down, nothing left."""
+"""The whole pipeline on this machine, by the commands that a newcomer runs: up, ingest, query, down."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.embedded
 
 
 def post(machine: Machine, device: str, key: Credentials | None = None, **metrics: float) -> tuple[int, Any]:
-    """Send one reading; status and answer."""
+    """Send one reading; return status and answer."""
     body = json.dumps({"device_id": device, "sensor_data": metrics}).encode()
     status, text = machine.signed("execute-api", "POST", f"{machine.api}/ingest", body, key)
     return status, json.loads(text)
 
 
 def stored(machine: Machine, device: str) -> list[Any]:
-    """What the query answers."""
+    """Query the device's rows."""
     status, text = machine.signed("execute-api", "GET", f"{machine.api}/query?device_id={device}")
     assert status == 200, text
     items: list[Any] = json.loads(text)["items"]
@@ -41,7 +41,7 @@ def stored(machine: Machine, device: str) -> list[Any]:
 
 
 def saved_at(machine: Machine) -> float:
-    """Since when what is written may be lost."""
+    """Return the time of the last save."""
     text = machine.json("local", "status")["saved_at"]
     return datetime.fromisoformat(text).timestamp() if text else 0
 
@@ -80,7 +80,7 @@ def test_a_signed_reading_travels_to_the_querys_answer(up: Machine) -> None:
 
 
 def test_equal_readings_without_a_time_are_all_kept(up: Machine) -> None:
-    """Eight at once, as fast as it goes: an unchanged value is the most usual reading."""
+    """Sent eight at a time without a pause: equal readings are common."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: post(up, "unchanged", temperature=21.5), range(80)))
     assert {status for status, _ in answers} == {200}
@@ -99,7 +99,7 @@ def test_the_good_readings_of_a_batch_are_taken_through_the_api(up: Machine) -> 
 
 @pytest.mark.parametrize("compress", [gzip.compress, lambda body: gzip.compress(body)[:-9]], ids=["whole", "cut off"])
 def test_a_gzip_body_goes_through_the_api(up: Machine, compress: Any) -> None:
-    """Signed as it is sent. What is cut off is the caller's error."""
+    """The signature covers the compressed body. A truncated body is the caller's error."""
     body = json.dumps({"device_id": "zipped", "sensor_data": {"temperature": 1, "place": "Dächle"}}).encode()
     status, text = up.signed(
         "execute-api", "POST", f"{up.api}/ingest", compress(body), headers={"Content-Encoding": "gzip"}
@@ -166,7 +166,7 @@ def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobod
     assert "missing" not in environ.values()
     assert environ["HOME"] == environ["TMPDIR"] == str(machine.engine_directory.temporary)
     assert machine.engine_directory.root_key().secret_key not in environ.values()
-    # How ministack works the worker's keys out, from what everybody knows.
+    # How ministack derives the worker's keys from public data.
     digest = hashlib.sha256(f"{function['FunctionArn']}:{role}".encode()).hexdigest()
     guessed = Credentials(f"ASIA{digest[:16].upper()}", hashlib.sha256(f"secret:{digest}".encode()).hexdigest())
     guessed.token = hashlib.sha256(f"token:{digest}".encode()).hexdigest()
@@ -177,7 +177,7 @@ def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobod
 
 
 def deploy(machine: Machine, name: str, text: str) -> None:
-    """Give a function other code, behind iotpipe's back."""
+    """Replace a function's code without iotpipe."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for path, source in (("__init__", ""), ("handlers/__init__", ""), (f"handlers/{name}", text)):
@@ -248,7 +248,7 @@ def test_a_query_and_a_look_at_the_dead_letters_say_which_function_does_not_star
 
 
 def figures(machine: Machine, namespace: str, **dimensions: str) -> dict[str, float]:
-    """What the metrics with these dimensions come to in the last minutes, by their names."""
+    """Return the sums of the metrics with these dimensions over the last minutes, by name."""
     cloudwatch, wanted = machine.client("cloudwatch"), [{"Name": k, "Value": v} for k, v in dimensions.items()]
     listed = cloudwatch.list_metrics(Namespace=namespace, Dimensions=wanted)["Metrics"]
     stats = [{"Metric": each, "Period": 300, "Stat": "Sum"} for each in listed]
@@ -304,7 +304,7 @@ def test_a_dead_letter_rings_the_alarm_which_tells_the_topic(machine: Machine) -
 
 
 def identities(machine: Machine) -> dict[str, Any]:
-    """By what the engine knows a resource again, whatever its tags say."""
+    """Return the ids by which the engine identifies its resources, independent of tags."""
     lambdas, gateway, dynamodb = (machine.client(each) for each in ("lambda", "apigateway", "dynamodb"))
     (api,) = gateway.get_rest_apis()["items"]
     queue = {"QueueUrl": machine.json("outputs", "--env", "local")["IngestionQueueUrl"]}
@@ -340,7 +340,7 @@ def test_what_was_acknowledged_before_the_last_save_survives_a_kill(up: Machine)
     assert status == 200
     rows = eventually(lambda: stored(up, "witness"))
     seen = time.time()
-    # Only a save that began after that has the row for certain; each look at the rows calls for another one.
+    # Only a save that began after that certainly has the row; each query of the rows causes another save.
     eventually(lambda: stored(up, "witness") and saved_at(up) > seen)
     up.kill()
     up.run("up", "--env", "local")
@@ -355,7 +355,10 @@ def test_under_load_a_kill_costs_nothing_that_was_acknowledged_before_the_last_s
         for number in range(900):
             try:
                 status, answer = post(up, device, temperature=number)
-            except (OSError, http.client.HTTPException):  # between two readings, or within an answer
+            except (
+                OSError,
+                http.client.HTTPException,
+            ):  # the engine was killed between two readings, or during an answer
                 told.append(device)
                 return
             assert status == 200
@@ -366,7 +369,7 @@ def test_under_load_a_kill_costs_nothing_that_was_acknowledged_before_the_last_s
 
     def kept(table: str) -> set[tuple[str, int]]:
         answers = [up.json("query", device, "--env", "local", "--table", table, "--all") for device in devices]
-        # A raw row's timestamp has a fraction that tells readings of one millisecond apart.
+        # A raw row's timestamp has a fraction that distinguishes readings of one millisecond.
         return {(row["device_id"], int(row["timestamp"])) for answer in answers for row in answer["items"]}
 
     with ThreadPoolExecutor() as pool:
@@ -505,7 +508,7 @@ def test_down_ends_the_engine_only_when_no_other_environment_lives_in_it(machine
     machine.run("up", "--env", "spare")
     assert "keeps running for spare" in machine.run("down", "--env", "local", "--yes").stderr
     machine.run("plan", "--env", "spare", "--exit-code")
-    # A state file says whose it is, also when the configuration is gone.
+    # The state file names the target, so `down` works without the configuration.
     (machine.directory / "config" / "spare.yaml").unlink()
     machine.run("down", "--env", "spare", "--yes")
     assert machine.engine_directory.running() is None
@@ -543,7 +546,7 @@ def test_down_leaves_no_process_no_port_and_no_temporary_directory(machine: Mach
     eventually(lambda: stored(machine, "last"))
     assert any("_worker.py" in line for line in processes(str(machine.engine_directory.path)))
     port = machine.record.port
-    # As after a restart of the machine: down needs an engine and gets one.
+    # As after a restart of the machine: `down` starts the engine that it needs.
     machine.kill()
     machine.run("down", "--env", "local", "--yes", "--delete-data")
     eventually(lambda: processes(str(machine.engine_directory.path)) == [])

@@ -1,4 +1,4 @@
-"""The proof on this machine: readings are followed to their rows, bad ones to their ends, a file's values come back."""
+"""`send-test-data --verify` on this machine: good readings reach the tables, bad ones are refused or dead letters."""
 
 from __future__ import annotations
 

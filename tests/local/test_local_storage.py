@@ -61,7 +61,7 @@ def assert_same_spans(store: Store, where: tuple[int, bytes], rows: dict[bytes, 
 
 
 def without_room(store: Store) -> None:
-    """Let the database grow no further, as on a full disk."""
+    """Limit the database to its current size, as on a full disk."""
     (pages,) = store._writing.execute("PRAGMA page_count").fetchone()
     store._writing.execute(f"PRAGMA max_page_count={pages}")
 

@@ -27,7 +27,7 @@ def _client(service: str) -> Any:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
     standing = Clock()
-    for name in ("now", "elapsed", "sleep", "chance"):
+    for name in ("now", "elapsed", "sleep", "jitter"):
         monkeypatch.setattr(handlers_clock, name, getattr(standing, name))
     return standing
 
@@ -37,7 +37,7 @@ def world(now: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(parameters, "_cache", {})
-    monkeypatch.setattr(settings, "_understood", {})
+    monkeypatch.setattr(settings, "_parsed", {})
     # The handlers' log would come in between what the command prints: here it shares their process.
     monkeypatch.setattr(telemetry.Line, "write", lambda line: None)
     with mock_aws():

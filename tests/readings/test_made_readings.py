@@ -64,7 +64,7 @@ def test_however_many_are_asked_for_none_is_older_than_a_year() -> None:
 
 def test_the_handlers_take_every_reading_as_it_is() -> None:
     for one in islice(generate(20, 1000, 3, NOON), 200):
-        examined = readings.examine(parsing.parse(body([one])).value, Settings(), NOON)
+        examined = readings.validate(parsing.parse(body([one])).value, Settings(), NOON)
         assert isinstance(examined, readings.Reading)
         assert (examined.device_id, examined.timestamp) == (one.device_id, one.timestamp)
 
@@ -84,7 +84,7 @@ def test_each_bad_reading_is_bad_by_itself_also_when_its_window_is_as_wide_as_ca
             assert (bad.field, bad.code) == ("body", error.code)
         else:
             flaws = list(parsing.flaws(parsed.value))
-            examined = readings.examine(parsed.value, widest, NOON, flaws=flaws)
+            examined = readings.validate(parsed.value, widest, NOON, flaws=flaws)
             assert isinstance(examined, list)
             assert (bad.field, bad.code) in {problem[:2] for problem in examined}
             assert json.dumps(parsed.value, default=str).count("run-bad-") == 1

@@ -51,7 +51,7 @@ def verdict(recording: Recording, directory: Path) -> str:
     """What iotpipe does about it, found out by letting AWS answer every such call so."""
     error = ClientError(recording.parsed(), recording.operation)  # type: ignore[arg-type] # what botocore reads
     if (recording.service, recording.operation) in OF_HANDLERS:
-        return "again" if handlers.passing(error) else "refused"
+        return "again" if handlers.is_transient(error) else "refused"
     if rule := rule_for(error):
         return "exists" if rule.schedule is THERE else f"retried {rule.schedule.budget:.0f} s"
     key = recording.service, recording.operation

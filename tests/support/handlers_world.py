@@ -1,4 +1,4 @@
-"""The world of the handlers, on moto: tables, queues, topic, parameters; who calls them, and how."""
+"""The handlers' environment on moto: tables, queues, topic, parameters; and the events that call the handlers."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ TODAY = "2026-11-22"
 
 
 class Clock:
-    """Time that passes only when somebody sleeps or a test says so; and dice with a seed."""
+    """A simulated clock that `sleep` and `pass_` advance, with seeded jitter."""
 
     def __init__(self, now: int = NOON) -> None:
         self._now = float(now)
         self.slept: list[float] = []
-        self.chance = random.Random(1).random
+        self.jitter = random.Random(1).random
 
     def now(self) -> int:
         return int(self._now)
@@ -50,7 +50,7 @@ class Clock:
 
 
 class Context:
-    """What Lambda hands to a handler, as far as the handlers look at it."""
+    """The parts of Lambda's context that the handlers use."""
 
     aws_request_id = "7e5c7a4e-0000-4000-8000-000000000001"
 
@@ -63,7 +63,7 @@ class Context:
 
 
 def proxy_event(method: str, path: str, **changes: Any) -> dict[str, Any]:
-    """An event as API Gateway's REST proxy integration sends it: what is absent is null."""
+    """Return an event of API Gateway's REST proxy integration; absent members are null."""
     event = {
         "resource": path,
         "path": path,
@@ -88,7 +88,7 @@ def proxy_event(method: str, path: str, **changes: Any) -> dict[str, Any]:
 
 
 def sqs_record(message: dict[str, Any]) -> dict[str, Any]:
-    """A received message in the form in which Lambda's poller hands it on."""
+    """Return a received message as a record of Lambda's poller."""
     attributes = {
         name: {
             "stringValue": value["StringValue"],
@@ -120,12 +120,12 @@ def reading(index: int = 0, **changes: Any) -> dict[str, Any]:
 
 
 def answered(answer: dict[str, Any]) -> Any:
-    """An answer's body, with numbers as exact as they came."""
+    """Return an answer's parsed body, with exact numbers."""
     return json.loads(answer["body"], parse_float=Decimal)
 
 
 class World:
-    """One environment, and what happens in it."""
+    """One environment, with methods to call the handlers and read the results."""
 
     def __init__(self, client: Callable[[str], Any], clock: Clock, setenv: Callable[[str, str], None]) -> None:
         self.clock = clock
@@ -189,7 +189,7 @@ class World:
         return query.lambda_handler(event, self.context(30))
 
     def pages(self, **parameters: Any) -> list[list[dict[str, Any]]]:
-        """All pages of a query, by its tokens, to the end."""
+        """Return all pages of a query, following the page tokens."""
         pages, token = [], {}
         while True:
             body = answered(self.query(**parameters, **token))
@@ -200,12 +200,12 @@ class World:
             token = {"next_token": body["next_token"]}
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """The rows of all devices."""
+        """Return the rows of all devices."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=table)
         return [item for page in pages for item in page["Items"] if item["device_id"] != alerts.ROW["device_id"]]
 
     def last_alert(self) -> dict[str, Any]:
-        """The row that all workers know of the last alert by."""
+        """Return the row with the time of the last alert."""
         found: dict[str, Any] = self.dynamodb.get_item(TableName=self.processed, Key=alerts.ROW)["Item"]
         return found
 
@@ -222,7 +222,7 @@ class World:
         self.sqs.send_message(QueueUrl=self.queue, MessageBody=body)
 
     def bodies(self, queue_url: str) -> list[str]:
-        """The bodies of all that is in a queue; takes them out."""
+        """Receive and delete all messages of a queue; returns their bodies."""
         found = []
         while messages := self.receive(queue_url):
             found += [message["Body"] for message in messages]
@@ -231,11 +231,11 @@ class World:
         return found
 
     def alerts(self) -> list[dict[str, Any]]:
-        """What the topic's subscriber was sent since the last look."""
+        """Return the topic's messages since the last call."""
         return [json.loads(json.loads(body)["Message"]) for body in self.bodies(self.inbox)]
 
     def deliver(self) -> list[dict[str, Any]]:
-        """Have the processor called with batches until the queue is empty, as Lambda's poller does."""
+        """Call the processor with batches until the queue is empty, as Lambda's poller does."""
         answers = []
         while messages := self.receive(self.queue):
             records = [sqs_record(message) for message in messages]
@@ -245,7 +245,7 @@ class World:
         return answers
 
     def settle(self, messages: list[dict[str, Any]], failed: set[str]) -> None:
-        """Delete what was processed; show the rest again at once rather than after the visibility timeout."""
+        """Delete the processed messages, and make the failed ones visible without the visibility timeout."""
         for message in messages:
             receipt = {"QueueUrl": self.queue, "ReceiptHandle": message["ReceiptHandle"]}
             if message["MessageId"] in failed:
@@ -259,7 +259,7 @@ def text_of(body: Any) -> Any:
 
 
 class Calls:
-    """Every AWS call of the handlers, in order; and what they are answered instead, where a test says so."""
+    """Records every AWS call of the handlers in order, and replaces the responses that a test scripts."""
 
     def __init__(self) -> None:
         self.made: list[tuple[str, str]] = []
@@ -282,7 +282,7 @@ class Calls:
         return [request for (_, name), request in pairs if name == operation]
 
     def answer(self, operation: str, with_: Callable[[dict[str, Any]], Any]) -> None:
-        """From now on the operation never reaches AWS: `with_` makes the answer, None lets the call through."""
+        """Answer the operation with `with_` instead of AWS; if it returns None, the call goes through."""
         self._answers[operation] = with_
 
     def let_through(self, operation: str) -> None:
@@ -294,12 +294,12 @@ def success(**body: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def all_stored(_: dict[str, Any]) -> Any:
-    """BatchWriteItem's answer when nothing is left to do."""
+    """Return BatchWriteItem's response when all items are stored."""
     return success(UnprocessedItems={})
 
 
 def all_queued(request: dict[str, Any]) -> Any:
-    """SendMessageBatch's answer when each message is in the queue."""
+    """Return SendMessageBatch's response when all messages are queued."""
     return success(Successful=[{"Id": entry["Id"], "MessageId": f"m-{entry['Id']}"} for entry in request["Entries"]])
 
 
@@ -309,7 +309,7 @@ def failure(code: str, status: int = 400, message: str = "scripted") -> tuple[An
 
 
 def refuse_repeated_keys(params: dict[str, Any], **_: Any) -> Any:
-    """What DynamoDB does and moto does not."""
+    """Refuse duplicate keys in a batch, as DynamoDB does and moto does not."""
     ((_, requests),) = json.loads(params["body"])["RequestItems"].items()
     items = [request["PutRequest"]["Item"] for request in requests]
     keys = [json.dumps([item["device_id"], item.get("event_date", item["timestamp"])]) for item in items]
@@ -320,7 +320,7 @@ def refuse_repeated_keys(params: dict[str, Any], **_: Any) -> Any:
 
 
 def watch(calls: Calls) -> Callable[[], None]:
-    """Show the handlers' clients to `calls`; the function that is returned ends it."""
+    """Record the calls of the handlers' clients in `calls`; returns a function that ends it."""
     events = [aws.client(service).meta.events for service in ("dynamodb", "sqs", "sns", "ssm")]
     for one in events:
         one.register_first("before-call", calls)

@@ -1,4 +1,4 @@
-"""One worker on its own, in a process that a test starts: a reading on its way through the three handlers.
+"""A worker in a process of its own, which sends a reading through the three handlers.
 
 AWS is played by the first hook of each call, so that the process starts fast and X-Ray still sees every call.
 """

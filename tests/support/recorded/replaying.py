@@ -399,7 +399,7 @@ def handled(world: Replaying, kind: str) -> None:
         for reason in (*tables.store("sample-table", [row], budget), *messages.send(_URL, ["{}"], "c", budget)):
             assert reason is None or isinstance(reason, str)
         with patch.dict("os.environ", ALERT_TOPIC_ARN=_TOPIC, CONFIG_PARAM="/iot-pipeline/dev/config"):
-            alerts.consider({"m": "refused"}, 1, Settings(alert_threshold=0, alert_cooldown=0), budget)
+            alerts.alert_if_needed({"m": "refused"}, 1, Settings(alert_threshold=0, alert_cooldown=0), budget)
 
 
 _URL = "https://sqs.us-east-1.amazonaws.com/123456789012/sample-queue"
