@@ -177,7 +177,9 @@ def test_a_file_of_years_is_not_sent_as_half_an_hour_of_1970(typed: Type, tmp_pa
 def test_a_query_for_epoch_seconds_is_refused_with_the_reason(typed: Type, option: str, name: str) -> None:
     result = typed("query", "sensor-001", option, str(NOON // 1000))
     assert isinstance(result.exception, UsageError)
-    assert f"the API rejects the query: {name}: evidently epoch seconds; epoch milliseconds" in str(result.exception)
+    assert f"the API rejects the query: {name}: looks like epoch seconds; send epoch milliseconds" in str(
+        result.exception
+    )
 
 
 def test_the_key_is_sent_where_it_is_required_and_never_shown(typed: Type, world: World, env: SimpleNamespace) -> None:
