@@ -42,7 +42,7 @@ class Alarm(Resource):
         Right("FindAlarms", "cloudwatch", (regional_arn("cloudwatch", "alarm:*"),), plan="DescribeAlarms"),
         Right("Anywhere", "tag", ("*",), plan="GetResources"),
         Right("Anywhere", "cloudwatch", ("*",), plan="ListMetrics ListAlarmMuteRules"),
-        # Which alarms a rule mutes only the rule itself tells.
+        # The list of rules does not contain the alarms: each rule has to be read.
         Right("MuteRules", "cloudwatch", _MUTE_RULES, plan="GetAlarmMuteRule", up="DeleteAlarmMuteRule"),
     )
 
@@ -160,7 +160,7 @@ def _as_request(desired: Properties) -> Properties:
 
 
 def described_alarms(run: Run) -> dict[str, Properties]:
-    """What CloudWatch says of each declared alarm that there is, by name; asked once per command."""
+    """The declared alarms as CloudWatch describes them, by name, read once per command."""
     return run.once("alarms", lambda: _alarms(run))
 
 

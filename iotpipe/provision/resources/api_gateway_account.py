@@ -86,7 +86,7 @@ class ApiGatewayAccount(Resource):
             raise RefusedError(refusal)
         name = self.role_name
         if self.make_role(run) and run.aws.eventually_consistent:
-            # Asked before IAM has told of the role, API Gateway refuses; and it may be asked once in 20 s only.
+            # API Gateway refuses a role that IAM has not propagated, and accepts UpdateAccount only once in 20 s.
             told = "waiting for IAM to propagate the logging role: {:.0f} s left"
             run.count_down(self.address, run.clock.now() + _PROPAGATES, told)
         arn = run.aws.role_arn(name)
@@ -99,7 +99,7 @@ class ApiGatewayAccount(Resource):
         return f"iotpipe-api-gateway-logging-{self.name}"
 
     def make_role(self, run: Run) -> bool:
-        """Whether it had to be made."""
+        """Create the role and its policy; whether the role did not exist before."""
         iam, name, made = run.client("iam"), self.role_name, True
         try:
             iam.create_role(
@@ -109,7 +109,7 @@ class ApiGatewayAccount(Resource):
                 **within(self.boundary),
             )
         except iam.exceptions.EntityAlreadyExistsException:
-            # Another environment's `up`, or one that was cut short, has made it.
+            # Another environment has created it, or an `up` that was interrupted.
             made = False
             if self.boundary:
                 iam.put_role_permissions_boundary(RoleName=name, **within(self.boundary))
@@ -127,7 +127,7 @@ def _role_tags(run: Run, name: str) -> dict[str, str] | None:
 
 
 _PROPAGATES = 10
-"""Seconds after which the other services mostly know a new role."""
+"""Seconds after which other services usually accept a new role."""
 
 
 # What API Gateway demands of the role, on everything, before it accepts it.

@@ -50,7 +50,7 @@ class EventSourceMapping(Resource):
         ),
         Right("ReadMappingTags", "lambda", _MAPPINGS_ARN, plan="ListTags"),
         Right("MappingTags", "lambda", _MAPPINGS_ARN, up="TagResource UntagResource", when=TAGGED),
-        # Only on what bears no environment's tag: whose mapping it is, IAM knows from nothing else here.
+        # Only on mappings without the tag of an environment: here IAM has no other condition for the owner.
         Right("NewMappingTags", "lambda", _MAPPINGS_ARN, up="TagResource", when={**TAGGED_BY_REQUEST, **UNTAGGED}),
     )
 
@@ -85,7 +85,7 @@ class EventSourceMapping(Resource):
             **found,
             "EventSourceArn": found["EventSourceArn"],
             "FunctionArn": found["FunctionArn"],
-            # While it is made or changed its state does not tell, and nobody else can change it then.
+            # While the mapping is created or updated its state does not show it, and nobody can change it then.
             "Enabled": _ENABLED.get(found["State"], self.enabled),
             "BatchSize": found["BatchSize"],
             "MaximumBatchingWindowInSeconds": found.get("MaximumBatchingWindowInSeconds", 0),

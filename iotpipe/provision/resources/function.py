@@ -47,13 +47,13 @@ class Function(Resource):
         ),
         # Versions that others published; AWS asks about them by their number.
         Right("FunctionVersions", "lambda", (regional_arn("lambda", "function:{name}:*"),), up="DeleteFunction"),
-        # Of what else feeds a function. Nobody is given the right to delete mappings of functions that are not the
-        # pipeline's: a queue that is emptied into one of those is for whoever may delete any mapping.
+        # For mappings that others created for the function. There is no right to delete the mappings of functions
+        # outside the pipeline that consume its queues.
         Right("Feeds", "lambda", _MAPPINGS_ARN, up="DeleteEventSourceMapping", when=_OF_THIS_FUNCTION),
-        # Without Decrypt Lambda does not tell the environment:
+        # Without Decrypt Lambda omits the environment from its answer:
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
         use_key("lambda", plan="Decrypt", up="CreateGrant Encrypt"),
-        # Asked for where a reservation is to be made or raised.
+        # Called where a reservation is created or raised.
         Right("Anywhere", "lambda", ("*",), plan="GetAccountSettings"),
     )
 

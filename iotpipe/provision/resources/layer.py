@@ -35,7 +35,7 @@ class Layer(Resource):
             up="PublishLayerVersion",
         ),
         Right("Anywhere", "lambda", ("*",), plan="ListLayers"),
-        # A function may only be given a layer by whoever may get that.
+        # Lambda checks GetLayerVersion on each layer that a function is given.
         Right(
             "LayerVersions",
             "lambda",
@@ -88,7 +88,7 @@ class Layer(Resource):
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        """The tags that the versions would bear if layers could."""
+        """Layers cannot have tags: the owner tags, if the descriptions of the versions name the environment."""
         return run.owner_tags if _ours(run, _versions(run, recorded.name)) else None
 
     @classmethod
@@ -119,7 +119,7 @@ def layer_versions(run: Run, layer: Layer) -> list[dict[str, Any]]:
 
 
 def published_by_iotpipe(version: Mapping[str, Any]) -> bool:
-    """Whether iotpipe published the version, for any environment. Layers cannot bear tags: the description tells."""
+    """Whether iotpipe published the version, for any environment, by its description: layers cannot have tags."""
     description: str = version.get("Description", "")
     return description.startswith(_MARK)
 

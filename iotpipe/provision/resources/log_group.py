@@ -20,12 +20,12 @@ FIND_LOG_GROUPS = Right("FindLogGroups", "logs", (regional_arn("logs", "log-grou
 
 @dataclass(frozen=True, eq=False)
 class LogGroup(Resource):
-    """Where something logs; retention in days. `kms_key` is the ARN of the KMS key that encrypts it, None leaves it."""
+    """A log group; retention in days. `kms_key` is the ARN of the KMS key that encrypts it; None for AWS's own key."""
 
     kind: ClassVar[str] = "log-group"
     aws_service: ClassVar[str] = "logs"
     needs_final_cleanup: ClassVar[bool] = True
-    # CreateLogGroup does not tell it: the next `up` records it.
+    # CreateLogGroup does not return it: the next `up` records it.
     assigned: ClassVar[tuple[str, ...]] = ("creationTime",)
     identity: ClassVar[tuple[str, ...]] = ("creationTime",)
     arn_form: ClassVar[str] = r"logs:log-group:(?P<name>[^:]+)(:\*)?"
@@ -88,7 +88,7 @@ class LogGroup(Resource):
 
     @classmethod
     def final_cleanup(cls, run: Run, recorded: Recorded) -> None:
-        # Logs are delivered late: what a function still had to say may have made its group anew.
+        # Logs are delivered late: the last lines of a function may have created its group again.
         delete_log_group(run, recorded.name)
 
     @classmethod
@@ -138,7 +138,7 @@ def _arn(run: Run, name: str) -> str:
 
 
 def describe_log_group(run: Run, name: str) -> dict[str, Any] | None:
-    """What CloudWatch Logs tells of the log group; None where there is none of that name."""
+    """The log group as CloudWatch Logs describes it; None if it does not exist."""
     # The prefix may fit other groups too, but the exact name sorts first.
     groups = run.client("logs").describe_log_groups(logGroupNamePrefix=name, limit=1)["logGroups"]
     return groups[0] if groups and groups[0]["logGroupName"] == name else None

@@ -69,7 +69,7 @@ class Parameter(SsmParameter):
 
 
 def _decoded(value: str) -> Any:
-    """The JSON object, or, where somebody wrote something else, the text itself."""
+    """The JSON object; the text itself if it is not one."""
     try:
         decoded = json.loads(value)
     except ValueError:

@@ -20,7 +20,7 @@ _ARN = (regional_arn("sqs", "{name}"),)
 
 @dataclass(frozen=True, eq=False)
 class Queue(Resource):
-    """A standard queue; times in seconds. What is received `max_receives` times in vain moves to `dead_letter`.
+    """A standard queue; times in seconds. A message that is received `max_receives` times moves to `dead_letter`.
 
     `kms_key` is the ARN of the KMS key that encrypts it; None leaves that to SQS.
     """
@@ -28,7 +28,7 @@ class Queue(Resource):
     kind: ClassVar[str] = "queue"
     aws_service: ClassVar[str] = "sqs"
     name_reuse_delay: ClassVar[int] = 60
-    # CreateQueue does not tell it, and a new queue cannot be asked at once: the next `up` records it.
+    # CreateQueue does not return it, and a new queue cannot be read at once: the next `up` records it.
     assigned: ClassVar[tuple[str, ...]] = ("CreatedTimestamp",)
     identity: ClassVar[tuple[str, ...]] = ("CreatedTimestamp",)
     arn_form: ClassVar[str] = r"sqs:(?P<name>.+)"
@@ -106,7 +106,7 @@ class Queue(Resource):
         wanted, live = _attributes(desired), _attributes(observed)
         if attributes := {key: value for key, value in wanted.items() if value != live.get(key)}:
             if "KmsMasterKeyId" in attributes:
-                # SQS encrypts either with a key of KMS or with its own, and wants to be told both in one call.
+                # SQS encrypts either with a KMS key or with its own, and requires both attributes in one call.
                 attributes["SqsManagedSseEnabled"] = "false" if attributes["KmsMasterKeyId"] else "true"
             sqs.set_queue_attributes(QueueUrl=self.url(run), Attributes=attributes)
         changed, removed = tag_changes(desired, observed)

@@ -37,10 +37,10 @@ _ARN = (f"{GATEWAY}/restapis/{{api}}", f"{GATEWAY}/restapis/{{api}}/*")
 
 @dataclass(frozen=True, eq=False)
 class RestApi(Resource):
-    """A regional REST API. Names of APIs are not unique and can be changed: the recorded id, and the tags, tell.
+    """A regional REST API. API names are not unique and can change: the recorded id and the tags identify it.
 
-    Where neither does, one of its name without any environment's tags is in its place: to make a second one would
-    give the devices a URL that they do not call. Another environment's of the same name is nobody's business.
+    Where neither does, a single API of that name without the tags of any environment counts as it: a second API would
+    have another URL than the one that devices call. An API of another environment is ignored.
     """
 
     kind: ClassVar[str] = "rest-api"
@@ -62,7 +62,7 @@ class RestApi(Resource):
         # As these AWS has refused the tags of a stage's, where a policy names its resources:
         # https://github.com/mattclay/aws-terminator/pull/284
         Right("ApiTagging", "apigateway", _ARN, up="TagResource UntagResource"),
-        # API Gateway makes these groups itself: they bear the API's id and no tag.
+        # API Gateway creates these groups itself: their names contain the API's id, and they have no tags.
         FIND_LOG_GROUPS,
         Right(
             "ApiLogGroups",
@@ -109,7 +109,7 @@ class RestApi(Resource):
             endpointConfiguration=desired["EndpointConfiguration"],
             tags=desired["Tags"],
         )
-        run.once(DEPLOYMENTS, dict)  # a new one has none: nobody need ask
+        run.once(DEPLOYMENTS, dict)  # a new API has none: no call is needed
         run.new_apis.add(self.address)
         self._wait_until_available(run, made)
         return {"RestApiId": made["id"], "RootResourceId": made["rootResourceId"]}
@@ -161,7 +161,7 @@ class RestApi(Resource):
         api = run.client("apigateway")
         identifier = recorded.properties.get("RestApiId")
         if identifier is None:
-            # It was being made when the command died: only what bears our tags can be it.
+            # The command died during the creation: only an API with the environment's tags can be it.
             found = find_api(run, recorded.name)
             identifier = found["id"] if found else None
         if identifier is None:
@@ -171,8 +171,8 @@ class RestApi(Resource):
         except api.exceptions.NotFoundException:
             return
         except ClientError as error:
-            # Who may only delete what bears our tags is denied what is gone as well, since that bears none; and also
-            # of an API that is gone it is said that another change of it is under way.
+            # Where IAM only allows the deletion of tagged APIs, AWS denies that of one that is gone, which has no tags.
+            # It may also answer that another change of such an API is in progress.
             if code_and_message(error)[0] not in ("AccessDeniedException", BUSY) or get_api(run, identifier):
                 raise
 
@@ -195,7 +195,7 @@ class RestApi(Resource):
 
     @classmethod
     def search(cls, run: Run) -> Iterator[Recorded]:
-        # The tagging service does not list at once what another machine has just made.
+        # The tagging service lags behind: it may not list an API that another machine has just created.
         for each in apis(run):
             if belongs_to_environment(run, each):
                 yield Recorded(f"{cls.kind}/{each['id']}", cls.kind, each["id"], {"RestApiId": each["id"]})

@@ -87,7 +87,7 @@ class Role(Resource):
         # What was left behind is found among all roles.
         Right("Anywhere", "iam", ("*",), plan="ListRoles"),
         Right("PassRoles", "iam", _ARN, up="PassRole", when=passed_to("lambda.amazonaws.com")),
-        # Only needed where somebody has put a role of the environment into one. AWS knows no condition for whose role
+        # Only needed where somebody added a role of the environment to one. AWS has no condition for the role that
         # it is; the console names a profile like its role.
         Right(
             "TakeRolesOut",
@@ -151,7 +151,7 @@ class Role(Resource):
 
     def update(self, run: Run, desired: Properties, observed: Properties) -> Properties:
         iam = run.client("iam")
-        # First of all: who may only write policies of roles within it could do nothing else before.
+        # First: IAM may allow the caller to change only roles within the boundary.
         if desired["PermissionsBoundary"] != observed["PermissionsBoundary"]:
             self._set_boundary(run, desired)
         if desired["AssumeRolePolicyDocument"] != observed["AssumeRolePolicyDocument"]:
@@ -185,7 +185,7 @@ class Role(Resource):
         except iam.exceptions.NoSuchEntityException:
             return
         except iam.exceptions.DeleteConflictException:
-            # Somebody attached more to it; the retry table calls again when that is off.
+            # Somebody attached more to it: the retry rules repeat the deletion once that is detached.
             _strip(run, recorded.name)
             raise
 
@@ -203,7 +203,7 @@ class Role(Resource):
 
     @classmethod
     def search(cls, run: Run) -> Iterator[Recorded]:
-        # ListRoles tells descriptions but no tags, and the tagging service knows no roles.
+        # ListRoles returns descriptions but no tags, and the tagging service does not list roles.
         for page in run.client("iam").get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 1000}):
             for role in page["Roles"]:
                 if role.get("Description") == _description(run):
@@ -229,12 +229,12 @@ class Role(Resource):
 
 
 def _description(run: Run) -> str:
-    """What tells a role's environment where its tags cannot be seen."""
+    """Names the environment in listings that do not contain the tags."""
     return f"iotpipe environment {run.environment} in {run.aws.region}"
 
 
 def within(boundary: str | None) -> dict[str, str]:
-    """A request's part that sets a role's permissions boundary; nothing where there is none."""
+    """The parameter of a request that sets a permissions boundary; empty without one."""
     return {"PermissionsBoundary": boundary} if boundary else {}
 
 

@@ -35,14 +35,14 @@ class Route(Resource):
     api: RestApi
     method: str
     path: str
-    # API Gateway asks for the function only when it is called.
+    # API Gateway looks for the function only when the route is called.
     function: Function = by_name()
 
     def desired(self, run: Run) -> Properties:
         return {"RestApiId": run.assigned(self.api, "RestApiId"), **self.definition(run)}
 
     def definition(self, run: Run) -> Properties:
-        """What a deployment makes public of this route."""
+        """The part of the route that a deployment contains."""
         function = f"arn:{run.aws.partition}:apigateway:{run.aws.region}:lambda:path/2015-03-31/functions/"
         return {
             "path": self.path,
@@ -70,8 +70,8 @@ class Route(Resource):
         }
 
     def found_in(self, resource: Mapping[str, Any]) -> Properties:
-        """What AWS has at the route's path, in the shape of `definition`."""
-        # A path without its method or integration is one that was left half made.
+        """The live route at its path, in the shape of `definition`."""
+        # A creation that was interrupted leaves a path without its method or integration.
         method = resource.get("resourceMethods", {}).get(self.method, {})
         integration = method.get("methodIntegration") or {}
         return {
@@ -113,10 +113,10 @@ class Route(Resource):
         return {}
 
     def make_anew(self, run: Run, desired: Properties, observed: Properties, whole: bool) -> None:
-        """Make the integration anew, and the method as well if `whole`, with nothing but what is declared."""
+        """Put the integration again, and the method too if `whole`, with the declared settings alone."""
         resource = observed["ResourceId"]
         if whole:
-            # Callers notice nothing: a stage serves its deployment, not the API as it stands.
+            # Callers notice nothing: a stage serves its deployment, not the current API.
             if observed["httpMethod"]:
                 run.client("apigateway").delete_method(**self._where(desired, resource))
             self._put_method(run, desired, resource)

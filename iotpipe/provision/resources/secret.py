@@ -24,7 +24,7 @@ from iotpipe.provision.run import Run
 
 @dataclass(frozen=True, eq=False)
 class Secret(SsmParameter):
-    """A SecureString with a random value, made once, which never changes.
+    """A SecureString with a random value, generated once, which never changes.
 
     `kms_key` is the ARN of the KMS key that encrypts it; None leaves that to the account's own of SSM. The value is
     only read where the key changes, since SSM encrypts nothing anew by itself: it goes from SSM's answer into the next
@@ -33,15 +33,15 @@ class Secret(SsmParameter):
 
     kind: ClassVar[str] = "secret"
     aws_service: ClassVar[str] = "ssm"
-    # An ARN does not tell a parameter's type: the name has to.
+    # An ARN does not contain the type of the parameter: the name has to tell it.
     arn_form: ClassVar[str] = r"ssm:parameter(?P<name>/.+-key)"
     holds: ClassVar[str] = KEY
     immutable: ClassVar[frozenset[str]] = frozenset({"Type"})
     rights: ClassVar[tuple[Right, ...]] = (
-        # The AWS managed key aws/ssm lets in whoever SSM lets in: no right of KMS is needed.
+        # The AWS managed key aws/ssm needs no right in KMS.
         WRITE_PARAMETERS,
         FIND_PARAMETERS,
-        # SSM encrypts with another key only what is written anew.
+        # SSM encrypts with another key only when the value is written again.
         Right("EncryptApiKey", "ssm", PARAMETER_ARN, up="GetParameter", of="key"),
         use_key("ssm", up="Encrypt Decrypt", operate="Decrypt"),
     )
@@ -55,7 +55,7 @@ class Secret(SsmParameter):
         tags = known_tags(run, self.name)
         if tags is None:
             return None
-        # It knows type and key without touching the value, and may not list what was only just made.
+        # It returns type and key without the value, and may not list a new parameter yet.
         found = described(run, self.name) or {"Type": "SecureString", "KeyId": self.kms_key or ACCOUNTS_KEY}
         key = found.get("KeyId", ACCOUNTS_KEY)
         return {

@@ -1,4 +1,4 @@
-"""What both kinds of SSM parameters share: their tags, their deletion, and what DescribeParameters tells."""
+"""What both kinds of SSM parameters share: their tags, their deletion, and what DescribeParameters answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FIND_PARAMETERS = Right("FindParameters", "ssm", (regional_arn("ssm", "*"),), pl
 
 @dataclass(frozen=True, eq=False)
 class SsmParameter(Resource):
-    """What the kinds of parameters have in common. `name` is the parameter's path."""
+    """The base of both kinds of parameters. `name` is the path of the parameter."""
 
     name_reuse_delay: ClassVar[int] = 30
 
@@ -62,7 +62,7 @@ class SsmParameter(Resource):
 
 
 def described(run: Run, name: str) -> dict[str, Any]:
-    """What DescribeParameters tells of the parameter; nothing where it is not there or not listed yet.
+    """The parameter as DescribeParameters answers; empty if it does not exist or is not listed yet.
 
     It is slow, because it looks through all parameters of the account: one call serves all of the environment.
     """
@@ -71,7 +71,7 @@ def described(run: Run, name: str) -> dict[str, Any]:
 
 
 def tier(run: Run, name: str) -> str:
-    """The tier of the parameter, to be said with each request that overwrites it."""
+    """The tier of the parameter, which every request that overwrites it has to name."""
     return str(described(run, name).get("Tier", TIER))
 
 
@@ -93,7 +93,7 @@ def _describe(run: Run, names: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def known_tags(run: Run, name: str) -> dict[str, str] | None:
-    """The tags, asked for once per command; None where there is no such parameter."""
+    """The tags, read once per command; None if the parameter does not exist."""
     return run.once(f"tags of the parameter {name}", lambda: _tags(run, name))
 
 

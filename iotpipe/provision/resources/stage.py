@@ -80,11 +80,11 @@ stage that traces: https://docs.aws.amazon.com/apigateway/latest/developerguide/
 class Stage(Resource):
     """Serves a deployment of the API. Rate in requests/s; `logging` is INFO, ERROR or OFF, `log_retention` in days.
 
-    The log group that API Gateway writes to is part of it, since its name follows from the API's id: where it is not
-    there API Gateway makes one itself, which keeps everything for ever. Who called what is written to `access_log`.
+    The execution log group is part of the stage, since its name contains the API's id. Where it is missing, API Gateway
+    creates it without a retention. The requests are logged to `access_log`.
 
-    A deployment is a snapshot: what changes in the routes is only served by a new one. The hash of the routes'
-    definition, kept in the deployment's description, tells whether one is due.
+    A deployment is a snapshot: changes of the routes are only served by a new one. The hash of the routes' definition
+    in the deployment's description shows whether one is due.
     """
 
     kind: ClassVar[str] = "stage"
@@ -100,7 +100,7 @@ class Stage(Resource):
         READ_APIS,
         Right("Apis", "apigateway", (IN_APIS,), up="POST PATCH DELETE", when=TAGGED),
         TRACING_ROLE,
-        # The API's id is part of the name, and an API that is made anew has another.
+        # The name contains the API's id, and an API that is created again has another id.
         FIND_LOG_GROUPS,
         Right(
             "StageLogGroups",
@@ -142,7 +142,7 @@ class Stage(Resource):
 
     @property
     def logs(self) -> bool:
-        """Whether API Gateway logs anything of the requests."""
+        """Whether API Gateway writes execution logs."""
         return self.logging != "OFF"
 
     def desired(self, run: Run) -> Properties:
@@ -251,7 +251,7 @@ class Stage(Resource):
         except ClientError as error:
             if code_and_message(error)[0] != BUSY or get_api(run, identifier):
                 raise
-        # The API stays, or nobody would take its stage away alone: what only this stage served would stay with it.
+        # Where the API is kept, the deployments that only this stage served would stay with it.
         with contextlib.suppress(api.exceptions.NotFoundException):
             delete_outdated_deployments(run, identifier, "")
 
@@ -264,7 +264,7 @@ class Stage(Resource):
         found = get_stage(run, recorded)
         if found:
             return dict(found.get("tags", {}))
-        # A stage leaves deployments and logs behind, which belong to whom the API belongs.
+        # What is left of a stage, its deployments and logs, belongs to the owner of the API.
         api = get_api(run, recorded.properties["RestApiId"])
         return None if api is None or belongs_to_environment(run, api) else dict(api.get("tags", {}))
 
@@ -275,7 +275,7 @@ class Stage(Resource):
 
     @classmethod
     def search(cls, run: Run) -> Iterator[Recorded]:
-        # Those of this environment's APIs: another stage than the declared one may have been left there.
+        # The environment's APIs may have a stage left over that is no longer declared.
         for each in apis(run):
             if belongs_to_environment(run, each):
                 for name, stage in known_stages(run, each["id"]).items():
@@ -291,7 +291,7 @@ class Stage(Resource):
         return f"{api_arn(run, desired['RestApiId'])}/stages/{self.name}"
 
     def _protect(self, run: Run, desired: Properties) -> None:
-        """Put the stage behind the web ACL, in place of any other, or take it from behind one."""
+        """Associate the stage with the declared web ACL, or with none."""
         waf, stage = run.client("wafv2"), self._arn(run, desired)
         if desired["webAclArn"]:
             waf.associate_web_acl(WebACLArn=desired["webAclArn"], ResourceArn=stage)

@@ -47,7 +47,7 @@ class Subscription(Resource):
     def read(self, run: Run) -> Properties | None:
         if run.look(self.topic) is None:
             return None
-        # A pending one counts: subscribing again would send the owner another mail.
+        # A pending subscription counts: subscribing again would send another mail.
         return self.desired(run) if self.name in _emails(subscriptions(run, self.topic.arn(run))) else None
 
     def create(self, run: Run, desired: Properties) -> Properties:
@@ -59,7 +59,7 @@ class Subscription(Resource):
         sns = run.client("sns")
         try:
             arn = _emails(_listed(run, recorded.properties["TopicArn"])).get(recorded.name, "")
-            # A pending one has no ARN yet and cannot be unsubscribed: it lapses by itself.
+            # A pending subscription has no ARN and cannot be deleted: it expires by itself.
             if arn.startswith("arn:"):
                 sns.unsubscribe(SubscriptionArn=arn)
         except sns.exceptions.NotFoundException:
@@ -67,8 +67,8 @@ class Subscription(Resource):
 
     @classmethod
     def search(cls, run: Run) -> Iterator[Recorded]:
-        # A subscription tells nothing of who made it. Where the state file knows nothing of the topic, it is lost,
-        # and what it may have known is looked for.
+        # A subscription does not show who created it. Where the topic is not recorded, the state file is lost: every
+        # subscription of the topic is a candidate.
         for each in run.resources:
             if isinstance(each, Topic) and not run.recorded(each) and run.look(each) is not None:
                 for name in _emails(subscriptions(run, each.arn(run))):
@@ -76,7 +76,7 @@ class Subscription(Resource):
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        """The topic's tags; None where nobody subscribes with this address."""
+        """The topic's tags; None if the address is not subscribed."""
         topic = recorded.properties["TopicArn"].rpartition(":")[2]
         tags = topic_tags(run, topic)
         if tags is None or recorded.name not in _emails(_listed(run, recorded.properties["TopicArn"])):
@@ -97,5 +97,5 @@ def _listed(run: Run, topic_arn: str) -> list[dict[str, str]]:
 def _emails(listed: list[dict[str, str]]) -> dict[str, str]:
     """The ARN of each address's subscription, by the address in lower case."""
     found = (each for each in listed if each["Protocol"] == "email")
-    # SNS lists one that has ended for a while more, beside a new one of the same address: that one gets no messages.
+    # For a while SNS still lists a deleted subscription, beside a new one of the same address.
     return {each["Endpoint"].lower(): each["SubscriptionArn"] for each in found if each["SubscriptionArn"] != "Deleted"}

@@ -79,7 +79,7 @@ class Table(Resource):
 
     def read(self, run: Run) -> Properties | None:
         table = _describe(run, self.name)
-        # A table that is being deleted is as good as gone; creating it again waits until it is.
+        # A table that is being deleted counts as gone; creating it again waits until it is.
         if table is None or table["TableStatus"] == "DELETING":
             return None
         # HASH comes before RANGE, in AWS's answer as a rule and in the declaration.
@@ -113,7 +113,7 @@ class Table(Resource):
         # Protection must be the only change of its request.
         for name in ("BillingMode", "DeletionProtectionEnabled", "SSESpecification"):
             if name in desired and desired[name] != observed[name]:
-                # Without a key of KMS the specification is empty, and DynamoDB wants to be told so.
+                # Without a KMS key the declared specification is empty; DynamoDB requires Enabled: False.
                 wanted = desired[name] or {"Enabled": False} if name == "SSESpecification" else desired[name]
                 run.client("dynamodb").update_table(TableName=self.name, **{name: wanted})
                 self._wait_until_active(run)
@@ -182,14 +182,14 @@ def _encrypted_with(key: str | None) -> Properties:
 
 
 def _encryption(table: Properties) -> Properties:
-    """With which key of KMS the table is encrypted, in the words of a request; empty where with one of AWS's own."""
+    """The KMS encryption of the table, in the form of a request; empty if AWS's own key encrypts it."""
     found = table.get("SSEDescription", {})
     there = found.get("Status") in ("ENABLED", "ENABLING", "UPDATING")
     return _encrypted_with(found.get("KMSMasterKeyArn", "alias/aws/dynamodb")) if there else {}
 
 
 def _definitions(table: dict[str, Any], names: set[str]) -> list[dict[str, str]]:
-    """The types of these attributes. AWS lists those of every index too, and indexes may be made by others."""
+    """The types of these attributes, without those of indexes, which others may have added."""
     found = (each for each in table["AttributeDefinitions"] if each["AttributeName"] in names)
     return sorted(found, key=lambda each: str(each["AttributeName"]))
 
