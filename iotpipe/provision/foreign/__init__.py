@@ -1,4 +1,4 @@
-"""What others added to the resources of an environment, which nobody declared.
+"""Foreign additions: what others added to the resources of an environment outside its declaration.
 
 One file per kind of resource, named as in `resources`; parameters and secrets share ssm_parameters.py. A kind that is
 not in CHECKS is not checked.

@@ -26,7 +26,7 @@ _SETTINGS = {
 }
 """By property that iotpipe sets nowhere: what it does to the alarm."""
 _AS_MADE: tuple[Any, ...] = ({"SlidingWindow": {}},)
-"""What they are where nobody has set them."""
+"""Their values where nobody has set them."""
 
 
 def mute_rules(run: Run, alarm: Alarm) -> list[Properties]:
@@ -45,7 +45,7 @@ def _mute_rules(run: Run) -> list[Properties]:
         if code_and_message(error)[0] in ("InvalidAction", "UnknownOperationException"):
             return []
         raise
-    # The list does not tell which alarms a rule is about.
+    # The list of rules does not contain the alarms.
     names = (arn.partition(":alarm-mute-rule:")[2] for arn in listed)
     return [found for name in names if (found := _mute_rule(run, name))]
 

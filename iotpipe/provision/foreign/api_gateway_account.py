@@ -30,7 +30,7 @@ from iotpipe.provision.run import Run
 _GATEWAY = ("Service", "apigateway.amazonaws.com")
 
 
-# What GetAccount does not tell
+# What GetAccount does not return
 
 
 def _role(run: Run, account: ApiGatewayAccount) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _attached(run: Run, account: ApiGatewayAccount) -> list[str]:
 def _judge(seen: Seen) -> Iterator[Foreign]:
     account: ApiGatewayAccount = seen.resource
     if seen.observed["cloudwatchRoleArn"] != seen.run.aws.role_arn(account.role_name):
-        # The account had one of its own before: that is nothing of ours.
+        # The account has a role of its own: iotpipe does not check it.
         return
     role = seen.read(_role)
     if not role:

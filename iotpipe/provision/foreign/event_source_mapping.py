@@ -19,7 +19,7 @@ def mappings(run: Run, resource: Function | EventSourceMapping) -> list[Answer]:
 
 
 def sources(seen: Seen) -> Iterator[Foreign]:
-    """What else feeds the function; who consumes the declared queues is told of the declared mapping."""
+    """Other sources of the function. Other consumers of the queue are findings of the declared mapping."""
     run, function = seen.run, seen.resource
     told = {arn for each in run.resources if isinstance(each, EventSourceMapping) for arn in _queues(run, each)}
     for each in seen.read(mappings):
@@ -36,7 +36,7 @@ def sources(seen: Seen) -> Iterator[Foreign]:
 
 @dataclass(frozen=True)
 class _Extra:
-    """A setting of a mapping that is not declared: `tell` says nothing where there is none."""
+    """A setting of a mapping that iotpipe never declares. `tell` describes it; empty where it is not set."""
 
     subject: str
     risk: str

@@ -1,4 +1,4 @@
-"""What a foreign finding is: something on a resource of the environment that nobody declared."""
+"""A foreign finding: something on a resource of the environment that is not declared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ processed; keeps alerts, logs or metrics from those who need them; changes somet
 
 @dataclass(frozen=True)
 class Foreign:
-    """Something that nobody declared, on the resource with this address.
+    """Something that is not declared, on the resource with this address.
 
     `subject` names it in a few words and is unique within the resource ("function URL", "statement public").
     `found` says in one sentence what it is and who can call or read what because of it. `remove` puts AWS back
@@ -34,15 +34,15 @@ class Foreign:
 
 
 def made_anew(run: Run, resource: Resource, observed: Properties) -> bool:
-    """Whether it is another one than the state file records: somebody deleted that, and made one of its name."""
+    """Whether the recorded resource was deleted outside iotpipe and another one of its name created."""
     recorded = run.recorded(resource)
     ids = {key: recorded.get(key) for key in resource.identity}
     return None not in ids.values() and any(observed.get(key) != value for key, value in ids.items())
 
 
 Read = Callable[[Run, Any], Any]
-"""Asks AWS for something about one resource that `Resource.read` does not tell; for an absent resource its answer
-is empty. It needs no other answer, so that all are asked at once."""
+"""Asks AWS for something about one resource that `Resource.read` does not return; empty for an absent resource.
+It needs no other answer: all are asked in parallel."""
 
 
 @dataclass(frozen=True)

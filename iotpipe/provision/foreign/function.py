@@ -39,7 +39,7 @@ def aliases(run: Run, function: Function) -> list[Answer]:
 
 
 def _with_policy(run: Run, function: Function, found: Answer, qualifier: str) -> Answer:
-    # The function's own policy does not count for a version or an alias, nor theirs for the function.
+    # Versions and aliases have policies of their own: the policy of the function does not apply to them.
     return {**found, "Statements": policy_statements(run, function.name, Qualifier=qualifier)}
 
 
@@ -165,7 +165,7 @@ def _snapshots(function: Function, found: Answer) -> str:
 
 
 _STORAGE = 512
-"""MB in /tmp, unless somebody asks for more."""
+"""MB in /tmp by default."""
 
 
 def _as_made(function: Function) -> Properties:

@@ -16,7 +16,7 @@ Answer = Mapping[str, Any]
 
 
 def subscription_filters(run: Run, name: str) -> list[dict[str, Any]]:
-    """Whoever gets the lines of the log group as they come; nobody where there is no such group."""
+    """The subscription filters of the log group; none if it does not exist."""
     logs = run.client("logs")
     try:
         pages = list(logs.get_paginator("describe_subscription_filters").paginate(logGroupName=name))

@@ -192,7 +192,7 @@ def _dropping_answer(run: Run, identifier: str, kind: str) -> Callable[[], None]
     return act
 
 
-# Methods and paths that nobody declared
+# Methods and paths that are not declared
 
 
 def _declared(run: Run, api: RestApi) -> dict[str, set[str]]:

@@ -44,7 +44,7 @@ def _unless(key: str, usual: Any, told: str) -> Callable[[Answer], str]:
 
 
 _TIMEOUT = 29_000
-"""Milliseconds that API Gateway waits for an integration, unless somebody asks for less."""
+"""Milliseconds that API Gateway waits for an integration by default."""
 
 
 def _shorter(found: Answer) -> str:
@@ -102,7 +102,7 @@ def _of_route(seen: Seen) -> Iterator[Foreign]:
 
 
 def _making_anew(seen: Seen, whole: bool) -> Callable[[], None]:
-    """What PutMethod and PutIntegration are not told they set back; callers notice nothing but the deployment."""
+    """PutMethod and PutIntegration reset what a request omits. Callers notice nothing before the deployment."""
     run, route, identifier = seen.run, seen.resource, seen.observed["RestApiId"]
 
     def act() -> None:

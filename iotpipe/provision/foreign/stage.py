@@ -142,7 +142,7 @@ def _patching(seen: Seen, tell: Callable[[Answer], str], undo: Callable[[Answer]
                 if tell(found):
                     client.update_stage(restApiId=identifier, stageName=stage.name, patchOperations=undo(found))
                     if found.get("canarySettings"):
-                        # Nothing else may have kept a deployment of ours.
+                        # Nothing else may have kept an outdated deployment.
                         delete_outdated_deployments(run, identifier, stage.definition_hash(run))
             except client.exceptions.NotFoundException:
                 return
@@ -208,7 +208,7 @@ def _firewall(seen: Seen, found: Answer) -> Iterator[Foreign]:
 
 
 def _others(seen: Seen, there: Mapping[str, Answer]) -> Iterator[Foreign]:
-    """Stages without the environment's tags; those that bear them, or are still recorded, are iotpipe's."""
+    """Stages that are neither recorded nor have the environment's tags."""
     run, identifier = seen.run, seen.observed["RestApiId"]
     for name, found in there.items():
         ours = run.owner_tags.items() <= (found.get("tags") or {}).items() or f"{Stage.kind}/{name}" in run.ledger
@@ -227,7 +227,7 @@ def _dropping(seen: Seen, name: str) -> Callable[[], None]:
         with run.exclusive(stage.api.address):
             with contextlib.suppress(client.exceptions.NotFoundException):
                 client.delete_stage(restApiId=identifier, stageName=name)
-            # Nothing else may have kept a deployment of ours.
+            # Nothing else may have kept an outdated deployment.
             with contextlib.suppress(client.exceptions.NotFoundException):
                 delete_outdated_deployments(run, identifier, stage.definition_hash(run))
 

@@ -36,7 +36,7 @@ class Policy:
     def judge(
         self, seen: Seen, document: Document, ours: Callable[[Statement], bool] = lambda statement: False
     ) -> Iterator[Foreign]:
-        """One finding per statement, but for those that are `ours`."""
+        """One finding per statement, except those for which `ours` is true."""
         for number, statement in enumerate(statements(document), 1):
             if ours(statement):
                 continue
@@ -126,7 +126,7 @@ def who(statement: Statement) -> str:
 
 
 def concerns(statement: Statement, account: str) -> bool:
-    """Whether it may be about somebody in this account."""
+    """Whether it may match a principal of this account."""
     found = principals(statement)
     return "NotPrincipal" in statement or any(value == "*" or account in value for _, value in found)
 

@@ -17,12 +17,12 @@ from iotpipe.provision.resources.table import Table
 from iotpipe.provision.run import Run
 
 RECOVERABLE = 35
-"""Days back to which AWS can restore a table, unless somebody shortens it."""
+"""Days for which AWS can restore a table by default."""
 
 _ENDED = ("DISABLED", "DISABLING", "ENABLE_FAILED")
 
 
-# What DescribeTable does not tell
+# What DescribeTable does not return
 
 
 def _policy(run: Run, table: Table) -> Document:
@@ -116,7 +116,7 @@ def _copies(seen: Seen) -> Iterator[Foreign]:
         region = each["RegionName"]
         told = f"all rows of {table.name} are copied to {region}, and what is written there comes into this table"
         yield seen.foreign(f"replica in {region}", OPENS, told, partial(_keep_replica, table, region))
-    # Replicas need the stream: it is theirs as long as there is one.
+    # Replicas need the stream: with replicas it is not a finding of its own.
     if _has_stream(found) and not replicas:
         told = f"every change of {table.name} can be read from its stream for 24 hours, by whoever IAM lets read that"
         remove = partial(_change, seen, _has_stream, StreamSpecification={"StreamEnabled": False})
@@ -189,7 +189,7 @@ def _limited(table: Properties) -> dict[str, int]:
 
 
 def _encrypted(table: Properties) -> bool:
-    """Whether with a key of KMS; what AWS always encrypts with is not told."""
+    """Whether a KMS key encrypts the table. DescribeTable does not return AWS's own key."""
     return table.get("SSEDescription", {}).get("Status") in ("ENABLED", "ENABLING", "UPDATING")
 
 
