@@ -18,8 +18,9 @@ from botocore.config import Config
 
 from iotpipe.errors import CredentialsError, IotpipeError, UsageError
 from iotpipe.provision import endpoints, error_advice
+from iotpipe.provision.call_errors import CALL_ERRORS, CallError
 from iotpipe.provision.response_check import check_responses
-from iotpipe.provision.retry_rules import FAILED, Failure, rule_for
+from iotpipe.provision.retry_rules import rule_for
 from iotpipe.provision.throttling import retry_throttled_calls
 
 _LOGIN_HINT = "Run `aws sso login` or `aws configure`, or set AWS_PROFILE; `--env local` needs no AWS account"
@@ -152,7 +153,7 @@ def connect(
         aws = Aws(session, "", region_name, "", eventually_consistent=not emulated, emulator=emulator)
         aws.make_clients(services)
         identity = sts.get_caller_identity()
-    except FAILED as error:
+    except CALL_ERRORS as error:
         raise _connection_error(error, region_name or "") from error
     except EOFError as error:
         hint = "Use credentials that it was typed for, as `aws sts get-session-token` gives them"
@@ -203,7 +204,7 @@ def _client(
         raise CredentialsError(f"the AWS settings are invalid: {error}", _SETTINGS_HINT) from error
 
 
-def _connection_error(error: Failure, region: str) -> IotpipeError:
+def _connection_error(error: CallError, region: str) -> IotpipeError:
     is_response = isinstance(error, exceptions.ClientError)
     reason = error_advice.describe(error) if is_response else error_advice.message_of(error)
     if isinstance(error, exceptions.ProfileNotFound):

@@ -10,8 +10,9 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
+from iotpipe.provision.call_errors import CallError, code_and_message
 from iotpipe.provision.response_check import NotFromAws, one_line
-from iotpipe.provision.retry_rules import Failure, code_and_message, rule_for
+from iotpipe.provision.retry_rules import rule_for
 
 _CREDENTIALS_CODES = frozenset(
     {
@@ -48,7 +49,7 @@ _NO_CREDENTIALS = (
 )
 
 
-def describe(error: Failure) -> str:
+def describe(error: CallError) -> str:
     """Describe the error in one short line: AWS's code and message, or botocore's."""
     if isinstance(error, NotFromAws):
         return str(error)
@@ -56,7 +57,7 @@ def describe(error: Failure) -> str:
     return f"{code_of(error)}: {message}" if message else code_of(error)
 
 
-def message_of(error: Failure) -> str:
+def message_of(error: CallError) -> str:
     """Return AWS's message, or botocore's, as one short line."""
     if isinstance(error, ClientError):
         return one_line(code_and_message(error)[1])
@@ -65,7 +66,7 @@ def message_of(error: Failure) -> str:
     return one_line(text)
 
 
-def code_of(error: Failure) -> str:
+def code_of(error: CallError) -> str:
     """Return AWS's error code, or the exception's class name if AWS did not answer."""
     return code_and_message(error)[0] if isinstance(error, ClientError) else type(error).__name__
 
@@ -73,14 +74,14 @@ def code_of(error: Failure) -> str:
 # The credentials and the clock
 
 
-def is_credentials_error(error: Failure) -> bool:
+def is_credentials_error(error: CallError) -> bool:
     """Whether AWS does not accept the credentials, or this machine cannot renew them."""
     if isinstance(error, ClientError):
         return code_and_message(error)[0] in _CREDENTIALS_CODES and not is_clock_skew(error)
     return isinstance(error, _NO_CREDENTIALS)
 
 
-def is_clock_skew(error: Failure) -> bool:
+def is_clock_skew(error: CallError) -> bool:
     """Whether AWS rejected the request because this machine's clock, whose time is part of the signature, is off."""
     if not isinstance(error, ClientError):
         return False
@@ -88,12 +89,12 @@ def is_clock_skew(error: Failure) -> bool:
     return code in _CLOCK_SKEW_CODES or any(each in message.lower() for each in _CLOCK_SKEW_MESSAGES)
 
 
-def clock_skew(error: Failure, now: float) -> str:
+def clock_skew(error: CallError, now: float) -> str:
     """Describe a clock skew error. The Date header of the response tells by how much the clock is off."""
     return f"AWS rejects requests because this machine's clock is {_offset(error, now)}: {describe(error)}"
 
 
-def _offset(error: Failure, now: float) -> str:
+def _offset(error: CallError, now: float) -> str:
     metadata = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
     try:
         seconds = now - parsedate_to_datetime(metadata.get("HTTPHeaders", {}).get("date", "")).timestamp()
@@ -116,7 +117,7 @@ _ALWAYS_ENABLED = frozenset(
 _OTHER_PARTITIONS = {"cn-": "AWS China", "us-gov-": "AWS GovCloud", "eusc-": "the AWS European Sovereign Cloud"}
 
 
-def with_region_hint(hint: str, error: Failure, region: str) -> str:
+def with_region_hint(hint: str, error: CallError, region: str) -> str:
     """Add a hint about the region if the region, and not the credentials, may be the cause."""
     region_hint = isinstance(error, ClientError) and code_of(error) in _UNKNOWN_KEYS and _enable_hint(region)
     return f"{hint}. If they are valid elsewhere: {region_hint}" if region_hint else hint
@@ -234,7 +235,7 @@ _CREDENTIAL_CALL_HINTS = {
 """Hints by operation, where AWS denies a call that gets the credentials or looks up their account."""
 
 
-def hint_for(error: Failure, environment: str, region: str) -> str:
+def hint_for(error: CallError, environment: str, region: str) -> str:
     """Return a hint for an error that retries did not resolve; empty if there is none."""
     if not isinstance(error, ClientError):
         return network_hint(error, region) if rule_for(error) else ""
@@ -262,7 +263,7 @@ def denial_hint(operation: str, message: str) -> str:
     return next((hint.format(operation) for part, hint in _DENYING_POLICIES if part in message.lower()), "")
 
 
-def network_hint(error: Failure, region: str) -> str:
+def network_hint(error: CallError, region: str) -> str:
     """Return what to check if AWS is unreachable."""
     if isinstance(error, NotFromAws | ResponseParserError):
         return _NOT_FROM_AWS

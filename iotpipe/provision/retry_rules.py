@@ -1,88 +1,27 @@
-"""Which answers of AWS are worth another try, how often and how long: one table.
+"""The retry rules: which AWS errors are retried, how often and for how long.
 
-The unit that is tried again is a resource's whole read, compare and act, so that a try after a lost answer or half a
-change starts from what AWS really has. Only a throttled call, which had no effect, is made again by itself (see
-throttling): in a busy account a unit of eight calls that begins anew at each of them hardly ever comes to its end.
+iotpipe retries a resource's whole read, compare and apply, so that each attempt after a lost response or a half-made
+change starts from the live state. Only a throttled call, which had no effect, is retried on its own (see throttling):
+in a busy account, an operation of eight calls that restarts at each throttled call would hardly ever complete.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from botocore import exceptions
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
+from iotpipe.provision.call_errors import CallError, code_and_message
 from iotpipe.provision.response_check import NotFromAws
+from iotpipe.provision.retry_schedule import Rule, Schedule
 
-Failure: TypeAlias = ClientError | BotoCoreError | ResponseParserError | NotFromAws
-FAILED = (ClientError, BotoCoreError, ResponseParserError, NotFromAws)
-"""What a call raises that does not succeed. The last two mean that something other than AWS answered."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Delays in seconds, the last one repeated, until `budget` seconds have gone by since the first failure."""
-
-    delays: tuple[float, ...]
-    budget: float
-    jitter: bool = False
-
-    def wait(self, tries: int, spent: float) -> float | None:
-        """Seconds until the next try, after as many and `spent` seconds; None when the budget is spent."""
-        if spent >= self.budget:
-            return None
-        delay = self.delays[min(tries, len(self.delays) - 1)]
-        return delay * random.uniform(0.5, 1.0) if self.jitter else delay
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One row: an answer, by operation, code and part of the message, and what is waited for."""
-
-    reason: str
-    schedule: Schedule
-    codes: tuple[str, ...]
-    operations: tuple[str, ...] = ()
-    message: str = ""
-    throttled: bool = False
-    """AWS has not even begun with the call: it can be made again by itself."""
-    in_new_api: bool = False
-    """Only for what is part of a REST API that the same command has made."""
-
-    def covers(self, operation: str, code: str, message: str) -> bool:
-        return (
-            code in self.codes
-            and (not self.operations or operation in self.operations)
-            and self.message.lower() in message.lower()
-        )
-
-
-class Patience:
-    """What of each row's schedule one unit has used up: its pauses, and the time that its further tries took."""
-
-    def __init__(self) -> None:
-        self._tries: dict[Rule, int] = {}
-        self._spent: dict[Rule, float] = {}
-        self._failed = 0.0
-
-    def wait(self, rule: Rule, now: float) -> float | None:
-        """Seconds until the next try, now that the unit has failed as the rule says; None if there is to be none."""
-        tries = self._tries.get(rule, 0)
-        # The first failure costs nothing, however long its try took: the others count from the last failure on.
-        spent = self._spent[rule] + now - self._failed if tries else 0.0
-        self._tries[rule], self._spent[rule], self._failed = tries + 1, spent, now
-        return rule.schedule.wait(tries, spent)
-
-
-# IAM takes seconds to tell the other services: poll densely, a late poll costs more than an early one.
+# IAM changes reach other services within seconds: poll often, a late poll costs more than an early one.
 PROPAGATION = Schedule((0.25, 0.5, 1, 2), budget=300)
 LOAD = Schedule((0.25, 0.5, 1, 2, 4, 8), budget=90, jitter=True)
 STATE = Schedule((0.5, 1, 2), budget=600)
-THERE = Schedule((0, 0.5, 1, 2), budget=12)
+ALREADY_EXISTS = Schedule((0, 0.5, 1, 2), budget=12)
 QUEUE_NAME = Schedule((2,), budget=75)
 # UpdateAccount is allowed once in 20 s, DeleteRestApi once in 30 s, per account and region.
 ACCOUNT_UPDATE = Schedule((20,), budget=180)
@@ -95,32 +34,32 @@ _FUNCTION_CHANGES = (
     "DeleteFunctionConcurrency",
     "DeleteFunction",
 )
-_BACKUPS = ("UpdateContinuousBackups", "DescribeContinuousBackups")
+_BACKUP_CALLS = ("UpdateContinuousBackups", "DescribeContinuousBackups")
 _MAPPING_WRITES = ("CreateEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping")
-_IN_API = (
+_API_CONTENT_CALLS = (
     *("CreateResource", "PutMethod", "PutIntegration", "CreateDeployment", "CreateStage", "UpdateStage"),
     "UpdateRestApi",
     *("GetResources", "GetStages", "GetDeployments"),
 )
 _INVALID = ("InvalidParameterValueException",)
 _CONFLICT = ("ResourceConflictException",)
-_ROLE = "waiting for IAM to propagate the role"
-_FEWER = "throttled by AWS"
+_ROLE_PROPAGATION = "waiting for IAM to propagate the role"
+_THROTTLED = "throttled by AWS"
 _API_BUSY = "another change of the API is under way"
 _EXISTS = "it already exists: reading it again"
 
 RULES: tuple[Rule, ...] = (
-    # Lambda. ResourceConflictException means three different things: only the message tells.
-    Rule(_ROLE, PROPAGATION, _INVALID, (*_FUNCTION_WRITES, *_MAPPING_WRITES), "cannot be assumed"),
+    # Lambda. ResourceConflictException has three meanings, which only the message distinguishes.
+    Rule(_ROLE_PROPAGATION, PROPAGATION, _INVALID, (*_FUNCTION_WRITES, *_MAPPING_WRITES), "cannot be assumed"),
     Rule(
-        _ROLE,
+        _ROLE_PROPAGATION,
         PROPAGATION,
         _INVALID,
         (*_FUNCTION_WRITES, *_MAPPING_WRITES),
         "does not have permissions to call",
     ),
-    Rule(_ROLE, PROPAGATION, _INVALID, _FUNCTION_WRITES, "KMS key is invalid for CreateGrant"),
-    Rule(_ROLE, PROPAGATION, _INVALID, _MAPPING_WRITES, "Please ensure the role can perform"),
+    Rule(_ROLE_PROPAGATION, PROPAGATION, _INVALID, _FUNCTION_WRITES, "KMS key is invalid for CreateGrant"),
+    Rule(_ROLE_PROPAGATION, PROPAGATION, _INVALID, _MAPPING_WRITES, "Please ensure the role can perform"),
     Rule(
         "waiting until Lambda sees the queue's new visibility timeout",
         Schedule((2,), budget=90),
@@ -138,8 +77,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("the function is being updated", STATE, _CONFLICT, _FUNCTION_CHANGES, "update is in progress"),
     Rule("the function is being created", STATE, _CONFLICT, _FUNCTION_CHANGES, "Pending"),
-    Rule(_EXISTS, THERE, _CONFLICT, ("CreateFunction",), "already exist"),
-    Rule(_EXISTS, THERE, _CONFLICT, ("AddPermission",), "already exists"),
+    Rule(_EXISTS, ALREADY_EXISTS, _CONFLICT, ("CreateFunction",), "already exist"),
+    Rule(_EXISTS, ALREADY_EXISTS, _CONFLICT, ("AddPermission",), "already exists"),
     Rule(
         "another change of the function is under way",
         LOAD,
@@ -153,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         ("ResourceNotFoundException",),
         ("AddPermission", "PutFunctionConcurrency", "CreateEventSourceMapping"),
     ),
-    # Of a mapping's function it is said in these words, though the documentation has ResourceNotFoundException.
+    # Lambda answers so although its documentation has ResourceNotFoundException for a missing function.
     Rule(
         "waiting until the function is seen",
         LOAD,
@@ -175,20 +114,20 @@ RULES: tuple[Rule, ...] = (
         _MAPPING_WRITES,
         "in use",
     ),
-    # By its documentation only: "another operation is in progress". A mapping is changing for seconds.
+    # From the documentation only: "another operation is in progress". A mapping changes within seconds.
     Rule("another change of it is under way", STATE, _CONFLICT, ("TagResource", "UntagResource")),
     # IAM
-    Rule(_EXISTS, THERE, ("EntityAlreadyExists",)),
+    Rule(_EXISTS, ALREADY_EXISTS, ("EntityAlreadyExists",)),
     Rule("waiting until IAM sees the role", LOAD, ("NoSuchEntity",), ("PutRolePolicy", "TagRole", "UntagRole")),
     Rule("another change of the role is under way", LOAD, ("ConcurrentModification",)),
     Rule("waiting until IAM sees the role's policies gone", LOAD, ("DeleteConflict",), ("DeleteRole",)),
-    # SQS. Its codes come with and without the old query protocol's prefix.
+    # SQS. Codes may have the prefix of the old query protocol.
     Rule(
         "SQS lets a name be reused 60 s after the queue's deletion",
         QUEUE_NAME,
         ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently"),
     ),
-    Rule(_EXISTS, THERE, ("QueueNameExists", "QueueAlreadyExists")),
+    Rule(_EXISTS, ALREADY_EXISTS, ("QueueNameExists", "QueueAlreadyExists")),
     Rule(
         "waiting until the queue is seen",
         LOAD,
@@ -203,7 +142,7 @@ RULES: tuple[Rule, ...] = (
         "Dead letter target",
     ),
     # DynamoDB
-    Rule(_EXISTS, THERE, ("ResourceInUseException",), ("CreateTable",), "already exists"),
+    Rule(_EXISTS, ALREADY_EXISTS, ("ResourceInUseException",), ("CreateTable",), "already exists"),
     Rule(
         "the table is changing state",
         STATE,
@@ -216,8 +155,8 @@ RULES: tuple[Rule, ...] = (
         Schedule((2,), budget=1200),
         ("ContinuousBackupsUnavailableException",),
     ),
-    Rule("waiting until the table is seen", LOAD, ("TableNotFoundException",), _BACKUPS),
-    # API Gateway. Its quotas per account and region are small and cannot be raised.
+    Rule("waiting until the table is seen", LOAD, ("TableNotFoundException",), _BACKUP_CALLS),
+    # API Gateway. Its quotas of control plane calls per account and region are low and cannot be raised.
     Rule(
         "API Gateway deletes one API per 30 s",
         API_DELETE,
@@ -255,12 +194,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(_API_BUSY, LOAD, ("ConflictException",), (), "concurrent modification"),
     Rule(_API_BUSY, STATE, ("BadRequestException",), (), "already an update in progress"),
-    # Rights on an API depend on its tags, which may be seen a little later than the API.
+    # Permissions on an API depend on its tags, which may become visible later than the API.
     Rule(
         "waiting until AWS lets the new API be changed",
         Schedule((0.5, 1, 2), budget=30),
         ("AccessDeniedException",),
-        _IN_API,
+        _API_CONTENT_CALLS,
         "no identity-based policy allows",
         in_new_api=True,
     ),
@@ -273,12 +212,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         _EXISTS,
-        THERE,
+        ALREADY_EXISTS,
         ("ConflictException",),
         ("CreateResource", "PutMethod", "PutIntegration", "CreateStage"),
         "already exists",
     ),
-    Rule(_EXISTS, THERE, ("ConflictException",), ("CreateResource",), "already has this name"),
+    Rule(_EXISTS, ALREADY_EXISTS, ("ConflictException",), ("CreateResource",), "already has this name"),
     Rule(
         "waiting until WAF sees the stage",
         PROPAGATION,
@@ -286,15 +225,15 @@ RULES: tuple[Rule, ...] = (
         ("AssociateWebACL",),
     ),
     # CloudWatch Logs, SSM, SNS
-    Rule(_EXISTS, THERE, ("ResourceAlreadyExistsException",), ("CreateLogGroup",)),
+    Rule(_EXISTS, ALREADY_EXISTS, ("ResourceAlreadyExistsException",), ("CreateLogGroup",)),
     Rule("another change of the log group is under way", LOAD, ("OperationAbortedException",)),
-    Rule(_EXISTS, THERE, ("ParameterAlreadyExists",)),
+    Rule(_EXISTS, ALREADY_EXISTS, ("ParameterAlreadyExists",)),
     Rule("another change of the parameter is under way", LOAD, ("TooManyUpdates",)),
-    Rule(_EXISTS, THERE, ("InvalidParameter",), ("CreateTopic",), "already exists with different"),
+    Rule(_EXISTS, ALREADY_EXISTS, ("InvalidParameter",), ("CreateTopic",), "already exists with different"),
     Rule("another change of the topic's tags is under way", LOAD, ("StaleTag", "ConcurrentAccess")),
-    # Any service: throttled, or broken for a moment. Throttling often comes as HTTP 400.
+    # Any service: throttled, or failing temporarily. Throttling often has the HTTP status 400.
     Rule(
-        _FEWER,
+        _THROTTLED,
         LOAD,
         (
             "Throttled",
@@ -311,8 +250,8 @@ RULES: tuple[Rule, ...] = (
         ),
         throttled=True,
     ),
-    Rule(_FEWER, LOAD, ("LimitExceededException", "UnknownError"), (), "Too Many Requests", throttled=True),
-    Rule(_FEWER, LOAD, ("ValidationException", "ValidationError"), (), "Rate exceeded", throttled=True),
+    Rule(_THROTTLED, LOAD, ("LimitExceededException", "UnknownError"), (), "Too Many Requests", throttled=True),
+    Rule(_THROTTLED, LOAD, ("ValidationException", "ValidationError"), (), "Rate exceeded", throttled=True),
     Rule(
         "the service is failing temporarily",
         LOAD,
@@ -340,30 +279,23 @@ _CONNECTION = Rule("the connection failed: reading again what AWS has", Schedule
 _CONNECTION_ERRORS = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError, NotFromAws)
 
 
-def rule_for(error: Failure, in_new_api: bool = False) -> Rule | None:
-    """The row that covers the error; None where another try would be no use.
+def rule_for(error: CallError, in_new_api: bool = False) -> Rule | None:
+    """Return the rule that covers the error; None if a retry cannot succeed.
 
-    `in_new_api` says that it came up on a part of a REST API that the same command has made.
+    `in_new_api` says that the failed resource is part of a REST API that the same command has created.
     """
     rules = [rule for rule in RULES if in_new_api or not rule.in_new_api]
     if isinstance(error, NotFromAws) and error.status >= 500:
-        # AWS's own load balancers answer with a page as well when a service fails.
-        return _row(rules, "", str(error.status), "")
+        # AWS's load balancers also answer with an HTML page when a service fails.
+        return _covering(rules, "", str(error.status), "")
     if not isinstance(error, ClientError):
         return _CONNECTION if isinstance(error, _CONNECTION_ERRORS) else None
     code, message = code_and_message(error)
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-    # The name says more than the status: throttling often comes as HTTP 400.
+    # The code comes before the status: throttling often has the HTTP status 400.
     operation = error.operation_name
-    return _row(rules, operation, code, message) or _row(rules, operation, status, message)
+    return _covering(rules, operation, code, message) or _covering(rules, operation, status, message)
 
 
-def _row(rules: Sequence[Rule], operation: str, code: str, message: str) -> Rule | None:
+def _covering(rules: Sequence[Rule], operation: str, code: str, message: str) -> Rule | None:
     return next((rule for rule in rules if rule.covers(operation, code, message)), None)
-
-
-def code_and_message(error: ClientError) -> tuple[str, str]:
-    """AWS's own code and message; a bodiless answer has only its HTTP status."""
-    found = error.response.get("Error", {})
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
-    return str(found.get("Code") or status), str(found.get("Message") or "")

@@ -15,8 +15,10 @@ from botocore.exceptions import ClientError
 from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, ResourceError
 from iotpipe.provision import error_advice
 from iotpipe.provision.aws import Aws
+from iotpipe.provision.call_errors import CALL_ERRORS, CallError
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
-from iotpipe.provision.retry_rules import FAILED, Failure, Patience, Rule, rule_for
+from iotpipe.provision.retry_rules import rule_for
+from iotpipe.provision.retry_schedule import RetryBudget, Rule
 from iotpipe.provision.throttling import wait_when_throttled
 from iotpipe.times import seconds as to_seconds
 
@@ -214,14 +216,14 @@ class Run:
         attempt. Errors of AWS calls become ResourceError, or CredentialsError if the credentials are expired or
         invalid or this machine's clock is off.
         """
-        patience = Patience()
+        budget = RetryBudget()
         began = self.clock.now()
         number, call_retries = 0, 0
 
-        def wait_throttled(rule: Rule, patience: Patience, error: ClientError) -> None:
+        def wait_throttled(rule: Rule, budget: RetryBudget, error: ClientError) -> None:
             """Wait until a throttled call may be retried."""
             nonlocal call_retries
-            wait = patience.wait(rule, self.clock.now())
+            wait = budget.delay(rule, self.clock.now())
             if wait is None:
                 self._final_errors[error] = self._final_error(verb, address, error, number + call_retries, began)
                 raise error
@@ -232,11 +234,11 @@ class Run:
             try:
                 with wait_when_throttled(wait_throttled):
                     return attempt(number)
-            except FAILED as error:
+            except CALL_ERRORS as error:
                 if error in self._final_errors:
                     raise self._final_errors[error] from error
                 rule = rule_for(error, bool({inside, address} & self.new_apis))
-                wait = patience.wait(rule, self.clock.now()) if rule else None
+                wait = budget.delay(rule, self.clock.now()) if rule else None
                 if rule is None or wait is None:
                     raise self._final_error(verb, address, error, number + call_retries, began) from error
                 self._wait(address, rule, wait)
@@ -249,7 +251,7 @@ class Run:
         else:
             self.count_down(address, self.clock.now() + seconds, f"{rule.reason}: next try in {{:.0f}} s")
 
-    def _final_error(self, verb: str, address: str, error: Failure, retries: int, began: float) -> IotpipeError:
+    def _final_error(self, verb: str, address: str, error: CallError, retries: int, began: float) -> IotpipeError:
         reason, region = error_advice.describe(error), self.aws.region
         if error_advice.is_clock_skew(error):
             # Every other call fails too: stop all waiting threads.

@@ -9,9 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from iotpipe.provision.retry_rules import Patience, Rule, rule_for
+from iotpipe.provision.retry_rules import rule_for
+from iotpipe.provision.retry_schedule import RetryBudget, Rule
 
-Wait = Callable[[Rule, Patience, ClientError], None]
+Wait = Callable[[Rule, RetryBudget, ClientError], None]
 """Waits until the call may be retried, or raises."""
 
 _current = threading.local()
@@ -45,7 +46,7 @@ class _RetryingClient:
     """
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Any:
-        patience = Patience()
+        budget = RetryBudget()
         while True:
             try:
                 return super()._make_api_call(operation_name, dict(api_params))  # type: ignore[misc] # BaseClient's
@@ -53,4 +54,4 @@ class _RetryingClient:
                 rule, wait = rule_for(error), getattr(_current, "wait", None)
                 if wait is None or rule is None or not rule.throttled:
                     raise
-                wait(rule, patience, error)
+                wait(rule, budget, error)

@@ -153,7 +153,7 @@ def test_a_wrong_clock_is_not_called_expired_credentials(world: QuickWorld, code
 def test_how_far_the_clock_is_off_is_read_from_the_answers_date(world: QuickWorld, date: str, said: str) -> None:
     error = refusal("DescribeTable", "InvalidSignatureException", EARLIER)
     error.response["ResponseMetadata"] = {"HTTPHeaders": {"date": date}}  # type: ignore[typeddict-item] # in part
-    assert f"clock, which is {said}" in ended(world, error).message
+    assert f"clock is {said}" in ended(world, error).message
 
 
 @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidSignatureException"])

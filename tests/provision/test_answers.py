@@ -115,7 +115,7 @@ def test_one_that_passes_is_got_over(world: QuickWorld, proxy: Proxy) -> None:
 def test_a_page_is_not_taken_for_the_success_of_a_deletion(world: QuickWorld, proxy: Proxy, body: str) -> None:
     world.up([Queue("q", retention=60)])
     proxy.answers("DeleteQueue", body)
-    with pytest.raises(ApplyFailed, match="other than AWS has answered DeleteQueue"):
+    with pytest.raises(ApplyFailed, match="other than AWS answered DeleteQueue"):
         world.down()
     proxy.times = 0
     world.down()

@@ -104,7 +104,7 @@ def test_services_at_different_places_are_refused_before_anything_is_sent(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(CredentialsError, match="different places: sts at ") as refused:
+    with pytest.raises(CredentialsError, match="different endpoints: sts at ") as refused:
         connect(None, "us-east-1", None, services=SERVICES)
     for each in named:
         assert each in str(refused.value)

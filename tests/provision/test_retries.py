@@ -21,7 +21,8 @@ from iotpipe.provision.resources import SERVICES
 from iotpipe.provision.resources.parameter import Parameter
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.topic import Topic
-from iotpipe.provision.retry_rules import RULES, Patience, Rule, Schedule, rule_for
+from iotpipe.provision.retry_rules import RULES, rule_for
+from iotpipe.provision.retry_schedule import RetryBudget, Rule, Schedule
 from iotpipe.provision.run import Event
 from iotpipe.times import seconds
 from tests.support import resource_contract
@@ -307,7 +308,7 @@ def test_a_queue_that_was_just_deleted_is_waited_for_with_a_countdown(world: Qui
     world.up([queue, topic])
     assert fault.at == [deleted + 60]
     countdown = [event.detail for event in world.events if event.phase == "waiting"]
-    assert countdown[0] == "AWS lets a name be reused after 60 s: 42 s left"
+    assert countdown[0] == "AWS frees the name 60 s after its deletion: 42 s left"
     assert countdown[-1].endswith(": 1 s left") and len(countdown) == 42
     assert not world.plan([queue, topic]).pending
 
@@ -557,9 +558,9 @@ def test_every_row_of_the_table_is_met_by_an_answer() -> None:
 
 
 def waits(rule: Rule, took: float = 0.0) -> list[float]:
-    """All pauses that a unit makes whose every try fails like this, after so many seconds."""
-    patience, now, found = Patience(), 1_800_000_000.0, []
-    while (wait := patience.wait(rule, now := now + took)) is not None:
+    """The pauses of an operation of which every attempt fails with this error after `took` seconds."""
+    budget, now, found = RetryBudget(), 1_800_000_000.0, []
+    while (wait := budget.delay(rule, now := now + took)) is not None:
         found.append(wait)
         now += wait
     return found
@@ -585,18 +586,18 @@ def test_what_the_tries_take_counts_like_the_pauses() -> None:
     for rule in RULES:
         found = waits(rule, took=80)
         assert sum(found) + 80 * len(found) < rule.schedule.budget + 80 + max(rule.schedule.delays)
-        assert found, "one more try there always is, however long the first one took"
+        assert found, "there is always one retry, however long the first attempt took"
 
 
 def test_each_row_has_a_budget_of_its_own() -> None:
     first, second = (Rule(name, Schedule((2,), budget=10), ()) for name in ("first", "second"))
-    patience = Patience()
-    assert patience.wait(first, 0) == 2
-    assert patience.wait(second, 100) == 2, "what it took until it failed otherwise is no matter of this row"
-    assert patience.wait(first, 105) == 2
-    assert patience.wait(first, 107) == 2
-    assert patience.wait(second, 114) == 2
-    assert patience.wait(first, 117) is None
+    budget = RetryBudget()
+    assert budget.delay(first, 0) == 2
+    assert budget.delay(second, 100) == 2, "the time of failures that other rules cover does not count"
+    assert budget.delay(first, 105) == 2
+    assert budget.delay(first, 107) == 2
+    assert budget.delay(second, 114) == 2
+    assert budget.delay(first, 117) is None
 
 
 @pytest.mark.parametrize(

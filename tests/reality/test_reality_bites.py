@@ -10,7 +10,8 @@ from moto.core.model_instances import reset_model_data
 
 from iotpipe.errors import ApplyFailed
 from iotpipe.provision import retry_rules
-from iotpipe.provision.retry_rules import RULES, Rule
+from iotpipe.provision.retry_rules import RULES
+from iotpipe.provision.retry_schedule import Rule
 from tests.support.aws_rules.scenes import ELSEWHERE, SCENES, Scene
 
 ROOT = Path(__file__).parents[2]

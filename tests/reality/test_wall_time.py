@@ -36,4 +36,4 @@ def test_the_chain_names_what_waited_for_what_and_why(commands: list[Estimate]) 
     fresh, at_once = commands[0], commands[-1]
     assert "create table/raw-sensor-data-dev (CreateTable 0.2; " in fresh.lines()[-1]
     assert "DynamoDB is enabling backups for the table 4.0" in fresh.lines()[-1]
-    assert "create queue/iot-dlq-dev (AWS lets a name be reused after 60 s" in at_once.lines()[2]
+    assert "create queue/iot-dlq-dev (AWS frees the name 60 s after its deletion" in at_once.lines()[2]

@@ -27,7 +27,7 @@ from moto import mock_aws
 from iotpipe.errors import IotpipeError
 from iotpipe.handlers import aws as handlers
 from iotpipe.provision.error_advice import describe
-from iotpipe.provision.retry_rules import THERE, rule_for
+from iotpipe.provision.retry_rules import ALREADY_EXISTS, rule_for
 from tests.recorded.test_recorded_answers import READ_BY
 from tests.support.recorded import replaying as scenes
 from tests.support.recorded.recordings import DIRECTORY, Recording, errors
@@ -53,7 +53,7 @@ def verdict(recording: Recording, directory: Path) -> str:
     if (recording.service, recording.operation) in OF_HANDLERS:
         return "again" if handlers.is_transient(error) else "refused"
     if rule := rule_for(error):
-        return "exists" if rule.schedule is THERE else f"retried {rule.schedule.budget:.0f} s"
+        return "exists" if rule.schedule is ALREADY_EXISTS else f"retried {rule.schedule.budget:.0f} s"
     key = recording.service, recording.operation
     return _played(recording, (READ_BY | ALSO)[key], directory)
 

@@ -114,10 +114,10 @@ PASSING = (
     Answer("L4", "function", "UpdateFunctionCode", _CONFLICT, _UPDATING, "being updated", "update", "another code"),
     Answer("L4", "function", "UpdateFunctionConfiguration", _CONFLICT, _UPDATING, "updated", "update", "more time"),
     Answer("L4", "function", "PutFunctionConcurrency", _CONFLICT, _UPDATING, "updated", "update", "fewer at once"),
-    Answer("L5", "function", "PutFunctionConcurrency", _CONFLICT, _PENDING, "being made"),
-    Answer("L5", "function", "UpdateFunctionCode", _CONFLICT, _PENDING, "being made", "update", "another code"),
-    Answer("L6", "function", "CreateFunction", _CONFLICT, "Function already exist: sample-function", "exists after"),
-    Answer("L14", "function", "DeleteFunction", _CONFLICT, _PENDING, "being made", "delete"),
+    Answer("L5", "function", "PutFunctionConcurrency", _CONFLICT, _PENDING, "being created"),
+    Answer("L5", "function", "UpdateFunctionCode", _CONFLICT, _PENDING, "being created", "update", "another code"),
+    Answer("L6", "function", "CreateFunction", _CONFLICT, "Function already exist: sample-function", "already exists"),
+    Answer("L14", "function", "DeleteFunction", _CONFLICT, _PENDING, "being created", "delete"),
     Answer(
         "Y3",
         "function",
@@ -134,7 +134,7 @@ PASSING = (
         _CONFLICT,
         "The statement id (iotpipe-ingest) provided already exists. Please provide a new statement id, or remove "
         "the existing statement.",
-        "exists after all",
+        "already exists",
     ),
     Answer(
         "L9",
@@ -245,7 +245,7 @@ PASSING = (
         "CreateQueue",
         "QueueAlreadyExists",
         "A queue already exists with the same name and a different value for attribute VisibilityTimeout",
-        "exists after all",
+        "already exists",
     ),
     Answer(
         "Q3",
@@ -312,17 +312,17 @@ PASSING = (
         "delete",
     ),
     # API Gateway
-    Answer("A1", "rest-api", "CreateRestApi", "TooManyRequestsException", "Too Many Requests", "fewer calls"),
-    Answer("A1", "rest-api", "CreateRestApi", "LimitExceededException", "Too Many Requests", "fewer calls"),
+    Answer("A1", "rest-api", "CreateRestApi", "TooManyRequestsException", "Too Many Requests", "throttled by AWS"),
+    Answer("A1", "rest-api", "CreateRestApi", "LimitExceededException", "Too Many Requests", "throttled by AWS"),
     Answer("A1", "rest-api", "DeleteRestApi", "TooManyRequestsException", "Too Many Requests", "30 s", "delete"),
-    Answer("A1", "stage", "CreateDeployment", "TooManyRequestsException", "Too Many Requests", "fewer calls"),
+    Answer("A1", "stage", "CreateDeployment", "TooManyRequestsException", "Too Many Requests", "throttled by AWS"),
     Answer(
         "A2",
         "route",
         "CreateResource",
         "ConflictException",
         "Another resource with the same parent already has this name: ingest",
-        "exists after all",
+        "already exists",
     ),
     Answer(
         "S10", "rest-api", "UpdateRestApi", "BadRequestException", _UPDATE_UNDER_WAY, "of the API", "update", "renamed"
@@ -345,7 +345,7 @@ PASSING = (
     Answer("A8", "api-gateway-account", "UpdateAccount", "BadRequestException", _CANNOT_WRITE, "logging role"),
     Answer("A1", "api-gateway-account", "UpdateAccount", "TooManyRequestsException", "Too Many Requests", "20 s"),
     Answer("A16", "stage", "AssociateWebACL", "WAFUnavailableEntityException", _NO_ENTITY, "WAF sees the stage"),
-    Answer("A10", "stage", "CreateStage", "ConflictException", "Stage already exists", "exists after all"),
+    Answer("A10", "stage", "CreateStage", "ConflictException", "Stage already exists", "already exists"),
     # CloudWatch Logs
     Answer(
         "G1",
@@ -353,14 +353,14 @@ PASSING = (
         "CreateLogGroup",
         "ResourceAlreadyExistsException",
         "The specified log group already exists",
-        "exists after all",
+        "already exists",
     ),
     Answer("G2", "log-group", "CreateLogGroup", "OperationAbortedException", _ABORTED, "another change"),
     Answer("G2", "log-group", "PutRetentionPolicy", "OperationAbortedException", _ABORTED, "another change"),
     Answer("G2", "log-group", "DeleteLogGroup", "OperationAbortedException", _ABORTED, "another change", "delete"),
     # SSM
-    Answer("S1", "parameter", "PutParameter", "ParameterAlreadyExists", _PARAMETER_THERE, "exists after all"),
-    Answer("S1", "secret", "PutParameter", "ParameterAlreadyExists", _PARAMETER_THERE, "exists after all"),
+    Answer("S1", "parameter", "PutParameter", "ParameterAlreadyExists", _PARAMETER_THERE, "already exists"),
+    Answer("S1", "secret", "PutParameter", "ParameterAlreadyExists", _PARAMETER_THERE, "already exists"),
     Answer(
         "S4",
         "parameter",
@@ -371,7 +371,7 @@ PASSING = (
         "update",
         "another value",
     ),
-    Answer("S4", "parameter", "PutParameter", "ThrottlingException", "Rate exceeded", "fewer calls"),
+    Answer("S4", "parameter", "PutParameter", "ThrottlingException", "Rate exceeded", "throttled by AWS"),
     # SNS
     Answer(
         "N1",
@@ -379,19 +379,19 @@ PASSING = (
         "CreateTopic",
         "InvalidParameter",
         "Invalid parameter: Tags Reason: Topic already exists with different tags",
-        "exists after all",
+        "already exists",
     ),
     Answer("N4", "topic", "TagResource", "StaleTag", _STALE, "the topic's tags", "update", "tags"),
     Answer("N5", "topic", "TagResource", "ConcurrentAccess", "Can't perform multiple", "tags", "update", "tags"),
     # Any service
-    Answer("X1", "alarm", "DescribeAlarms", "ValidationError", "Rate exceeded", "fewer calls"),
-    Answer("X1", "alarm", "PutMetricAlarm", "Throttling", "Rate exceeded", "fewer calls"),
-    Answer("X1", "dashboard", "PutDashboard", "InternalServiceError", "Internal failure", "fails for the moment"),
-    Answer("X1", "layer", "PublishLayerVersion", "ServiceException", "Service failure", "fails for the moment"),
-    Answer("X1", "subscription", "Subscribe", "Throttled", "Rate exceeded", "fewer calls"),
-    Answer("X1", "topic", "DeleteTopic", "InternalError", "Internal error", "fails for the moment", "delete"),
-    Answer("X1", "queue", "DeleteQueue", "ServiceUnavailable", "", "fails for the moment", "delete"),
-    Answer("X1", "role", "GetRole", "Throttling", "Rate exceeded", "fewer calls"),
+    Answer("X1", "alarm", "DescribeAlarms", "ValidationError", "Rate exceeded", "throttled by AWS"),
+    Answer("X1", "alarm", "PutMetricAlarm", "Throttling", "Rate exceeded", "throttled by AWS"),
+    Answer("X1", "dashboard", "PutDashboard", "InternalServiceError", "Internal failure", "failing temporarily"),
+    Answer("X1", "layer", "PublishLayerVersion", "ServiceException", "Service failure", "failing temporarily"),
+    Answer("X1", "subscription", "Subscribe", "Throttled", "Rate exceeded", "throttled by AWS"),
+    Answer("X1", "topic", "DeleteTopic", "InternalError", "Internal error", "failing temporarily", "delete"),
+    Answer("X1", "queue", "DeleteQueue", "ServiceUnavailable", "", "failing temporarily", "delete"),
+    Answer("X1", "role", "GetRole", "Throttling", "Rate exceeded", "throttled by AWS"),
 )
 
 FINAL = (

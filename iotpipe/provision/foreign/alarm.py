@@ -9,10 +9,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from iotpipe.errors import RefusedError
+from iotpipe.provision.call_errors import code_and_message
 from iotpipe.provision.foreign.finding import ALTERS, HIDES, Check, Foreign, Seen
 from iotpipe.provision.resource import Properties
 from iotpipe.provision.resources.alarm import Alarm
-from iotpipe.provision.retry_rules import code_and_message
 from iotpipe.provision.run import Run
 
 _ACTIONS = {"OKActions": "is over", "InsufficientDataActions": "has no data"}

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from iotpipe.errors import ResourceError
 from iotpipe.provision.adoption import advised
+from iotpipe.provision.call_errors import code_and_message
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource
 from iotpipe.provision.resources.apigateway_calls import BUSY, api_arn, created_at, replace, retag
 from iotpipe.provision.resources.apigateway_rights import APIS, GATEWAY, IN_APIS, READ_APIS
@@ -24,7 +25,6 @@ from iotpipe.provision.resources.rest_api_lookup import (
     get_api,
     recorded_api,
 )
-from iotpipe.provision.retry_rules import code_and_message
 from iotpipe.provision.rights import TAGGED, TAGGED_BY_REQUEST, Right, regional_arn
 from iotpipe.provision.run import Run
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
+from iotpipe.provision.call_errors import code_and_message
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource, optional, optional_found
 from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
 from iotpipe.provision.resources.apigateway_calls import BUSY, api_arn, created_at, replace, retag
@@ -39,7 +40,6 @@ from iotpipe.provision.resources.stage_settings import (
     set_access_log,
     set_settings,
 )
-from iotpipe.provision.retry_rules import code_and_message
 from iotpipe.provision.rights import TAGGED, Right, regional_arn
 from iotpipe.provision.run import Run
 

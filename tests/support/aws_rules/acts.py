@@ -27,7 +27,7 @@ def a_parameter_comes_again(play: Play) -> None:
     play.world.down()
     play.up(parts.PARAMETER)
     not_refused(play, "", "PutParameter")
-    assert any("AWS lets a name be reused after 30 s: 30 s left" in each for each in play.world.told())
+    assert any("AWS frees the name 30 s after its deletion: 30 s left" in each for each in play.world.told())
 
 
 def a_queue_that_still_answers_comes_again(play: Play) -> None:
