@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from iotpipe.handlers import parsing, readings, times
+from iotpipe.handlers import parsing, reading_keys, readings, times
 from iotpipe.handlers.parsing import Problem
 from iotpipe.handlers.readings import Reading
 
 VERSION = 1
 # A message has some members more than its reading: a reading that ingestion accepted must not be too large here.
 _MAX_VALUES = parsing.MAX_VALUES + 10
-_DIGITS = re.compile("[0-9]{18}")
 
 
 class Poison(ValueError):
@@ -108,17 +106,9 @@ def _problems(document: dict[str, Any]) -> list[Problem]:
     timestamp = document.get("timestamp")
     if not isinstance(timestamp, Decimal) or not 0 <= timestamp <= times.LAST or timestamp % 1:
         problems.append(("timestamp", "type", "epoch milliseconds required"))
-    elif not _is_key_of(document.get("event_date"), int(timestamp)):
+    elif not reading_keys.is_event_date(document.get("event_date"), int(timestamp)):
         problems.append(("event_date", "format", "not a key of the processed table for this timestamp"))
     received_at = document.get("received_at")
     if not isinstance(received_at, str) or times.from_rfc_3339(received_at) is None:
         problems.append(("received_at", "type", "an RFC 3339 time required"))
     return problems
-
-
-def _is_key_of(event_date: Any, timestamp: int) -> bool:
-    """Whether `event_date` is a possible key of a reading with this timestamp."""
-    if not isinstance(event_date, str):
-        return False
-    time, _, digits = event_date.partition("#")
-    return time == times.iso(timestamp) and bool(_DIGITS.fullmatch(digits))

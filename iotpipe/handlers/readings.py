@@ -1,15 +1,13 @@
-"""Validates readings, and computes their keys."""
+"""Validates readings."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from iotpipe.handlers import attributes, clock, identifiers, parsing, times
+from iotpipe.handlers import attributes, clock, identifiers, parsing, reading_keys, times
 from iotpipe.handlers.attributes import Attribute
 from iotpipe.handlers.parsing import Document, DuplicateNames, Flaw, Problem, quoted
 from iotpipe.handlers.settings import Settings
@@ -40,13 +38,13 @@ class Reading:
 
     @property
     def raw_key(self) -> str:
-        """The raw table's range key: the millisecond, with the hash as the fraction, in DynamoDB's number format."""
-        return f"{self.timestamp}.{self.digits}".rstrip("0").rstrip(".")
+        """The raw table's range key."""
+        return reading_keys.raw_key(self.timestamp, self.digits)
 
     @property
     def event_date(self) -> str:
         """The processed table's range key."""
-        return f"{times.iso(self.timestamp)}#{self.digits}"
+        return reading_keys.event_date(self.timestamp, self.digits)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -187,13 +185,8 @@ def _build(candidate: dict[str, Any], arrival: Arrival | None) -> Reading | list
         time = Decimal(arrival.time)
         identity += [arrival.time, arrival.origin, arrival.index]
     milliseconds = int(time or 0)
-    digits = _digits(json.dumps(identity) + text)
+    digits = reading_keys.digits(identity, text)
     return Reading(device_id, milliseconds, digits, reading_id, candidate["sensor_data"], sensor_data, text)
-
-
-def _digits(canonical: str) -> str:
-    number = int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:16], "big")
-    return f"{number % 10**18:018}"
 
 
 def identifier_problems(candidate: dict[str, Any], name: str, required: bool) -> list[Problem]:

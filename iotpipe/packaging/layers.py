@@ -11,7 +11,7 @@ from pathlib import Path
 from iotpipe.packaging.archive import check_sizes, pack
 from iotpipe.packaging.bytecode import bytecode_of, find_interpreter
 from iotpipe.packaging.cache import default_directory, load, store
-from iotpipe.packaging.target import Target, refuse_foreign_objects
+from iotpipe.packaging.lambda_target import Target, refuse_foreign_objects
 from iotpipe.packaging.trim import RULES_VERSION, trimmed
 from iotpipe.packaging.wheels import fetch, pins
 

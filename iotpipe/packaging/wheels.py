@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from iotpipe.errors import PackagingError
-from iotpipe.packaging.target import Target
+from iotpipe.packaging.lambda_target import Target
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 

@@ -17,8 +17,8 @@ from moto.server import ThreadedMotoServer
 
 import iotpipe.handlers
 from iotpipe.packaging import Layer, handler_zip, unzipped_size, wheels
+from iotpipe.packaging.lambda_target import Target, refuse_foreign_objects
 from iotpipe.packaging.layers import MODULES
-from iotpipe.packaging.target import Target, refuse_foreign_objects
 from tests.support.layer_samples import unpacked
 
 pytestmark = pytest.mark.build

@@ -17,7 +17,7 @@ from iotpipe.checks import preflight
 from iotpipe.checks.finding import Finding
 from iotpipe.configuration import Environment, load
 from iotpipe.packaging import handler_zip
-from iotpipe.packaging.target import Target
+from iotpipe.packaging.lambda_target import Target
 from iotpipe.pipeline import Artifacts, pipeline
 from iotpipe.provision import ledger
 from iotpipe.provision.adoption import NOTHING, Adoption
