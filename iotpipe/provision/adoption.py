@@ -1,4 +1,4 @@
-"""What `--adopt` takes over of what bears no environment's tags: all that is declared, or single resources."""
+"""`--adopt`: existing resources without ownership tags that iotpipe may adopt, all declared ones or single ones."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adoption:
-    """What may be taken over. Nothing is, unless it bears no environment's tags.
+    """What may be adopted. Resources with another environment's tags never are.
 
-    `named` are single addresses, each with the id that was given for it, else with an empty text. Where only these
-    were given, the command is about them and what they need, and leaves everything else as it is.
+    `named` maps single addresses to the id that the user gave, or to an empty text. If only single addresses are
+    given, the command is limited to them and their dependencies.
     """
 
     everything: bool = False
@@ -30,11 +30,11 @@ class Adoption:
 
     @property
     def limited(self) -> bool:
-        """Whether the command is about single resources only."""
+        """Whether the command is limited to single resources."""
         return bool(self.named) and not self.everything
 
     def scope(self, resources: Sequence[Resource]) -> list[Resource]:
-        """What the command is about, in the order of the declaration."""
+        """Return the resources that the command covers, in the order of the declaration."""
         if not self.limited:
             return list(resources)
         waiting = [each for each in resources if each.address in self.named]
@@ -46,20 +46,20 @@ class Adoption:
         return [each for each in resources if each.address in within]
 
     def with_chosen(self, resources: Sequence[Resource], recorded: Mapping[str, Properties]) -> dict[str, Properties]:
-        """What the state file records, but with the ids that the user gave: by these AWS is asked instead."""
+        """Return the recorded properties with the ids that the user gave, so that AWS is read by those ids."""
         chosen = {
             each.address: {each.chosen_by: self.named[each.address]} for each in resources if self.chosen_for(each)
         }
         return {**recorded, **{address: {**recorded.get(address, {}), **given} for address, given in chosen.items()}}
 
     def missed(self, resource: Resource, run: Run, observed: Properties | None) -> str:
-        """Why what the user named cannot be taken over, since it is not there; empty where it is, or was not named."""
+        """Return why a named resource cannot be adopted: it does not exist. Empty if it exists, or is not named."""
         chosen = self.chosen_for(resource)
         if resource.address in self.named and not chosen and observed is None:
-            nothing = (
+            absent = (
                 f"{resource.address} cannot be adopted: it does not exist. `iotpipe up` without this address creates it"
             )
-            return resource.creation_obstacle(run) or nothing
+            return resource.creation_obstacle(run) or absent
         if not chosen or (observed or {}).get(resource.chosen_by) == chosen:
             return ""
         found = ", ".join(resource.namesakes(run)) or "none"
@@ -69,46 +69,49 @@ class Adoption:
         )
 
     def chosen_for(self, resource: Resource) -> str:
-        """The id that the user gave for it; empty where none was given."""
+        """Return the id that the user gave for the resource; empty if none was given."""
         return self.named.get(resource.address, "")
 
 
 NOTHING, EVERYTHING = Adoption(), Adoption(everything=True)
 
 
-def adoption(everything: bool, said: Sequence[str], resources: Sequence[Resource]) -> Adoption:
-    """Everything that is declared, or what was said: addresses, or addresses with ids (ADDRESS=ID).
+def adoption(everything: bool, arguments: Sequence[str], resources: Sequence[Resource]) -> Adoption:
+    """Parse the values of `--adopt`: ADDRESS or ADDRESS=ID.
 
-    Raises UsageError for what is not declared, with all that is, and where an id makes no sense.
+    Raises UsageError for an address that is not declared, listing all declared ones, and for an id that is missing
+    or that the kind does not have.
     """
     declared = {each.address: each for each in resources}
     named: dict[str, str] = {}
-    for text in said:
+    for text in arguments:
         address, identifier = _parsed(text, declared)
         if named.get(address, identifier) != identifier:
-            raise UsageError(f"{advised(address)}: it is named twice with different values; nothing was changed")
+            raise UsageError(f"{adopt_option(address)}: it is named twice with different values; nothing was changed")
         named[address] = identifier
     return Adoption(everything, named)
 
 
 def _parsed(text: str, declared: Mapping[str, Resource]) -> tuple[str, str]:
-    # The name of a subscription is a mail address, which may have a "=" of its own.
+    # The name of a subscription is an email address, which may contain "=".
     if text in declared:
         return text, ""
     address, equals, identifier = text.rpartition("=")
     if address not in declared:
         lines = "\n".join(f"  {each}" for each in sorted(declared))
-        raise UsageError(f"{advised(text)}: nothing was changed, no such resource is declared. Declared are:\n{lines}")
+        raise UsageError(
+            f"{adopt_option(text)}: nothing was changed, no such resource is declared. Declared are:\n{lines}"
+        )
     if not identifier:
-        raise UsageError(f"{advised(text)}: nothing was changed, no id follows the `{equals}`")
+        raise UsageError(f"{adopt_option(text)}: nothing was changed, no id follows the `{equals}`")
     if not declared[address].chosen_by:
         raise UsageError(
-            f"{advised(text)}: nothing was changed, AWS has only one {declared[address].kind} of a name",
+            f"{adopt_option(text)}: nothing was changed, AWS has only one {declared[address].kind} of a name",
             f"Leave out `={identifier}`",
         )
     return address, identifier
 
 
-def advised(address: str) -> str:
-    """How to say that this one resource is to be taken over."""
+def adopt_option(address: str) -> str:
+    """Return the option that adopts this one resource."""
     return f"--adopt {shlex.quote(address)}"

@@ -55,7 +55,7 @@ def with_pending_tags(resource: Resource, observed: Properties | None, run: Run,
     if observed is None or row is None or row.status != "ready" or "Tags" not in row.properties:
         return observed
     recorded = row.properties["Tags"]
-    if recorded.keys() & observed["Tags"].keys() or not ownership.tags_may_come(run, row):
+    if recorded.keys() & observed["Tags"].keys() or not ownership.tags_may_appear(run, row):
         return observed
     if ownership.of_observed(run, resource, observed, row).whose is Whose.OTHERS:
         return observed

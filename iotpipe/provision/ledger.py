@@ -1,4 +1,7 @@
-"""The state file: what was made here, the ids AWS assigned, what was last set. Never a secret value."""
+"""The state file: the resources that iotpipe created, the ids that AWS assigned, and the properties that were last set.
+
+It never contains a secret value.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,19 @@ from iotpipe.provision.resource import Properties, Recorded, Resource
 from iotpipe.times import seconds, timestamp
 
 FORMAT = 1
-COOL_DOWN = 60
-"""Seconds after which AWS lets every kind of name be used again; older deletions need no noting."""
+MAX_NAME_REUSE_DELAY = 60
+"""Seconds after which AWS accepts every deleted name again: older deletions are dropped from the state file."""
 
 _KEYS = {"format", "environment", "account", "region", "protected", "resources", "deleted"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One resource. `status` is creating, updating, ready or deleting; `properties` what was last set, or, while it
-    is creating, what is being set. `inside` is the address of the resource that AWS deletes it with."""
+    """One recorded resource.
+
+    `status` is creating, updating, ready or deleting. `properties` are those that were last set, or, while creating,
+    those that are being set. `inside` is the address of the resource that contains this one: AWS deletes both together.
+    """
 
     kind: str
     name: str
@@ -49,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Contents:
-    """A state file as it was read."""
+    """The parsed contents of a state file."""
 
     environment: str
     account: str
@@ -60,29 +66,28 @@ class Contents:
 
 
 def path_of(directory: Path, environment: str) -> Path:
-    """Where the state file of an environment is."""
+    """Return the path of an environment's state file."""
     return directory / f"{environment}.json"
 
 
 def with_state(directory: Path) -> list[str]:
-    """The environments whose state file records at least one resource."""
-    found = []
+    """Return the environments whose state file records at least one resource, or cannot be read."""
+    environments = []
     for path in sorted(directory.glob("*.json")):
         try:
             contents = read(path)
         except LedgerError:
-            found.append(path.stem)
+            environments.append(path.stem)
         else:
             if contents and contents.rows:
-                found.append(path.stem)
-    return found
+                environments.append(path.stem)
+    return environments
 
 
 def read(path: Path) -> Contents | None:
-    """The state file's contents; None where there is no file.
+    """Read the state file; None if there is no file. The file is not changed.
 
-    Raises LedgerError where somebody else could have written it, LedgerCorrupt and LedgerTooNew; the file is left as
-    it is.
+    Raises LedgerError if another user could have written it, LedgerCorrupt or LedgerTooNew.
     """
     state_trust.check(path)
     try:
@@ -116,12 +121,12 @@ def _parsed(path: Path, data: Any) -> Contents:
         raise ValueError("a value of the wrong type")
     for when in data["deleted"].values():
         seconds(when)
-    deleted = _perhaps_deleted(rows) | data["deleted"]
+    deleted = _possibly_deleted(rows) | data["deleted"]
     return Contents(data["environment"], data["account"], data["region"], data["protected"], rows, deleted)
 
 
 def _check_order(rows: Mapping[str, Row]) -> None:
-    """Raise ValueError or RecursionError where nothing could be deleted first: all need, or hold, one another."""
+    """Raise ValueError or RecursionError if the dependencies have a cycle: no deletion order exists then."""
     roots = {address: _root(address, rows) for address in rows}
     needs: dict[str, set[str]] = {root: set() for root in roots.values()}
     for address, row in rows.items():
@@ -134,19 +139,19 @@ def _root(address: str, rows: Mapping[str, Row]) -> str:
     return _root(inside, rows) if inside in rows else address
 
 
-def _perhaps_deleted(rows: Mapping[str, Row]) -> dict[str, str]:
-    """Since when those may be gone of which a command that was killed has not said so, and AWS keeps the name back.
+def _possibly_deleted(rows: Mapping[str, Row]) -> dict[str, str]:
+    """Return deletion times of resources whose deletion a killed command did not complete in the state file.
 
-    A queue that goes still answers for a while as if it were there to stay. One that was not deleted after all is
-    found when the name could be used again.
+    Only kinds whose names AWS reserves after a deletion matter: a deleted queue answers for a while as if it still
+    existed. If the resource was not deleted, iotpipe finds it again after the delay.
     """
-    kept_back = {name for name, kind in Resource.kinds.items() if kind.name_reuse_delay}
-    doomed = (row for row in rows.values() if row.status == "deleting" and row.kind in kept_back)
-    return {row.address: row.updated_at for row in doomed}
+    delayed_kinds = {name for name, kind in Resource.kinds.items() if kind.name_reuse_delay}
+    deleting = (row for row in rows.values() if row.status == "deleting" and row.kind in delayed_kinds)
+    return {row.address: row.updated_at for row in deleting}
 
 
 def _row(address: str, data: Any) -> Row:
-    # No default may stand in for what is missing.
+    # Every field must be present: a default must not replace a missing value.
     if unknown := data.keys() ^ {each.name for each in fields(Row)}:
         raise ValueError(f"{address}: unexpected or missing: {', '.join(sorted(unknown))}")
     row = Row(**(data | {"needs": tuple(data["needs"])}))
@@ -164,10 +169,10 @@ def _row(address: str, data: Any) -> Row:
 
 
 class Ledger:
-    """The state file of one environment, open for writing by the holder of its lock.
+    """The state file of one environment, for writing by the lock holder.
 
-    Threads that record at the same time share one write to the disk: each returns when a write that holds its
-    row is durable.
+    Group commit: threads that record at the same time share one atomic write. Each thread returns after a write that
+    contains its row is durable.
     """
 
     def __init__(self, path: Path, environment: str, account: str, region: str, now: Callable[[], float]) -> None:
@@ -186,7 +191,7 @@ class Ledger:
         self._version = self._written = 0
 
     def record(self, *rows: Row) -> None:
-        """Write the rows; on return they are on the disk."""
+        """Write the rows. On return, the write is durable."""
         now = timestamp(self._now())
         with self._changes:
             for row in rows:
@@ -199,18 +204,18 @@ class Ledger:
         self._flush(version)
 
     def forget(self, addresses: Iterable[str], kept_back: Iterable[str] = ()) -> None:
-        """Drop rows, and note when those were deleted whose names AWS keeps back for a while."""
+        """Drop rows. Record the deletion time of the addresses `kept_back`, whose names AWS reserves for a while."""
         with self._changes:
             for address in addresses:
                 self.rows.pop(address, None)
                 self._texts.pop(address, None)
-            # To the second, and rather one too late: a name that is asked for too early is refused.
+            # Whole seconds, rounded up: AWS refuses a name that is reused too early.
             self.deleted.update(dict.fromkeys(kept_back, timestamp(math.ceil(self._now()))))
             version = self._changed()
         self._flush(version)
 
     def protect(self, protected: bool) -> None:
-        """Note whether `down` is to be refused, so that it is even when the declaration is gone."""
+        """Record whether `down` is refused, so that it is refused even if the declaration is missing."""
         if protected != self.protected:
             with self._changes:
                 self.protected = protected
@@ -226,8 +231,8 @@ class Ledger:
             if self._written >= version:
                 return
             with self._changes:
-                text, current = self._whole(), self._version
-            # Through a link: whoever keeps the file elsewhere wants it there.
+                text, current = self._serialized(), self._version
+            # Follow a symbolic link: replace its target, not the link.
             file = Path(os.path.realpath(self.path))
             if text:
                 _write(file, text)
@@ -235,9 +240,9 @@ class Ledger:
                 file.unlink(missing_ok=True)
             self._written = current
 
-    def _whole(self) -> str:
-        old = timestamp(self._now() - COOL_DOWN)
-        self.deleted = {address: when for address, when in self.deleted.items() if when > old}
+    def _serialized(self) -> str:
+        expired = timestamp(self._now() - MAX_NAME_REUSE_DELAY)
+        self.deleted = {address: when for address, when in self.deleted.items() if when > expired}
         if not self.rows and not self.deleted:
             return ""
         head = json.dumps(self._head | {"protected": self.protected}, indent=1)[:-2]
@@ -250,7 +255,7 @@ class Ledger:
 def check_binding(contents: Contents, path: Path, environment: str, account: str, region: str) -> None:
     """Raise LedgerOfAnotherAccount unless the state file belongs to this environment, account and region.
 
-    And LedgerTooNew where it records a kind that this iotpipe could neither read nor delete.
+    Raises LedgerTooNew if it records a kind that this version of iotpipe does not know.
     """
     for what, recorded, actual in (
         ("environment", contents.environment, environment),

@@ -1,7 +1,7 @@
-"""What bears the environment's tags and that neither the declaration nor the state file knows.
+"""Finds orphans: resources with the environment's tags that are neither declared nor in the state file.
 
-The state file may be lost or stale, a stage or a suffix may have been changed meanwhile, or another machine has made
-a second API at the same time.
+Orphans exist if the state file was lost or is stale, if a stage or suffix was changed, or if another machine has
+created a second API at the same time.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from iotpipe.times import timestamp
 Searches = list[Callable[[], list[Recorded] | None]]
 
 
-def begin(reads: Reads) -> Searches:
-    """Ask for everything that may belong to the environment."""
+def start_searches(reads: Reads) -> Searches:
+    """Start the searches for everything that may belong to the environment."""
     return [
-        reads.may(what, lambda kind=kind: tag_search.candidates(reads.run, kind))  # type: ignore[misc] # mypy loses the default
+        reads.optional(what, lambda kind=kind: tag_search.candidates(reads.run, kind))  # type: ignore[misc] # mypy loses the default
         for what, kind in tag_search.searches()
     ]
 
 
-def found(reads: Reads, searches: Searches, known: Iterable[Recorded], addresses: Iterable[str]) -> dict[str, Row]:
-    """The rows of what was found, belongs to the environment, and is not among the known resources.
+def collect(reads: Reads, searches: Searches, known: Iterable[Recorded], addresses: Iterable[str]) -> dict[str, Row]:
+    """Return rows for the orphans: found by the searches, owned by the environment, and not `known`.
 
-    `addresses` are taken: what has one of them is part of another leftover and goes with it.
+    A candidate with one of `addresses` is ignored: that address is taken.
     """
     known, taken = list(known), set(addresses)
-    every = tag_search.distinct(each for answer in searches for each in answer() or [])
-    unknown = [each for each in every if not any(tag_search.same(each, one) for one in known)]
-    tags = [(each, reads.may(each.address, _tags(reads, each))) for each in unknown if each.address not in taken]
+    candidates = tag_search.distinct(each for result in searches for each in result() or [])
+    unknown = [each for each in candidates if not any(tag_search.same(each, one) for one in known)]
+    tags = [(each, reads.optional(each.address, _tags(reads, each))) for each in unknown if each.address not in taken]
     reads.wait()
-    ours = [each for each, answer in tags if _is_ours(reads, each, answer())]
-    containers = {name: each.address for each in [*known, *ours] for name in _as_container(reads, each)}
-    return {each.address: _row(reads, each, ours, containers) for each in ours}
+    owned = [each for each, result in tags if _is_owned(reads, each, result())]
+    containers = {name: each.address for each in [*known, *owned] for name in _container_ids(reads, each)}
+    return {each.address: _row(reads, each, owned, containers) for each in owned}
 
 
 def _tags(reads: Reads, recorded: Recorded) -> Callable[[], dict[str, str] | None]:
     return lambda: Resource.kinds[recorded.kind].tags(reads.run, recorded)
 
 
-def _is_ours(reads: Reads, recorded: Recorded, tags: Mapping[str, str] | None) -> bool:
-    # The tagging service goes on listing what was deleted a while ago.
+def _is_owned(reads: Reads, recorded: Recorded, tags: Mapping[str, str] | None) -> bool:
+    # The tagging service still lists resources for a while after their deletion.
     if tags is None:
         return False
     kind = Resource.kinds[recorded.kind]
     return ownership.judge(reads.run, kind, tags, dict, None).whose is Whose.OURS
 
 
-def _as_container(reads: Reads, recorded: Recorded) -> list[str]:
-    """What its parts call it in their properties."""
+def _container_ids(reads: Reads, recorded: Recorded) -> list[str]:
+    """Return the ids by which resources inside this one refer to it in their properties."""
     if recorded.kind == "rest-api" and "RestApiId" in recorded.properties:
         return [recorded.properties["RestApiId"]]
     return [reads.run.aws.arn("sns", recorded.name)] if recorded.kind == "topic" else []
@@ -62,7 +62,7 @@ def _as_container(reads: Reads, recorded: Recorded) -> list[str]:
 
 def _row(reads: Reads, recorded: Recorded, others: Iterable[Recorded], containers: Mapping[str, str]) -> Row:
     now = timestamp(reads.run.clock.now())
-    named = recorded.properties.get("RestApiId") or recorded.properties.get("TopicArn", "")
-    inside = containers.get(named, "") if Resource.kinds[recorded.kind].inside else ""
+    container_id = recorded.properties.get("RestApiId") or recorded.properties.get("TopicArn", "")
+    inside = containers.get(container_id, "") if Resource.kinds[recorded.kind].inside else ""
     needs = tag_search.needs_of(recorded, others)
     return Row(recorded.kind, recorded.name, "ready", recorded.properties, needs, inside, now, now)

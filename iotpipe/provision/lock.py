@@ -1,4 +1,4 @@
-"""One writer per environment: a lock file that says who holds it, and that a dead holder cannot keep."""
+"""The lock file of an environment: one writer at a time. The kernel releases the lock of a process that dies."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from iotpipe.times import seconds
 
 @contextmanager
 def locked(state_file: Path, command: str, since: str) -> Iterator[None]:
-    """Hold the lock of a state file. Raises LedgerLocked, with the holder's name, when somebody else does.
+    """Hold the lock of a state file. Raises LedgerLocked, which names the holder, if another process holds it.
 
-    The kernel drops the lock of a process that dies, so a dead holder on this machine is no obstacle. The file
-    says who holds it, for people and for the machines that share a directory without sharing locks.
+    The lock file also describes its holder: for the user, and for machines that share the directory but not the
+    kernel's locks.
     """
     path = state_file.with_suffix(".lock")
-    file = _open(path)
-    _refuse_foreign(path, file)
+    file = _acquire(path)
+    _check_other_machine(path, file)
     try:
         file.seek(0)
         file.truncate()
@@ -36,62 +36,62 @@ def locked(state_file: Path, command: str, since: str) -> Iterator[None]:
         file.flush()
         yield
     finally:
-        # Somebody may have removed it by hand; what stands in its place then is the lock of who came after us.
-        if _is_still(path, file):
+        # If the user removed the lock file, the file at this path is the lock of another process: keep it.
+        if _is_at(path, file):
             path.unlink()
         file.close()
 
 
 def refusal(state_file: Path) -> LedgerLocked | None:
-    """Why a command could not take the lock of a state file now; None where it could. It is left as it is."""
+    """Return why the lock cannot be taken now; None if it can. The lock file is not changed."""
     path = state_file.with_suffix(".lock")
     try:
         file = os.fdopen(_descriptor(path, os.O_RDONLY), encoding="utf-8")
-    except OSError:  # what cannot be opened is said by whoever wants to write it
+    except OSError:  # `locked` reports a lock file that cannot be opened
         return None
     with file:
         holder = _holder(file)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _refusal(path, holder)
-        return _foreign(path, holder)
+            return _locked_error(path, holder)
+        return _other_machine_error(path, holder)
 
 
 _CLOCK = RealClock()
-_INTRODUCTION = 1.0
-"""Seconds that somebody who has just taken the lock may need to say who it is."""
-_BETWEEN = 0.02
+_HOLDER_WRITE_TIME = 1.0
+"""Seconds that a process may need between taking the lock and writing its description into the file."""
+_POLL_INTERVAL = 0.02
 
 
-def _open(path: Path) -> IO[str]:
-    patience = _INTRODUCTION
+def _acquire(path: Path) -> IO[str]:
+    time_left = _HOLDER_WRITE_TIME
     while True:
-        file = _opened(path)
+        file = _open(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _holder(file)
             file.close()
-            if holder or patience <= 0:
-                raise _refusal(path, holder) from None
-            patience -= _BETWEEN
-            _CLOCK.sleep(_BETWEEN, threading.Event())
+            if holder or time_left <= 0:
+                raise _locked_error(path, holder) from None
+            time_left -= _POLL_INTERVAL
+            _CLOCK.sleep(_POLL_INTERVAL, threading.Event())
             continue
-        # The holder before us may have removed the file between our opening and locking it.
-        if _is_still(path, file):
+        # A race: the previous holder may have removed the file after this process opened it.
+        if _is_at(path, file):
             return file
         file.close()
 
 
-def _opened(path: Path) -> IO[str]:
+def _open(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.fdopen(_descriptor(path, os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8")
     except OSError as error:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise LedgerError(
-                f"{path} is not a lock file of iotpipe but {_what_is(path)}",
+                f"{path} is not a lock file of iotpipe but {_file_type(path)}",
                 "Nothing was changed. Check what it is for, and remove it",
             ) from error
         hint = "Choose another place with --state-dir or IOTPIPE_STATE_DIR"
@@ -99,9 +99,9 @@ def _opened(path: Path) -> IO[str]:
 
 
 def _descriptor(path: Path, access: int) -> int:
-    """The file at the path, open. Raises OSError for anything but a plain file.
+    """Open the file. Raises OSError for anything but a regular file.
 
-    A link is not followed, since what it leads to would be overwritten, and a pipe is not waited for.
+    Symbolic links are not followed, since their target would be overwritten. Opening a pipe does not block.
     """
     descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -110,34 +110,35 @@ def _descriptor(path: Path, access: int) -> int:
     return descriptor
 
 
-def _what_is(path: Path) -> str:
+def _file_type(path: Path) -> str:
     if path.is_symlink():
         return f"a link to {os.readlink(path)}"
     return "a directory" if path.is_dir() else "a pipe" if path.is_fifo() else "no plain file"
 
 
-def _refusal(path: Path, holder: dict[str, str]) -> LedgerLocked:
+def _locked_error(path: Path, holder: dict[str, str]) -> LedgerLocked:
     return LedgerLocked(
         f"{path.with_suffix('.json')} is locked by {_described(holder)}",
         f"Wait for it, or stop it with `kill {holder.get('pid', 'PID')}`: it finishes its calls and releases the lock",
     )
 
 
-def _is_still(path: Path, file: IO[str]) -> bool:
+def _is_at(path: Path, file: IO[str]) -> bool:
+    """Whether the open file is the one at the path."""
     try:
         return os.fstat(file.fileno()).st_ino == path.lstat().st_ino
     except FileNotFoundError:
         return False
 
 
-def _refuse_foreign(path: Path, file: IO[str]) -> None:
-    if refusal := _foreign(path, _holder(file)):
+def _check_other_machine(path: Path, file: IO[str]) -> None:
+    if error := _other_machine_error(path, _holder(file)):
         file.close()
-        raise refusal
+        raise error
 
 
-def _foreign(path: Path, holder: dict[str, str]) -> LedgerLocked | None:
-    """Locks of other machines are not seen here: what the file says counts."""
+def _other_machine_error(path: Path, holder: dict[str, str]) -> LedgerLocked | None:
+    """Return an error if the file names a holder on another machine, whose kernel lock is not visible here."""
     if not holder or holder.get("host") == socket.gethostname():
         return None
     return LedgerLocked(
@@ -149,10 +150,10 @@ def _foreign(path: Path, holder: dict[str, str]) -> LedgerLocked | None:
 def _holder(file: IO[str]) -> dict[str, str]:
     file.seek(0)
     try:
-        found = json.loads(file.read() or "{}")
+        contents = json.loads(file.read() or "{}")
     except ValueError:
         return {}
-    return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    return {key: str(value) for key, value in contents.items()} if isinstance(contents, dict) else {}
 
 
 def _described(holder: dict[str, str]) -> str:

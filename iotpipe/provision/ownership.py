@@ -1,8 +1,8 @@
-"""Whose a live resource is: the one rule that every read, update and delete goes by.
+"""Ownership of live resources: the one rule for every read, update and deletion.
 
-An environment is an account, a region and a name. A live resource is the environment's if its tags say so, or if it
-has an identity that no other resource of that name can have (`Resource.identity`) and that the state file recorded.
-A row of the state file alone proves nothing: it may be stale, copied or edited.
+An environment is an account, a region and a name. It owns a live resource if the resource has its ownership tags, or
+if the live identity (`Resource.identity`) equals the one in the state file. A row of the state file alone proves
+nothing: it may be stale, copied or edited.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from iotpipe.provision.resource import Properties, Resource
 from iotpipe.provision.run import ENVIRONMENT_TAG, REGION_TAG, Run
 from iotpipe.times import seconds
 
-TAGS_COME_LATE = 60
-"""Seconds after which also SQS, the slowest, shows the tags of a new queue."""
+TAG_PROPAGATION = 60
+"""Seconds after which the tags of a new resource are visible in every service. SQS is the slowest."""
 
 
 class Whose(Enum):
-    """Who a live resource belongs to. UNCLEAR: its tags may still become visible. GONE: there is no such resource."""
+    """The owner of a live resource. UNCLEAR: its tags may still become visible. GONE: the resource does not exist."""
 
     OURS = "ours"
     UNCLEAR = "unclear"
@@ -31,9 +31,10 @@ class Whose(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """`why` completes the sentence "<address> ..."; `remedy` is what to do; both empty for OURS and GONE.
+    """The owner of a resource, and the reason.
 
-    `adoptable` says that it bears no other environment's tags.
+    `why` completes the sentence "<address> ..."; `remedy` is what to do; both are empty for OURS and GONE.
+    `adoptable` says that the resource has no other environment's tags.
     """
 
     whose: Whose
@@ -53,7 +54,7 @@ def judge(
     identity: Callable[[], Properties],
     row: Row | None,
 ) -> Verdict:
-    """Decide by the live tags, and where they say nothing by the live identity and what the row recorded of it."""
+    """Decide by the live tags. If they do not tell the owner, compare the live identity with the recorded one."""
     environment, region = tags.get(ENVIRONMENT_TAG), tags.get(REGION_TAG)
     if environment is not None and environment != run.environment:
         return Verdict(
@@ -86,29 +87,29 @@ def _by_identity(
     if known and not same:
         why = "is a different resource with that name: the recorded one is gone"
         return Verdict(Whose.OTHERS, why, _ADOPT, adoptable=True)
-    if row and ENVIRONMENT_TAG not in tags and tags_may_come(run, row):
+    if row and ENVIRONMENT_TAG not in tags and tags_may_appear(run, row):
         return Verdict(Whose.UNCLEAR)
     why = "already exists and lacks this environment's tags"
     return Verdict(Whose.OTHERS, why, _ADOPT, adoptable=True)
 
 
-def tags_may_come(run: Run, row: Row) -> bool:
-    """Whether the row was written so lately that AWS may not show the tags of what it records yet."""
-    # A time far in the future is not another clock's that is a little fast: nobody waits until then.
-    return abs(run.clock.now() - seconds(row.updated_at)) < TAGS_COME_LATE
+def tags_may_appear(run: Run, row: Row) -> bool:
+    """Whether the row is so recent that the resource's tags may not be visible yet."""
+    # A time far in the future is wrong, not from a clock that is slightly fast: do not wait for it.
+    return abs(run.clock.now() - seconds(row.updated_at)) < TAG_PROPAGATION
 
 
 def of_observed(run: Run, resource: Resource, observed: Properties, row: Row | None) -> Verdict:
-    """Whose a declared resource is, by what was read of it."""
+    """Return the owner of a declared resource, from its observed properties."""
     if "Tags" not in observed:
         return OURS
     return judge(run, type(resource), observed["Tags"], lambda: observed, row)
 
 
 def of_row(run: Run, rows: Mapping[str, Row], row: Row) -> Verdict:
-    """Whose that is which a row records, by a fresh look; `run.verdicts` keeps it with its time.
+    """Read the owner of a recorded resource from AWS. `run.verdicts` keeps the verdict and its time.
 
-    What cannot bear tags belongs to whom the resource belongs that it is part of.
+    A resource that cannot have tags has the owner of the resource that contains it.
     """
     verdict = _of_row(run, rows, row)
     run.verdicts[row.address] = (run.clock.now(), verdict)
@@ -130,6 +131,6 @@ def _of_row(run: Run, rows: Mapping[str, Row], row: Row) -> Verdict:
 
 
 def is_part_of(row: Row, container: Row) -> bool:
-    """Whether both rows mean the same container, as far as its ids tell."""
+    """Whether the row's container is this one, as far as the recorded ids tell."""
     ids = Resource.kinds[container.kind].identity
     return all(row.properties[key] == container.properties.get(key) for key in ids if key in row.properties)

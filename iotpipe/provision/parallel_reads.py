@@ -1,4 +1,4 @@
-"""Asks AWS many questions at once."""
+"""Parallel reads from AWS."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 class Reads:
-    """Questions that are asked in parallel, in the order in which they come. `unread` says what AWS refused to tell.
+    """Reads that run in parallel and start in the order of submission. `unread` lists optional reads that AWS denied.
 
-    A question that waits for another's answer has to come after it, so that it never waits in vain. `changed` says
-    that the command has changed something before.
+    A read that waits for the result of another must be submitted after it, to avoid a deadlock of the thread pool.
+    `changed` says that the command has already changed something.
     """
 
     def __init__(self, run: Run, changed: bool = False) -> None:
@@ -27,7 +27,7 @@ class Reads:
         self.changed = changed
         self.unread: list[str] = []
         self._pool = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="iotpipe-read")
-        self._asked: list[tuple[Future[Any], bool]] = []
+        self._submitted: list[tuple[Future[Any], bool]] = []
 
     def __enter__(self) -> Reads:
         return self
@@ -35,32 +35,32 @@ class Reads:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._pool.__exit__(kind, error, at)
 
-    def must(self, address: str, ask: Callable[[], T]) -> Callable[[], T]:
-        """Ask; the command fails where AWS does not answer. The result gives the answer."""
+    def required(self, address: str, ask: Callable[[], T]) -> Callable[[], T]:
+        """Submit a required read: `wait` raises if it fails. Returns a function that returns the result."""
         return self._submit(address, ask, needed=True).result
 
-    def may(self, address: str, ask: Callable[[], T]) -> Callable[[], T | None]:
-        """Ask; where the credentials may not read it, the answer is None, and `unread` says so."""
+    def optional(self, address: str, ask: Callable[[], T]) -> Callable[[], T | None]:
+        """Submit an optional read: if the credentials lack the permission, the result is None and `unread` tells."""
         future = self._submit(address, ask, needed=False)
         return lambda: None if future.exception() else future.result()
 
-    def ahead(self, ask: Callable[[], Any]) -> None:
-        """Ask once what another question will want to know; where it fails, that one asks again and tells.
+    def prefetch(self, ask: Callable[[], Any]) -> None:
+        """Prefetch a cached read that another read will need. Its errors are ignored: the other read repeats it.
 
-        It may be about what is not there any more: nobody waits for that.
+        `wait` does not wait for it.
         """
         self._pool.submit(ask)
 
     def _submit(self, address: str, ask: Callable[[], T], needed: bool) -> Future[T]:
         future = self._pool.submit(self.run.with_retries, "read", address, lambda attempt: ask())
-        self._asked.append((future, needed))
+        self._submitted.append((future, needed))
         return future
 
     def wait(self) -> None:
-        """Wait for every answer. Raises CredentialsError or Interrupted, else ApplyFailed with all that failed."""
+        """Wait for all reads. Raises CredentialsError or Interrupted, else ApplyFailed with all failed reads."""
         failed: list[IotpipeError] = []
-        asked, self._asked = self._asked, []
-        for future, needed in asked:
+        submitted, self._submitted = self._submitted, []
+        for future, needed in submitted:
             try:
                 future.result()
             except IotpipeError as error:

@@ -125,12 +125,12 @@ def _read(
     with Reads(run) as reads:
         # Parents come before their children.
         for resource in resources:
-            reads.must(resource.address, _look(run, resource))
+            reads.required(resource.address, _look(run, resource))
             for ask in resource.extra_reads if resource.address in rows else ():
-                reads.ahead(_asked(run, resource, ask))
-        searches = leftovers.begin(reads)
+                reads.prefetch(_asked(run, resource, ask))
+        searches = leftovers.start_searches(reads)
         verdicts = {
-            address: reads.may(address, _judge(run, rows, row))
+            address: reads.optional(address, _judge(run, rows, row))
             for address, row in undeclared.items()
             if not Resource.kinds[row.kind].shared
         }
@@ -138,7 +138,7 @@ def _read(
         reads.wait()
         known = [*(_as_read(run, each) for each in resources), *(row.recorded() for row in undeclared.values())]
         declared = {resource.address for resource in resources}
-        found = leftovers.found(reads, searches, known, {*declared, *undeclared})
+        found = leftovers.collect(reads, searches, known, {*declared, *undeclared})
     return _Findings(verdicts, found, tuple(reads.unread))
 
 

@@ -1,7 +1,7 @@
-"""Policy documents in a form in which two are equal exactly when they mean the same.
+"""The canonical form of policy documents: two documents are equal in it if and only if they mean the same.
 
-AWS gives back what it was sent in words of its own: a list of one as a text, an account as the ARN of its root,
-lists in another order.
+AWS returns documents in another form than it was sent: a list of one element as a text, an account as the ARN of its
+root, lists in another order.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _ROOT = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
 
 
 def canonical(document: Mapping[str, Any], like: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The canonical form of a policy of a role, queue, topic or function, parsed from its JSON.
+    """Return the canonical form of a policy of a role, queue, topic or function, parsed from its JSON.
 
-    - Statements stand under their `Sid`, so that a plan can name the one that differs. Those without one are `#1`,
-      `#2`, … in the order of their content.
+    - Statements are keyed by their `Sid`, so that a plan can name the one that differs. Those without a `Sid` are
+      `#1`, `#2`, … in the order of their content.
     - Actions, resources, principals and the values of conditions are sorted lists without duplicates.
-    - Actions and condition keys are in lower case, since IAM ignores theirs. Operators and values keep it.
+    - Actions and condition keys are in lower case, since IAM ignores their case. Operators and values keep their case.
     - The root of an account is its number, and the principal `*` is `{"AWS": ["*"]}`.
-    - An absent version is the oldest one, which is what it means. `Id` means nothing and is left out.
+    - A missing version is the oldest one, as in IAM. `Id` has no meaning and is left out.
 
-    `like` is the canonical form of the document to compare with. To IAM a `Sid` means nothing either: a statement that
-    equals one of `like` gets the name that it has there.
+    `like` is the canonical form of the document to compare with. `Sid` has no meaning in IAM: a statement that equals
+    one of `like` gets its name from there.
     """
     others = {key: value for key, value in document.items() if key not in ("Id", "Statement")}
     statements = [(str(each.get("Sid", "")), _statement(each)) for each in _listed(document.get("Statement", []))]
@@ -37,25 +37,25 @@ def canonical(document: Mapping[str, Any], like: Mapping[str, Any] | None = None
 
 
 def _named(statements: Sequence[tuple[str, dict[str, Any]]], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    left = sorted(statements, key=lambda named: json.dumps(named[::-1], sort_keys=True))
-    found: dict[str, Any] = {}
+    unmatched = sorted(statements, key=lambda pair: json.dumps(pair[::-1], sort_keys=True))
+    by_name: dict[str, Any] = {}
     for name, statement in wanted.items():
-        if equal := [each for each in left if each[1] == statement]:
-            left.remove(min(equal, key=lambda each: (each[0] != name, each[0] in wanted)))
-            found[name] = statement
-    for number, (sid, statement) in enumerate(left, 1):
+        if equal := [each for each in unmatched if each[1] == statement]:
+            unmatched.remove(min(equal, key=lambda each: (each[0] != name, each[0] in wanted)))
+            by_name[name] = statement
+    for number, (sid, statement) in enumerate(unmatched, 1):
         name = sid or f"#{number}"
-        found[f"{name} #{number}" if name in found else name] = statement
-    return found
+        by_name[f"{name} #{number}" if name in by_name else name] = statement
+    return by_name
 
 
 def _statement(statement: Mapping[str, Any]) -> dict[str, Any]:
-    made = {name: _FORMS.get(name, _as_it_is)(value) for name, value in statement.items() if name != "Sid"}
-    # An empty condition always holds, like none.
-    return {name: value for name, value in made.items() if name != "Condition" or value}
+    elements = {name: _CANONICAL.get(name, _unchanged)(value) for name, value in statement.items() if name != "Sid"}
+    # An empty condition always holds, as if there were none.
+    return {name: value for name, value in elements.items() if name != "Condition" or value}
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -85,7 +85,7 @@ def _conditions(value: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, l
 
 
 def _text(value: Any, operator: str) -> str:
-    """A value as IAM compares it: it takes true and "true", 300 and "300" for the same."""
+    """Return a value as IAM compares it: true equals "true", and 300 equals "300"."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text.lower() if "IgnoreCase" in operator else text
 
@@ -94,7 +94,7 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-_FORMS: dict[str, Callable[[Any], Any]] = {
+_CANONICAL: dict[str, Callable[[Any], Any]] = {
     "Action": _actions,
     "NotAction": _actions,
     "Resource": _resources,

@@ -1,4 +1,4 @@
-"""Whether the state file can be believed: what it says decides what iotpipe changes and deletes."""
+"""Checks that no other user could have written the state file, which decides what iotpipe changes and deletes."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from iotpipe.errors import LedgerError
 
 
 def check(path: Path) -> None:
-    """Raise LedgerError where another user could have written the file at this path, which need not exist."""
-    for each in _decisive(path):
-        for found in _found(each):
-            _check_one(each, found)
+    """Raise LedgerError if another user could have written the file at this path. The file need not exist."""
+    for each in _checked_paths(path):
+        for status in _statuses(each):
+            _check_one(each, status)
 
 
-def _decisive(path: Path) -> Iterator[Path]:
-    """The file and its directory, and where a link leads."""
+def _checked_paths(path: Path) -> Iterator[Path]:
+    """Yield the file and its directory, and those that a symbolic link leads to."""
     real = Path(os.path.realpath(path))
     yield from dict.fromkeys((path.parent, path, real.parent, real))
 
 
-def _found(path: Path) -> Iterator[os.stat_result]:
-    """What is at the path, and what it leads to if it is a link: whoever made the link chose that."""
-    for look in (os.lstat, os.stat):
+def _statuses(path: Path) -> Iterator[os.stat_result]:
+    """Yield the status of the path itself and, for a symbolic link, of its target, which the link's owner chose."""
+    for stat_function in (os.lstat, os.stat):
         try:
-            yield look(path)
-        except OSError:  # what is not there, or cannot be looked at, cannot be read either
+            yield stat_function(path)
+        except OSError:  # a path that does not exist or is not accessible cannot be read either
             return
 
 
-def _check_one(path: Path, found: os.stat_result) -> None:
-    if found.st_uid not in (os.getuid(), 0):
+def _check_one(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (os.getuid(), 0):
         raise LedgerError(
-            f"{path} belongs to another user (id {found.st_uid}): what is recorded there decides what iotpipe changes "
+            f"{path} belongs to another user (id {status.st_uid}): what is recorded there decides what iotpipe changes "
             "and deletes",
             f"If it is yours, take ownership with `chown -R {os.getuid()} {path}`; if not, {_ELSEWHERE}",
         )
-    if _open_to_everybody(found):
+    if _is_world_writable(status):
         raise LedgerError(
             f"every user of this machine may write {path}: what is recorded there decides what iotpipe changes and "
             "deletes",
@@ -50,13 +50,13 @@ def _check_one(path: Path, found: os.stat_result) -> None:
 _ELSEWHERE = "choose another place with --state-dir or IOTPIPE_STATE_DIR"
 
 
-def _open_to_everybody(found: os.stat_result) -> bool:
-    """Whether users without any tie to the owner may write it.
+def _is_world_writable(status: os.stat_result) -> bool:
+    """Whether every user may write the file or directory.
 
-    A group may: with a umask of 002, which many systems have, everything is writable for a group that holds nobody but
-    its owner, or a team that means to share. In a sticky directory nobody can replace what others own.
+    Group-writable files are allowed: with the common umask 002, the group is the owner's private group, or a team that
+    shares the files. In a sticky directory, users cannot replace files of others.
     """
-    if stat.S_ISLNK(found.st_mode):
-        return False  # a link has no permissions of its own
-    sticky = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
-    return bool(found.st_mode & stat.S_IWOTH) and not sticky
+    if stat.S_ISLNK(status.st_mode):
+        return False  # a symbolic link has no permissions of its own
+    sticky = stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
+    return bool(status.st_mode & stat.S_IWOTH) and not sticky

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iotpipe.provision import ownership, tag_search
-from iotpipe.provision.adoption import Adoption, advised
+from iotpipe.provision.adoption import Adoption, adopt_option
 from iotpipe.provision.differences import ABSENT, Change, differences, leaves, with_pending_tags
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.ownership import Verdict, Whose
@@ -152,7 +152,7 @@ def refusal_to_touch(resource: Resource, run: Run, row: Row | None, observed: Pr
     # Whose it is only turns out in a while; until then nobody touches it.
     if verdict.whose is not Whose.OTHERS or (verdict.adoptable and adopt.covers(resource.address)):
         return ""
-    alone = f", this one alone with `{advised(resource.address)}`" if verdict.adoptable else ""
+    alone = f", this one alone with `{adopt_option(resource.address)}`" if verdict.adoptable else ""
     return f"{resource.address} {verdict.why}. {verdict.remedy}{alone}"
 
 

@@ -1,4 +1,4 @@
-"""Finds what bears the environment's tags, whatever the state file and the declaration say."""
+"""Finds resources by the environment's tags, independently of the state file and the declaration."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ _USES: Mapping[str, tuple[str, ...]] = {
     "event-source-mapping": ("function", "queue"),
     "alarm": ("topic",),
 }
-"""Kinds that are deleted after the kind that uses them, where no declaration tells which resource uses which."""
+"""Kinds that are deleted after the kind that uses them, for orphans, whose dependencies are not declared."""
 
 
 def tagged(run: Run) -> dict[str, dict[str, str]]:
-    """The tags of everything in the region that bears the environment's tag, by ARN, asked for once per command.
+    """Return the tags of all resources in the region with the environment's tag, by ARN; read once per command.
 
-    The tagging service lags behind: it still lists what was just deleted and does not list what is new. It knows no
-    roles: https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/supported-services.html
+    The tagging service is eventually consistent: it still lists resources that were just deleted, and does not list
+    new ones. It does not list roles:
+    https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/supported-services.html
     """
     return run.once("tagged resources", lambda: _tagged(run))
 
@@ -41,19 +42,19 @@ T = TypeVar("T")
 
 
 def tags_of(run: Run, arn: str, ask: Callable[[], T]) -> dict[str, str] | T:
-    """The tags of one resource: as listed if all that are declared are among them, else as AWS answers to `ask`."""
+    """Return the tags of one resource: from the tagging service if it lists all declared tags, else from `ask`."""
     listed = tagged(run).get(arn, {})
     return listed if run.all_tags.items() <= listed.items() else ask()
 
 
 def searches() -> list[tuple[str, type[Resource] | None]]:
-    """What there is to ask, each to be passed to `candidates`, so that a caller can ask all at once."""
+    """Return the searches to pass to `candidates`, as (description, kind), so that they can run in parallel."""
     by_kind = [(name, kind) for name, kind in Resource.kinds.items() if "search" in vars(kind)]
     return [("the tagged resources", None), *by_kind]
 
 
 def candidates(run: Run, kind: type[Resource] | None) -> list[Recorded]:
-    """What one of the `searches` finds. Whether it is there and whose it is, only its own tags tell."""
+    """Return the results of one search. Only the live tags tell whether a candidate exists and who owns it."""
     if kind is not None:
         return list(kind.search(run))
     return [each for arn in tagged(run) if (each := _of_arn(run, arn))]
@@ -65,20 +66,20 @@ def _of_arn(run: Run, arn: str) -> Recorded | None:
         return None
     for name, kind in Resource.kinds.items():
         if kind.arn_form and (match := re.fullmatch(kind.arn_form, f"{service}:{resource}")):
-            found = match.groupdict()
-            return Recorded(f"{name}/{found['name']}", name, found.pop("name"), found)
+            properties = match.groupdict()
+            return Recorded(f"{name}/{properties['name']}", name, properties.pop("name"), properties)
     return None
 
 
 def needs_of(recorded: Recorded, others: Iterable[Recorded]) -> tuple[str, ...]:
-    """The addresses of those that have to be deleted after this one."""
+    """Return the addresses of those `others` that must be deleted after this one."""
     used = _USES.get(recorded.kind, ())
     return tuple(sorted(each.address for each in others if each.kind in used))
 
 
 def same(one: Recorded, other: Recorded) -> bool:
-    """Whether both are the same resource. Where AWS gives an id, that decides, and not the name."""
-    # An ARN does not tell whether a parameter is a secret.
+    """Whether both are the same resource. An id that AWS assigned takes precedence over the name."""
+    # The ARN of a secret is that of a parameter.
     if one.kind != other.kind and {one.kind, other.kind} != {"parameter", "secret"}:
         return False
     for key in ("RestApiId", "UUID"):
@@ -86,14 +87,14 @@ def same(one: Recorded, other: Recorded) -> bool:
             return False
         if key in one.properties and key in other.properties and one.kind in ("rest-api", "event-source-mapping"):
             return True
-    # A path is in an API once, whatever a row calls its route.
+    # An API has each path only once, whatever name a row has for its route.
     if "path" in one.properties and "path" in other.properties:
         return bool(one.properties["path"] == other.properties["path"])
     return one.name == other.name
 
 
 def distinct(found: Iterable[Recorded]) -> Iterator[Recorded]:
-    """Each resource once."""
+    """Yield each resource once."""
     seen: list[Recorded] = []
     for each in found:
         if not any(same(each, one) for one in seen):

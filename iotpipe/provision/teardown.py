@@ -54,14 +54,14 @@ def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], de
     run.resources = resources
     run.ledger = {address: row.properties for address, row in rows.items()}
     with Reads(run) as reads:
-        searches = leftovers.begin(reads)
+        searches = leftovers.start_searches(reads)
         alone = {address: row for address, row in rows.items() if _stands_alone(row, rows)}
-        verdicts = {address: reads.must(address, _judge(run, rows, row)) for address, row in alone.items()}
+        verdicts = {address: reads.required(address, _judge(run, rows, row)) for address, row in alone.items()}
         obstacles = _ask_for_obstacles(reads, rows, delete_data)
         reads.wait()
         known = [row.recorded() for row in rows.values()]
         searches.append(lambda: [each for each in map(_declared(run), resources) if each])
-        found = leftovers.found(reads, searches, known, rows)
+        found = leftovers.collect(reads, searches, known, rows)
         whose = {address: verdict() for address, verdict in verdicts.items()}
         others = {address: each.why for address, each in whose.items() if each.whose is Whose.OTHERS}
         others |= {address: others[row.inside] for address, row in rows.items() if row.inside in others}
@@ -100,7 +100,7 @@ def _judge(run: Run, rows: Mapping[str, Row], row: Row) -> Callable[[], Verdict]
 def _ask_for_obstacles(reads: Reads, rows: Mapping[str, Row], delete_data: bool) -> dict[str, Callable[[], str]]:
     """Ask for every resource that may be deleted, before its owner is known: that saves one round trip."""
     asked = {address: row for address, row in rows.items() if is_deleted(row, delete_data)}
-    return {address: reads.must(address, _hindrance(reads.run, row)) for address, row in asked.items()}
+    return {address: reads.required(address, _hindrance(reads.run, row)) for address, row in asked.items()}
 
 
 def _hindrance(run: Run, row: Row) -> Callable[[], str]:
@@ -155,9 +155,9 @@ def _check_nothing_is_left(run: Run, known: Sequence[Recorded]) -> None:
     """Raise ResourceError if another command created more resources with the environment's tags meanwhile."""
     run.clear_cache()
     with Reads(run, changed=True) as reads:
-        searches = leftovers.begin(reads)
+        searches = leftovers.start_searches(reads)
         reads.wait()
-        alive = leftovers.found(reads, searches, known, ())
+        alive = leftovers.collect(reads, searches, known, ())
     if alive:
         raise ResourceError(
             f"{run.environment} is not fully down: these still exist with its tags: {', '.join(sorted(alive))}",

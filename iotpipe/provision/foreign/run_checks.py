@@ -16,7 +16,7 @@ def begin_checks(reads: Reads, resources: Sequence[Resource]) -> None:
     """Ask what the checks need to know besides what is read anyway."""
     for resource in resources:
         for ask in CHECKS[resource.kind].reads:
-            reads.may(resource.address, _asked(reads.run, resource, ask))
+            reads.optional(resource.address, _asked(reads.run, resource, ask))
 
 
 def _asked(run: Run, resource: Resource, ask: Read) -> Callable[[], Any]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from botocore.exceptions import ClientError
 
 from iotpipe.errors import ResourceError
-from iotpipe.provision.adoption import advised
+from iotpipe.provision.adoption import adopt_option
 from iotpipe.provision.call_errors import code_and_message
 from iotpipe.provision.resource import URL, Properties, Recorded, Resource
 from iotpipe.provision.resources.apigateway_calls import BUSY, api_arn, created_at, replace, retag
@@ -153,7 +153,8 @@ class RestApi(Resource):
             return ""
         return (
             f"{self.address} may be each of {len(found)} APIs of that name without any environment's tags: "
-            f"{', '.join(found)}. Choose one with `iotpipe up {advised(self.address)}=ID`, or choose another `suffix`"
+            f"{', '.join(found)}. Choose one with `iotpipe up {adopt_option(self.address)}=ID`, "
+            "or choose another `suffix`"
         )
 
     @classmethod
