@@ -198,12 +198,12 @@ def asked_whose(world: Replaying, kind: str) -> None:
         )
     _renew(world)
     run.clear_cache()
-    run.trying("read", row.address, lambda attempt: ownership.of_row(run, rows, row))
+    run.with_retries("read", row.address, lambda attempt: ownership.of_row(run, rows, row))
 
 
 def _renew(world: Replaying) -> None:
     """Let the recording be the answer once more."""
-    world.ids_change_on_update += world.replayed
+    world.renewed += world.replayed
     world.replayed = 0
 
 
