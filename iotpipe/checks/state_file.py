@@ -46,7 +46,7 @@ def recorded(contents: Contents, path: Path) -> Finding:
 
 def kept_back(deleted: Mapping[str, str], now: float) -> list[Finding]:
     """The names of queues and parameters that were deleted a moment ago and cannot be used again yet."""
-    left = {each: min(0, seconds(when) - now) + _cool_down(each) for each, when in deleted.items()}
+    left = {each: min(0, seconds(when) - now) + _name_reuse_delay(each) for each, when in deleted.items()}
     waiting = {each: rest for each, rest in left.items() if rest > 0}
     if not waiting:
         return []
@@ -55,7 +55,7 @@ def kept_back(deleted: Mapping[str, str], now: float) -> list[Finding]:
     return [warning(NAMES, text, "Nothing: `up` waits for them, and makes everything else meanwhile")]
 
 
-def _cool_down(address: str) -> int:
+def _name_reuse_delay(address: str) -> int:
     kind = Resource.kinds.get(address.partition("/")[0])
     return kind.name_reuse_delay if kind else 0
 

@@ -100,10 +100,10 @@ def _judge(run: Run, rows: Mapping[str, Row], row: Row) -> Callable[[], Verdict]
 def _ask_for_obstacles(reads: Reads, rows: Mapping[str, Row], delete_data: bool) -> dict[str, Callable[[], str]]:
     """Ask for every resource that may be deleted, before its owner is known: that saves one round trip."""
     asked = {address: row for address, row in rows.items() if is_deleted(row, delete_data)}
-    return {address: reads.required(address, _hindrance(reads.run, row)) for address, row in asked.items()}
+    return {address: reads.required(address, _deletion_obstacle(reads.run, row)) for address, row in asked.items()}
 
 
-def _hindrance(run: Run, row: Row) -> Callable[[], str]:
+def _deletion_obstacle(run: Run, row: Row) -> Callable[[], str]:
     return lambda: Resource.kinds[row.kind].deletion_obstacle(run, row.recorded())
 
 
