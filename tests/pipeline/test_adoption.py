@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from iotpipe.provision.adoption import EVERYTHING, Adoption, adoption
 from iotpipe.provision.plan import Plan
 from iotpipe.provision.resource import Resource
 from tests.support.account_inventory import client, inventory, left_over
+from tests.support.account_snapshot import once
 from tests.support.engine_world import refusal
 from tests.support.original_stack import INLINE, MANAGED, STAGE, STATEMENTS, Original
 from tests.support.pipeline_world import MOMENTS, Declared, World, killed
@@ -32,8 +34,8 @@ ROUTES = {"route/POST /ingest", "route/POST /process", "route/GET /query"}
 
 
 @pytest.fixture
-def original() -> Original:
-    return Original(client).make()
+def original(world: World) -> Original:
+    return replace(once("original", world, lambda: Original(client).make()))
 
 
 @pytest.fixture

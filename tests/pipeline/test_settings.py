@@ -16,6 +16,7 @@ from iotpipe.configuration import Environment
 from iotpipe.configuration.model import Processing, Section
 from iotpipe.provision.plan import Plan
 from tests.support.account_inventory import client
+from tests.support.account_snapshot import once
 from tests.support.pipeline_world import MOMENTS, Declared, Settings, World, killed
 from tests.support.web_acls import WEB_ACL, make_web_acls
 
@@ -287,12 +288,21 @@ def named(plan: Plan) -> dict[str, list[str]]:
 Declare = Callable[..., Declared]
 
 
+def up(world: World, declared: Declared) -> None:
+    """Bring BASE up, which is declared, in an account that has the web ACLs."""
+
+    def begin() -> None:
+        make_web_acls()
+        world.bring_up(declared)
+
+    once("BASE", world, begin)
+
+
 @pytest.mark.parametrize("setting", SAMPLES)
 def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, declared: Declare, setting: str) -> None:
-    make_web_acls()
     sample = SAMPLES[setting]
     before, after = declared(BASE), declared(changed(setting, sample.value))
-    world.bring_up(before)
+    up(world, before)
 
     plan = world.bring_up(after)
     assert {address: set(found) for address, found in named(plan).items()} == {
@@ -308,7 +318,7 @@ def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, dec
 
 @pytest.mark.parametrize("setting", NOT_ON_AWS)
 def test_a_setting_for_the_commands_changes_nothing_on_aws(world: World, declared: Declare, setting: str) -> None:
-    world.bring_up(declared(BASE))
+    up(world, declared(BASE))
     world.bring_up(declared(changed(setting, NOT_ON_AWS[setting])))
     assert world.writes == []
 
@@ -326,7 +336,7 @@ def test_a_changed_tag_changes_on_everything_that_bears_tags(
     world: World, declared: Declare, tags: dict[str, str], differing: str
 ) -> None:
     before, after = declared(BASE), declared({"tags": tags})
-    world.bring_up(before)
+    up(world, before)
     plan = world.bring_up(after)
     bearers = [each.address for each in before.resources if each.kind not in UNTAGGED]
     assert named(plan) == {address: [differing] for address in bearers}
@@ -386,7 +396,7 @@ def test_a_stage_is_put_behind_a_web_acl_and_taken_from_behind_it(world: World, 
 
 def test_everything_is_encrypted_with_a_key_and_without_it_and_with_it_again(world: World, declared: Declare) -> None:
     off, on = declared(BASE), declared(changed("kms_key", KEY) | {"api": {"access_logs": 90}})
-    world.bring_up(off)
+    up(world, off)
     kept = the_api_key()
     for settings in (on, off, on):
         world.bring_up(settings)
@@ -430,7 +440,7 @@ def the_api_key() -> str:
 def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, declared: Declare) -> None:
     running = declared(BASE)
     stopped = declared(BASE | {"functions": {"processor": {"reserved_concurrency": 0}}})
-    world.bring_up(running)
+    up(world, running)
 
     plan = world.bring_up(stopped)
     assert named(plan) == {PROCESSOR: ["ReservedConcurrentExecutions"], FEED: ["Enabled"]}
@@ -447,10 +457,9 @@ def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, d
 def test_what_a_killed_up_has_set_for_the_first_time_goes_when_it_is_not_wanted_any_more(
     world: World, declared: Declare, at: int, moment: str
 ) -> None:
-    make_web_acls()
     plain = declared(BASE)
     full = declared({**BASE, "kms_key": KEY, "api": {"access_logs": 90, "web_acl": WEB_ACL}})
-    world.bring_up(plain)
+    up(world, plain)
     with killed(world, at, moment):
         world.bring_up(full)
     world.bring_up(plain)

@@ -6,14 +6,18 @@ import copy
 import copyreg
 import threading
 import weakref
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 from moto.ssm.models import ParameterDict
 
+from tests.support.engine_world import World
+
+T = TypeVar("T")
 Place = tuple[str, str, str]
 Photograph = dict[Place, Any]
 
@@ -33,6 +37,37 @@ def put_back(taken: Photograph) -> None:
             dict.__setitem__(regions, place[2], copied[place])
         else:
             there.reset()
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a way of beginning leaves: the account, the state file, the time, and what it answers."""
+
+    account: Photograph
+    state: bytes | None
+    time: float
+    answer: Any
+
+
+_begun: dict[Hashable, Begun] = {}
+
+
+def once(key: Hashable, world: World, begin: Callable[[], T]) -> T:
+    """Let `begin` change an empty account, once in this process: from then on put back what it has left.
+
+    `key` names all that it depends on. Its answer is the same object for all.
+    """
+    if key not in _begun:
+        answer = begin()
+        state = world.path.read_bytes() if world.path.exists() else None
+        _begun[key] = Begun(photograph(), state, world.clock.time, answer)
+        return answer
+    begun = _begun[key]
+    put_back(begun.account)
+    world.clock.time = begun.time
+    if begun.state is not None:
+        world.path.write_bytes(begun.state)
+    return begun.answer  # type: ignore[no-any-return] # it is what `begin` has answered
 
 
 def _held() -> Iterator[tuple[Place, Any, Any]]:
