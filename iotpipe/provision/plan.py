@@ -10,7 +10,7 @@ from iotpipe.errors import RefusedError
 from iotpipe.provision import leftovers, ownership
 from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.foreign import CHECKS, Foreign
-from iotpipe.provision.foreign.run_checks import begin_checks, judged
+from iotpipe.provision.foreign.run_checks import run_checks, start_reads
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.ownership import Verdict
 from iotpipe.provision.parallel_reads import Reads
@@ -101,7 +101,7 @@ def plan(
     for each in scope if protect else ():
         if refusal := exchange_refusal(each, run, [*rows.values(), *findings.leftovers.values()], adopt):
             steps[each.address] = replace(steps[each.address], refusal=refusal)
-    additions = tuple(judged(run, checked))
+    additions = tuple(run_checks(run, checked))
     if adopt.limited:
         within = tuple(steps.pop(each.address) for each in scope)
         return Plan(within, foreign=additions, unread=findings.unread, later=(*steps.values(),))
@@ -134,7 +134,7 @@ def _read(
             for address, row in undeclared.items()
             if not Resource.kinds[row.kind].shared
         }
-        begin_checks(reads, checked)
+        start_reads(reads, checked)
         reads.wait()
         known = [*(_as_read(run, each) for each in resources), *(row.recorded() for row in undeclared.values())]
         declared = {resource.address for resource in resources}

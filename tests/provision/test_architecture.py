@@ -171,8 +171,8 @@ def test_every_kind_has_its_aws_service() -> None:
 
 @pytest.mark.parametrize("kind", sorted(CHECKS))
 def test_what_others_added_to_a_kind_is_looked_for_in_a_file_with_its_name(kind: str) -> None:
-    judge = CHECKS[kind].judge.__module__.rpartition(".")[2]
-    assert judge == ("ssm_parameters" if kind in ("parameter", "secret") else kind.replace("-", "_"))
+    module = CHECKS[kind].find.__module__.rpartition(".")[2]
+    assert module == ("ssm_parameters" if kind in ("parameter", "secret") else kind.replace("-", "_"))
 
 
 def shown_tree() -> list[tuple[int, str]]:

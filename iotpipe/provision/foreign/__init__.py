@@ -1,4 +1,4 @@
-"""Foreign additions: what others added to the resources of an environment outside its declaration.
+"""Foreign changes: what others added to the resources of an environment and the declaration does not have.
 
 One file per kind of resource, named as in `resources`; parameters and secrets share ssm_parameters.py. A kind that is
 not in CHECKS is not checked.
@@ -25,9 +25,9 @@ from iotpipe.provision.foreign import (
     table,
     topic,
 )
-from iotpipe.provision.foreign.finding import RISKS, Check, Foreign, Seen
+from iotpipe.provision.foreign.finding import RISKS, Check, CheckedResource, Foreign
 
-__all__ = ["CHECKS", "RISKS", "Check", "Foreign", "Seen"]
+__all__ = ["CHECKS", "RISKS", "Check", "CheckedResource", "Foreign"]
 
 CHECKS: Mapping[str, Check] = {
     "alarm": alarm.CHECK,

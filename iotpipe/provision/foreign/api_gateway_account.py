@@ -1,4 +1,4 @@
-"""What others changed on the role with which API Gateway logs. Of the functions' roles the plan tells everything."""
+"""What others changed on API Gateway's logging role. The plan itself covers the execution roles of the functions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from iotpipe.provision.foreign.finding import HIDES, OPENS, Check, Foreign, Seen
+from iotpipe.provision.foreign.finding import HIDES, OPENS, Check, CheckedResource, Foreign
 from iotpipe.provision.foreign.statements import (
     Document,
     condition,
     covers,
     denies,
+    describe_principals,
     listed,
     principals,
-    principals_told,
     same,
     statements,
 )
@@ -30,30 +30,30 @@ from iotpipe.provision.run import Run
 _GATEWAY = ("Service", "apigateway.amazonaws.com")
 
 
-# What GetAccount does not return
+# Reads beyond GetAccount
 
 
 def _role(run: Run, account: ApiGatewayAccount) -> dict[str, Any]:
     iam = run.client("iam")
     try:
-        found: dict[str, Any] = iam.get_role(RoleName=account.role_name)["Role"]
+        live: dict[str, Any] = iam.get_role(RoleName=account.role_name)["Role"]
     except iam.exceptions.NoSuchEntityException:
         return {}
-    return found
+    return live
 
 
-def _rights(run: Run, account: ApiGatewayAccount) -> Document:
-    """What its inline policy lets the role do."""
+def _logging_policy(run: Run, account: ApiGatewayAccount) -> Document:
+    """Return iotpipe's inline policy of the role."""
     iam = run.client("iam")
     try:
-        found: Document = iam.get_role_policy(RoleName=account.role_name, PolicyName=LOGGING_POLICY)["PolicyDocument"]
+        live: Document = iam.get_role_policy(RoleName=account.role_name, PolicyName=LOGGING_POLICY)["PolicyDocument"]
     except iam.exceptions.NoSuchEntityException:
         return {}
-    return found
+    return live
 
 
-def _inline(run: Run, account: ApiGatewayAccount) -> list[str]:
-    """The names of the role's other inline policies."""
+def _inline_policies(run: Run, account: ApiGatewayAccount) -> list[str]:
+    """Return the names of the role's other inline policies."""
     iam = run.client("iam")
     try:
         names: list[str] = iam.list_role_policies(RoleName=account.role_name)["PolicyNames"]
@@ -62,117 +62,119 @@ def _inline(run: Run, account: ApiGatewayAccount) -> list[str]:
     return [each for each in names if each != LOGGING_POLICY]
 
 
-def _attached(run: Run, account: ApiGatewayAccount) -> list[str]:
-    """The ARNs of the managed policies that the role has."""
+def _managed_policies(run: Run, account: ApiGatewayAccount) -> list[str]:
+    """Return the ARNs of the role's managed policies."""
     iam = run.client("iam")
     try:
-        found = iam.list_attached_role_policies(RoleName=account.role_name)["AttachedPolicies"]
+        live = iam.list_attached_role_policies(RoleName=account.role_name)["AttachedPolicies"]
     except iam.exceptions.NoSuchEntityException:
         return []
-    return [each["PolicyArn"] for each in found]
+    return [each["PolicyArn"] for each in live]
 
 
-def _judge(seen: Seen) -> Iterator[Foreign]:
-    account: ApiGatewayAccount = seen.resource
-    if seen.observed["cloudwatchRoleArn"] != seen.run.aws.role_arn(account.role_name):
-        # The account has a role of its own: iotpipe does not check it.
+def _check(checked: CheckedResource) -> Iterator[Foreign]:
+    account: ApiGatewayAccount = checked.resource
+    if checked.observed["cloudwatchRoleArn"] != checked.run.aws.role_arn(account.role_name):
+        # The account uses a logging role that iotpipe did not create.
         return
-    role = seen.read(_role)
+    role = checked.read(_role)
     if not role:
-        told = f"the role {account.role_name} is gone: API Gateway cannot write the logs of any API in {account.name}"
-        yield seen.foreign("role", HIDES, told, partial(_make, seen))
+        text = f"the role {account.role_name} is gone: API Gateway cannot write the logs of any API in {account.name}"
+        yield checked.finding("role", HIDES, text, partial(_create_role, checked))
         return
-    yield from _trust(seen, role)
-    yield from _allowed(seen)
-    yield from _bounds(seen, role)
+    yield from _trust(checked, role)
+    yield from _permissions(checked)
+    yield from _boundary(checked, role)
 
 
-def _bounds(seen: Seen, role: dict[str, Any]) -> Iterator[Foreign]:
-    account: ApiGatewayAccount = seen.resource
+def _boundary(checked: CheckedResource, role: dict[str, Any]) -> Iterator[Foreign]:
+    account: ApiGatewayAccount = checked.resource
     bound = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     if bound == account.boundary:
         return
     if bound is None:
-        risk, told = OPENS, f"the role {account.role_name} is not held within {account.boundary} any more"
+        risk, text = OPENS, f"the role {account.role_name} is not held within {account.boundary} any more"
     else:
         risk = HIDES
-        told = f"the role {account.role_name} can write logs only as far as the permissions boundary {bound} lets it"
-    yield seen.foreign("permissions boundary", risk, told, partial(_bind, seen))
+        text = f"the role {account.role_name} can write logs only as far as the permissions boundary {bound} lets it"
+    yield checked.finding("permissions boundary", risk, text, partial(_set_boundary, checked))
 
 
-def _trust(seen: Seen, role: dict[str, Any]) -> Iterator[Foreign]:
-    name, trusted = seen.resource.role_name, statements(role["AssumeRolePolicyDocument"])
-    remove = partial(_set_trust, seen)
+def _trust(checked: CheckedResource, role: dict[str, Any]) -> Iterator[Foreign]:
+    name, trusted = checked.resource.role_name, statements(role["AssumeRolePolicyDocument"])
+    remove = partial(_set_trust, checked)
     strangers = [each for each in trusted if not denies(each) and principals(each) != [_GATEWAY]]
     if strangers:
-        told = " and ".join(f"{principals_told(each, seen.run.aws.account)}{condition(each)}" for each in strangers)
-        yield seen.foreign("trust", OPENS, f"the role {name} can be assumed by {told}", remove)
+        text = " and ".join(
+            f"{describe_principals(each, checked.run.aws.account)}{condition(each)}" for each in strangers
+        )
+        yield checked.finding("trust", OPENS, f"the role {name} can be assumed by {text}", remove)
     elif any(denies(each) for each in trusted) or not any(_GATEWAY in principals(each) for each in trusted):
-        told = f"API Gateway cannot assume the role {name} any more, nor write the logs of any API"
-        yield seen.foreign("trust", HIDES, told, remove)
+        text = f"API Gateway cannot assume the role {name} any more, nor write the logs of any API"
+        yield checked.finding("trust", HIDES, text, remove)
 
 
-def _allowed(seen: Seen) -> Iterator[Foreign]:
-    name, iam = seen.resource.role_name, seen.run.client("iam")
-    for arn in seen.read(_attached):
-        told = f"the role {name} may do whatever the policy {arn} allows, where API Gateway needs it to log only"
-        remove = partial(_tolerant, seen, iam.detach_role_policy, RoleName=name, PolicyArn=arn)
-        yield seen.foreign(f"policy {arn}", OPENS, told, remove)
-    for policy in seen.read(_inline):
-        told = f"the role {name} may do whatever its inline policy {policy} allows, where it is to log only"
-        remove = partial(_tolerant, seen, iam.delete_role_policy, RoleName=name, PolicyName=policy)
-        yield seen.foreign(f"inline policy {policy}", OPENS, told, remove)
-    yield from _logging(seen)
+def _permissions(checked: CheckedResource) -> Iterator[Foreign]:
+    name, iam = checked.resource.role_name, checked.run.client("iam")
+    for arn in checked.read(_managed_policies):
+        text = f"the role {name} may do whatever the policy {arn} allows, where API Gateway needs it to log only"
+        remove = partial(_call_if_exists, checked, iam.detach_role_policy, RoleName=name, PolicyArn=arn)
+        yield checked.finding(f"policy {arn}", OPENS, text, remove)
+    for policy in checked.read(_inline_policies):
+        text = f"the role {name} may do whatever its inline policy {policy} allows, where it is to log only"
+        remove = partial(_call_if_exists, checked, iam.delete_role_policy, RoleName=name, PolicyName=policy)
+        yield checked.finding(f"inline policy {policy}", OPENS, text, remove)
+    yield from _logging(checked)
 
 
-def _logging(seen: Seen) -> Iterator[Foreign]:
-    name, found = seen.resource.role_name, statements(seen.read(_rights))
-    if same(found, statements(LOGGING_RIGHTS)):
+def _logging(checked: CheckedResource) -> Iterator[Foreign]:
+    name, live = checked.resource.role_name, statements(checked.read(_logging_policy))
+    if same(live, statements(LOGGING_RIGHTS)):
         return
     [wanted] = LOGGING_RIGHTS["Statement"]
-    on_everything = [each for each in found if listed(each.get("Resource")) == ["*"] and "Condition" not in each]
+    on_everything = [each for each in live if listed(each.get("Resource")) == ["*"] and "Condition" not in each]
     allowed = [action for action in wanted["Action"] if any(covers(each, action) for each in on_everything)]
-    policy, said = f"inline policy {LOGGING_POLICY}", json.dumps(found)
-    if allowed != wanted["Action"] or any(denies(each) for each in found):
-        told = f"the {policy} of the role {name} does not let API Gateway write the logs of any API any more: {said}"
-        yield seen.foreign(policy, HIDES, told, partial(_set_rights, seen))
+    policy, said = f"inline policy {LOGGING_POLICY}", json.dumps(live)
+    if allowed != wanted["Action"] or any(denies(each) for each in live):
+        text = f"the {policy} of the role {name} does not let API Gateway write the logs of any API any more: {said}"
+        yield checked.finding(policy, HIDES, text, partial(_set_logging_policy, checked))
     else:
-        told = f"the {policy} of the role {name} allows more than API Gateway needs to write logs: {said}"
-        yield seen.foreign(policy, OPENS, told, partial(_set_rights, seen))
+        text = f"the {policy} of the role {name} allows more than API Gateway needs to write logs: {said}"
+        yield checked.finding(policy, OPENS, text, partial(_set_logging_policy, checked))
 
 
 # Removals
 
 
-def _tolerant(seen: Seen, call: Any, **parameters: Any) -> None:
+def _call_if_exists(checked: CheckedResource, call: Any, **parameters: Any) -> None:
     try:
         call(**parameters)
-    except seen.run.client("iam").exceptions.NoSuchEntityException:
+    except checked.run.client("iam").exceptions.NoSuchEntityException:
         return
 
 
-def _make(seen: Seen) -> None:
-    seen.resource.make_role(seen.run)
+def _create_role(checked: CheckedResource) -> None:
+    checked.resource.make_role(checked.run)
 
 
-def _bind(seen: Seen) -> None:
-    iam, name, boundary = seen.run.client("iam"), seen.resource.role_name, seen.resource.boundary
+def _set_boundary(checked: CheckedResource) -> None:
+    iam, name, boundary = checked.run.client("iam"), checked.resource.role_name, checked.resource.boundary
     if boundary:
         iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
     else:
-        _tolerant(seen, iam.delete_role_permissions_boundary, RoleName=name)
+        _call_if_exists(checked, iam.delete_role_permissions_boundary, RoleName=name)
 
 
-def _set_trust(seen: Seen) -> None:
-    seen.run.client("iam").update_assume_role_policy(
-        RoleName=seen.resource.role_name, PolicyDocument=json.dumps(LOGGING_TRUST)
+def _set_trust(checked: CheckedResource) -> None:
+    checked.run.client("iam").update_assume_role_policy(
+        RoleName=checked.resource.role_name, PolicyDocument=json.dumps(LOGGING_TRUST)
     )
 
 
-def _set_rights(seen: Seen) -> None:
-    seen.run.client("iam").put_role_policy(
-        RoleName=seen.resource.role_name, PolicyName=LOGGING_POLICY, PolicyDocument=json.dumps(LOGGING_RIGHTS)
+def _set_logging_policy(checked: CheckedResource) -> None:
+    checked.run.client("iam").put_role_policy(
+        RoleName=checked.resource.role_name, PolicyName=LOGGING_POLICY, PolicyDocument=json.dumps(LOGGING_RIGHTS)
     )
 
 
-CHECK = Check(_judge, (_role, _rights, _inline, _attached))
+CHECK = Check(_check, (_role, _logging_policy, _inline_policies, _managed_policies))

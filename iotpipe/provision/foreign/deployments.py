@@ -1,4 +1,4 @@
-"""What is removed from an API is only gone for its callers once the stage serves a new deployment."""
+"""Removals from an API. They take effect for callers when the stage serves a new deployment."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from iotpipe.provision.run import Run
 
 
 def then_deploy(run: Run, api: RestApi, identifier: str, act: Callable[[], None]) -> Callable[[], None]:
-    """A removal that ends with a new deployment: the one that is served still contains what is removed.
+    """Return a removal that ends with a new deployment, since the served one still contains what is removed.
 
-    The old deployment is withdrawn first: after a failure a plan shows that a new one is due.
+    It first withdraws the old deployment, so that a plan shows the missing deployment after a failure.
     """
 
     def remove() -> None:
-        serving = [each for each in run.resources if isinstance(each, Stage) and each.api is api]
+        stages_of_api = [each for each in run.resources if isinstance(each, Stage) and each.api is api]
         with run.exclusive(api.address):
-            for stage in serving:
+            for stage in stages_of_api:
                 withdraw_deployments(run, identifier, stage.definition_hash(run))
             act()
-            for stage in serving:
+            for stage in stages_of_api:
                 _serve_new_deployment(run, identifier, stage)
-        for stage in serving:
+        for stage in stages_of_api:
             run.look_again(stage)
 
     return remove
 
 
 def _serve_new_deployment(run: Run, api: str, stage: Stage) -> None:
-    """Does nothing where a route differs from its declaration: `up` corrects the route first, then deploys."""
-    there = paths(run, api)
-    declared = all(each.found_in(there.get(each.path, {})) == each.definition(run) for each in stage.routes)
+    """Deploy the API, unless a route differs from its declaration: then `up` updates the route and deploys."""
+    live_paths = paths(run, api)
+    declared = all(each.found_in(live_paths.get(each.path, {})) == each.definition(run) for each in stage.routes)
     if declared and stage.name in stages(run, api):
         definition = stage.definition_hash(run)
         stage.patch(run, api, [replace("/deploymentId", deploy(run, api, definition))])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from iotpipe.provision.foreign.event_source_mapping import mappings, sources
-from iotpipe.provision.foreign.finding import ALTERS, HIDES, OPENS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.foreign.lambda_calls import Answer, pages, removing, unless_gone
-from iotpipe.provision.foreign.statements import actions, condition, is_public, who
+from iotpipe.provision.foreign.event_source_mapping import mappings, other_sources
+from iotpipe.provision.foreign.finding import ALTERS, HIDES, OPENS, STOPS, Check, CheckedResource, Foreign
+from iotpipe.provision.foreign.lambda_calls import Response, call_if_exists, list_all, removal
+from iotpipe.provision.foreign.statements import actions, condition, is_public, principal_names
 from iotpipe.provision.resource import Properties
 from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.function_policy import policy_statements, statements
@@ -16,164 +16,168 @@ from iotpipe.provision.resources.permission import Permission
 from iotpipe.provision.run import Run
 
 
-def urls(run: Run, function: Function) -> list[Answer]:
-    """The function's URLs, also those of its aliases."""
-    return pages(run, "list_function_url_configs", "FunctionUrlConfigs", FunctionName=function.name)
+def urls(run: Run, function: Function) -> list[Response]:
+    """Return the function's URLs, also those of its aliases."""
+    return list_all(run, "list_function_url_configs", "FunctionUrlConfigs", FunctionName=function.name)
 
 
 def policy(run: Run, function: Function) -> dict[str, Properties]:
-    """The statements of the function's resource policy, which the permissions are read from as well."""
+    """Return the statements of the function's resource policy. The reads of the permissions share them."""
     return statements(run, function)
 
 
-def versions(run: Run, function: Function) -> list[Answer]:
-    """The function's published versions, each with the `Statements` of its own policy."""
-    found = pages(run, "list_versions_by_function", "Versions", FunctionName=function.name)
-    return [_with_policy(run, function, each, each["Version"]) for each in found if each["Version"] != "$LATEST"]
+def versions(run: Run, function: Function) -> list[Response]:
+    """Return the function's published versions, each with the `Statements` of its own policy."""
+    listed = list_all(run, "list_versions_by_function", "Versions", FunctionName=function.name)
+    return [_with_policy(run, function, each, each["Version"]) for each in listed if each["Version"] != "$LATEST"]
 
 
-def aliases(run: Run, function: Function) -> list[Answer]:
-    """The function's aliases, each with the `Statements` of its own policy."""
-    found = pages(run, "list_aliases", "Aliases", FunctionName=function.name)
-    return [_with_policy(run, function, each, each["Name"]) for each in found]
+def aliases(run: Run, function: Function) -> list[Response]:
+    """Return the function's aliases, each with the `Statements` of its own policy."""
+    listed = list_all(run, "list_aliases", "Aliases", FunctionName=function.name)
+    return [_with_policy(run, function, each, each["Name"]) for each in listed]
 
 
-def _with_policy(run: Run, function: Function, found: Answer, qualifier: str) -> Answer:
-    # Versions and aliases have policies of their own: the policy of the function does not apply to them.
-    return {**found, "Statements": policy_statements(run, function.name, Qualifier=qualifier)}
+def _with_policy(run: Run, function: Function, live: Response, qualifier: str) -> Response:
+    # The policies of the function, of each version and of each alias are independent.
+    return {**live, "Statements": policy_statements(run, function.name, Qualifier=qualifier)}
 
 
-def _of_function(seen: Seen) -> Iterator[Foreign]:
-    yield from _callers(seen)
-    yield from _url_findings(seen)
-    yield from _settings(seen)
-    yield from _code_key(seen)
-    yield from _version_findings(seen)
-    yield from sources(seen)
+def _check(checked: CheckedResource) -> Iterator[Foreign]:
+    yield from _callers(checked)
+    yield from _url_findings(checked)
+    yield from _settings(checked)
+    yield from _code_key(checked)
+    yield from _version_findings(checked)
+    yield from other_sources(checked)
 
 
-def _callers(seen: Seen) -> Iterator[Foreign]:
-    """Who may call the function without having been declared; what `up` will delete is not foreign."""
-    function: Function = seen.resource
-    declared = {each.name for each in seen.run.resources if isinstance(each, Permission) and each.function is function}
+def _callers(checked: CheckedResource) -> Iterator[Foreign]:
+    """Yield undeclared permissions to call the function. Recorded ones, which `up` will delete, are not foreign."""
+    function: Function = checked.resource
+    declared = {
+        each.name for each in checked.run.resources if isinstance(each, Permission) and each.function is function
+    }
     own = {
         sid: statement
-        for sid, statement in seen.read(policy).items()
-        if sid not in declared and f"{Permission.kind}/{sid}" not in seen.run.ledger
+        for sid, statement in checked.read(policy).items()
+        if sid not in declared and f"{Permission.kind}/{sid}" not in checked.run.ledger
     }
-    yield from _callers_of(seen, own)
-    for each in seen.read(versions):
-        yield from _callers_of(seen, each["Statements"], each["Version"])
-    for each in seen.read(aliases):
-        yield from _callers_of(seen, each["Statements"], each["Name"])
+    yield from _callers_of(checked, own)
+    for each in checked.read(versions):
+        yield from _callers_of(checked, each["Statements"], each["Version"])
+    for each in checked.read(aliases):
+        yield from _callers_of(checked, each["Statements"], each["Name"])
 
 
-def _callers_of(seen: Seen, allowed: Mapping[str, Properties], qualifier: str = "") -> Iterator[Foreign]:
-    """One finding per statement of the policy of the function, or of one version or alias."""
+def _callers_of(checked: CheckedResource, allowed: Mapping[str, Properties], qualifier: str = "") -> Iterator[Foreign]:
+    """Yield one finding per statement of the policy of the function, or of one version or alias."""
     of = f" of {qualifier}" if qualifier else ""
-    which = _qualified(seen.resource.name, qualifier)
+    which = _qualified(checked.resource.name, qualifier)
     for sid, statement in allowed.items():
-        found = (
-            f"{who(statement)} can call {':'.join(which.values())}: the statement {sid} of its policy allows "
-            f"{actions(statement)}{condition(statement)}"
+        text = (
+            f"{principal_names(statement)} can call {':'.join(which.values())}: "
+            f"the statement {sid} of its policy allows {actions(statement)}{condition(statement)}"
         )
-        remove = removing(seen.run, "remove_permission", StatementId=sid, **which)
-        yield seen.foreign(f"statement {sid}{of}", OPENS, found, remove)
+        remove = removal(checked.run, "remove_permission", StatementId=sid, **which)
+        yield checked.finding(f"statement {sid}{of}", OPENS, text, remove)
 
 
 def _qualified(name: str, qualifier: str) -> dict[str, str]:
     return {"FunctionName": name} | ({"Qualifier": qualifier} if qualifier else {})
 
 
-def _url_findings(seen: Seen) -> Iterator[Foreign]:
-    run, name = seen.run, seen.resource.name
-    policies = {"": seen.read(policy)} | {each["Name"]: each["Statements"] for each in seen.read(aliases)}
-    for each in seen.read(urls):
+def _url_findings(checked: CheckedResource) -> Iterator[Foreign]:
+    run, name = checked.run, checked.resource.name
+    policies = {"": checked.read(policy)} | {each["Name"]: each["Statements"] for each in checked.read(aliases)}
+    for each in checked.read(urls):
         url, qualifier = each["FunctionUrl"], each["FunctionArn"].partition(f":function:{name}")[2].lstrip(":")
         if each["AuthType"] == "NONE":
             admitted = any(is_public(statement) for statement in policies.get(qualifier, {}).values())
-            risk, found = OPENS, f"anybody on the internet can call {name} through its function URL {url}"
-            found += "" if admitted else ", as soon as its policy admits them"
+            risk, text = OPENS, f"anybody on the internet can call {name} through its function URL {url}"
+            text += "" if admitted else ", as soon as its policy admits them"
         else:
             risk = ALTERS
-            found = f"whom IAM lets can call {name} past the API, through its function URL {url}"
+            text = f"whom IAM lets can call {name} past the API, through its function URL {url}"
         subject = "function URL" + (f" of {qualifier}" if qualifier else "")
-        remove = removing(run, "delete_function_url_config", **_qualified(name, qualifier))
-        yield seen.foreign(subject, risk, found, remove)
+        remove = removal(run, "delete_function_url_config", **_qualified(name, qualifier))
+        yield checked.finding(subject, risk, text, remove)
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """One setting of a function: `tell` says what it does to the function, or nothing where it is as `up` makes it;
-    `undo` is what UpdateFunctionConfiguration takes to put it back. It is foreign unless the function declares the
-    property `declared`."""
+    """A setting of a function: `describe` returns its effect, empty if it is as `up` makes it.
+
+    `undo` returns the parameters of UpdateFunctionConfiguration that reset it. It is foreign unless the function
+    declares the property `declared`.
+    """
 
     subject: str
     risk: str
-    tell: Callable[[Function, Answer], str]
+    describe: Callable[[Function, Response], str]
     undo: Callable[[Function], Properties]
     declared: str = ""
 
 
-def _vpc(function: Function, found: Answer) -> str:
-    vpc = (found.get("VpcConfig") or {}).get("VpcId") or ""
+def _vpc(function: Function, live: Response) -> str:
+    vpc = (live.get("VpcConfig") or {}).get("VpcId") or ""
     return (
         f"{function.name} runs in {vpc}: it reaches tables, queues, parameters and the topic only as far as that "
         "network leads to AWS"
-        if vpc or (found.get("VpcConfig") or {}).get("SubnetIds")
+        if vpc or (live.get("VpcConfig") or {}).get("SubnetIds")
         else ""
     )
 
 
-def _file_systems(function: Function, found: Answer) -> str:
-    places = [f"{each['Arn']} at {each['LocalMountPath']}" for each in found.get("FileSystemConfigs") or []]
+def _file_systems(function: Function, live: Response) -> str:
+    places = [f"{each['Arn']} at {each['LocalMountPath']}" for each in live.get("FileSystemConfigs") or []]
     return f"{function.name} does not start where it cannot mount {', '.join(places)}" if places else ""
 
 
-def _key(function: Function, found: Answer) -> str:
-    key = found.get("KMSKeyArn")
+def _key(function: Function, live: Response) -> str:
+    key = live.get("KMSKeyArn")
     return f"{function.name} does not start where it may not decrypt its environment with {key}" if key else ""
 
 
-def _log_group(function: Function, found: Answer) -> str:
-    group = (found.get("LoggingConfig") or {}).get("LogGroup", function.log_group.name)
-    told = f"{function.name} logs into {group}: `iotpipe logs` shows nothing of it"
-    return told if group != function.log_group.name else ""
+def _log_group(function: Function, live: Response) -> str:
+    group = (live.get("LoggingConfig") or {}).get("LogGroup", function.log_group.name)
+    text = f"{function.name} logs into {group}: `iotpipe logs` shows nothing of it"
+    return text if group != function.log_group.name else ""
 
 
-def _log_level(function: Function, found: Answer) -> str:
-    logging = found.get("LoggingConfig") or {}
+def _log_level(function: Function, live: Response) -> str:
+    logging = live.get("LoggingConfig") or {}
     levels = {logging.get(each, "INFO") for each in ("ApplicationLogLevel", "SystemLogLevel")}
     high = ", ".join(sorted(levels - {"TRACE", "DEBUG", "INFO"}))
     return f"{function.name} logs nothing below {high}" if high else ""
 
 
-def _log_format(function: Function, found: Answer) -> str:
-    if _log_level(function, found) or (found.get("LoggingConfig") or {}).get("LogFormat", "Text") == "Text":
+def _log_format(function: Function, live: Response) -> str:
+    if _log_level(function, live) or (live.get("LoggingConfig") or {}).get("LogFormat", "Text") == "Text":
         return ""
     return f"{function.name} logs in the format JSON instead of Text"
 
 
-def _storage(function: Function, found: Answer) -> str:
-    size = (found.get("EphemeralStorage") or {}).get("Size", _STORAGE)
+def _storage(function: Function, live: Response) -> str:
+    size = (live.get("EphemeralStorage") or {}).get("Size", _STORAGE)
     return f"{function.name} has {size} MB in /tmp instead of {_STORAGE}" if size != _STORAGE else ""
 
 
-def _snapshots(function: Function, found: Answer) -> str:
-    apply = (found.get("SnapStart") or {}).get("ApplyOn", "None")
+def _snapshots(function: Function, live: Response) -> str:
+    apply = (live.get("SnapStart") or {}).get("ApplyOn", "None")
     return f"versions of {function.name} start from snapshots (SnapStart on {apply})" if apply != "None" else ""
 
 
 _STORAGE = 512
-"""MB in /tmp by default."""
+"""Lambda's default size of /tmp, in MB."""
 
 
-def _as_made(function: Function) -> Properties:
+def _default_logging(function: Function) -> Properties:
     return {"LoggingConfig": {"LogFormat": "Text", "LogGroup": function.log_group.name}}
 
 
 _SETTINGS = (
-    # A file system can only be mounted in a VPC: Lambda lets go of both together.
+    # A file system needs a VPC: both must be removed together.
     _Setting(
         "VPC",
         STOPS,
@@ -182,41 +186,41 @@ _SETTINGS = (
     ),
     _Setting("file system", STOPS, _file_systems, lambda function: {"FileSystemConfigs": []}),
     _Setting("key of the environment", STOPS, _key, lambda function: {"KMSKeyArn": ""}, "KMSKeyArn"),
-    _Setting("log group", HIDES, _log_group, _as_made),
-    _Setting("log level", HIDES, _log_level, _as_made),
-    _Setting("log format", ALTERS, _log_format, _as_made),
+    _Setting("log group", HIDES, _log_group, _default_logging),
+    _Setting("log level", HIDES, _log_level, _default_logging),
+    _Setting("log format", ALTERS, _log_format, _default_logging),
     _Setting("storage", ALTERS, _storage, lambda function: {"EphemeralStorage": {"Size": _STORAGE}}),
     _Setting("SnapStart", ALTERS, _snapshots, lambda function: {"SnapStart": {"ApplyOn": "None"}}),
 )
 
 
-def _settings(seen: Seen) -> Iterator[Foreign]:
-    declared = seen.resource.desired(seen.run)
+def _settings(checked: CheckedResource) -> Iterator[Foreign]:
+    declared = checked.resource.desired(checked.run)
     for setting in _SETTINGS:
-        if setting.declared not in declared and (found := setting.tell(seen.resource, seen.observed)):
-            yield seen.foreign(setting.subject, setting.risk, found, _configuring(seen, setting))
+        if setting.declared not in declared and (text := setting.describe(checked.resource, checked.observed)):
+            yield checked.finding(setting.subject, setting.risk, text, _reset(checked, setting))
 
 
-def _configuring(seen: Seen, setting: _Setting) -> Callable[[], None]:
-    run, function = seen.run, seen.resource
+def _reset(checked: CheckedResource, setting: _Setting) -> Callable[[], None]:
+    run, function = checked.run, checked.resource
 
     def remove() -> None:
         with run.exclusive(function.address):
             settings = setting.undo(function)
-            if unless_gone(run, "update_function_configuration", FunctionName=function.name, **settings):
+            if call_if_exists(run, "update_function_configuration", FunctionName=function.name, **settings):
                 function.wait_until_updated(run)
 
     return remove
 
 
-def _code_key(seen: Seen) -> Iterator[Foreign]:
-    run, function = seen.run, seen.resource
-    if key := seen.observed.get("SourceKMSKeyArn"):
-        found = f"{function.name} does not start where Lambda may not decrypt its code with {key}"
-        yield seen.foreign("key of the code", STOPS, found, _uploading(run, function))
+def _code_key(checked: CheckedResource) -> Iterator[Foreign]:
+    run, function = checked.run, checked.resource
+    if key := checked.observed.get("SourceKMSKeyArn"):
+        text = f"{function.name} does not start where Lambda may not decrypt its code with {key}"
+        yield checked.finding("key of the code", STOPS, text, _code_upload(run, function))
 
 
-def _uploading(run: Run, function: Function) -> Callable[[], None]:
+def _code_upload(run: Run, function: Function) -> Callable[[], None]:
     def remove() -> None:
         with run.exclusive(function.address):
             try:
@@ -227,28 +231,28 @@ def _uploading(run: Run, function: Function) -> Callable[[], None]:
     return remove
 
 
-def _version_findings(seen: Seen) -> Iterator[Foreign]:
-    run, name = seen.run, seen.resource.name
-    for each in seen.read(versions):
+def _version_findings(checked: CheckedResource) -> Iterator[Foreign]:
+    run, name = checked.run, checked.resource.name
+    for each in checked.read(versions):
         number = each["Version"]
-        found = f"version {number} of {name} can still be called, with the code and settings it was published with"
-        yield seen.foreign(f"version {number}", ALTERS, found, _dropping_version(run, name, number))
-    for each in seen.read(aliases):
-        found = f"the alias {each['Name']} of {name} can be called, and leads to {each['FunctionVersion']}"
-        remove = removing(run, "delete_alias", FunctionName=name, Name=each["Name"])
-        yield seen.foreign(f"alias {each['Name']}", ALTERS, found, remove)
+        text = f"version {number} of {name} can still be called, with the code and settings it was published with"
+        yield checked.finding(f"version {number}", ALTERS, text, _version_removal(run, name, number))
+    for each in checked.read(aliases):
+        text = f"the alias {each['Name']} of {name} can be called, and leads to {each['FunctionVersion']}"
+        remove = removal(run, "delete_alias", FunctionName=name, Name=each["Name"])
+        yield checked.finding(f"alias {each['Name']}", ALTERS, text, remove)
 
 
-def _dropping_version(run: Run, name: str, number: str) -> Callable[[], None]:
+def _version_removal(run: Run, name: str, number: str) -> Callable[[], None]:
     def remove() -> None:
-        # Lambda keeps a version that an alias leads to, be it with a part of the calls.
-        for alias in pages(run, "list_aliases", "Aliases", FunctionName=name):
+        # Lambda refuses to delete a version that an alias routes any calls to.
+        for alias in list_all(run, "list_aliases", "Aliases", FunctionName=name):
             parts = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
             if number in (alias["FunctionVersion"], *parts):
                 run.client("lambda").delete_alias(FunctionName=name, Name=alias["Name"])
-        unless_gone(run, "delete_function", FunctionName=name, Qualifier=number)
+        call_if_exists(run, "delete_function", FunctionName=name, Qualifier=number)
 
     return remove
 
 
-CHECK = Check(_of_function, (policy, urls, versions, aliases, mappings))
+CHECK = Check(_check, (policy, urls, versions, aliases, mappings))

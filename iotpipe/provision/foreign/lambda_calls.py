@@ -1,4 +1,4 @@
-"""How the checks of Lambda ask AWS: what is gone is no error."""
+"""Calls to Lambda that tolerate deleted resources."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 from iotpipe.provision.run import Run
 
-Answer = Mapping[str, Any]
-"""What AWS says of one thing."""
+Response = Mapping[str, Any]
+"""One resource or setting as AWS returns it."""
 
 
-def pages(run: Run, operation: str, key: str, **asked: str) -> list[Answer]:
-    """Everything that is listed; nothing where the function is gone."""
+def list_all(run: Run, operation: str, key: str, **parameters: str) -> list[Response]:
+    """Return all pages of a list; empty if the function does not exist."""
     client = run.client("lambda")
     try:
-        return [each for page in client.get_paginator(operation).paginate(**asked) for each in page[key]]
+        return [each for page in client.get_paginator(operation).paginate(**parameters) for each in page[key]]
     except client.exceptions.ResourceNotFoundException:
         return []
 
 
-def unless_gone(run: Run, operation: str, **parameters: Any) -> bool:
-    """Make the call; whether there was still something to make it about."""
+def call_if_exists(run: Run, operation: str, **parameters: Any) -> bool:
+    """Make the call. Return False if the resource does not exist."""
     client = run.client("lambda")
     try:
         getattr(client, operation)(**parameters)
@@ -30,10 +30,10 @@ def unless_gone(run: Run, operation: str, **parameters: Any) -> bool:
     return True
 
 
-def removing(run: Run, operation: str, **parameters: Any) -> Callable[[], None]:
-    """A removal that is this one call."""
+def removal(run: Run, operation: str, **parameters: Any) -> Callable[[], None]:
+    """Return a removal that makes this one call."""
 
     def remove() -> None:
-        unless_gone(run, operation, **parameters)
+        call_if_exists(run, operation, **parameters)
 
     return remove

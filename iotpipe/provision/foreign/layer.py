@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from iotpipe.provision.foreign.finding import ALTERS, OPENS, Check, Foreign, Seen
-from iotpipe.provision.foreign.lambda_calls import removing
-from iotpipe.provision.foreign.statements import actions, condition, who
+from iotpipe.provision.foreign.finding import ALTERS, OPENS, Check, CheckedResource, Foreign
+from iotpipe.provision.foreign.lambda_calls import removal
+from iotpipe.provision.foreign.statements import actions, condition, principal_names
 from iotpipe.provision.resource import Properties
 from iotpipe.provision.resources.layer import Layer, layer_versions, published_by_iotpipe
 from iotpipe.provision.run import Run
 
 
 def layer_policy(run: Run, layer: Layer) -> Properties:
-    """The policy of the version that iotpipe published, with its number."""
+    """Return the policy of the version that iotpipe published, and the version number."""
     arn = (run.look(layer) or {}).get("LayerVersionArn")
     if arn is None:
         return {}
@@ -26,24 +26,24 @@ def layer_policy(run: Run, layer: Layer) -> Properties:
     return {"Version": number, "Statement": json.loads(policy)["Statement"]}
 
 
-def _of_layer(seen: Seen) -> Iterable[Foreign]:
-    run, layer = seen.run, seen.resource
+def _check(checked: CheckedResource) -> Iterable[Foreign]:
+    run, layer = checked.run, checked.resource
     for each in layer_versions(run, layer):
         if not published_by_iotpipe(each):
             number = each["Version"]
             which = {"LayerName": layer.name, "VersionNumber": number}
-            found = f"version {number} of {layer.name} is not iotpipe's: {each.get('Description') or 'no description'}"
-            yield seen.foreign(f"version {number}", ALTERS, found, removing(run, "delete_layer_version", **which))
-    shared = seen.read(layer_policy)
+            text = f"version {number} of {layer.name} is not iotpipe's: {each.get('Description') or 'no description'}"
+            yield checked.finding(f"version {number}", ALTERS, text, removal(run, "delete_layer_version", **which))
+    shared = checked.read(layer_policy)
     for statement in shared.get("Statement", ()):
         which = {"LayerName": layer.name, "VersionNumber": shared["Version"], "StatementId": statement["Sid"]}
-        found = (
-            f"{who(statement)} can read version {shared['Version']} of {layer.name}: the statement {statement['Sid']} "
-            f"of its policy allows {actions(statement)}{condition(statement)}"
+        text = (
+            f"{principal_names(statement)} can read version {shared['Version']} of {layer.name}: "
+            f"the statement {statement['Sid']} of its policy allows {actions(statement)}{condition(statement)}"
         )
-        remove = removing(run, "remove_layer_version_permission", **which)
-        yield seen.foreign(f"statement {statement['Sid']}", OPENS, found, remove)
+        remove = removal(run, "remove_layer_version_permission", **which)
+        yield checked.finding(f"statement {statement['Sid']}", OPENS, text, remove)
 
 
-# Where iotpipe has published no version yet, others may have.
-CHECK = Check(_of_layer, (layer_policy,), absent=True)
+# Others may have published versions before iotpipe did.
+CHECK = Check(_check, (layer_policy,), absent=True)

@@ -7,115 +7,118 @@ from dataclasses import dataclass
 from typing import Any
 
 from iotpipe.provision.foreign.deployments import then_deploy
-from iotpipe.provision.foreign.finding import ALTERS, STOPS, Check, Foreign, Seen
+from iotpipe.provision.foreign.finding import ALTERS, STOPS, Check, CheckedResource, Foreign
 from iotpipe.provision.resources.rest_api_paths import paths
 
-Answer = Mapping[str, Any]
-"""What AWS says of one method or integration."""
+Response = Mapping[str, Any]
+"""One method or integration as AWS returns it."""
 
 
 @dataclass(frozen=True)
-class _Extra:
-    """What a declared method or its integration has besides what is declared; `tell` says nothing where it has not.
+class _Setting:
+    """A setting of a method or an integration that is not declared: `describe` returns its effect, empty if not set.
 
-    `whole` where the method has to be made anew, not only the integration.
+    `with_method`: its removal must recreate the method, not only the integration.
     """
 
     subject: str
     risk: str
-    tell: Callable[[Answer], str]
-    whole: bool = False
+    describe: Callable[[Response], str]
+    with_method: bool = False
 
 
-def _listing(key: str, told: str) -> Callable[[Answer], str]:
-    def tell(found: Answer) -> str:
-        value = found.get(key)
-        return f"{told}: {', '.join(sorted(value)) if isinstance(value, list | dict) else value}" if value else ""
+def _if_set(key: str, effect: str) -> Callable[[Response], str]:
+    def describe(live: Response) -> str:
+        value = live.get(key)
+        return f"{effect}: {', '.join(sorted(value)) if isinstance(value, list | dict) else value}" if value else ""
 
-    return tell
+    return describe
 
 
-def _unless(key: str, usual: Any, told: str) -> Callable[[Answer], str]:
-    def tell(found: Answer) -> str:
-        value = found.get(key)
-        return "" if value in (None, usual) else f"{told} {value} instead of {usual}"
+def _if_not(key: str, default: Any, effect: str) -> Callable[[Response], str]:
+    def describe(live: Response) -> str:
+        value = live.get(key)
+        return "" if value in (None, default) else f"{effect} {value} instead of {default}"
 
-    return tell
+    return describe
 
 
 _TIMEOUT = 29_000
-"""Milliseconds that API Gateway waits for an integration by default."""
+"""API Gateway's default integration timeout, in milliseconds."""
 
 
-def _shorter(found: Answer) -> str:
-    timeout = found.get("timeoutInMillis") or _TIMEOUT
+def _shorter_timeout(live: Response) -> str:
+    timeout = live.get("timeoutInMillis") or _TIMEOUT
     return f"is given up after {timeout} ms" if timeout < _TIMEOUT else ""
 
 
-def _longer(found: Answer) -> str:
-    timeout = found.get("timeoutInMillis") or _TIMEOUT
+def _longer_timeout(live: Response) -> str:
+    timeout = live.get("timeoutInMillis") or _TIMEOUT
     return f"may take {timeout} ms instead of {_TIMEOUT}" if timeout > _TIMEOUT else ""
 
 
-def _key_required(found: Answer) -> str:
-    return "is refused without an API key of a usage plan" if found.get("apiKeyRequired") else ""
+def _key_required(live: Response) -> str:
+    return "is refused without an API key of a usage plan" if live.get("apiKeyRequired") else ""
 
 
-_OF_METHOD = (
-    _Extra("API key", STOPS, _key_required, whole=True),
-    _Extra("authorizer", STOPS, _listing("authorizerId", "asks the authorizer"), whole=True),
-    _Extra("scopes", STOPS, _listing("authorizationScopes", "asks for the scopes"), whole=True),
-    _Extra("validator", STOPS, _listing("requestValidatorId", "is refused by the validator"), whole=True),
-    _Extra("request parameters", ALTERS, _listing("requestParameters", "declares parameters"), whole=True),
-    _Extra("request models", ALTERS, _listing("requestModels", "declares models for"), whole=True),
+_METHOD_SETTINGS = (
+    _Setting("API key", STOPS, _key_required, with_method=True),
+    _Setting("authorizer", STOPS, _if_set("authorizerId", "asks the authorizer"), with_method=True),
+    _Setting("scopes", STOPS, _if_set("authorizationScopes", "asks for the scopes"), with_method=True),
+    _Setting("validator", STOPS, _if_set("requestValidatorId", "is refused by the validator"), with_method=True),
+    _Setting("request parameters", ALTERS, _if_set("requestParameters", "declares parameters"), with_method=True),
+    _Setting("request models", ALTERS, _if_set("requestModels", "declares models for"), with_method=True),
 )
-_OF_INTEGRATION = (
-    _Extra("credentials", STOPS, _listing("credentials", "only succeeds if this role may call the function")),
-    _Extra("timeout", STOPS, _shorter),
-    _Extra("timeout", ALTERS, _longer),
-    _Extra("mapping templates", ALTERS, _listing("requestTemplates", "has mapping templates for")),
-    _Extra("mapped parameters", ALTERS, _listing("requestParameters", "passes on changed parameters")),
-    _Extra("connection", ALTERS, _unless("connectionType", "INTERNET", "goes over")),
-    _Extra("cache keys", ALTERS, _listing("cacheKeyParameters", "is cached by")),
-    _Extra("content handling", ALTERS, _listing("contentHandling", "has its body converted")),
-    _Extra("passthrough", ALTERS, _unless("passthroughBehavior", "WHEN_NO_MATCH", "is passed on")),
-    _Extra("transfer mode", ALTERS, _unless("responseTransferMode", "BUFFERED", "is answered")),
+_INTEGRATION_SETTINGS = (
+    _Setting("credentials", STOPS, _if_set("credentials", "only succeeds if this role may call the function")),
+    _Setting("timeout", STOPS, _shorter_timeout),
+    _Setting("timeout", ALTERS, _longer_timeout),
+    _Setting("mapping templates", ALTERS, _if_set("requestTemplates", "has mapping templates for")),
+    _Setting("mapped parameters", ALTERS, _if_set("requestParameters", "passes on changed parameters")),
+    _Setting("connection", ALTERS, _if_not("connectionType", "INTERNET", "goes over")),
+    _Setting("cache keys", ALTERS, _if_set("cacheKeyParameters", "is cached by")),
+    _Setting("content handling", ALTERS, _if_set("contentHandling", "has its body converted")),
+    _Setting("passthrough", ALTERS, _if_not("passthroughBehavior", "WHEN_NO_MATCH", "is passed on")),
+    _Setting("transfer mode", ALTERS, _if_not("responseTransferMode", "BUFFERED", "is answered")),
 )
 
 
-def _cache_namespace(seen: Seen, integration: Answer) -> Iterator[Foreign]:
-    """By default it is the id of the path."""
-    namespace = integration.get("cacheNamespace") or seen.observed["ResourceId"]
-    if namespace != seen.observed["ResourceId"]:
-        found = f"{seen.resource.name} shares the cache {namespace}"
-        yield seen.foreign("cache namespace", ALTERS, found, _making_anew(seen, whole=False))
+def _cache_namespace(checked: CheckedResource, integration: Response) -> Iterator[Foreign]:
+    """Yield a cache namespace other than the default, which is the id of the path."""
+    namespace = integration.get("cacheNamespace") or checked.observed["ResourceId"]
+    if namespace != checked.observed["ResourceId"]:
+        text = f"{checked.resource.name} shares the cache {namespace}"
+        yield checked.finding("cache namespace", ALTERS, text, _recreation(checked, with_method=False))
 
 
-def _of_route(seen: Seen) -> Iterator[Foreign]:
-    integration = seen.observed.get("methodIntegration") or {}
-    for extras, found in ((_OF_METHOD, seen.observed), (_OF_INTEGRATION, integration)):
-        for extra in extras:
-            if told := extra.tell(found):
-                remove = _making_anew(seen, extra.whole)
-                yield seen.foreign(extra.subject, extra.risk, f"{seen.resource.name} {told}", remove)
-    yield from _cache_namespace(seen, integration)
+def _check(checked: CheckedResource) -> Iterator[Foreign]:
+    integration = checked.observed.get("methodIntegration") or {}
+    for settings, live in ((_METHOD_SETTINGS, checked.observed), (_INTEGRATION_SETTINGS, integration)):
+        for setting in settings:
+            if text := setting.describe(live):
+                remove = _recreation(checked, setting.with_method)
+                yield checked.finding(setting.subject, setting.risk, f"{checked.resource.name} {text}", remove)
+    yield from _cache_namespace(checked, integration)
 
 
-def _making_anew(seen: Seen, whole: bool) -> Callable[[], None]:
-    """PutMethod and PutIntegration reset what a request omits. Callers notice nothing before the deployment."""
-    run, route, identifier = seen.run, seen.resource, seen.observed["RestApiId"]
+def _recreation(checked: CheckedResource, with_method: bool) -> Callable[[], None]:
+    """Return a removal by PutMethod and PutIntegration, which reset what they do not set.
+
+    Callers notice only the new deployment.
+    """
+    run, route, identifier = checked.run, checked.resource, checked.observed["RestApiId"]
 
     def act() -> None:
         client = run.client("apigateway")
         try:
-            there = paths(run, identifier).get(route.path)
-            if there:
-                observed = route.found_in(there) | {"ResourceId": there["id"]}
-                route.make_anew(run, route.desired(run), observed, whole)
+            live_path = paths(run, identifier).get(route.path)
+            if live_path:
+                observed = route.found_in(live_path) | {"ResourceId": live_path["id"]}
+                route.make_anew(run, route.desired(run), observed, with_method)
         except client.exceptions.NotFoundException:
             return
 
     return then_deploy(run, route.api, identifier, act)
 
 
-CHECK = Check(_of_route)
+CHECK = Check(_check)

@@ -1,4 +1,4 @@
-"""What others added to parameters."""
+"""What others added to parameters and secrets."""
 
 from __future__ import annotations
 
@@ -8,75 +8,77 @@ from functools import partial
 from typing import Any, NoReturn
 
 from iotpipe.errors import RefusedError
-from iotpipe.provision.foreign.finding import ALTERS, STOPS, Check, Foreign, Seen
+from iotpipe.provision.foreign.finding import ALTERS, STOPS, Check, CheckedResource, Foreign
 from iotpipe.provision.resources.parameter import Parameter
 from iotpipe.provision.resources.secret import Secret
 from iotpipe.provision.resources.ssm_parameters import ACCOUNTS_KEY, described, tier
 from iotpipe.provision.run import Run
 
 _NO_POLICY = "[{}]"
-"""With which SSM removes all policies; those that a request does not mention stay."""
+"""The value that removes all policies. SSM keeps the policies if a request does not set them."""
 
 
 def _described(run: Run, resource: Parameter | Secret) -> dict[str, Any]:
     return described(run, resource.name)
 
 
-def _judge(seen: Seen) -> Iterator[Foreign]:
-    found, name = seen.read(_described), seen.resource.name
-    if not found:
+def _check(checked: CheckedResource) -> Iterator[Foreign]:
+    live, name = checked.read(_described), checked.resource.name
+    if not live:
         return
-    yield from _policies(seen, found.get("Policies", []))
-    if pattern := found.get("AllowedPattern"):
-        told = f"SSM refuses values of {name} that do not match {pattern}, also from `up`"
-        yield seen.foreign("AllowedPattern", ALTERS, told, partial(_put, seen, AllowedPattern=""))
-    if found.get("Tier", "Standard") == "Advanced":
-        told = f"{name} is an advanced parameter: it costs money, and it can be shared with other accounts"
-        yield seen.foreign("Tier", ALTERS, told, partial(_refuse, seen, "an advanced parameter cannot become standard"))
-    if found.get("KeyId", ACCOUNTS_KEY) != ACCOUNTS_KEY and "KeyId" not in seen.resource.desired(seen.run):
-        told = f"{name} is encrypted with the KMS key {found['KeyId']}: the functions have no right to decrypt it"
+    yield from _policies(checked, live.get("Policies", []))
+    if pattern := live.get("AllowedPattern"):
+        text = f"SSM refuses values of {name} that do not match {pattern}, also from `up`"
+        yield checked.finding("AllowedPattern", ALTERS, text, partial(_write, checked, AllowedPattern=""))
+    if live.get("Tier", "Standard") == "Advanced":
+        text = f"{name} is an advanced parameter: it costs money, and it can be shared with other accounts"
+        yield checked.finding(
+            "Tier", ALTERS, text, partial(_refuse_change, checked, "an advanced parameter cannot become standard")
+        )
+    if live.get("KeyId", ACCOUNTS_KEY) != ACCOUNTS_KEY and "KeyId" not in checked.resource.desired(checked.run):
+        text = f"{name} is encrypted with the KMS key {live['KeyId']}: the functions have no right to decrypt it"
         reason = "its key is changed only by writing its value anew, which iotpipe does not know"
-        yield seen.foreign("KeyId", STOPS, told, partial(_refuse, seen, reason))
+        yield checked.finding("KeyId", STOPS, text, partial(_refuse_change, checked, reason))
 
 
-def _policies(seen: Seen, policies: list[dict[str, str]]) -> Iterator[Foreign]:
-    name = seen.resource.name
+def _policies(checked: CheckedResource, policies: list[dict[str, str]]) -> Iterator[Foreign]:
+    name = checked.resource.name
     for each in policies:
         kind, text = each["PolicyType"], each["PolicyText"]
         left = [other["PolicyText"] for other in policies if other is not each]
-        remove = partial(_put, seen, Policies=f"[{', '.join(left)}]" if left else _NO_POLICY)
+        remove = partial(_write, checked, Policies=f"[{', '.join(left)}]" if left else _NO_POLICY)
         if kind == "Expiration":
             when = json.loads(text).get("Attributes", {}).get("Timestamp", "a time of its own")
-            told = f"SSM deletes {name} at {when}, and the functions cannot work without it"
-            yield seen.foreign(f"policy {kind}", STOPS, told, remove)
+            message = f"SSM deletes {name} at {when}, and the functions cannot work without it"
+            yield checked.finding(f"policy {kind}", STOPS, message, remove)
         else:
-            yield seen.foreign(f"policy {kind}", ALTERS, f"SSM sends events about {name}: {text}", remove)
+            yield checked.finding(f"policy {kind}", ALTERS, f"SSM sends events about {name}: {text}", remove)
 
 
-def _put(seen: Seen, **settings: str) -> None:
-    """Write the declared value with other settings: SSM changes them in no other way."""
-    if isinstance(seen.resource, Secret):
-        _refuse(seen, "its settings are changed only by writing its value anew, which iotpipe does not know")
-    wanted = seen.resource.desired(seen.run)
+def _write(checked: CheckedResource, **settings: str) -> None:
+    """Write the declared value with other settings: SSM has no other call to change them."""
+    if isinstance(checked.resource, Secret):
+        _refuse_change(checked, "its settings are changed only by writing its value anew, which iotpipe does not know")
+    wanted = checked.resource.desired(checked.run)
     text = json.dumps(wanted["Value"], sort_keys=True)
-    seen.run.client("ssm").put_parameter(
-        Name=seen.resource.name,
+    checked.run.client("ssm").put_parameter(
+        Name=checked.resource.name,
         Type=wanted["Type"],
-        Tier=tier(seen.run, seen.resource.name),
+        Tier=tier(checked.run, checked.resource.name),
         Value=text,
         Overwrite=True,
         **settings,
     )
 
 
-def _refuse(seen: Seen, reason: str) -> NoReturn:
-    name = seen.resource.name
-    lost = ". Its value is lost with it: `up` makes a new one" if isinstance(seen.resource, Secret) else ""
+def _refuse_change(checked: CheckedResource, reason: str) -> NoReturn:
+    name = checked.resource.name
+    lost = ". Its value is lost with it: `up` makes a new one" if isinstance(checked.resource, Secret) else ""
     raise RefusedError(
         f"{name}: {reason}",
         f"Delete it with `aws ssm delete-parameter --name {name}`, and run "
-        f"`iotpipe up --env {seen.run.environment}` after 30 s{lost}",
+        f"`iotpipe up --env {checked.run.environment}` after 30 s{lost}",
     )
 
 
-CHECK = Check(_judge, (_described,))
+CHECK = Check(_check, (_described,))

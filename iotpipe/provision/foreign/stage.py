@@ -1,4 +1,4 @@
-"""What others added to the stage of the API, and the stages that they added beside it."""
+"""What others added to the stage of the API, and further stages that they added to the API."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from iotpipe.provision.foreign.finding import ALTERS, DRAINS, HIDES, OPENS, STOPS, Check, Foreign, Seen
-from iotpipe.provision.foreign.log_group import of_group, subscription_filters
+from iotpipe.provision.foreign.finding import ALTERS, DRAINS, HIDES, OPENS, STOPS, Check, CheckedResource, Foreign
+from iotpipe.provision.foreign.log_group import log_group_findings, subscription_filters
 from iotpipe.provision.resources.deployments import delete_outdated_deployments
 from iotpipe.provision.resources.execution_logs import execution_logs
 from iotpipe.provision.resources.stage import Stage, its_log_group
 from iotpipe.provision.resources.stage_lookup import known_stages, stages
 from iotpipe.provision.run import Run
 
-Answer = Mapping[str, Any]
-"""What AWS says of one stage."""
+Response = Mapping[str, Any]
+"""One stage as AWS returns it."""
 
 Patch = dict[str, str]
 
 
 def every_stage(run: Run, stage: Stage) -> dict[str, dict[str, Any]]:
-    """All stages of the API by name, which the declared one is read from as well."""
+    """Return all stages of the API by name. The read of the declared stage shares them."""
     identifier = (run.look(stage.api) or {}).get("RestApiId")
     return known_stages(run, identifier) if identifier else {}
 
 
 def log_filters(run: Run, stage: Stage) -> list[dict[str, Any]]:
-    """Whoever gets the lines that API Gateway writes of the stage as they come."""
+    """Return the subscription filters of the stage's execution log group."""
     api = run.look(stage.api) if stage.logs else None
     return subscription_filters(run, execution_logs(api["RestApiId"]) + stage.name) if api else []
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """A setting of the stage: `tell` says what it does, or nothing where there is none; `undo` takes it off.
+    """A setting of the stage: `describe` returns its effect, empty if it is not set; `undo` resets it.
 
     It is foreign unless the stage declares the property `declared`.
     """
 
     subject: str
     risk: str
-    tell: Callable[[Answer], str]
-    undo: Callable[[Answer], list[Patch]]
+    describe: Callable[[Response], str]
+    undo: Callable[[Response], list[Patch]]
     declared: str = ""
 
 
@@ -55,94 +55,96 @@ def _replace(path: str, value: str) -> Patch:
     return {"op": "replace", "path": path, "value": value}
 
 
-def _for_all(found: Answer) -> Answer:
-    """The settings of all methods."""
-    settings: Answer = (found.get("methodSettings") or {}).get(_ALL, {})
+def _all_methods(live: Response) -> Response:
+    """Return the settings that apply to all methods."""
+    settings: Response = (live.get("methodSettings") or {}).get(_ALL_METHODS, {})
     return settings
 
 
-_ALL = "*/*"
+_ALL_METHODS = "*/*"
 
 
-def _canary(found: Answer) -> str:
-    canary = found.get("canarySettings") or {}
+def _canary(live: Response) -> str:
+    canary = live.get("canarySettings") or {}
     part, deployment = canary.get("percentTraffic", 0.0), canary.get("deploymentId")
     return f"{part} % of the requests go to the deployment {deployment} instead of the declared one" if canary else ""
 
 
-def _traced(found: Answer) -> str:
-    told = "whoever may read the log of the stage can read all requests and answers, readings and keys among them"
-    return told if _for_all(found).get("dataTraceEnabled") else ""
+def _data_trace(live: Response) -> str:
+    text = "whoever may read the log of the stage can read all requests and answers, readings and keys among them"
+    return text if _all_methods(live).get("dataTraceEnabled") else ""
 
 
-def _cached(found: Answer) -> str:
-    told = f"answers are cached for {_for_all(found).get('cacheTtlInSeconds')} s: queries are answered from before"
-    return told if _for_all(found).get("cachingEnabled") else ""
+def _caching(live: Response) -> str:
+    text = f"answers are cached for {_all_methods(live).get('cacheTtlInSeconds')} s: queries are answered from before"
+    return text if _all_methods(live).get("cachingEnabled") else ""
 
 
-def _cluster(found: Answer) -> str:
-    size = found.get("cacheClusterSize")
-    return f"a cache of {size} GB is there, which is paid for by the hour" if found.get("cacheClusterEnabled") else ""
+def _cluster(live: Response) -> str:
+    size = live.get("cacheClusterSize")
+    return f"a cache of {size} GB is there, which is paid for by the hour" if live.get("cacheClusterEnabled") else ""
 
 
-def _variables(found: Answer) -> str:
-    names = ", ".join(sorted(found.get("variables") or {}))
+def _variables(live: Response) -> str:
+    names = ", ".join(sorted(live.get("variables") or {}))
     return f"the stage has variables that nobody declared: {names}" if names else ""
 
 
-def _certificate(found: Answer) -> str:
-    certificate = found.get("clientCertificateId")
+def _certificate(live: Response) -> str:
+    certificate = live.get("clientCertificateId")
     return f"the stage shows the client certificate {certificate} to what it calls" if certificate else ""
 
 
-def _access_log(found: Answer) -> str:
-    place = (found.get("accessLogSettings") or {}).get("destinationArn")
+def _access_log(live: Response) -> str:
+    place = (live.get("accessLogSettings") or {}).get("destinationArn")
     return f"who calls what is written into {place}, for whoever may read that" if place else ""
 
 
 _SETTINGS = (
-    _Setting("canary", DRAINS, _canary, lambda found: [_remove("/canarySettings")]),
-    _Setting("data trace", OPENS, _traced, lambda found: [_replace("/*/*/logging/dataTrace", "false")]),
-    _Setting("caching", ALTERS, _cached, lambda found: [_replace("/*/*/caching/enabled", "false")]),
-    _Setting("cache", ALTERS, _cluster, lambda found: [_replace("/cacheClusterEnabled", "false")]),
+    _Setting("canary", DRAINS, _canary, lambda live: [_remove("/canarySettings")]),
+    _Setting("data trace", OPENS, _data_trace, lambda live: [_replace("/*/*/logging/dataTrace", "false")]),
+    _Setting("caching", ALTERS, _caching, lambda live: [_replace("/*/*/caching/enabled", "false")]),
+    _Setting("cache", ALTERS, _cluster, lambda live: [_replace("/cacheClusterEnabled", "false")]),
     _Setting(
         "variables",
         ALTERS,
         _variables,
-        lambda found: [_remove(f"/variables/{each}") for each in sorted(found["variables"])],
+        lambda live: [_remove(f"/variables/{each}") for each in sorted(live["variables"])],
     ),
-    _Setting("client certificate", ALTERS, _certificate, lambda found: [_replace("/clientCertificateId", "")]),
-    _Setting("access log", ALTERS, _access_log, lambda found: [_remove("/accessLogSettings")], "accessLogSettings"),
+    _Setting("client certificate", ALTERS, _certificate, lambda live: [_replace("/clientCertificateId", "")]),
+    _Setting("access log", ALTERS, _access_log, lambda live: [_remove("/accessLogSettings")], "accessLogSettings"),
 )
 
 
-def _of_stage(seen: Seen) -> Iterator[Foreign]:
-    there = seen.read(every_stage)
-    found, declared = there.get(seen.resource.name, {}), seen.resource.desired(seen.run)
+def _check(checked: CheckedResource) -> Iterator[Foreign]:
+    live_stages = checked.read(every_stage)
+    live, declared = live_stages.get(checked.resource.name, {}), checked.resource.desired(checked.run)
     for setting in _SETTINGS:
-        if setting.declared not in declared and (told := setting.tell(found)):
-            yield seen.foreign(setting.subject, setting.risk, told, _patching(seen, setting.tell, setting.undo))
-    yield from _overrides(seen, found)
+        if setting.declared not in declared and (text := setting.describe(live)):
+            yield checked.finding(setting.subject, setting.risk, text, _reset(checked, setting.describe, setting.undo))
+    yield from _overrides(checked, live)
     if "webAclArn" not in declared:
-        yield from _firewall(seen, found)
-    if group := seen.run.answer(seen.resource, its_log_group):
-        yield from of_group(seen, group, seen.read(log_filters), declared["executionLogGroup"])
-    yield from _others(seen, there)
+        yield from _firewall(checked, live)
+    if group := checked.run.answer(checked.resource, its_log_group):
+        yield from log_group_findings(checked, group, checked.read(log_filters), declared["executionLogGroup"])
+    yield from _other_stages(checked, live_stages)
 
 
-def _patching(seen: Seen, tell: Callable[[Answer], str], undo: Callable[[Answer], list[Patch]]) -> Callable[[], None]:
-    run, stage, identifier = seen.run, seen.resource, seen.observed["RestApiId"]
+def _reset(
+    checked: CheckedResource, describe: Callable[[Response], str], undo: Callable[[Response], list[Patch]]
+) -> Callable[[], None]:
+    run, stage, identifier = checked.run, checked.resource, checked.observed["RestApiId"]
 
     def remove() -> None:
         client = run.client("apigateway")
         with run.exclusive(stage.api.address):
             try:
-                found = stages(run, identifier).get(stage.name, {})
-                # Of what is not there any more AWS refuses the removal.
-                if tell(found):
-                    client.update_stage(restApiId=identifier, stageName=stage.name, patchOperations=undo(found))
-                    if found.get("canarySettings"):
-                        # Nothing else may have kept an outdated deployment.
+                live = stages(run, identifier).get(stage.name, {})
+                # AWS refuses to remove a setting that is not set.
+                if describe(live):
+                    client.update_stage(restApiId=identifier, stageName=stage.name, patchOperations=undo(live))
+                    if live.get("canarySettings"):
+                        # The canary may have been the last user of an outdated deployment of iotpipe's.
                         delete_outdated_deployments(run, identifier, stage.definition_hash(run))
             except client.exceptions.NotFoundException:
                 return
@@ -150,23 +152,25 @@ def _patching(seen: Seen, tell: Callable[[Answer], str], undo: Callable[[Answer]
     return remove
 
 
-def _overrides(seen: Seen, found: Answer) -> Iterator[Foreign]:
-    """Settings of single methods, which count instead of those of all."""
-    for key, override in sorted((found.get("methodSettings") or {}).items()):
-        if key != _ALL:
-            risk, told = _weighed(seen.resource, override)
-            yield seen.foreign(f"settings of {key}", risk, f"{_route_of(key)} {told}", _dropping_override(seen, key))
+def _overrides(checked: CheckedResource, live: Response) -> Iterator[Foreign]:
+    """Yield settings of single methods, which override those of all methods."""
+    for key, override in sorted((live.get("methodSettings") or {}).items()):
+        if key != _ALL_METHODS:
+            risk, text = _worst_effect(checked.resource, override)
+            yield checked.finding(
+                f"settings of {key}", risk, f"{_route_name(key)} {text}", _override_removal(checked, key)
+            )
 
 
-def _dropping_override(seen: Seen, key: str) -> Callable[[], None]:
-    def tell(found: Answer) -> str:
-        return key if key in (found.get("methodSettings") or {}) else ""
+def _override_removal(checked: CheckedResource, key: str) -> Callable[[], None]:
+    def describe(live: Response) -> str:
+        return key if key in (live.get("methodSettings") or {}) else ""
 
-    return _patching(seen, tell, lambda found: [_remove(_path_of(key))])
+    return _reset(checked, describe, lambda live: [_remove(_patch_path(key))])
 
 
-def _weighed(stage: Stage, override: Answer) -> tuple[str, str]:
-    """The worst that the override does, and how to say it. A limit of -1 is none of its own."""
+def _worst_effect(stage: Stage, override: Response) -> tuple[str, str]:
+    """Return the risk and the description of the worst effect of the override. A limit of -1 means no override."""
     rate, burst = (override.get(f"throttling{each}Limit", -1) for each in ("Rate", "Burst"))
     if override.get("dataTraceEnabled"):
         return OPENS, "is traced: whoever may read the log of the stage can read its requests and answers"
@@ -183,55 +187,55 @@ def _weighed(stage: Stage, override: Answer) -> tuple[str, str]:
     return ALTERS, "has settings of its own, instead of those of the stage"
 
 
-def _route_of(key: str) -> str:
+def _route_name(key: str) -> str:
     path, _, method = key.replace("~1", "/").rpartition("/")
     return f"{method} /{path.lstrip('/')}"
 
 
-def _path_of(key: str) -> str:
-    """Where a patch finds the settings: the path's own slashes are escaped, and the root is only one of them."""
+def _patch_path(key: str) -> str:
+    """Return the patch path of the settings. Slashes of the method's path are escaped; the root is a single one."""
     path, _, method = key.rpartition("/")
     return f"/{path.replace('/', '~1') or '~1'}/{method}"
 
 
-def _firewall(seen: Seen, found: Answer) -> Iterator[Foreign]:
-    acl = found.get("webAclArn")
+def _firewall(checked: CheckedResource, live: Response) -> Iterator[Foreign]:
+    acl = live.get("webAclArn")
     if acl:
-        arn = f"{seen.resource.api.arn(seen.run)}/stages/{seen.resource.name}"
-        told = f"the web ACL {acl} decides which requests reach the stage, and stays, since it may protect the API"
-        # WAF would take the stage from behind it, but Firewall Manager puts it back behind one that it manages:
+        arn = f"{checked.resource.api.arn(checked.run)}/stages/{checked.resource.name}"
+        text = f"the web ACL {acl} decides which requests reach the stage, and stays, since it may protect the API"
+        # iotpipe could disassociate the web ACL, but Firewall Manager associates a web ACL that it manages again:
         # https://docs.aws.amazon.com/waf/latest/developerguide/how-fms-manages-web-acls.html
         instead = (
             f"If it is wanted, set `api.web_acl` to it; if not: `aws wafv2 disassociate-web-acl --resource-arn {arn}`"
         )
-        yield seen.foreign_that_stays("web ACL", ALTERS, told, instead)
+        yield checked.kept_finding("web ACL", ALTERS, text, instead)
 
 
-def _others(seen: Seen, there: Mapping[str, Answer]) -> Iterator[Foreign]:
-    """Stages that are neither recorded nor have the environment's tags."""
-    run, identifier = seen.run, seen.observed["RestApiId"]
-    for name, found in there.items():
-        ours = run.owner_tags.items() <= (found.get("tags") or {}).items() or f"{Stage.kind}/{name}" in run.ledger
-        if name == seen.resource.name or ours:
+def _other_stages(checked: CheckedResource, live_stages: Mapping[str, Response]) -> Iterator[Foreign]:
+    """Yield stages without the environment's tags. Stages with them, and recorded ones, belong to iotpipe."""
+    run, identifier = checked.run, checked.observed["RestApiId"]
+    for name, live in live_stages.items():
+        owned = run.owner_tags.items() <= (live.get("tags") or {}).items() or f"{Stage.kind}/{name}" in run.ledger
+        if name == checked.resource.name or owned:
             continue
         url = f"https://{run.aws.host(f'{identifier}.execute-api')}/{name}"
-        told = f"the deployment {found.get('deploymentId')} can be called at {url}, beside what is declared"
-        yield seen.foreign(f"stage {name}", OPENS, told, _dropping(seen, name))
+        text = f"the deployment {live.get('deploymentId')} can be called at {url}, beside what is declared"
+        yield checked.finding(f"stage {name}", OPENS, text, _stage_removal(checked, name))
 
 
-def _dropping(seen: Seen, name: str) -> Callable[[], None]:
-    run, stage, identifier = seen.run, seen.resource, seen.observed["RestApiId"]
+def _stage_removal(checked: CheckedResource, name: str) -> Callable[[], None]:
+    run, stage, identifier = checked.run, checked.resource, checked.observed["RestApiId"]
 
     def remove() -> None:
         client = run.client("apigateway")
         with run.exclusive(stage.api.address):
             with contextlib.suppress(client.exceptions.NotFoundException):
                 client.delete_stage(restApiId=identifier, stageName=name)
-            # Nothing else may have kept an outdated deployment.
+            # The stage may have been the last user of an outdated deployment of iotpipe's.
             with contextlib.suppress(client.exceptions.NotFoundException):
                 delete_outdated_deployments(run, identifier, stage.definition_hash(run))
 
     return remove
 
 
-CHECK = Check(_of_stage, (every_stage, log_filters))
+CHECK = Check(_check, (every_stage, log_filters))

@@ -1,4 +1,4 @@
-"""Resource policies of others: who may do what by each of their statements, in plain words."""
+"""Statements that others added to resource policies, described in plain words: who may do what."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
-from iotpipe.provision.foreign.finding import ALTERS, OPENS, STOPS, Foreign, Seen
+from iotpipe.provision.foreign.finding import ALTERS, OPENS, STOPS, CheckedResource, Foreign
 from iotpipe.provision.policy_documents import canonical
 from iotpipe.provision.run import Run
 
@@ -21,12 +21,12 @@ Document = dict[str, Any]
 class Policy:
     """The resource policy of one kind.
 
-    `says` gives in plain words what the actions do that matter. `needed` are those that the pipeline itself needs;
-    to deny them has the risk `denied`. `read` gives the document as it is now, empty where there is none; `write`
-    replaces it, and removes it where no statement is left.
+    `verbs` describes the relevant actions in plain words. `needed` are the actions that the pipeline needs; a
+    statement that denies one of them has the risk `denied`. `read` returns the live document, empty if there is none.
+    `write` replaces the document, and removes it if no statement is left.
     """
 
-    says: Mapping[str, str]
+    verbs: Mapping[str, str]
     needed: tuple[str, ...]
     read: Callable[[Run, Any], Document]
     write: Callable[[Run, Any, Document], None]
@@ -34,58 +34,62 @@ class Policy:
     anybody: str = "anybody"
 
     def judge(
-        self, seen: Seen, document: Document, ours: Callable[[Statement], bool] = lambda statement: False
+        self,
+        checked: CheckedResource,
+        document: Document,
+        is_expected: Callable[[Statement], bool] = lambda statement: False,
     ) -> Iterator[Foreign]:
-        """One finding per statement, except those for which `ours` is true."""
+        """Yield one finding per statement that is not expected."""
         for number, statement in enumerate(statements(document), 1):
-            if ours(statement):
+            if is_expected(statement):
                 continue
             subject = f"statement {statement.get('Sid') or f'#{number}'}"
-            told = self._told(statement, seen)
-            yield seen.foreign(subject, self._risk(statement, seen), told, partial(self._take_out, seen, statement))
+            text = self._description(statement, checked)
+            yield checked.finding(
+                subject, self._risk(statement, checked), text, partial(self._remove, checked, statement)
+            )
 
-    def _told(self, statement: Statement, seen: Seen) -> str:
+    def _description(self, statement: Statement, checked: CheckedResource) -> str:
         can = "cannot" if denies(statement) else "can"
-        who = principals_told(statement, seen.run.aws.account, self.anybody)
-        return f"{who} {can} {self._done(statement)} {seen.resource.name}{condition(statement)}"
+        who = describe_principals(statement, checked.run.aws.account, self.anybody)
+        return f"{who} {can} {self._verbs_of(statement)} {checked.resource.name}{condition(statement)}"
 
-    def _done(self, statement: Statement) -> str:
-        said = [told for action, told in self.says.items() if covers(statement, action)]
-        return " and ".join(dict.fromkeys(said)) or f"do {actions(statement)} on"
+    def _verbs_of(self, statement: Statement) -> str:
+        verbs = [text for action, text in self.verbs.items() if covers(statement, action)]
+        return " and ".join(dict.fromkeys(verbs)) or f"do {actions(statement)} on"
 
-    def _risk(self, statement: Statement, seen: Seen) -> str:
+    def _risk(self, statement: Statement, checked: CheckedResource) -> str:
         if not denies(statement):
             return OPENS
         hits = any(covers(statement, action) for action in self.needed) and not only_without_tls(statement)
-        return self.denied if hits and concerns(statement, seen.run.aws.account) else ALTERS
+        return self.denied if hits and concerns(statement, checked.run.aws.account) else ALTERS
 
-    def _take_out(self, seen: Seen, statement: Statement) -> None:
-        # Each removal changes what the others have left.
-        with seen.run.exclusive(f"policy of {seen.resource.address}"):
-            document = self.read(seen.run, seen.resource)
+    def _remove(self, checked: CheckedResource, statement: Statement) -> None:
+        # Read the document again: other removals may have changed it.
+        with checked.run.exclusive(f"policy of {checked.resource.address}"):
+            document = self.read(checked.run, checked.resource)
             left = [each for each in statements(document) if not same([each], [statement])]
             if len(left) < len(statements(document)):
-                self.write(seen.run, seen.resource, {**document, "Statement": left})
+                self.write(checked.run, checked.resource, {**document, "Statement": left})
 
 
 def parsed(text: str | None) -> Document:
-    """The document that AWS gives as text; empty where there is none."""
+    """Parse a document; empty if there is none."""
     document: Document = json.loads(text or "{}")
     return document
 
 
 def statements(document: Document) -> list[Statement]:
-    found = document.get("Statement", [])
-    return list(found) if isinstance(found, list) else [found]
+    return listed(document.get("Statement", []))
 
 
 def listed(value: Any) -> list[Any]:
-    """A policy's value, which is a list or one element of it."""
+    """Return a policy's value as a list: it is a list or a single element."""
     return list(value) if isinstance(value, list) else [value]
 
 
 def same(one: list[Statement], other: list[Statement]) -> bool:
-    """Whether both lists of statements mean the same, whatever words AWS answers in."""
+    """Whether both lists of statements have the same meaning, in whatever form."""
     return canonical({"Statement": one}) == canonical({"Statement": other})
 
 
@@ -94,54 +98,54 @@ def denies(statement: Statement) -> bool:
 
 
 def covers(statement: Statement, action: str) -> bool:
-    """Whether the statement is about this action."""
-    excepted = "NotAction" in statement
-    named = [str(each).lower() for each in listed(statement.get("NotAction" if excepted else "Action", []))]
-    return excepted is not any(fnmatchcase(action.lower(), each) for each in named)
+    """Whether the statement applies to this action."""
+    negated = "NotAction" in statement
+    patterns = [str(each).lower() for each in listed(statement.get("NotAction" if negated else "Action", []))]
+    return negated is not any(fnmatchcase(action.lower(), each) for each in patterns)
 
 
 def actions(statement: Mapping[str, Any]) -> str:
-    """The actions that the statement is about."""
+    """Describe the actions of the statement."""
     if "NotAction" in statement:
         return f"everything but {', '.join(map(str, listed(statement['NotAction'])))}"
     return ", ".join(map(str, listed(statement.get("Action", []))))
 
 
 def principals(statement: Statement) -> list[tuple[str, str]]:
-    """Each principal as (kind, value); anybody is ("AWS", "*")."""
-    found = statement.get("Principal", statement.get("NotPrincipal", "*"))
-    if not isinstance(found, Mapping):
-        return [("AWS", str(found))]
-    return [(kind, str(each)) for kind, values in found.items() for each in listed(values)]
+    """Return each principal as (kind, value); anybody is ("AWS", "*")."""
+    principal = statement.get("Principal", statement.get("NotPrincipal", "*"))
+    if not isinstance(principal, Mapping):
+        return [("AWS", str(principal))]
+    return [(kind, str(each)) for kind, values in principal.items() for each in listed(values)]
 
 
 def is_public(statement: Statement) -> bool:
-    """Whether it is about everybody."""
+    """Whether the statement applies to everybody."""
     return any(value == "*" for _, value in principals(statement))
 
 
-def who(statement: Statement) -> str:
-    """Anybody, or the principals as AWS names them."""
+def principal_names(statement: Statement) -> str:
+    """Return "anybody", or the principals as AWS names them."""
     return "anybody" if is_public(statement) else ", ".join(value for _, value in principals(statement))
 
 
 def concerns(statement: Statement, account: str) -> bool:
-    """Whether it may match a principal of this account."""
-    found = principals(statement)
-    return "NotPrincipal" in statement or any(value == "*" or account in value for _, value in found)
+    """Whether the statement may apply to a principal in this account."""
+    named = principals(statement)
+    return "NotPrincipal" in statement or any(value == "*" or account in value for _, value in named)
 
 
-def principals_told(statement: Statement, account: str, anybody: str = "anybody") -> str:
-    """Whom the statement is about."""
-    told = [anybody if value == "*" else _principal(kind, value, account) for kind, value in principals(statement)]
-    found = " and ".join(dict.fromkeys(told))
-    return f"everybody but {found}" if "NotPrincipal" in statement else found
+def describe_principals(statement: Statement, account: str, anybody: str = "anybody") -> str:
+    """Describe the principals of the statement in plain words."""
+    names = [anybody if value == "*" else _principal(kind, value, account) for kind, value in principals(statement)]
+    text = " and ".join(dict.fromkeys(names))
+    return f"everybody but {text}" if "NotPrincipal" in statement else text
 
 
 def _principal(kind: str, value: str, account: str) -> str:
     if kind != "AWS":
         return f"the service {value}" if kind == "Service" else f"{value} ({kind})"
-    # A principal that was deleted is shown by its id, without an account.
+    # AWS shows a deleted principal by its id, without an account.
     owner = value if value.isdigit() else value.split(":")[4] if value.count(":") > 4 else account
     whole = value.isdigit() or value.endswith(":root")
     if owner == account:
@@ -150,7 +154,7 @@ def _principal(kind: str, value: str, account: str) -> str:
 
 
 def condition(statement: Statement) -> str:
-    """When the statement holds, as the end of a sentence."""
+    """Describe the condition of the statement, as the end of a sentence."""
     tests = [
         f"{key} {operator} {' or '.join(map(str, listed(values)))}"
         for operator, keys in statement.get("Condition", {}).items()
@@ -160,7 +164,7 @@ def condition(statement: Statement) -> str:
 
 
 def compared(statement: Statement, operator: str) -> dict[str, list[str]]:
-    """The values that the statement compares with by this operator, by key in small letters."""
+    """Return the values that the statement's condition compares by this operator, by key in lower case."""
     return {
         key.lower(): [str(each) for each in listed(values)]
         for name, keys in statement.get("Condition", {}).items()
@@ -170,5 +174,5 @@ def compared(statement: Statement, operator: str) -> dict[str, list[str]]:
 
 
 def only_without_tls(statement: Statement) -> bool:
-    """Whether it holds only for calls that are not encrypted; the pipeline makes none."""
+    """Whether the statement applies only to calls without TLS, which the pipeline never makes."""
     return compared(statement, "Bool").get("aws:securetransport") == ["false"]

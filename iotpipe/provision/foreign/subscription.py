@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from iotpipe.provision.foreign.finding import ALTERS, HIDES, Check, Foreign, Seen
+from iotpipe.provision.foreign.finding import ALTERS, HIDES, Check, CheckedResource, Foreign
 from iotpipe.provision.foreign.statements import parsed
 from iotpipe.provision.foreign.topic import subscribers
 from iotpipe.provision.resources.subscription import Subscription
@@ -14,48 +14,52 @@ from iotpipe.provision.run import Run
 
 
 def _arn(run: Run, subscription: Subscription) -> str:
-    """The subscription's ARN; empty as long as it is not confirmed."""
+    """Return the subscription's ARN; empty if it is not confirmed."""
     for each in subscribers(run, subscription.topic):
-        found = each["SubscriptionArn"]
-        if (each["Protocol"], each["Endpoint"]) == ("email", subscription.name) and found.startswith("arn:"):
-            return found
+        arn = each["SubscriptionArn"]
+        if (each["Protocol"], each["Endpoint"]) == ("email", subscription.name) and arn.startswith("arn:"):
+            return arn
     return ""
 
 
 def _attributes(run: Run, subscription: Subscription) -> dict[str, str]:
-    """The subscription's attributes; none as long as it is not confirmed."""
+    """Return the subscription's attributes; empty if it is not confirmed."""
     sns, arn = run.client("sns"), _arn(run, subscription)
     if not arn:
         return {}
     try:
-        found: dict[str, str] = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+        live: dict[str, str] = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
     except sns.exceptions.NotFoundException:
         return {}
-    return found
+    return live
 
 
-def _judge_subscription(seen: Seen) -> Iterator[Foreign]:
-    found, email = seen.read(_attributes), seen.resource.name
-    if parsed(found.get("FilterPolicy")):
-        scope = found.get("FilterPolicyScope", "MessageAttributes")
-        told = f"{email} gets only the alerts whose {scope} pass the filter {found['FilterPolicy']}"
-        yield seen.foreign("FilterPolicy", HIDES, told, partial(_clear, seen, "FilterPolicy", "{}"))
-    if found.get("RawMessageDelivery", "false") == "true":
-        told = f"{email} gets alerts without what SNS says about them"
-        yield seen.foreign("RawMessageDelivery", ALTERS, told, partial(_clear, seen, "RawMessageDelivery", "false"))
-    if parsed(found.get("RedrivePolicy")):
-        told = f"alerts that cannot be delivered to {email} go to {found['RedrivePolicy']}"
-        yield seen.foreign("RedrivePolicy", ALTERS, told, partial(_clear, seen, "RedrivePolicy"))
+def _check(checked: CheckedResource) -> Iterator[Foreign]:
+    live, email = checked.read(_attributes), checked.resource.name
+    if parsed(live.get("FilterPolicy")):
+        scope = live.get("FilterPolicyScope", "MessageAttributes")
+        text = f"{email} gets only the alerts whose {scope} pass the filter {live['FilterPolicy']}"
+        yield checked.finding("FilterPolicy", HIDES, text, partial(_clear, checked, "FilterPolicy", "{}"))
+    if live.get("RawMessageDelivery", "false") == "true":
+        text = f"{email} gets alerts without what SNS says about them"
+        yield checked.finding(
+            "RawMessageDelivery", ALTERS, text, partial(_clear, checked, "RawMessageDelivery", "false")
+        )
+    if parsed(live.get("RedrivePolicy")):
+        text = f"alerts that cannot be delivered to {email} go to {live['RedrivePolicy']}"
+        yield checked.finding("RedrivePolicy", ALTERS, text, partial(_clear, checked, "RedrivePolicy"))
 
 
-def _clear(seen: Seen, name: str, value: str | None = None) -> None:
-    """Set an attribute back. SNS clears a redrive policy only where no value is given."""
-    sns = seen.run.client("sns")
+def _clear(checked: CheckedResource, name: str, value: str | None = None) -> None:
+    """Reset an attribute. SNS clears a redrive policy only if the call has no value."""
+    sns = checked.run.client("sns")
     given: dict[str, Any] = {} if value is None else {"AttributeValue": value}
     try:
-        sns.set_subscription_attributes(SubscriptionArn=_arn(seen.run, seen.resource), AttributeName=name, **given)
+        sns.set_subscription_attributes(
+            SubscriptionArn=_arn(checked.run, checked.resource), AttributeName=name, **given
+        )
     except sns.exceptions.NotFoundException:
         return
 
 
-CHECK = Check(_judge_subscription, (_attributes,))
+CHECK = Check(_check, (_attributes,))
