@@ -213,7 +213,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_the_old_file(
     opened(tmp_path).record(ROW)
     before = (tmp_path / "dev.json").read_bytes()
     book = opened(tmp_path)
-    monkeypatch.setattr(f"iotpipe.provision.ledger.{'tempfile' if step == 'mkstemp' else 'os'}.{step}", die)
+    monkeypatch.setattr(f"iotpipe.files.{'tempfile' if step == 'mkstemp' else 'os'}.{step}", die)
     with pytest.raises(Killed):
         book.record(row("new"))
     assert (tmp_path / "dev.json").read_bytes() == before
