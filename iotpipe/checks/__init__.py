@@ -1,1 +1,1 @@
-"""What would make `up` fail or readings suffer: checked before anything is created, each with its remedy."""
+"""Checks that find, before `up` creates anything, what would make it fail or lose readings, each with a remedy."""

@@ -1,4 +1,4 @@
-"""Whether API Gateway can write its logs: with one role per account and region."""
+"""Check the role with which API Gateway writes its logs: one per account and region."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _SERVICE = "apigateway.amazonaws.com"
 
 
 def check(run: Run, resources: Sequence[Resource]) -> list[Finding]:
-    """What there is to say of the role. Raises ResourceError where AWS does not say."""
+    """Check the logging role. Raises ResourceError if AWS does not answer."""
     account = next((each for each in resources if isinstance(each, ApiGatewayAccount)), None)
     if account is None:
         return [ok(CHECK, "api.logging is OFF: none is needed")]
     observed = run.with_retries("read", account.address, lambda attempt: run.look(account))
     if observed is None:
-        return [ok(CHECK, f"none is set in {run.aws.region}: `up` makes one and sets it")]
-    return [_judged(run, str(observed["cloudwatchRoleArn"]))]
+        return [ok(CHECK, f"none is set in {run.aws.region}: `up` creates and sets one")]
+    return [_check_role(run, str(observed["cloudwatchRoleArn"]))]
 
 
 def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
-    """Why WAF would not put the stage behind its web ACL, as far as the ARN tells; nobody is asked."""
+    """Find a web ACL of another region, which WAF cannot associate with the stage. Makes no calls."""
     acls = (each.web_acl for each in resources if isinstance(each, Stage) and each.web_acl)
     return [
         problem(
@@ -41,7 +41,7 @@ def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
     ]
 
 
-def _judged(run: Run, arn: str) -> Finding:
+def _check_role(run: Run, arn: str) -> Finding:
     name = arn.rpartition("/")[2]
     if f":{run.aws.account}:" not in arn:
         return unknown(
@@ -49,25 +49,25 @@ def _judged(run: Run, arn: str) -> Finding:
         )
     iam = run.client("iam")
 
-    def ask(attempt: int) -> dict[str, Any] | None:
+    def get_role(attempt: int) -> dict[str, Any] | None:
         try:
             role: dict[str, Any] = iam.get_role(RoleName=name)["Role"]
         except iam.exceptions.NoSuchEntityException:
             return None
         return role
 
-    role = run.with_retries("read", f"role/{name}", ask)
+    role = run.with_retries("read", f"role/{name}", get_role)
     if role is None:
-        return warning(CHECK, f"{arn} is set and is gone: API Gateway writes no logs", _reset(run))
-    if not _trusts(role["AssumeRolePolicyDocument"]):
-        lets = f"{arn} is set and does not let {_SERVICE} assume it: API Gateway writes no logs"
-        return warning(CHECK, lets, f"Allow sts:AssumeRole to {_SERVICE} in its trust policy")
-    return ok(CHECK, f"{arn} is set, and {_SERVICE} may assume it; it is left as it is")
+        return warning(CHECK, f"{arn} is set but does not exist: API Gateway writes no logs", _unset_remedy(run))
+    if not _trusts_api_gateway(role["AssumeRolePolicyDocument"]):
+        text = f"{arn} is set and does not let {_SERVICE} assume it: API Gateway writes no logs"
+        return warning(CHECK, text, f"Allow sts:AssumeRole to {_SERVICE} in its trust policy")
+    return ok(CHECK, f"{arn} is set, and {_SERVICE} may assume it; `up` does not change it")
 
 
-def _trusts(document: dict[str, Any]) -> bool:
-    found = document.get("Statement", [])
-    statements = found if isinstance(found, list) else [found]
+def _trusts_api_gateway(document: dict[str, Any]) -> bool:
+    value = document.get("Statement", [])
+    statements = value if isinstance(value, list) else [value]
     return any(
         each.get("Effect") == "Allow"
         and "sts:AssumeRole" in _listed(each.get("Action"))
@@ -80,7 +80,7 @@ def _listed(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _reset(run: Run) -> str:
+def _unset_remedy(run: Run) -> str:
     unset = "op=replace,path=/cloudwatchRoleArn,value="
     command = f"aws apigateway update-account --region {run.aws.region} --patch-operations {unset}"
-    return f"Unset it with `{command}`: the next `up` makes one"
+    return f"Unset it with `{command}`: the next `up` creates one"

@@ -1,4 +1,4 @@
-"""Every check of one environment, in the order in which a person would look, those that ask AWS at the same time."""
+"""All checks of one environment. Those that call AWS run in parallel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from iotpipe.checks import (
     state_file,
 )
 from iotpipe.checks.finding import Finding, problem
-from iotpipe.checks.preflight import untold
+from iotpipe.checks.preflight import unanswered
 from iotpipe.configuration import Environment
 from iotpipe.errors import ApplyFailed, CredentialsError, IotpipeError, ResourceError
 from iotpipe.pipeline import Artifacts
@@ -33,7 +33,7 @@ from iotpipe.provision.run import Run
 
 @dataclass(frozen=True)
 class CheckContext:
-    """An environment whose AWS answers: `contents` is what its state file records, None where it has none."""
+    """What the checks of an environment need. `contents` is its state file's contents; None without a state file."""
 
     env: Environment
     run: Run
@@ -46,8 +46,8 @@ class CheckContext:
         return self.contents.rows if self.contents else {}
 
     @property
-    def operated(self) -> policy.Environment:
-        """What the permissions are about."""
+    def policy_environment(self) -> policy.Environment:
+        """The environment as `iotpipe policy` describes it, for the permissions check."""
         aws = self.run.aws
         return policy.Environment(
             self.env.name,
@@ -62,64 +62,64 @@ class CheckContext:
 
 
 _LIMITS: tuple[tuple[str, Callable[[CheckContext], list[Finding]]], ...] = (
-    (permissions.CHECK, lambda it: permissions.check(it.run, it.operated)),
-    (concurrency.CHECK, lambda it: concurrency.check(it.run, it.resources)),
-    (api_gateway_logging.CHECK, lambda it: api_gateway_logging.check(it.run, it.resources)),
-    (kms_key.CHECK, lambda it: kms_key.check(it.run, it.resources)),
-    (packages.STORAGE, lambda it: packages.storage(it.run, it.built)),
+    (permissions.CHECK, lambda context: permissions.check(context.run, context.policy_environment)),
+    (concurrency.CHECK, lambda context: concurrency.check(context.run, context.resources)),
+    (api_gateway_logging.CHECK, lambda context: api_gateway_logging.check(context.run, context.resources)),
+    (kms_key.CHECK, lambda context: kms_key.check(context.run, context.resources)),
+    (packages.STORAGE, lambda context: packages.storage(context.run, context.built)),
 )
 
 
-def of_environment(env: Environment, built: Artifacts, now: float) -> list[Finding]:
-    """What needs no AWS to ask: the runtime's dates, and the packages, which are built for it if need be."""
+def check_offline(env: Environment, built: Artifacts, now: float) -> list[Finding]:
+    """Run the checks that do not call AWS: the runtime's dates, and the packages, which are built if necessary."""
     if env.target == "local":
         return packages.check(built)[:1]
     return [*runtimes.check(env.functions.runtime, _day(now)), *packages.check(built)]
 
 
-def of_aws(patient: CheckContext) -> list[Finding]:
-    """What AWS has to say. The AWS on this machine has no limits to speak of."""
-    limits = () if patient.run.aws.emulator else _LIMITS
+def check_aws(context: CheckContext) -> list[Finding]:
+    """Run the checks that call AWS. The embedded AWS has no limits to check."""
+    limits = () if context.run.aws.emulator else _LIMITS
     with ThreadPoolExecutor(max_workers=len(_LIMITS) + 1, thread_name_prefix="iotpipe-doctor") as pool:
-        alive = pool.submit(_answered, existing_resources.NAMES, partial(_alive, patient))
-        asked = [pool.submit(_answered, check, partial(look, patient)) for check, look in limits]
-        found = list(dict.fromkeys(finding for each in (*asked, alive) for finding in each.result()))
-    deleted = patient.contents.deleted if patient.contents and patient.run.aws.eventually_consistent else {}
-    return found + state_file.kept_back(deleted, patient.run.clock.now())
+        existing = pool.submit(_run_check, existing_resources.NAMES, partial(_check_existing, context))
+        running = [pool.submit(_run_check, name, partial(check, context)) for name, check in limits]
+        findings = list(dict.fromkeys(finding for each in (*running, existing) for finding in each.result()))
+    deleted = context.contents.deleted if context.contents and context.run.aws.eventually_consistent else {}
+    return findings + state_file.names_not_reusable_yet(deleted, context.run.clock.now())
 
 
-def _alive(patient: CheckContext) -> list[Finding]:
-    run, declared = patient.run, patient.resources
+def _check_existing(context: CheckContext) -> list[Finding]:
+    run, declared = context.run, context.resources
     try:
-        steps = planning.plan(declared, run, patient.rows, protect=patient.env.protect, foreign=True)
+        plan = planning.plan(declared, run, context.rows, protect=context.env.protect, foreign=True)
     except ApplyFailed as error:
         return _unreadable(error)
-    found = [*existing_resources.names(steps), *existing_resources.foreign(steps)]
-    found += _answered(existing_resources.ALERTS, lambda: existing_resources.alerts(run, declared))
-    if run.aws.emulator:  # it measures next to nothing
-        return found
-    return found + _answered(existing_resources.ALARMS, lambda: existing_resources.alarms(run, declared))
+    findings = [*existing_resources.names(plan), *existing_resources.foreign(plan)]
+    findings += _run_check(existing_resources.ALERTS, lambda: existing_resources.alerts(run, declared))
+    if run.aws.emulator:  # it publishes almost no metrics
+        return findings
+    return findings + _run_check(existing_resources.ALARMS, lambda: existing_resources.alarms(run, declared))
 
 
 def _unreadable(error: ApplyFailed) -> list[Finding]:
-    """What could not be read, once per thing to do about it: one missing permission may hide a dozen alarms."""
+    """One problem per remedy: a single missing permission may hide a dozen alarms."""
     by_remedy: dict[str, list[IotpipeError]] = {}
-    for each in error.failed:
-        by_remedy.setdefault(each.hint or "See what AWS says", []).append(each)
-    found = []
+    for failure in error.failed:
+        by_remedy.setdefault(failure.hint or "See AWS's message", []).append(failure)
+    findings = []
     for remedy, errors in by_remedy.items():
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        found.append(problem(existing_resources.NAMES, errors[0].message + more, remedy))
-    return found
+        findings.append(problem(existing_resources.NAMES, errors[0].message + more, remedy))
+    return findings
 
 
-def _answered(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+def _run_check(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
     try:
-        return look()
-    except CredentialsError as error:  # once they have expired, every question ends like this
+        return check()
+    except CredentialsError as error:  # expired credentials make every check fail alike
         return [problem(credentials.CREDENTIALS, error.message, error.hint)]
     except ResourceError as error:
-        return [untold(check, error)]
+        return [unanswered(name, error)]
 
 
 def _day(now: float) -> date:

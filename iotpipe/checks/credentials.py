@@ -1,4 +1,4 @@
-"""Whose the credentials are, and until when they are good, as far as that can be known here."""
+"""Check the credentials: their caller and account, and when they expire."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from iotpipe.checks.finding import Finding, ok, unknown, warning
 from iotpipe.provision.aws import Aws
 
 CREDENTIALS, SESSION = "credentials", "session"
-_ENOUGH = timedelta(minutes=15)
-_RENEW = "Renew them before `up`: what it has done by then is recorded, and the next one continues from there"
+_MIN_VALIDITY = timedelta(minutes=15)
+_RENEW = "Renew them before `up`; if they expire during `up`, the next `up` continues from the recorded state"
 
 
 def check(aws: Aws, expected: str | None, now: float) -> list[Finding]:
-    """The caller, the account guard and the session. That they are good is known: AWS has said whose they are."""
+    """Report the caller, the account guard and the session. The credentials are valid: AWS returned the caller."""
     guard = "as the configuration demands" if expected else "the configuration names none (`account`)"
     return [ok(CREDENTIALS, f"{aws.caller}; account {aws.account}, {guard}; region {aws.region}"), *_session(aws, now)]
 
@@ -26,19 +26,19 @@ def _session(aws: Aws, now: float) -> list[Finding]:
     if credentials is None or not credentials.token:
         return []
     if credentials.method != "env":
-        # A profile, SSO or an instance's role: botocore renews these as long as their source lets it.
-        renews = isinstance(credentials, RefreshableCredentials)
-        how = "which are renewed by themselves" if renews else "and nothing here says until when"
-        return [ok(SESSION, f"temporary credentials ({credentials.method}), {how}")]
-    return [_until(os.environ.get("AWS_CREDENTIAL_EXPIRATION", ""), now)]
+        # botocore refreshes those of a profile, SSO or an instance's role while their source allows it.
+        refreshable = isinstance(credentials, RefreshableCredentials)
+        expiry = "which are refreshed automatically" if refreshable else "whose expiry is unknown"
+        return [ok(SESSION, f"temporary credentials ({credentials.method}), {expiry}")]
+    return [_expiry(os.environ.get("AWS_CREDENTIAL_EXPIRATION", ""), now)]
 
 
-def _until(text: str, now: float) -> Finding:
+def _expiry(text: str, now: float) -> Finding:
     try:
         end = datetime.fromisoformat(text)
     except ValueError:
-        said = "temporary credentials out of the environment, which does not say until when (AWS_CREDENTIAL_EXPIRATION)"
-        return unknown(SESSION, said, _RENEW)
+        message = "temporary credentials from the environment without an expiry (AWS_CREDENTIAL_EXPIRATION)"
+        return unknown(SESSION, message, _RENEW)
     left = end.replace(tzinfo=end.tzinfo or UTC) - datetime.fromtimestamp(now, UTC)
-    said = f"temporary credentials until {text}, {left.total_seconds() / 60:.0f} minutes from now"
-    return ok(SESSION, said) if left >= _ENOUGH else warning(SESSION, said, _RENEW)
+    message = f"temporary credentials until {text}, {left.total_seconds() / 60:.0f} minutes from now"
+    return ok(SESSION, message) if left >= _MIN_VALIDITY else warning(SESSION, message, _RENEW)

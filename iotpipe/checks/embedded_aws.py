@@ -1,4 +1,4 @@
-"""The embedded AWS: whether it is there, runs or can be started, and has room."""
+"""Check the embedded AWS: whether it is installed, runs or can start, and has disk space."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from iotpipe.local import install_hint, launcher
 from iotpipe.local.engine_directory import EngineDirectory, Record
 
 CHECK, ROOM = "embedded AWS", "disk"
-_LITTLE = 500 * 2**20
-"""Bytes: the layer, the functions' unpacked code and some readings."""
+_MIN_FREE = 500 * 2**20
+"""Bytes for the layer, the functions' unpacked code and some readings."""
 
 
 def check(directory: EngineDirectory) -> list[Finding]:
-    """What there is to say of the engine that lives in this directory."""
+    """Check the engine of this directory."""
     if not install_hint.installed():
         return [problem(CHECK, "it is not installed", install_hint.remedy())]
     try:
@@ -34,8 +34,8 @@ def _engine(directory: EngineDirectory) -> Iterator[Finding]:
         yield ok(CHECK, f"not running; `up` starts it, and {holds}")
         record = directory.record()
         if record and _taken(record):
-            text = f"port {record.port}, where it was, is taken by another program"
-            yield warning(CHECK, text, "Nothing: it moves to another one, and so does ApiEndpoint")
+            text = f"its port {record.port} is taken by another program"
+            yield warning(CHECK, text, "Nothing to do: it uses another port, and ApiEndpoint changes with it")
     elif state["trouble"]:
         yield problem(
             CHECK, f"it cannot save what it holds: {state['trouble']}", f"Free some disk space under {directory.data}"
@@ -45,19 +45,19 @@ def _engine(directory: EngineDirectory) -> Iterator[Finding]:
 
 
 def _taken(record: Record) -> bool:
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind(("127.0.0.1", record.port))
+            listener.bind(("127.0.0.1", record.port))
         except OSError:
             return True
     return False
 
 
 def _room(directory: Path) -> Finding:
-    there = next(each for each in (directory, *directory.parents) if each.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(each for each in (directory, *directory.parents) if each.exists())
+    free = shutil.disk_usage(existing).free
     text = f"{free / 2**30:.1f} GB are free where it keeps its data ({directory})"
-    if free >= _LITTLE:
+    if free >= _MIN_FREE:
         return ok(ROOM, text)
-    return warning(ROOM, text, f"Make room: it wants {_LITTLE // 2**20} MB, and stops saving where there is none")
+    return warning(ROOM, text, f"Free disk space: it needs {_MIN_FREE // 2**20} MB and cannot save without")

@@ -1,4 +1,4 @@
-"""One environment examined from the outside in: nothing stops it at the first thing that is wrong."""
+"""Examine one environment: run all checks and go on after each problem."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONFIGURATION = "configuration"
 
 @dataclass(frozen=True)
 class _Reached:
-    """The AWS that the environment is for, None where it cannot be asked, and what was found on the way."""
+    """The AWS of the environment, None if it cannot be reached, and the findings about reaching it."""
 
     aws: Aws | None
     findings: list[Finding]
@@ -30,7 +30,7 @@ class _Reached:
 def examine(
     options: Options, package: Callable[[Environment], Artifacts], clock: Clock
 ) -> tuple[Aws | None, list[Finding]]:
-    """Every finding, and the AWS that was asked, if one was. `package` makes what goes to Lambda."""
+    """Return the AWS that was reached, if any, and all findings. `package` builds the layer and the handlers."""
     path = options.state_file
     env, findings = _configuration(options)
     contents, recorded = state_file.check(path)
@@ -43,7 +43,7 @@ def examine(
     if env is None:
         rest = unknown("everything else", "unknown without a valid configuration", "Correct it first")
         return reached.aws, [*findings, rest]
-    return reached.aws, [*findings, *_inside(options.name, env, contents, reached.aws, package, clock)]
+    return reached.aws, [*findings, *_environment(options.name, env, contents, reached.aws, package, clock)]
 
 
 def _configuration(options: Options) -> tuple[Environment | None, list[Finding]]:
@@ -51,8 +51,8 @@ def _configuration(options: Options) -> tuple[Environment | None, list[Finding]]
     try:
         env = load(options.name, options.config_dir)
     except ConfigurationError as error:
-        found = [(str(replace(each, remedy="")), each.remedy or "Correct it") for each in error.problems]
-        return None, [problem(CONFIGURATION, what, remedy) for what, remedy in found]
+        problems = [(str(replace(each, remedy="")), each.remedy or "Correct it") for each in error.problems]
+        return None, [problem(CONFIGURATION, text, remedy) for text, remedy in problems]
     return env, [
         ok(CONFIGURATION, f"{file} is valid" if file.exists() else f"{options.name} has no file: all defaults")
     ]
@@ -83,7 +83,7 @@ def _connected(target: Target, emulator: Emulator | None, clock: Clock) -> _Reac
     return _Reached(aws, credentials.check(aws, target.env.account if target.env else None, clock.now()))
 
 
-def _inside(
+def _environment(
     name: str,
     env: Environment,
     contents: Contents | None,
@@ -91,13 +91,13 @@ def _inside(
     package: Callable[[Environment], Artifacts],
     clock: Clock,
 ) -> list[Finding]:
-    """What is to be said of the environment itself. The layer may have to be built: AWS is asked meanwhile."""
+    """Check the environment itself. The offline checks may build the layer, in parallel to the checks of AWS."""
     built = package(env)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="iotpipe-doctor") as beside:
-        here = beside.submit(aws_checks.of_environment, env, built, clock.now())
-        there: list[Finding] = []
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="iotpipe-doctor") as background:
+        offline = background.submit(aws_checks.check_offline, env, built, clock.now())
+        findings: list[Finding] = []
         if aws:
             run = Run(aws, name, command="doctor", tags=env.tags, clock=clock)
             resources = pipeline(env, built, aws.region)
-            there = aws_checks.of_aws(aws_checks.CheckContext(env, run, resources, built, contents))
-        return [*here.result(), *there]
+            findings = aws_checks.check_aws(aws_checks.CheckContext(env, run, resources, built, contents))
+        return [*offline.result(), *findings]

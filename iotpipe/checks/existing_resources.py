@@ -1,4 +1,4 @@
-"""What is there already: names that others use, alarms that see nothing, and addresses that get no alert."""
+"""Check the existing resources: ownership, alarms without data, and unconfirmed alert subscriptions."""
 
 from __future__ import annotations
 
@@ -23,60 +23,60 @@ _SEVERE = (OPENS, DRAINS, STOPS)
 
 
 def names(steps: Plan) -> list[Finding]:
-    """What `up` would do, and what it will not touch."""
+    """Report what `up` would do, or the resources that it must not change."""
     refused = [step.refusal for step in steps.steps if step.refusal]
     if refused:
-        # A refusal ends with what to do.
+        # The last sentence of a refusal is its remedy.
         return [problem(NAMES, why, remedy) for why, _, remedy in (each.rpartition(". ") for each in refused)]
     counts = Counter(step.action for step in steps.steps)
     words = {"create": "to create", "update": "to update", "delete": "to delete", "none": "as declared"}
-    said = [f"{counts[action]} {word}" for action, word in words.items() if counts[action]]
-    return [ok(NAMES, f"{', '.join(said)}; no resource of others is in the way"), *leftovers(steps)]
+    planned = [f"{counts[action]} {word}" for action, word in words.items() if counts[action]]
+    return [ok(NAMES, f"{', '.join(planned)}; no resource of others is in the way"), *leftovers(steps)]
 
 
 def leftovers(steps: Plan) -> list[Finding]:
-    """What bears the environment's tags and is not declared."""
-    found = [step.address for step in steps.steps if step.address in steps.leftovers]
-    if not found:
+    """Orphans: resources with the environment's ownership tags that are neither declared nor recorded."""
+    orphans = [step.address for step in steps.steps if step.address in steps.leftovers]
+    if not orphans:
         return []
-    text = f"neither declared nor recorded, but with this environment's tags: {', '.join(found)}"
-    return [warning(LEFTOVERS, text, "`iotpipe plan` shows what `up` does with them")]
+    text = f"neither declared nor recorded, but with this environment's tags: {', '.join(orphans)}"
+    return [warning(LEFTOVERS, text, "Run `iotpipe plan`: it shows what `up` does with them")]
 
 
 def foreign(steps: Plan) -> list[Finding]:
-    """What others added to the resources, worst first."""
-    remedy = "Remove it where nobody needs it, or let `iotpipe up --strict` remove all of them"
-    found = [
+    """Additions of others to the resources, the most severe first."""
+    remedy = "Remove it if nobody needs it, or run `iotpipe up --strict` to remove all of them"
+    findings = [
         (problem if each.risk in _SEVERE else warning)(FOREIGN, f"{each.address}: {each.found}", each.instead or remedy)
         for each in steps.foreign
     ]
-    unread = [unknown(FOREIGN, text, "Allow it, or look at it by hand") for text in steps.unread]
-    return [*found, *unread]
+    unread = [unknown(FOREIGN, text, "Allow it, or check it by hand") for text in steps.unread]
+    return [*findings, *unread]
 
 
 def alarms(run: Run, resources: Sequence[Resource]) -> list[Finding]:
-    """Alarms that cannot ring, since what they watch does not exist. Raises ResourceError where AWS does not say."""
-    there = {each: run.look(each) for each in resources if isinstance(each, Alarm)}
-    silent = [each for each, found in there.items() if found and found.get("StateValue") == "INSUFFICIENT_DATA"]
-    blind = [each.name for each in silent if not any(_exists(run, metric) for metric in each.metrics)]
-    if blind:
-        text = f"CloudWatch had none of what these watch in two weeks: {', '.join(blind)}"
-        remedy = (
-            "Make traffic with `iotpipe send-test-data`; where it stays so, look at the alarm's metric in CloudWatch"
-        )
+    """Alarms that cannot fire because their metrics do not exist. Raises ResourceError if AWS does not answer."""
+    observed = {each: run.look(each) for each in resources if isinstance(each, Alarm)}
+    without_data = [
+        alarm for alarm, found in observed.items() if found and found.get("StateValue") == "INSUFFICIENT_DATA"
+    ]
+    without_metric = [each.name for each in without_data if not any(_exists(run, metric) for metric in each.metrics)]
+    if without_metric:
+        text = f"CloudWatch had no metric of these alarms in the past two weeks: {', '.join(without_metric)}"
+        remedy = "Run `iotpipe send-test-data`; if they remain, check the alarm's metric in CloudWatch"
         return [warning(ALARMS, text, remedy)]
-    found = sum(each is not None for each in there.values())
-    return [ok(ALARMS, f"all {found} see what they watch")] if found else []
+    existing = sum(each is not None for each in observed.values())
+    return [ok(ALARMS, f"the metrics of all {existing} alarms exist")] if existing else []
 
 
 def alerts(run: Run, resources: Sequence[Resource]) -> list[Finding]:
-    """Addresses whose owners have not confirmed."""
+    """Addresses whose owners have not confirmed the subscription."""
     topics = [each for each in resources if isinstance(each, Topic) and run.look(each)]
-    waiting = [address for topic in topics for address in unconfirmed(run, topic)]
-    if not waiting:
+    pending = [address for topic in topics for address in unconfirmed(run, topic)]
+    if not pending:
         return []
-    text = f"they get no alert before they confirm the mail that SNS sent: {', '.join(waiting)}"
-    remedy = "Let them open its link, and look for it among their spam; what lapses is asked for again by the next `up`"
+    text = f"these receive no alerts until they confirm the e-mail from SNS: {', '.join(pending)}"
+    remedy = "Ask them to open its link (it may be in the spam folder); if it has expired, the next `up` sends another"
     return [warning(ALERTS, text, remedy)]
 
 

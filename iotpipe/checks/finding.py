@@ -1,4 +1,4 @@
-"""What a check found, how bad that is, and what to do about it."""
+"""The finding of a check: what was found, its severity and its remedy."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 OK, WARNING, PROBLEM, UNKNOWN = "ok", "warning", "problem", "cannot tell"
 RESULTS = (PROBLEM, WARNING, UNKNOWN, OK)
-"""The worst first."""
+"""The most severe first."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`check` is what was looked at, `result` one of RESULTS, `found` what was seen and why that matters.
+    """`check` names the check, `result` is one of RESULTS, `found` says what was found and why it matters.
 
-    `remedy` is what to do; only where all is well there is none.
+    `remedy` says what to do; it is empty only for OK.
     """
 
     check: str
@@ -27,15 +27,15 @@ def ok(check: str, found: str) -> Finding:
 
 
 def warning(check: str, found: str, remedy: str) -> Finding:
-    """It works now, or in part, and will not always."""
+    """It works now or in part, but may fail later."""
     return Finding(check, WARNING, found, remedy)
 
 
 def problem(check: str, found: str, remedy: str) -> Finding:
-    """`up` would fail, or do something that nobody wants."""
+    """`up` would fail or do harm."""
     return Finding(check, PROBLEM, found, remedy)
 
 
 def unknown(check: str, found: str, remedy: str) -> Finding:
-    """AWS does not say, or does not let these credentials ask."""
+    """AWS does not answer, or these credentials may not ask."""
     return Finding(check, UNKNOWN, found, remedy)

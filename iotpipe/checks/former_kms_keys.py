@@ -1,4 +1,4 @@
-"""Whether a KMS key that the functions are no longer to use is still needed to read what it encrypted."""
+"""Find KMS keys that the functions still need to decrypt data, but that the configuration no longer names."""
 
 from __future__ import annotations
 
@@ -23,82 +23,82 @@ _COUNTED = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
-_KEEP = "Add {key} to former_kms_keys, and take it out of there when nothing needs it any more"
-_SETTLED = 60
-"""Seconds after which SQS has counted all that was sent:
+_KEEP = "Add {key} to former_kms_keys, and remove it when nothing needs it any more"
+_COUNT_DELAY = 60
+"""Seconds until SQS's message counts include all messages (they are eventually consistent):
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
 """
 
 
 def usable(resources: Sequence[Resource]) -> set[str]:
-    """The keys that the functions' roles may use by the declaration."""
+    """The keys that the declared roles of the functions may use."""
     roles = [each for each in resources if isinstance(each, Role)]
     return {key for role in roles for allowed in role.may if allowed.sid == USES_KEY for key in allowed.on}
 
 
 def needed(run: Run, resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
-    """What is said of each key that the roles would lose too early, and what to do about it.
+    """The problem and remedy of each key that the roles would lose although the functions still need it.
 
-    Raises ResourceError where AWS does not say what there is.
+    Raises ResourceError if AWS does not answer.
     """
-    used = _used(run, resources) - usable(resources)
-    for key in sorted(used):
+    lost = _used(run, resources) - usable(resources)
+    for key in sorted(lost):
         if reasons := [*_encrypted(run, resources, key), *_waiting(run, resources)]:
-            told = (
+            message = (
                 f"the functions would lose their right to the KMS key {key}, which is neither kms_key nor one of "
                 f"former_kms_keys, and need it: {'; '.join(reasons)}"
             )
-            yield told, _KEEP.format(key=key)
-    yield from _sent_with_another(run, resources, used)
+            yield message, _KEEP.format(key=key)
+    yield from _queues_with_other_keys(run, resources, lost)
 
 
-def _sent_with_another(run: Run, resources: Sequence[Resource], told: set[str]) -> Iterator[tuple[str, str]]:
-    """Queues with messages and a key to which the roles have no right: by hand, or since somebody took that away."""
-    for each in (each for each in resources if isinstance(each, Queue)):
-        queue = _observed(run, each)
-        key = _whole(run, queue.get("KmsMasterKeyId") or "")
-        if not key or key in told | usable(resources):
+def _queues_with_other_keys(run: Run, resources: Sequence[Resource], reported: set[str]) -> Iterator[tuple[str, str]]:
+    """Queues with messages and a key that the roles may not use, because of a manual change of queue or role."""
+    for resource in (each for each in resources if isinstance(each, Queue)):
+        queue = _observed(run, resource)
+        key = _key_arn(run, queue.get("KmsMasterKeyId") or "")
+        if not key or key in reported | usable(resources):
             continue
-        if reason := _not_empty(run, each.address, queue):
+        if reason := _may_hold_messages(run, queue):
             yield (
-                f"{each.address} is encrypted with the KMS key {key}, which is neither kms_key nor one of "
+                f"{resource.address} is encrypted with the KMS key {key}, which is neither kms_key nor one of "
                 f"former_kms_keys, and {reason}; the functions could not read them",
                 _KEEP.format(key=key),
             )
 
 
-def _whole(run: Run, key: str) -> str:
-    """The ARN of the key, which SQS shows as it was set; empty for an alias, as that of AWS's own key is."""
+def _key_arn(run: Run, key: str) -> str:
+    """The ARN of the key, which SQS returns as it was set (ARN or id); empty for an alias, such as AWS's own key's."""
     if key.startswith("arn:"):
         return "" if ":alias/" in key else key
     return "" if not key or key.startswith("alias/") else run.aws.arn("kms", f"key/{key}")
 
 
-def _not_empty(run: Run, address: str, queue: Properties) -> str:
+def _may_hold_messages(run: Run, queue: Properties) -> str:
     if sum(int(queue.get(name, 0)) for name in _COUNTED):
         return "holds messages that may have been sent with it"
-    if run.clock.now() < float(queue["LastModifiedTimestamp"]) + _SETTLED:
-        return f"was changed less than {_SETTLED} s ago, so that SQS has not counted its messages yet"
+    if run.clock.now() < float(queue["LastModifiedTimestamp"]) + _COUNT_DELAY:
+        return f"was changed less than {_COUNT_DELAY} s ago, so that SQS has not counted its messages yet"
     return ""
 
 
 def _used(run: Run, resources: Sequence[Resource]) -> set[str]:
-    """The keys that the roles may use now; that is known also where the state file is lost."""
-    found: set[str] = set()
+    """The keys that the roles may use now, read from AWS, because the state file may be lost."""
+    keys: set[str] = set()
     for role in (each for each in resources if isinstance(each, Role)):
-        # Somebody may have given the statement another name.
-        found |= set(_keys(_observed(run, role).get("Policies", {}).get(POLICY, {})))
-    return found
+        # All statements: the Sid may have been changed.
+        keys |= set(_keys(_observed(run, role).get("Policies", {}).get(POLICY, {})))
+    return keys
 
 
 def lacks(run: Run, role: Role, key: str) -> bool:
-    """Whether the role is there and may not use the key."""
+    """Whether the role exists and may not use the key."""
     observed = _observed(run, role)
     return bool(observed) and key not in _keys(observed.get("Policies", {}).get(POLICY, {}))
 
 
 def _keys(document: Any) -> Iterator[str]:
-    """The ARNs of keys anywhere in a policy."""
+    """All key ARNs in a policy."""
     if isinstance(document, str):
         if re.match(r"arn:[^:]+:kms:.*:key/[^*?]+$", document):
             yield document
@@ -109,21 +109,23 @@ def _keys(document: Any) -> Iterator[str]:
 
 def _encrypted(run: Run, resources: Sequence[Resource], key: str) -> Iterator[str]:
     encrypted = [
-        each.address for each in resources if isinstance(each, USED_BY_FUNCTIONS) and names(_observed(run, each), key)
+        each.address
+        for each in resources
+        if isinstance(each, USED_BY_FUNCTIONS) and contains_key(_observed(run, each), key)
     ]
     if encrypted:
         yield f"{', '.join(encrypted)} {'are' if len(encrypted) > 1 else 'is'} encrypted with it"
 
 
-def names(value: Any, key: str) -> bool:
-    """Whether the key stands anywhere in a property."""
+def contains_key(value: Any, key: str) -> bool:
+    """Whether the key occurs anywhere in a property."""
     if isinstance(value, dict):
-        return any(names(each, key) for each in value.values())
+        return any(contains_key(each, key) for each in value.values())
     return bool(value == key)
 
 
 def _waiting(run: Run, resources: Sequence[Resource]) -> Iterator[str]:
-    """A message stays encrypted with the key with which it was sent, also when it moves to the dead-letter queue."""
+    """Queues with messages of this key: a message keeps the key with which it was sent, also in the DLQ."""
     queues = {each.address: _observed(run, each) for each in resources if isinstance(each, Queue)}
     changed = max((float(each["LastModifiedTimestamp"]) for each in queues.values() if each), default=0)
     for address, queue in queues.items():
@@ -132,8 +134,8 @@ def _waiting(run: Run, resources: Sequence[Resource]) -> Iterator[str]:
         until = datetime.fromtimestamp(last, UTC).strftime("%Y-%m-%d %H:%M UTC")
         if messages and run.clock.now() < last:
             yield f"{address} holds messages that may have been sent with it, until {until} at the latest"
-        elif queue and run.clock.now() < changed + _SETTLED:
-            yield f"{address} was changed less than {_SETTLED} s ago, and SQS has not counted its messages yet"
+        elif queue and run.clock.now() < changed + _COUNT_DELAY:
+            yield f"{address} was changed less than {_COUNT_DELAY} s ago, and SQS has not counted its messages yet"
 
 
 def _observed(run: Run, resource: Resource) -> Properties:

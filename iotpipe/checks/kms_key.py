@@ -1,4 +1,4 @@
-"""Whether the KMS key that everything is to be encrypted with lets everybody use it who has to."""
+"""Check that the configured KMS key is usable and that its policy allows every principal that needs it."""
 
 from __future__ import annotations
 
@@ -27,41 +27,43 @@ from iotpipe.provision.run import Run
 CHECK = "KMS key"
 _IAM = "LetIamDecide"
 _ENCRYPTED = (Function, LogGroup, Queue, Secret, Stage, Table, Topic)
-_TAKE_OUT = "Take the statement that denies it out of the key's policy"
+_REMOVE_DENY = "Remove the statement that denies it from the key's policy"
 _DEFAULT_POLICY = "default"
 """The name of a key's only policy."""
 
 
 def check(run: Run, resources: Sequence[Resource]) -> list[Finding]:
-    """What there is to say of the key. Raises ResourceError where AWS does not say."""
+    """Check the key. Raises ResourceError if AWS does not answer."""
     key = _declared(resources)
     unset = "kms_key is not set: everything is encrypted with AWS's own keys"
-    return refusal(run, resources) or [ok(CHECK, f"{key} can be used by all who have to" if key else unset)]
+    return refusal(run, resources) or [ok(CHECK, f"all principals that need {key} may use it" if key else unset)]
 
 
 def refusal(run: Run, resources: Sequence[Resource]) -> list[Finding]:
-    """Why AWS could not work with the key; KMS is only asked where one is declared.
+    """The problems of the key; KMS is not called if no key is declared.
 
-    Raises ResourceError where AWS does not say.
+    Raises ResourceError if AWS does not answer.
     """
-    if needed := [problem(CHECK, told, remedy) for told, remedy in former_kms_keys.needed(run, resources)]:
+    if needed := [problem(CHECK, message, remedy) for message, remedy in former_kms_keys.needed(run, resources)]:
         return needed
     key, former = _declared(resources), former_kms_keys.usable(resources)
-    found = _looked_at(run, key, resources, _users(run, resources)) if key else []
-    for each in sorted(former - {key}):
-        # What it encrypted may be lost already; that must not keep the rest from being repaired.
-        told = _looked_at(run, each, resources, [_iam(run)])
-        found += [warning(CHECK, f"{one.found}. Messages may wait that were sent with it", one.remedy) for one in told]
-    return found
+    findings = _check_key(run, key, resources, _users(run, resources)) if key else []
+    for former_key in sorted(former - {key}):
+        # A warning only: data of the former key may be lost already, which must not block a repair of the rest.
+        findings += [
+            warning(CHECK, f"{each.found}. Pending messages may be encrypted with it", each.remedy)
+            for each in _check_key(run, former_key, resources, [_iam(run)])
+        ]
+    return findings
 
 
 def too_early(run: Run, plan: Plan, resources: Sequence[Resource]) -> list[Finding]:
-    """What an `up` that adopts a part would encrypt with the key while roles that it leaves may not use it yet."""
+    """Resources that a partial adoption would encrypt with the key before the roles that need it may use it."""
     key, later = _declared(resources), {step.address for step in plan.later}
     encrypted = [
         step.address
         for step in plan.steps
-        if key and any(former_kms_keys.names(each.after, key) for each in step.changes)
+        if key and any(former_kms_keys.contains_key(each.after, key) for each in step.changes)
     ]
     used = [
         each for each in resources if isinstance(each, former_kms_keys.USED_BY_FUNCTIONS) and each.address in encrypted
@@ -70,38 +72,38 @@ def too_early(run: Run, plan: Plan, resources: Sequence[Resource]) -> list[Findi
     lacking = [each for each in roles if former_kms_keys.usable([each]) and former_kms_keys.lacks(run, each, str(key))]
     if not lacking:
         return []
-    told = f"{', '.join(each.address for each in used)} would be encrypted with the KMS key {key} before "
-    told += f"{', '.join(each.address for each in lacking)} may use it"
-    return [problem(CHECK, told, f"Add {' '.join(f'--adopt {each.address}' for each in lacking)}")]
+    text = f"{', '.join(each.address for each in used)} would be encrypted with the KMS key {key} before "
+    text += f"{', '.join(each.address for each in lacking)} may use it"
+    return [problem(CHECK, text, f"Add {' '.join(f'--adopt {each.address}' for each in lacking)}")]
 
 
-def _looked_at(run: Run, key: str, resources: Sequence[Resource], users: Iterable[User]) -> list[Finding]:
+def _check_key(run: Run, key: str, resources: Sequence[Resource], users: Iterable[User]) -> list[Finding]:
     region = key.split(":")[3]
     if region != run.aws.region:
-        told = f"the KMS key {key} is in {region}, and the environment in {run.aws.region}"
-        return [problem(CHECK, told, f"Name a key of {run.aws.region}")]
+        text = f"the KMS key {key} is in {region}, and the environment in {run.aws.region}"
+        return [problem(CHECK, text, f"Use a key of {run.aws.region}")]
     kms = run.client("kms")
 
-    def ask(attempt: int) -> tuple[Mapping[str, Any], Document]:
+    def read(attempt: int) -> tuple[Mapping[str, Any], Document]:
         described = kms.describe_key(KeyId=key)["KeyMetadata"]
         return described, json.loads(kms.get_key_policy(KeyId=key, PolicyName=_DEFAULT_POLICY)["Policy"])
 
     try:
         described, document = run.with_retries(
-            "read", f"the KMS key {key}", lambda attempt: _or_none(kms, ask, attempt)
+            "read", f"the KMS key {key}", lambda attempt: _unless_missing(kms, read, attempt)
         )
     except _NoKey:
-        return [problem(CHECK, f"there is no KMS key {key}", "Correct its ARN, or name another")]
-    return [*_unfit(key, described), *_shut_out(key, document, users, _roles(run, resources))]
+        return [problem(CHECK, f"there is no KMS key {key}", "Correct its ARN, or use another key")]
+    return [*_unusable(key, described), *_denied(key, document, users, _roles(run, resources))]
 
 
 class _NoKey(Exception):
     """KMS has no such key."""
 
 
-def _or_none(kms: Any, ask: Any, attempt: int) -> Any:
+def _unless_missing(kms: Any, read: Any, attempt: int) -> Any:
     try:
-        return ask(attempt)
+        return read(attempt)
     except kms.exceptions.NotFoundException as error:
         raise _NoKey from error
 
@@ -116,76 +118,74 @@ _REMEDIES = {
     "enable-key --key-id {key}`",
     "PendingImport": "Import its key material",
 }
-"""By state of a key."""
+"""By KeyState."""
 
 
-def _unfit(key: str, described: Mapping[str, Any]) -> Iterator[Finding]:
+def _unusable(key: str, described: Mapping[str, Any]) -> Iterator[Finding]:
     state = described.get("KeyState")
     if state != "Enabled":
-        told = f"the KMS key {key} is in the state {state}, and nothing can be encrypted with it"
+        text = f"the KMS key {key} is in the state {state} and cannot encrypt anything"
         remedy = _REMEDIES.get(str(state), "Wait until it is enabled").format(key=key)
-        yield problem(CHECK, told, f"{remedy}, or name another")
+        yield problem(CHECK, text, f"{remedy}, or use another key")
     spec, usage = described.get("KeySpec", "SYMMETRIC_DEFAULT"), described.get("KeyUsage", "ENCRYPT_DECRYPT")
     if (spec, usage) != ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"):
-        told = f"the KMS key {key} is one for {usage} ({spec}), and AWS's services encrypt with symmetric keys alone"
-        yield problem(CHECK, told, "Name a symmetric key for ENCRYPT_DECRYPT")
+        text = f"the KMS key {key} is for {usage} ({spec}), and AWS's services encrypt with symmetric keys only"
+        yield problem(CHECK, text, "Use a symmetric key for ENCRYPT_DECRYPT")
     if described.get("KeyManager") == "AWS":
-        told = f"the KMS key {key} is managed by AWS, and its policy, which nobody can change, lets one service use it"
-        yield problem(CHECK, told, "Name a key of your own")
+        text = f"the KMS key {key} is managed by AWS: its policy cannot be changed and allows only one service"
+        yield problem(CHECK, text, "Use a customer managed key")
 
 
-def _shut_out(key: str, document: Document, users: Iterable[User], instead: Sequence[User]) -> Iterator[Finding]:
-    """Who is not let in. Where IAM does not decide, it is enough if the functions' roles themselves are."""
+def _denied(key: str, document: Document, users: Iterable[User], roles: Sequence[User]) -> Iterator[Finding]:
+    """The users whom the policy does not allow. If it does not delegate to IAM, it may name the functions' roles."""
     for user in users:
-        answers = {action: user.is_let_in(document, action) for action in user.actions}
-        missing = [action for action, allowed in answers.items() if allowed is False]
-        unsure = [action for action, allowed in answers.items() if allowed is None]
-        if missing and user.sid == _IAM and instead and _are_let_in(document, instead):
-            told = (
-                f"the policy of the KMS key {key} lets in the functions' roles, and whether you too only AWS can tell"
-            )
-            yield unknown(CHECK, told, f"Make sure that it lets whoever runs iotpipe do {', '.join(user.actions)}")
+        decisions = {action: user.is_allowed(document, action) for action in user.actions}
+        missing = [action for action, allowed in decisions.items() if allowed is False]
+        unsure = [action for action, allowed in decisions.items() if allowed is None]
+        if missing and user.sid == _IAM and roles and _are_allowed(document, roles):
+            text = f"the policy of the KMS key {key} allows the functions' roles; only AWS can tell if it allows you"
+            yield unknown(CHECK, text, f"Make sure that iotpipe's caller may do {', '.join(user.actions)}")
         elif missing:
-            told = f"the policy of the KMS key {key} does not let {user.names[0]} do {', '.join(missing)}: {user.why}"
-            yield problem(CHECK, told, _remedy(document, user))
+            text = f"the policy of the KMS key {key} does not let {user.names[0]} do {', '.join(missing)}: {user.why}"
+            yield problem(CHECK, text, _remedy(document, user))
         elif unsure:
-            told = (
+            text = (
                 f"whether the policy of the KMS key {key} lets {user.names[0]} do {', '.join(unsure)} depends on "
                 f"conditions that only AWS can judge; if not, {user.why}"
             )
-            yield unknown(CHECK, told, f"Make sure that it does; this statement would: {user.statement()}")
+            yield unknown(CHECK, text, f"Make sure that it does; this statement would: {user.statement()}")
         if user.sid == _IAM and not missing:
-            yield from _denied_alone(key, document, user, instead)
+            yield from _denied_roles(key, document, user, roles)
 
 
-def _denied_alone(key: str, document: Document, iam: User, roles: Sequence[User]) -> Iterator[Finding]:
-    """The functions' roles that a statement denies the key, where IAM decides for the account."""
+def _denied_roles(key: str, document: Document, iam: User, roles: Sequence[User]) -> Iterator[Finding]:
+    """The functions' roles that a statement denies the key, although the policy delegates to IAM."""
     others = {"Statement": [each for each in statements(document) if iam.is_concerned(each) is False]}
     for role in roles:
-        answers = {action: role.is_denied(others, action) for action in role.actions}
-        if denied := [action for action, answer in answers.items() if answer]:
-            told = f"the policy of the KMS key {key} denies {role.names[0]} {', '.join(denied)}: {role.why}"
-            yield problem(CHECK, told, _TAKE_OUT)
-        elif unsure := [action for action, answer in answers.items() if answer is None]:
-            told = (
+        decisions = {action: role.is_denied(others, action) for action in role.actions}
+        if denied := [action for action, decision in decisions.items() if decision]:
+            text = f"the policy of the KMS key {key} denies {role.names[0]} {', '.join(denied)}: {role.why}"
+            yield problem(CHECK, text, _REMOVE_DENY)
+        elif unsure := [action for action, decision in decisions.items() if decision is None]:
+            text = (
                 f"whether the policy of the KMS key {key} denies {role.names[0]} {', '.join(unsure)} only AWS can tell"
             )
-            yield unknown(CHECK, f"{told}; if so, {role.why}", "Make sure that it does not")
+            yield unknown(CHECK, f"{text}; if so, {role.why}", "Make sure that it does not")
 
 
 def _remedy(document: Document, user: User) -> str:
     extended = {"Statement": [*statements(document), json.loads(user.statement())]}
-    if any(user.is_let_in(extended, action) is False for action in user.actions):
-        return _TAKE_OUT
+    if any(user.is_allowed(extended, action) is False for action in user.actions):
+        return _REMOVE_DENY
     return f"Add this statement to the key's policy: {user.statement()}"
 
 
-def _are_let_in(document: Document, users: Iterable[User]) -> bool:
-    return all(user.is_let_in(document, action) for user in users for action in user.actions)
+def _are_allowed(document: Document, users: Iterable[User]) -> bool:
+    return all(user.is_allowed(document, action) for user in users for action in user.actions)
 
 
 def _users(run: Run, resources: Iterable[Resource]) -> Iterator[User]:
-    """Who has to be let in, each as AWS's documentation of the service says."""
+    """The principals that the policy must allow, each according to AWS's documentation of the service."""
     yield _iam(run)
     account, region = run.aws.account, run.aws.region
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
@@ -216,7 +216,7 @@ def _users(run: Run, resources: Iterable[Resource]) -> Iterator[User]:
         ("cloudwatch.amazonaws.com",),
         ("kms:Decrypt", "kms:GenerateDataKey"),
         ("kms:Decrypt", "kms:GenerateDataKey*"),
-        "no alarm can tell the topic anything",
+        "alarms cannot publish to the topic",
         account,
         {"StringEquals": {"aws:SourceAccount": account}},
     )
@@ -231,21 +231,21 @@ def _iam(run: Run) -> User:
         (f"arn:{run.aws.partition}:iam::{account}:root", account),
         ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant"),
         ("kms:*",),
-        "no role's rights on the key count then, the functions' and yours among them",
+        "the permissions of IAM roles on the key have no effect, including the functions' and yours",
         account,
         {},
     )
 
 
 def _roles(run: Run, resources: Iterable[Resource]) -> list[User]:
-    """The functions' roles: the key's policy may name each of them instead of letting IAM decide, or deny it to one."""
+    """The functions' roles: the policy may name each of them instead of delegating to IAM, or deny one of them."""
     account, why = _iam(run).names, "its function cannot read or write what is encrypted with it"
     arns = [each.arn(run) for each in resources if isinstance(each, Role) and former_kms_keys.usable([each])]
     return [User("", "AWS", (arn,), USE_KEY, (), why, run.aws.account, {}, denied_as=account) for arn in arns]
 
 
 def _log_groups(run: Run, resources: Iterable[Resource]) -> Iterator[str]:
-    """The ARNs of all that is logged to; whatever id the API will have, API Gateway's group begins with the same."""
+    """The ARNs of all log groups. The API's id may not be known yet: any id will do to test the ARN's prefix."""
     for each in resources:
         if isinstance(each, LogGroup):
             yield each.arn(run)

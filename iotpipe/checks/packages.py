@@ -1,4 +1,4 @@
-"""Whether Lambda takes the zips, how much of the account's room they need, and whether the layer has bytecode."""
+"""Check the zips against Lambda's size limits and the account's code storage, and the layer for bytecode."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from iotpipe.pipeline import Artifacts
 from iotpipe.provision.run import Run
 
 PACKAGES, BYTECODE, STORAGE = "packages", "bytecode", "code storage"
-_NEARLY = 0.9
+_NEARLY_FULL = 0.9
 _MB = 2**20
 
 COLD_START_CPU = {True: 190, False: 418}
-"""Milliseconds of CPU that importing the ingestion handler takes, with bytecode and without: benchmarks/handlers.py,
+"""CPU milliseconds to import the ingestion handler in a cold start, with and without bytecode: benchmarks/handlers.py,
 median of 9 processes of Python 3.11 on two cores of x86-64."""
 
 
 def check(built: Artifacts) -> list[Finding]:
-    """Build the layer unless it was built before, and look at what would be uploaded."""
+    """Build the layer if it is not built yet, and check what would be uploaded."""
     try:
         layer = built.layer.content()
         check_sizes(layer, built.handlers)
     except PackagingError as error:
         return [problem(PACKAGES, error.message, error.hint)]
     largest = max(unzipped_size(each.content) for each in built.handlers.values())
-    whole = largest + unzipped_size(layer)
+    unzipped = largest + unzipped_size(layer)
     text = (
-        f"the layer has {_mb(len(layer))} zipped of the {_mb(ZIPPED_LIMIT)} that Lambda takes, and with the largest "
-        f"handler {_mb(whole)} unzipped of {_mb(UNZIPPED_LIMIT)}"
+        f"the layer has {_mb(len(layer))} zipped of the {_mb(ZIPPED_LIMIT)} that Lambda accepts, and with the largest "
+        f"handler {_mb(unzipped)} unzipped of {_mb(UNZIPPED_LIMIT)}"
     )
     return [ok(PACKAGES, text), _bytecode(layer, built.layer.target.python)]
 
 
 def storage(run: Run, built: Artifacts) -> list[Finding]:
-    """How much of the account's room for code is left. Raises ResourceError where AWS does not say."""
-    found = account_settings(run)
-    used, most = found["AccountUsage"]["TotalCodeSize"], found["AccountLimit"]["TotalCodeSize"]
-    text = f"{used / 2**30:.1f} of {most / 2**30:.0f} GB are used in {run.aws.region}"
-    remedy = "Delete functions and layer versions that nobody needs; every version of a layer counts"
-    if used + sum(_sizes(built)) > most:
-        return [problem(STORAGE, f"{text}: there is no room for this environment", remedy)]
-    return [ok(STORAGE, text) if used < _NEARLY * most else warning(STORAGE, text, remedy)]
+    """Check the account's code storage. Raises ResourceError if AWS does not answer."""
+    settings = account_settings(run)
+    used, limit = settings["AccountUsage"]["TotalCodeSize"], settings["AccountLimit"]["TotalCodeSize"]
+    text = f"{used / 2**30:.1f} of {limit / 2**30:.0f} GB are used in {run.aws.region}"
+    remedy = "Delete unused functions and layer versions; every version of a layer counts"
+    if used + sum(_sizes(built)) > limit:
+        return [problem(STORAGE, f"{text}: too little is left for this environment", remedy)]
+    return [ok(STORAGE, text) if used < _NEARLY_FULL * limit else warning(STORAGE, text, remedy)]
 
 
 def _sizes(built: Artifacts) -> Sequence[int]:
@@ -56,11 +56,11 @@ def _sizes(built: Artifacts) -> Sequence[int]:
 def _bytecode(layer: bytes, python: str) -> Finding:
     with zipfile.ZipFile(io.BytesIO(layer)) as source:
         if any(name.endswith(".pyc") for name in source.namelist()):
-            return ok(BYTECODE, f"the layer brings bytecode for Python {python}")
+            return ok(BYTECODE, f"the layer contains bytecode for Python {python}")
     more = COLD_START_CPU[False] - COLD_START_CPU[True]
     return warning(
         BYTECODE,
-        f"there is no interpreter of Python {python} on this machine, so the layer brings no bytecode: a cold start "
+        f"there is no interpreter of Python {python} on this machine, so the layer has no bytecode: a cold start "
         f"takes {more} ms more of CPU time (importing the ingestion handler {COLD_START_CPU[False]} ms instead of "
         f"{COLD_START_CPU[True]} ms, measured on Python 3.11 and two x86-64 cores; slower where a function has less)",
         f"Install one before the layer is published (`uv python install {python}` or `pyenv install {python}`); "

@@ -1,4 +1,4 @@
-"""Whether the caller may do what `up` does, as IAM's own simulator sees it."""
+"""Check with IAM's policy simulator whether the caller has the permissions that `up` needs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from iotpipe.provision.resources.stage import TRACING_ROLE
 from iotpipe.provision.run import Run
 
 CHECK = "permissions"
-_AT_ONCE = 4
-_SHOWN = 8
-_BY_HAND = "`iotpipe policy` says what is needed: compare it with what the caller has"
+_CONCURRENCY = 4
+_MAX_SHOWN = 8
+_BY_HAND = "Compare the caller's permissions with what `iotpipe policy` prints"
 
 
 def check(run: Run, env: Environment) -> list[Finding]:
-    """Ask the simulator about the policy of `up`, but for what only these checks ask.
+    """Simulate the policy of `up`, without the statements that only `doctor` needs.
 
-    Raises ResourceError where the caller may not ask it.
+    Raises ResourceError if the caller may not use the simulator.
 
-    It knows the policies of users, groups and roles, permissions boundaries and the organization's policies, but
-    neither session policies nor conditions on what it is not told.
+    The simulator evaluates the policies of users, groups, roles and the organization, and permissions boundaries. It
+    does not know session policies, nor condition keys that it is not given.
     """
     kind = _caller(run)[0]
     if kind == "root":
@@ -35,119 +35,119 @@ def check(run: Run, env: Environment) -> list[Finding]:
         return [unknown(CHECK, f"IAM simulates users and roles, and the caller is a {kind}", _BY_HAND)]
     own = {right.sid for right in DOCTOR}
     principal, statements = _principal(run), [s for s in document(env, ["up"])["Statement"] if s["Sid"] not in own]
-    # Whoever may not ask, or asks somebody who does not know the simulator, learns it from one question.
-    answers = _asked(run, principal, statements[0])
+    # One statement first, so that a missing permission or simulator costs only one call.
+    results = _simulate(run, principal, statements[0])
     if _has_tracing_role(run):
         statements = [each for each in statements if each["Sid"] != TRACING_ROLE.sid]
-    with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="iotpipe-doctor") as pool:
-        asked = [pool.submit(_asked, run, principal, each) for each in statements[1:]]
-        answers += [answer for each in asked for answer in each.result()]
-    return _judged(principal, answers)
+    with ThreadPoolExecutor(max_workers=_CONCURRENCY, thread_name_prefix="iotpipe-doctor") as pool:
+        running = [pool.submit(_simulate, run, principal, each) for each in statements[1:]]
+        results += [result for each in running for result in each.result()]
+    return _findings(principal, results)
 
 
 def _has_tracing_role(run: Run) -> bool:
-    """Whether API Gateway need not make its role any more; where that cannot be read, it is taken for needed."""
+    """Whether API Gateway's service-linked role for tracing exists, so that `up` need not create it."""
     iam, name = run.client("iam"), TRACING_ROLE.on[0].rpartition("/")[2]
 
-    def look(attempt: int) -> bool:
+    def exists(attempt: int) -> bool:
         try:
             iam.get_role(RoleName=name)
         except iam.exceptions.NoSuchEntityException:
             return False
         return True
 
-    return run.with_retries("read", f"role/{name}", look)
+    return run.with_retries("read", f"role/{name}", exists)
 
 
 def _caller(run: Run) -> list[str]:
-    """The parts of what the caller's ARN says after the account: user and name, or assumed-role, role and session."""
+    """The parts of the caller's ARN after the account: user and name, or assumed-role, role and session."""
     return run.aws.caller.split(":", 5)[5].split("/")
 
 
 def _principal(run: Run) -> str:
-    """The user or role whose policies count: the simulator takes no sessions."""
+    """The ARN of the caller's user or role; the simulator does not accept sessions."""
     kind, name, *_ = _caller(run)
     if kind == "user":
         return run.aws.caller
     iam = run.client("iam")
-    # The session's name does not tell the role's path, and single sign-on puts its roles on one.
-    found = run.with_retries("read", f"role/{name}", lambda attempt: iam.get_role(RoleName=name)["Role"]["Arn"])
-    return str(found)
+    # The session's ARN lacks the role's path, and IAM Identity Center creates its roles with one.
+    arn = run.with_retries("read", f"role/{name}", lambda attempt: iam.get_role(RoleName=name)["Role"]["Arn"])
+    return str(arn)
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What the simulator says of one action on one resource; `decision` is its own word, or empty where it has none."""
+class _Result:
+    """The simulator's decision about one action on one resource, in IAM's words; empty if it has none."""
 
-    what: str
+    action_on: str
     decision: str
-    forbidden: str = ""
-    open: bool = False
-    """Conditions ask for what the simulator was not told."""
+    denied_by: str = ""
+    is_conditional: bool = False
+    """The policies have conditions on keys that the simulator was not given."""
 
 
-_NAMELESS = ("lambda:ListLayerVersions", "logs:DescribeLogGroups", "sns:Unsubscribe", "ssm:DescribeParameters")
-"""Actions for which the service authorization reference lists no resource. AWS asks about what they name, the
-simulator about `*`."""
+_WITHOUT_RESOURCE = ("lambda:ListLayerVersions", "logs:DescribeLogGroups", "sns:Unsubscribe", "ssm:DescribeParameters")
+"""Actions without resource types in the service authorization reference. AWS authorizes them on the ARN in the call,
+the simulator on `*`."""
 
 
-def _asked(run: Run, principal: str, statement: Mapping[str, Any]) -> list[_Answer]:
-    """The answers for each action of a statement on each of its resources."""
-    named = [each for each in statement["Action"] if each not in _NAMELESS]
-    answers = _simulated(run, principal, statement, named) if named else []
+def _simulate(run: Run, principal: str, statement: Mapping[str, Any]) -> list[_Result]:
+    """The results for each action of a statement on each of its resources."""
+    with_resource = [action for action in statement["Action"] if action not in _WITHOUT_RESOURCE]
+    results = _simulate_actions(run, principal, statement, with_resource) if with_resource else []
     for action in statement["Action"]:
-        if action in _NAMELESS:
+        if action in _WITHOUT_RESOURCE:
             anywhere = {**statement, "Resource": [*statement["Resource"], "*"]}
-            answers.append(_best(_simulated(run, principal, anywhere, [action])))
-    return answers
+            results.append(_best(_simulate_actions(run, principal, anywhere, [action])))
+    return results
 
 
-def _best(answers: Sequence[_Answer]) -> _Answer:
-    """The answer that allows it; where none does, AWS may still do so, and the simulator cannot tell."""
-    allowed = [each for each in answers if each.decision == "allowed"]
-    return allowed[0] if allowed else replace(answers[0], open=True)
+def _best(results: Sequence[_Result]) -> _Result:
+    """The result that allows the action; without one, AWS may still allow it, which the simulator cannot tell."""
+    allowed = [each for each in results if each.decision == "allowed"]
+    return allowed[0] if allowed else replace(results[0], is_conditional=True)
 
 
-def _simulated(run: Run, principal: str, statement: Mapping[str, Any], actions: Sequence[str]) -> list[_Answer]:
-    """The answers for these actions of a statement on each of its resources."""
-    asking = run.client("iam").get_paginator("simulate_principal_policy")
+def _simulate_actions(run: Run, principal: str, statement: Mapping[str, Any], actions: Sequence[str]) -> list[_Result]:
+    """The results for these actions on each resource of the statement."""
+    paginator = run.client("iam").get_paginator("simulate_principal_policy")
 
-    def ask(attempt: int) -> list[_Answer]:
-        pages = asking.paginate(
+    def simulate(attempt: int) -> list[_Result]:
+        pages = paginator.paginate(
             PolicySourceArn=principal,
             ActionNames=actions,
             ResourceArns=statement["Resource"],
             ContextEntries=_context(statement.get("Condition", {})),
         )
-        return [answer for page in pages for each in page["EvaluationResults"] for answer in _answers(each)]
+        return [result for page in pages for each in page["EvaluationResults"] for result in _results(each)]
 
     try:
-        return run.with_retries("simulate", f"the policies of {principal}", ask)
+        return run.with_retries("simulate", f"the policies of {principal}", simulate)
     except ResourceError as error:
         if error.code != "InvalidInput":
             raise
-    # Actions that "require different authorization information" cannot be asked about in one question.
+    # Actions that "require different authorization information" cannot share one call.
     if len(actions) > 1:
-        return [answer for each in actions for answer in _simulated(run, principal, statement, [each])]
-    return [_Answer(f"{actions[0]} on {resource}", "") for resource in statement["Resource"]]
+        return [result for each in actions for result in _simulate_actions(run, principal, statement, [each])]
+    return [_Result(f"{actions[0]} on {resource}", "") for resource in statement["Resource"]]
 
 
-def _answers(result: Mapping[str, Any]) -> list[_Answer]:
-    """One answer per resource: where there are several, IAM tells them apart below the answer for all of them."""
-    action, forbidden = result["EvalActionName"], _forbidden(result)
-    each = result.get("ResourceSpecificResults") or [{**result, "EvalResourceDecision": result["EvalDecision"]}]
+def _results(evaluation: Mapping[str, Any]) -> list[_Result]:
+    """One result per resource: of several resources, IAM lists each below the result for all of them."""
+    action, denied_by = evaluation["EvalActionName"], _denied_by(evaluation)
+    overall = {**evaluation, "EvalResourceDecision": evaluation["EvalDecision"]}
     return [
-        _Answer(
-            f"{action} on {one.get('EvalResourceName', '*')}",
-            one["EvalResourceDecision"],
-            forbidden,
-            bool(one.get("MissingContextValues")),
+        _Result(
+            f"{action} on {each.get('EvalResourceName', '*')}",
+            each["EvalResourceDecision"],
+            denied_by,
+            bool(each.get("MissingContextValues")),
         )
-        for one in each
+        for each in evaluation.get("ResourceSpecificResults") or [overall]
     ]
 
 
-def _forbidden(result: Mapping[str, Any]) -> str:
+def _denied_by(result: Mapping[str, Any]) -> str:
     if result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations") is False:
         return " (the organization forbids it)"
     if result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary") is False:
@@ -156,7 +156,7 @@ def _forbidden(result: Mapping[str, Any]) -> str:
 
 
 def _context(conditions: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What AWS will know when it is asked in earnest: just what the conditions want."""
+    """The condition keys with values that meet the conditions, as in the calls of `up`."""
     wanted = {key: value for tests in conditions.values() for key, value in tests.items()}
     return [
         {
@@ -168,24 +168,24 @@ def _context(conditions: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
     ]
 
 
-def _judged(principal: str, answers: Sequence[_Answer]) -> list[Finding]:
-    # A condition on something that the simulator was not told may well hold when `up` asks.
-    certain = [each for each in answers if each.decision not in ("allowed", "") and not each.open]
-    conditional = [each for each in answers if each.decision not in ("allowed", "") and each.open]
-    untold = [each for each in answers if not each.decision]
-    found = []
-    if certain:
-        text = f"{principal} may not do {len(certain)} of the {len(answers)} things that `up` needs: {_listed(certain)}"
-        found.append(problem(CHECK, text, "Let it have the policy that `iotpipe policy` prints"))
+def _findings(principal: str, results: Sequence[_Result]) -> list[Finding]:
+    # A condition on a key that the simulator was not given may be met in the calls of `up`.
+    denied = [each for each in results if each.decision not in ("allowed", "") and not each.is_conditional]
+    conditional = [each for each in results if each.decision not in ("allowed", "") and each.is_conditional]
+    undecided = [each for each in results if not each.decision]
+    findings = []
+    if denied:
+        text = f"{principal} may not do {len(denied)} of the {len(results)} things that `up` needs: {_listed(denied)}"
+        findings.append(problem(CHECK, text, "Attach the policy that `iotpipe policy` prints"))
     if conditional:
         text = f"IAM's simulator cannot tell whether {principal} may do this: {_listed(conditional)}"
-        found.append(unknown(CHECK, text, _BY_HAND))
-    if untold:
-        found.append(unknown(CHECK, f"IAM's simulator does not take these questions: {_listed(untold)}", _BY_HAND))
-    return found or [ok(CHECK, f"{principal} may do all that `up` does, as far as IAM's simulator sees")]
+        findings.append(unknown(CHECK, text, _BY_HAND))
+    if undecided:
+        findings.append(unknown(CHECK, f"IAM's simulator cannot simulate these: {_listed(undecided)}", _BY_HAND))
+    return findings or [ok(CHECK, f"{principal} has all permissions that `up` needs, according to IAM's simulator")]
 
 
-def _listed(answers: Sequence[_Answer]) -> str:
-    said = [f"{each.what}{each.forbidden}" for each in answers]
-    more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return ", ".join(said[:_SHOWN]) + more
+def _listed(results: Sequence[_Result]) -> str:
+    texts = [f"{each.action_on}{each.denied_by}" for each in results]
+    more = f" and {len(texts) - _MAX_SHOWN} more" if len(texts) > _MAX_SHOWN else ""
+    return ", ".join(texts[:_MAX_SHOWN]) + more

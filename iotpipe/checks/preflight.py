@@ -1,4 +1,4 @@
-"""What `plan` and `up` look at beyond what they read anyway: AWS would refuse it halfway through an `up`."""
+"""Checks that `plan` and `up` make in addition to the plan: what AWS would reject halfway through an `up`."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def planned(
     protect: bool = False,
     foreign: bool = False,
 ) -> tuple[Plan, list[Finding]]:
-    """The plan, and what else stands in its way or cannot be told; AWS is asked about both at the same time.
+    """The plan, and the findings of the checks, which run in parallel to the plan's reads.
 
-    An AWS on this machine has none of the limits that are looked at. Raises what `plan` raises.
+    The embedded AWS has none of the checked limits. Raises what `plan` raises.
     """
     if run.aws.emulator:
         return planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign), []
     scope = adopt.scope(resources)
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="iotpipe-preflight") as beside:
-        asked = [
-            beside.submit(_asked, concurrency.CHECK, lambda: concurrency.refusal(run, scope, rows)),
-            beside.submit(_asked, kms_key.CHECK, lambda: kms_key.refusal(run, resources)),
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="iotpipe-preflight") as pool:
+        running = [
+            pool.submit(_run_check, concurrency.CHECK, lambda: concurrency.refusal(run, scope, rows)),
+            pool.submit(_run_check, kms_key.CHECK, lambda: kms_key.refusal(run, resources)),
         ]
-        steps = planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign)
-        told = [finding for each in asked for finding in each.result()]
-        told += kms_key.too_early(run, steps, resources)
-        return steps, [*told, *api_gateway_logging.refusal(run, scope), *_runtimes(steps, run, scope)]
+        plan = planning.plan(resources, run, rows, adopt, protect=protect, foreign=foreign)
+        findings = [finding for each in running for finding in each.result()]
+        findings += kms_key.too_early(run, plan, resources)
+        return plan, [*findings, *api_gateway_logging.refusal(run, scope), *_runtimes(plan, run, scope)]
 
 
 def refuse(findings: Sequence[Finding]) -> None:
-    """Raise RefusedError, with every reason and what to do, if AWS would refuse something."""
+    """Raise RefusedError with all problems and their remedies, if there is any."""
     reasons = [f"  {each.found}.\n    {each.remedy}." for each in findings if each.result == PROBLEM]
     if reasons:
         raise RefusedError("refused, and nothing was changed:\n" + "\n".join(reasons))
@@ -57,23 +57,23 @@ def today(run: Run) -> date:
     return datetime.fromtimestamp(run.clock.now(), UTC).date()
 
 
-def _asked(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+def _run_check(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
     try:
-        return look()
+        return check()
     except ResourceError as error:
-        return [untold(check, error)]
+        return [unanswered(name, error)]
 
 
-def untold(check: str, error: ResourceError) -> Finding:
-    """A question that AWS did not answer; of the answer, as some emulators give whole pages, the first line."""
+def unanswered(name: str, error: ResourceError) -> Finding:
+    """The finding of a check whose call failed, with the first line of the error: some emulators return pages."""
     reason = error.message.partition("\n")[0].rstrip(" :")
-    return unknown(check, reason, error.hint or "Ask again later; `up` goes on without the answer")
+    return unknown(name, reason, error.hint or "Try again later; `up` continues without this check")
 
 
-def _runtimes(steps: Plan, run: Run, resources: Sequence[Resource]) -> Iterator[Finding]:
-    wanted: dict[str, set[str]] = {}
+def _runtimes(plan: Plan, run: Run, resources: Sequence[Resource]) -> Iterator[Finding]:
+    planned_actions: dict[str, set[str]] = {}
     for each in resources:
         if isinstance(each, Function):
-            wanted.setdefault(each.runtime, set()).add(steps.of(each.address).action)
-    for runtime, actions in wanted.items():
+            planned_actions.setdefault(each.runtime, set()).add(plan.of(each.address).action)
+    for runtime, actions in planned_actions.items():
         yield from runtimes.refusal(runtime, today(run), actions)

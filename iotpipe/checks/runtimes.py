@@ -1,4 +1,4 @@
-"""How long Lambda still supports the functions' Python, and what it refuses from when on."""
+"""Check until when Lambda supports the functions' Python runtime, and what it blocks after that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SOON = timedelta(days=365)
 
 @dataclass(frozen=True)
 class Support:
-    """No more patches from `deprecated` on; then Lambda makes no new functions, then it changes none either."""
+    """The dates from which a runtime gets no security patches, and its functions cannot be created or updated."""
 
     deprecated: date
     create_blocked: date
@@ -32,19 +32,19 @@ SUPPORT = {
 
 
 def blocked(runtime: str, today: date) -> frozenset[str]:
-    """What Lambda does with functions of this runtime no more: create, update."""
+    """The actions (create, update) that Lambda blocks for functions of this runtime."""
     support = SUPPORT[runtime]
     since = {"create": support.create_blocked, "update": support.update_blocked}
     return frozenset(action for action, day in since.items() if today >= day)
 
 
 def check(runtime: str, today: date) -> list[Finding]:
-    """What there is to say of the runtime today."""
+    """Check the runtime's dates."""
     support = SUPPORT[runtime]
     if refused := blocked(runtime, today):
         return refusal(runtime, today, refused)
     if today >= support.deprecated:
-        text = f"{runtime} gets no security patches since {support.deprecated}, {_blocks(support)}"
+        text = f"{runtime} has had no security patches since {support.deprecated}; {_blocks(support)}"
         return [warning(CHECK, text, _remedy(runtime))]
     if today >= support.deprecated - _SOON:
         left = (support.deprecated - today).days
@@ -54,11 +54,12 @@ def check(runtime: str, today: date) -> list[Finding]:
 
 
 def refusal(runtime: str, today: date, wanted: Collection[str]) -> list[Finding]:
-    """What Lambda would refuse of the wanted actions (create, update)."""
+    """A problem if Lambda blocks any of the wanted actions (create, update)."""
     refused = sorted(blocked(runtime, today).intersection(wanted))
     if not refused:
         return []
-    text = f"Lambda lets nobody {' or '.join(refused)} a function of {runtime} any more; {_blocks(SUPPORT[runtime])}"
+    actions = " or ".join({"create": "creating", "update": "updating"}[action] for action in refused)
+    text = f"Lambda no longer allows {actions} functions of {runtime}; {_blocks(SUPPORT[runtime])}"
     return [problem(CHECK, text, _remedy(runtime))]
 
 

@@ -1,4 +1,4 @@
-"""The state file: readable, of this environment, who writes it, and which names AWS still keeps back."""
+"""Check the state file: readable, of this environment, writable, not locked; and names that cannot be reused yet."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ STATE, DIRECTORY, LOCK, NAMES = "state file", "state directory", "lock", "names 
 
 
 def check(path: Path) -> tuple[Contents | None, list[Finding]]:
-    """What the state file records, and what is to be said of it without asking AWS."""
+    """The state file's contents, and the findings that need no call to AWS."""
     rest = [*_directories(path), *_lock(path)]
     try:
         contents = ledger.read(path)
     except LedgerError as error:
         return None, [problem(STATE, error.message, error.hint), *rest]
     if contents is None:
-        return None, [ok(STATE, f"{path} is not there: nothing is recorded as made here"), *rest]
+        return None, [ok(STATE, f"{path} does not exist: no resources are recorded"), *rest]
     return contents, rest
 
 
 def binding(contents: Contents, path: Path, environment: str, aws: Aws) -> list[Finding]:
-    """Whether the state file is this environment's, in this account and region."""
+    """Check that the state file belongs to this environment, account and region."""
     try:
         ledger.check_binding(contents, path, environment, aws.account, aws.region)
     except LedgerError as error:
@@ -39,20 +39,19 @@ def binding(contents: Contents, path: Path, environment: str, aws: Aws) -> list[
 
 
 def recorded(contents: Contents, path: Path) -> Finding:
-    """A state file that can be read."""
-    place = f"account {contents.account}, {contents.region}"
-    return ok(STATE, f"{path} records {len(contents.rows)} resources in {place}")
+    """The finding for a readable state file."""
+    return ok(STATE, f"{path} records {len(contents.rows)} resources in account {contents.account}, {contents.region}")
 
 
-def kept_back(deleted: Mapping[str, str], now: float) -> list[Finding]:
-    """The names of queues and parameters that were deleted a moment ago and cannot be used again yet."""
+def names_not_reusable_yet(deleted: Mapping[str, str], now: float) -> list[Finding]:
+    """Warn about names of recently deleted queues and parameters that AWS does not allow to reuse yet."""
     left = {each: min(0, seconds(when) - now) + _name_reuse_delay(each) for each, when in deleted.items()}
     waiting = {each: rest for each, rest in left.items() if rest > 0}
     if not waiting:
         return []
     names = ", ".join(f"{each} ({rest:.0f} s)" for each, rest in sorted(waiting.items()))
-    text = f"AWS lets these names be used again only in a while: {names}"
-    return [warning(NAMES, text, "Nothing: `up` waits for them, and makes everything else meanwhile")]
+    text = f"AWS does not allow reusing these names yet: {names}"
+    return [warning(NAMES, text, "Nothing to do: `up` waits for them and creates everything else meanwhile")]
 
 
 def _name_reuse_delay(address: str) -> int:
@@ -61,22 +60,21 @@ def _name_reuse_delay(address: str) -> int:
 
 
 def _directories(path: Path) -> list[Finding]:
-    """A problem where `up` could record nothing: beside the file, or where a link leads. Nothing is written to see."""
-    found = []
+    """Problems of the directories of the state file and of its symlink's target, found without writing to them."""
+    problems = []
     for directory in dict.fromkeys((Path(os.path.realpath(path.parent)), Path(os.path.realpath(path)).parent)):
-        there = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
-        if not there.is_dir():
-            found.append(f"{there} is no directory")
-        elif not os.access(there, os.W_OK | os.X_OK):
-            found.append(
-                f"{there} cannot be written" + ("" if there == directory else f", so that {directory} cannot be made")
-            )
-    remedy = "Make it writable, or choose another place with --state-dir or IOTPIPE_STATE_DIR"
-    return [problem(DIRECTORY, f"{what}: nothing could be recorded", remedy) for what in found]
+        existing = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+        if not existing.is_dir():
+            problems.append(f"{existing} is not a directory")
+        elif not os.access(existing, os.W_OK | os.X_OK):
+            missing = "" if existing == directory else f", so that {directory} cannot be created"
+            problems.append(f"{existing} is not writable{missing}")
+    remedy = "Make it writable, or choose another directory with --state-dir or IOTPIPE_STATE_DIR"
+    return [problem(DIRECTORY, f"{text}: the state file cannot be written", remedy) for text in problems]
 
 
 def _lock(path: Path) -> list[Finding]:
     refusal = lock.refusal(path)
     if refusal is None:
-        return [ok(LOCK, "nobody is writing the state file")]
+        return [ok(LOCK, "no other command is writing the state file")]
     return [warning(LOCK, refusal.message, refusal.hint)]

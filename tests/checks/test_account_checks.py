@@ -62,7 +62,7 @@ def test_a_role_that_does_not_writes_no_logs(clinic: Clinic, trust: str) -> None
 
 def test_a_role_that_is_gone_writes_none_either_and_the_command_that_unsets_it_is_named(clinic: Clinic) -> None:
     found = logging_role(clinic, ROLE)
-    assert (found.result, "is gone" in found.found) == (WARNING, True)
+    assert (found.result, "does not exist" in found.found) == (WARNING, True)
     patch = "--patch-operations op=replace,path=/cloudwatchRoleArn,value="
     assert f"`aws apigateway update-account --region us-east-1 {patch}`" in found.remedy
 
@@ -74,11 +74,11 @@ def test_a_role_that_is_not_ours_to_look_at_cannot_be_judged(clinic: Clinic) -> 
 def test_an_account_that_never_used_api_gateway_has_no_role_yet(clinic: Clinic) -> None:
     (found,) = api_gateway_logging.check(clinic.run("doctor"), declare(settings("", clinic.directory)))
     assert clinic.calls == ["GetAccount", "GetRole"]
-    assert (found.result, "`up` makes one" in found.found) == (OK, True)
+    assert (found.result, "`up` creates and sets one" in found.found) == (OK, True)
 
 
 def test_where_no_role_is_set_up_makes_one_unless_nothing_is_to_be_logged(clinic: Clinic) -> None:
-    assert "`up` makes one" in logging_role(clinic, None).found
+    assert "`up` creates and sets one" in logging_role(clinic, None).found
     clinic.calls.clear()
     assert logging_role(clinic, None, "api: {logging: 'OFF'}").result == OK
     assert clinic.calls == []
@@ -137,8 +137,8 @@ def session(clinic: Clinic, credentials: Credentials) -> dict[str, str]:
     [
         ("2027-01-15T08:15:00+00:00", "ok: temporary credentials until 2027-01-15T08:15:00+00:00, 15 minutes"),
         ("2027-01-15T08:14:59Z", "warning: temporary credentials until 2027-01-15T08:14:59Z, 15 minutes"),
-        ("soon", "cannot tell: temporary credentials out of the environment"),
-        ("", "cannot tell: temporary credentials out of the environment"),
+        ("soon", "cannot tell: temporary credentials from the environment"),
+        ("", "cannot tell: temporary credentials from the environment"),
     ],
 )
 def test_until_when_a_session_lasts_is_told_as_far_as_it_is_known(
@@ -152,7 +152,7 @@ def test_until_when_a_session_lasts_is_told_as_far_as_it_is_known(
 def test_keys_that_last_have_no_session_and_those_that_renew_themselves_need_none(clinic: Clinic) -> None:
     assert "session" not in session(clinic, Credentials("key", "secret", method="env"))
     sso = RefreshableCredentials("key", "secret", "token", None, None, "sso")
-    assert session(clinic, sso)["session"] == "ok: temporary credentials (sso), which are renewed by themselves"
+    assert session(clinic, sso)["session"] == "ok: temporary credentials (sso), which are refreshed automatically"
     assert (
         "renewed"
         not in session(clinic, Credentials("key", "secret", "token", method="shared-credentials-file"))["session"]
@@ -198,13 +198,13 @@ def test_a_state_directory_that_cannot_be_written_or_made_is_a_problem(tmp_path:
     (found,) = [each for each in state_file.check(path)[1] if each.check == "state directory"]
     assert (found.result, found.found.partition(":")[0]) == (
         PROBLEM,
-        f"{tmp_path / 'kept'} cannot be written, so that {directory} cannot be made",
+        f"{tmp_path / 'kept'} is not writable, so that {directory} cannot be created",
     )
     assert "--state-dir" in found.remedy
     (tmp_path / "kept").chmod(0o700)
     directory.mkdir(mode=0o500)
     (found,) = [each for each in state_file.check(path)[1] if each.check == "state directory"]
-    assert found.found.startswith(f"{directory} cannot be written: ")
+    assert found.found.startswith(f"{directory} is not writable: ")
     directory.chmod(0o700)
     assert "state directory" not in results(state_file.check(path)[1])
 
@@ -214,7 +214,7 @@ def test_a_directory_to_which_the_state_file_is_linked_must_be_writable_too(tmp_
     (tmp_path / "shared").mkdir(mode=0o500)
     (tmp_path / "dev.json").symlink_to(tmp_path / "shared" / "dev.json")
     (found,) = [each for each in state_file.check(tmp_path / "dev.json")[1] if each.check == "state directory"]
-    assert found.found.startswith(f"{tmp_path / 'shared'} cannot be written")
+    assert found.found.startswith(f"{tmp_path / 'shared'} is not writable")
 
 
 def test_a_file_in_place_of_the_state_directory_is_a_problem(tmp_path: Path) -> None:
@@ -229,12 +229,12 @@ def test_names_that_aws_keeps_back_are_told_with_the_seconds_that_are_left(clini
         "parameter/b": "2027-01-15T07:59:30Z",
         "queue/c": "2027-01-15T07:58:00Z",
     }
-    (found,) = state_file.kept_back(deleted, now)
+    (found,) = state_file.names_not_reusable_yet(deleted, now)
     assert found.result == WARNING
     assert found.found.endswith(": queue/a (30 s)")
-    assert state_file.kept_back({}, now) == []
+    assert state_file.names_not_reusable_yet({}, now) == []
     # Another machine's clock may be wrong; `up` waits no longer than from now on.
-    (found,) = state_file.kept_back({"queue/d": "2027-01-16T08:00:00Z"}, now)
+    (found,) = state_file.names_not_reusable_yet({"queue/d": "2027-01-16T08:00:00Z"}, now)
     assert found.found.endswith(": queue/d (60 s)")
 
 

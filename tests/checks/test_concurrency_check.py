@@ -27,11 +27,11 @@ def test_an_account_of_ten_is_refused_with_the_numbers_and_the_settings_to_write
         preflight.refuse(findings)
     assert str(refused.value).splitlines() == [
         "refused, and nothing was changed:",
-        "  the functions are to reserve 300 more concurrent executions than now (ingestion 100, processor 100, query "
-        "100), and AWS lets none be reserved: this account may run 10 at once in us-east-1, 10 of them unreserved, and "
-        "AWS keeps 100 for functions that reserve none.",
+        "  reserved_concurrency needs 300 more concurrent executions than now (ingestion 100, processor 100, query "
+        "100), and none is available: the limit is 10 concurrent executions in us-east-1, 10 of them unreserved, and "
+        "AWS keeps 100 for functions without a reservation.",
         "    Set functions.ingestion.reserved_concurrency: null, functions.processor.reserved_concurrency: null, "
-        "functions.query.reserved_concurrency: null and queue.maximum_concurrency: 5; or ask AWS for more concurrent "
+        "functions.query.reserved_concurrency: null and queue.maximum_concurrency: 5; or request more concurrent "
         "executions (Service Quotas, AWS Lambda, quota L-B99A9384).",
     ]
     assert clinic.writes == []
@@ -119,7 +119,7 @@ def test_the_question_waits_for_no_other_answer_where_the_ledger_tells_that_it_i
             refusal(ASKS, "AccessDeniedException", "User: ann is not authorized to perform: lambda:GetAccountSettings"),
             "The credentials need the permission for GetAccountSettings",
         ),
-        (refusal(ASKS, "404", "<!doctype html>\n<html lang=en>"), "`up` goes on without the answer"),
+        (refusal(ASKS, "404", "<!doctype html>\n<html lang=en>"), "`up` continues without this check"),
     ],
 )
 def test_where_aws_does_not_say_up_goes_on_and_tells_why(clinic: Clinic, answer: ClientError, said: str) -> None:

@@ -221,9 +221,7 @@ def test_a_port_that_another_program_has_taken_is_told(tmp_path: Path) -> None:
         other.listen()
         directory.write(Record(other.getsockname()[1]))
         warned = [each for each in embedded_aws.check(directory) if each.result == WARNING]
-        assert [each.found for each in warned] == [
-            f"port {other.getsockname()[1]}, where it was, is taken by another program"
-        ]
+        assert [each.found for each in warned] == [f"its port {other.getsockname()[1]} is taken by another program"]
     assert [each.result for each in embedded_aws.check(directory)] == [OK, OK]
 
 

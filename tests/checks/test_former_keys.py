@@ -128,7 +128,7 @@ def test_a_former_key_that_cannot_be_used_is_a_warning_and_stops_nothing(clinic:
     (told,) = brought_up(clinic, f"{{kms_key: '{new}', former_kms_keys: ['{old}']}}")
     assert told.result == WARNING
     assert f"the KMS key {old} is in the state Disabled" in told.found
-    assert "Messages may wait that were sent with it" in told.found
+    assert "Pending messages may be encrypted with it" in told.found
 
 
 @pytest.mark.parametrize("by_hand", ["deleted", "renamed"])

@@ -64,7 +64,7 @@ def test_a_key_that_lets_in_all_who_need_it_is_fine(clinic: Clinic) -> None:
     assert found(clinic, arn) == []
     assert clinic.calls.count("DescribeKey") == clinic.calls.count("GetKeyPolicy") == 1
     (told,) = kms_key.check(clinic.run("doctor"), encrypted(clinic, arn))
-    assert (told.result, told.found) == (OK, f"{arn} can be used by all who have to")
+    assert (told.result, told.found) == (OK, f"all principals that need {arn} may use it")
 
 
 def test_without_a_key_kms_is_not_asked(clinic: Clinic) -> None:
@@ -189,7 +189,7 @@ DENIED |= {"Resource": "*"}
 def test_a_key_that_is_denied_to_a_functions_role_alone_is_refused(clinic: Clinic) -> None:
     (told,) = found(clinic, a_key(ROOT, LOGS, ALARMS, DENIED))
     assert told.result == PROBLEM and f":role/{QUERY} kms:Decrypt" in told.found
-    assert told.remedy == "Take the statement that denies it out of the key's policy"
+    assert told.remedy == "Remove the statement that denies it from the key's policy"
     with pytest.raises(RefusedError):
         preflight.refuse([told])
     assert not clinic.writes
@@ -230,7 +230,7 @@ def test_a_denial_counts_however_it_is_written(clinic: Clinic, denial: dict[str,
     told = found(clinic, a_key(ROOT, LOGS, ALARMS, {"Effect": "Deny", "Resource": "*", **denial}))
     alarms = [each for each in told if "cloudwatch.amazonaws.com" in each.found]
     assert [each.result for each in alarms] == [PROBLEM]
-    assert alarms[0].remedy == "Take the statement that denies it out of the key's policy"
+    assert alarms[0].remedy == "Remove the statement that denies it from the key's policy"
 
 
 def test_a_denial_that_depends_on_what_aws_alone_knows_is_told(clinic: Clinic) -> None:
@@ -243,7 +243,7 @@ def test_a_policy_may_name_the_functions_roles_instead_of_letting_iam_decide(cli
     roles = [f"arn:aws:iam::{ACCOUNT}:role/iot-{each}-lambda-role-dev" for each in ("ingestion", "processor", "query")]
     named = ROOT | {"Principal": {"AWS": roles}, "Action": ["kms:Decrypt", "kms:GenerateDataKey"]}
     (told,) = found(clinic, a_key(named, LOGS, ALARMS))
-    assert told.result == UNKNOWN and "lets in the functions' roles" in told.found
+    assert told.result == UNKNOWN and "allows the functions' roles" in told.found
     (told,) = found(clinic, a_key(named | {"Principal": {"AWS": roles[:2]}}, LOGS, ALARMS))
     assert told.result == PROBLEM
 
@@ -252,12 +252,12 @@ def test_a_key_that_nothing_can_be_encrypted_with_is_refused(clinic: Clinic) -> 
     disabled = a_key(ROOT, LOGS, ALARMS)
     boto3.client("kms", region_name="us-east-1").disable_key(KeyId=disabled.rpartition("/")[2])
     (told,) = found(clinic, disabled)
-    assert told.found == f"the KMS key {disabled} is in the state Disabled, and nothing can be encrypted with it"
+    assert told.found == f"the KMS key {disabled} is in the state Disabled and cannot encrypt anything"
     assert f"aws kms enable-key --key-id {disabled}" in told.remedy
 
     signing = a_key(ROOT, LOGS, ALARMS, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
     (told,) = found(clinic, signing)
-    assert "is one for SIGN_VERIFY (RSA_2048), and AWS's services encrypt with symmetric keys alone" in told.found
+    assert "is for SIGN_VERIFY (RSA_2048), and AWS's services encrypt with symmetric keys only" in told.found
 
     gone = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000"
     assert [each.found for each in found(clinic, gone)] == [f"there is no KMS key {gone}"]

@@ -168,7 +168,7 @@ def test_actions_that_cannot_be_asked_about_together_are_asked_about_one_by_one(
     assert denied.result == PROBLEM
     assert "may not do 1 of the" in denied.found
     assert untold.result == UNKNOWN
-    assert "does not take these questions: iam:PassRole on arn:aws:iam::" in untold.found
+    assert "cannot simulate these: iam:PassRole on arn:aws:iam::" in untold.found
     assert ("sns:TagResource", f"arn:aws:sns:us-east-1:{ACCOUNT}:iot-alerts-dev") in simulator.asked
 
 

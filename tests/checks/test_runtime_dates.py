@@ -29,8 +29,8 @@ def test_every_runtime_that_can_be_configured_has_its_dates() -> None:
         (date(2026, 6, 30), WARNING, "deprecated from 2027-06-30, in 365 days"),
         (date(2027, 6, 29), WARNING, "in 1 days"),
         (date(2027, 6, 30), WARNING, "no security patches since 2027-06-30"),
-        (date(2027, 7, 31), PROBLEM, "nobody create a function of python3.11"),
-        (date(2027, 8, 31), PROBLEM, "nobody create or update a function of python3.11"),
+        (date(2027, 7, 31), PROBLEM, "no longer allows creating functions of python3.11"),
+        (date(2027, 8, 31), PROBLEM, "no longer allows creating or updating functions of python3.11"),
     ],
 )
 def test_what_is_said_of_a_runtime_gets_graver_with_the_years(day: date, result: str, said: str) -> None:
@@ -56,7 +56,7 @@ def test_up_is_refused_only_what_lambda_would_refuse_that_day(clinic: Clinic) ->
     assert refused(OLD) == []
     at(clinic, date(2027, 7, 31))
     (said,) = refused(OLD)
-    assert "nobody create a function of python3.11 any more" in said
+    assert "no longer allows creating functions of python3.11" in said
 
     at(clinic, date(2027, 7, 30))
     clinic.up(declare(settings(OLD, clinic.directory)))
@@ -65,7 +65,7 @@ def test_up_is_refused_only_what_lambda_would_refuse_that_day(clinic: Clinic) ->
     assert refused(changed) == []
     at(clinic, date(2027, 8, 31))
     (said,) = refused(changed)
-    assert "nobody update a function" in said
+    assert "no longer allows updating functions" in said
     assert refused(OLD) == [], "nothing is to be done about what is as declared"
     assert refused("functions: {runtime: python3.13}") == [], "the way out is open"
 

@@ -38,9 +38,7 @@ def test_an_account_that_is_too_small_is_refused_before_the_first_write_and_the_
     said = cloud.run("doctor", "--env", "dev", code=1).stdout
     (line,) = [each for each in said.splitlines() if "  problem " in each]
     why = line.partition("concurrency")[2].strip()
-    assert (
-        "AWS lets only 40 be reserved: this account may run 1,000 at once in us-east-1, 140 of them unreserved" in why
-    )
+    assert "only 40 are available: the limit is 1,000 concurrent executions in us-east-1, 140 of them unreserved" in why
 
     for command in ("plan", "up"):
         refused = cloud.run(command, "--env", "dev", code=1)
