@@ -1,4 +1,4 @@
-"""Lines with colours, tables and what moves, on stdout and stderr; nothing in them can make a terminal do something."""
+"""Coloured lines, tables and live displays on stdout and stderr, with all control characters escaped."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from iotpipe.render.output import harmless, keeping_lines
 from iotpipe.render.terminals import colours, terminal
 
 Part = str | tuple[str, str] | Text
-"""A piece of a line: a text, or one with its style, or a line that was put together before."""
+"""A part of a line: a text, a text with a style, or a finished line."""
 
 
 def line(*parts: Part) -> Text:
-    """One line made of these pieces."""
+    """Join the parts into one line."""
     found = Text()
     for part in parts:
         text, style = part if isinstance(part, tuple) else (part, "")
@@ -28,7 +28,7 @@ def line(*parts: Part) -> Text:
 
 
 class _Console(Console):
-    """Escapes what comes by another way than `line`, such as the cells of a table."""
+    """Escape text that does not come from `line`, such as the cells of a table."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for each in super().render(renderable, options):
@@ -51,23 +51,23 @@ class Out:
         )
 
     def line(self, *parts: Part) -> None:
-        """Print one line made of these pieces."""
+        """Print the parts as one line."""
         self.rich.print(line(*parts))
 
     def table(self, grid: RenderableType) -> None:
-        """Print what fits itself into the width."""
+        """Print a renderable that adapts to the terminal's width."""
         self.rich.print(grid, soft_wrap=False)
 
     def status(self, text: str) -> Status:
-        """Show on a terminal that something goes on; `update` it with a `line`."""
+        """Show a spinner on a terminal; `update` its text with a `line`."""
         return self.rich.status(line(text))
 
 
 def stdout() -> Out:
-    """Where answers go."""
+    """The stream for results."""
     return Out(sys.stdout)
 
 
 def stderr() -> Out:
-    """Where all else goes."""
+    """The stream for everything else."""
     return Out(sys.stderr)

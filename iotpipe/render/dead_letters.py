@@ -1,4 +1,4 @@
-"""What `iotpipe dlq list` prints: one dead letter, readable or as JSON."""
+"""Format dead letters as text or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `iotpipe doctor` shows: one line per check, and under it what to do."""
+"""Print the report of `iotpipe doctor`: one line per check, with its remedy below."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _INDENT = 2 + _RESULT + 2 + _CHECK + 2
 
 @contextmanager
 def looking(name: str) -> Iterator[None]:
-    """Say on a terminal that something goes on: building the layer takes a while."""
+    """Show a spinner on a terminal: building the layer takes a while."""
     if not terminal(sys.stderr):
         yield
         return
@@ -39,7 +39,7 @@ def looking(name: str) -> Iterator[None]:
 
 
 def show_report(name: str, aws: Aws | None, findings: Sequence[Finding], as_json: bool) -> None:
-    """The findings on stdout, in the order in which they were looked at; `aws` is None where none was reached."""
+    """Print the findings on stdout in the order of the checks; `aws` is None if none was reached."""
     if as_json:
         output.answer(_data(name, aws, findings))
         return
@@ -56,7 +56,7 @@ def show_report(name: str, aws: Aws | None, findings: Sequence[Finding], as_json
 
 
 def show_untold(findings: Sequence[Finding], out: Out) -> None:
-    """What could not be looked at before an `up`, one line each."""
+    """Print the checks that could not be made, one line each."""
     for each in findings:
         if each.result == UNKNOWN:
             out.line((UNKNOWN, _STYLES[UNKNOWN]), f" {each.check}: {each.found}. {each.remedy}")
@@ -74,10 +74,10 @@ def _data(name: str, aws: Aws | None, findings: Sequence[Finding]) -> dict[str, 
 
 
 def _table(findings: Sequence[Finding]) -> Table:
-    """For a terminal: what is long goes on below its own beginning."""
+    """The table for a terminal: long texts wrap within their column."""
     grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=True)
     for no_wrap in (True, True, False):
-        grid.add_column(no_wrap=no_wrap, overflow="fold")  # or the end of a long ARN would be left out
+        grid.add_column(no_wrap=no_wrap, overflow="fold")  # otherwise rich cuts off the end of a long ARN
     for each in findings:
         remedy = [console.line(("→ ", "dim"), each.remedy)] if each.remedy else []
         text = Text("\n").join([console.line(each.found), *remedy])

@@ -72,7 +72,7 @@ def _dot(needs: Edges) -> str:
 
 
 def _svg(needs: Edges) -> str:
-    """Columns by how much has to be done first, so that every arrow points to the right."""
+    """Draw the resources in columns by depth of dependency, so that every arrow points to the right."""
     places = _places(needs)
     width = max(x for x, _ in places.values()) + _WIDTH + _MARGIN
     height = max(y for _, y in places.values()) + _HEIGHT + _MARGIN
@@ -87,7 +87,7 @@ def _svg(needs: Edges) -> str:
 
 def _places(needs: Edges) -> dict[str, tuple[int, int]]:
     depth: dict[str, int] = {}
-    for address in needs:  # each stands after what it needs
+    for address in needs:  # dependencies come first
         depth[address] = max((depth[need] + 1 for need in needs[address]), default=0)
     columns: dict[int, list[str]] = {}
     for address, column in depth.items():

@@ -1,4 +1,4 @@
-"""What `iotpipe logs` prints: one log entry, readable or as JSON."""
+"""Format one log entry as text or JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COUNTS = ("accepted", "duplicates", "rejected", "processed", "failed")
 _ALWAYS = ("accepted", "processed")
 
 
-# In the line's head, or of no use to a reader.
+# Already in the line's prefix, or irrelevant for a reader.
 _TOLD = frozenset(
     {"environment", "function", "lambda_request_id", "request_id", "_aws", "route", "status", "milliseconds", "lag"}
     | {"cold_starts", *_COUNTS}

@@ -1,4 +1,4 @@
-"""What `iotpipe plan` shows: each step, each property that changes, and what others added."""
+"""Print a plan: each step, each changed property, and foreign additions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SIGNS = {
 
 
 def plan_data(name: str, aws: Aws, plan: Plan) -> dict[str, Any]:
-    """A plan for a program."""
+    """The plan as data for JSON."""
     return {
         "environment": name,
         "account": aws.account,
@@ -53,7 +53,7 @@ def plan_data(name: str, aws: Aws, plan: Plan) -> dict[str, Any]:
 
 
 def foreign_data(plan: Plan) -> list[dict[str, str]]:
-    """What others added, for a program."""
+    """Foreign additions as data for JSON."""
     return [
         {name: getattr(each, name) for name in ("address", "subject", "risk", "found", "instead")}
         for each in plan.foreign
@@ -61,9 +61,9 @@ def foreign_data(plan: Plan) -> list[dict[str, str]]:
 
 
 def show_plan(name: str, aws: Aws, plan: Plan, verbose: bool, out: Out) -> None:
-    """A plan for a person: every step that is to be done, and of an update every property.
+    """Print the plan as text: every pending step, and every property of an update.
 
-    That what is adopted gets the environment's tags goes without saying.
+    The ownership tags of adopted resources are left out unless `verbose`.
     """
     out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
     for step in plan.steps:
@@ -101,12 +101,12 @@ def _change_line(step: Step, change: Any) -> Text:
 
 
 def _show_later(out: Out, plan: Plan) -> None:
-    """What is left alone since `--adopt` names other resources."""
+    """Print the resources that this run leaves alone because `--adopt` names others."""
     refused = [step.address for step in plan.later if step.refusal]
     pending = [step.address for step in plan.later if step.action != "none" and not step.refusal]
-    for told, left in (("not adopted yet", refused), ("to a later `iotpipe up`", pending)):
+    for reason, left in (("not adopted yet", refused), ("to a later `iotpipe up`", pending)):
         if left:
-            out.line(("  = leave   ", "cyan"), f"{len(left)} {told}: {', '.join(left)}")
+            out.line(("  = leave   ", "cyan"), f"{len(left)} {reason}: {', '.join(left)}")
 
 
 def _short(value: Any) -> str:
@@ -118,7 +118,7 @@ _RISKS = {"opens": "bold red", "drains": "red", "stops": "red", "hides": "yellow
 
 
 def show_foreign(out: Out, plan: Plan) -> None:
-    """What others added to the resources, worst first, and what could not be looked at."""
+    """Print foreign additions, the most severe first, and what could not be read."""
     for each in plan.foreign:
         risk = (f"{each.risk:<6}  ", _RISKS[each.risk])
         out.line(("  ! foreign ", "red"), risk, f"{each.address}: {each.found}")
@@ -134,7 +134,7 @@ def show_foreign(out: Out, plan: Plan) -> None:
 
 
 def show_vanished(run: Run, plan: Plan) -> None:
-    """What somebody deleted and `up` is about to make anew, and how it can be brought back instead."""
+    """Print the resources deleted outside iotpipe that `up` will recreate empty, and how to restore them instead."""
     for step in plan.vanished:
         kind, _, name = step.address.partition("/")
         what = Resource.kinds[kind].holds

@@ -24,7 +24,7 @@ _DONE = {"created": "green", "updated": "yellow", "deleted": "red"}
 
 @contextmanager
 def progress() -> Iterator[Callable[[Event], None]]:
-    """Tells what goes on: drawn on a terminal, as plain lines elsewhere."""
+    """Report events on stderr until the block ends."""
     shown = _Drawn(console.stderr()) if terminal(sys.stderr) else _Lines(console.stderr())
     try:
         yield shown.tell
@@ -33,7 +33,7 @@ def progress() -> Iterator[Callable[[Event], None]]:
 
 
 class _Lines:
-    """One line per thing done, one per reason for a wait, and at the end how much was done in what time."""
+    """One line per finished resource and per reason for a wait, and at the end the totals and the time."""
 
     def __init__(self, out: Out) -> None:
         self.out = out
@@ -74,7 +74,7 @@ class _Lines:
 
 
 class _Drawn(_Lines):
-    """What runs at the moment stands at the bottom, with its reason where it waits."""
+    """A live display that also shows the running resources at the bottom, with the reason if one waits."""
 
     def __init__(self, out: Out) -> None:
         super().__init__(out)

@@ -1,4 +1,4 @@
-"""What `iotpipe query` shows: rows as a table with pictures, as JSON or as CSV, every number as it is stored."""
+"""Format stored rows as a table with sparklines, as JSON or as CSV, with all digits of every number."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _WIDEST = 60
 
 
 def as_json_text(found: Sequence[Row], more: bool) -> str:
-    """One row per line."""
+    """The rows as JSON, one per line."""
     listed = ",\n    ".join(output.escaped_json(exact_json.dumps(row)) for row in found)
     items = f"[\n    {listed}\n  ]" if found else "[]"
     return f'{{\n  "count": {len(found)},\n  "more": {"true" if more else "false"},\n  "items": {items}\n}}'
 
 
 def as_csv_text(found: Sequence[Row]) -> str:
-    """A column for everything that any row has; a metric that is not a main one as sensor_data.NAME. Without rows
-    there is nothing to name: no line at all.
+    """The rows as CSV with a column per attribute; metrics other than the main ones are sensor_data.NAME. Without rows
+    there is no header: the text is empty.
     """
     flat = [_flat(row) for row in found]
     names = list(dict.fromkeys(name for row in flat for name in row))
@@ -38,7 +38,7 @@ def as_csv_text(found: Sequence[Row]) -> str:
 
 
 def as_table(found: Sequence[Row]) -> Iterator[str]:
-    """A line per row: its time, and the metrics that any of the rows has."""
+    """A header and a line per row: its time, and a column per metric of any row."""
     values = [stored_rows.metrics(row) for row in found]
     names = _names(values)
     lines = [["time", *map(output.harmless, names)]]
@@ -54,7 +54,7 @@ def as_table(found: Sequence[Row]) -> Iterator[str]:
 
 
 def as_sparklines(found: Sequence[Row], width: int) -> Iterator[str]:
-    """A sparkline per numeric metric over the time of all the rows, from its lowest value to its highest."""
+    """A sparkline per numeric metric over the time of all rows, scaled from its lowest to its highest value."""
     moments = [stored_rows.timestamp(row) for row in found]
     columns = sparkline.columns_for(moments, min(width, _WIDEST))
     points: dict[str, list[sparkline.Point]] = {}
@@ -70,7 +70,7 @@ def as_sparklines(found: Sequence[Row], width: int) -> Iterator[str]:
 
 
 def _names(values: Iterable[Mapping[str, Any]]) -> list[str]:
-    """All the metrics' names, the main ones first."""
+    """The names of all metrics, main metrics first."""
     there = dict.fromkeys(name for metrics in values for name in metrics)
     return [name for name in stored_rows.MAIN_METRICS if name in there] + [
         name for name in there if name not in stored_rows.MAIN_METRICS
@@ -84,15 +84,15 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str:
-    """A value as it is stored; a device's text is kept from moving the cursor."""
+    """A value with all its digits, or a device's text with control characters escaped."""
     return output.harmless(value if isinstance(value, str) else exact_json.dumps(value))
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A cell that begins so is taken for a formula by a spreadsheet: https://owasp.org/www-community/attacks/CSV_Injection"""
+"""A spreadsheet evaluates a cell that begins like this as a formula: https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
 def _inert(value: Any) -> str:
-    """A value in CSV. A text that a spreadsheet would calculate gets an apostrophe; a number stays as it is stored."""
+    """A value in CSV. A text that a spreadsheet would evaluate gets an apostrophe; numbers keep all their digits."""
     quoted = isinstance(value, str) and value.startswith(_FORMULA)
     return f"'{_cell(value)}" if quoted else _cell(value)

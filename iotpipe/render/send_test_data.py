@@ -1,4 +1,4 @@
-"""What `iotpipe send-test-data` shows: how far it is, on stderr, and what came of it, for people and programs."""
+"""Print the progress of `iotpipe send-test-data` on stderr, and its result as text or JSON."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from iotpipe.render.terminals import terminal
 
 _MOST_LISTED = 20
 Tell = Callable[[int, int], None]
-"""Called with how many are done, of how many."""
+"""Called with the number of finished items and the total."""
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Tell]:
-    """A bar on a terminal; elsewhere a line for each tenth."""
+    """Show a bar on a terminal; elsewhere print a line per tenth."""
     if not terminal(sys.stderr):
         yield _Tenths(what).tell
         return
@@ -47,13 +47,13 @@ class _Tenths:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """p50, p95 and p99: each the smallest value that at least so many per cent do not exceed."""
+    """p50, p95 and p99 by the nearest-rank method."""
     ordered = sorted(values)
     return {f"p{part}": round(ordered[-(-len(ordered) * part // 100) - 1], 1) for part in (50, 95, 99) if ordered}
 
 
 def sent(tally: Tally, seed: int | None) -> dict[str, Any]:
-    """What was sent, for a program. Latencies are of single requests, from the first byte sent to the last read."""
+    """The sending's result for JSON. Latencies are of single requests, from the first byte sent to the last read."""
     return {
         "readings": tally.total,
         "sent": tally.settled,
@@ -76,7 +76,7 @@ def sent(tally: Tally, seed: int | None) -> dict[str, Any]:
 
 
 def show_sent(tally: Tally, seed: int | None) -> None:
-    """What was sent, for a person."""
+    """Print the sending's result as text."""
     out, data = console.stdout(), sent(tally, seed)
     out.line(
         f"sent {data['sent']} of {tally.total} readings in {data['seconds']} s: {data['accepted']} accepted"
@@ -93,7 +93,7 @@ def show_sent(tally: Tally, seed: int | None) -> None:
 
 
 def verified(findings: Findings) -> dict[str, Any]:
-    """What was found, for a program."""
+    """The verification's result for JSON."""
     return {
         "proven": findings.proven,
         "expected": findings.expected,
@@ -114,7 +114,7 @@ def verified(findings: Findings) -> dict[str, Any]:
 
 
 def _key(hop: str) -> str:
-    """`sent → received` as programs like their names: sent_to_received."""
+    """The JSON name of a hop: `sent → received` becomes sent_to_received."""
     return hop.replace(" → ", "_to_")
 
 
@@ -123,7 +123,7 @@ def _figures(values: Sequence[float]) -> dict[str, float]:
 
 
 def show_verified(findings: Findings, tally: Tally) -> None:
-    """What was found, for a person."""
+    """Print the verification's result as text."""
     out, data = console.stdout(), verified(findings)
     tables = ", ".join(f"{table} {findings.found[table]}" for table in TABLES)
     out.line(
@@ -144,7 +144,7 @@ def show_verified(findings: Findings, tally: Tally) -> None:
 
 
 def listed(problems: Sequence[str]) -> None:
-    """Problems on stderr, the first of them in full."""
+    """Print the first problems on stderr, and the number of the others."""
     out = console.stderr()
     for problem in problems[:_MOST_LISTED]:
         out.line(f"  {problem}")

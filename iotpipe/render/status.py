@@ -1,4 +1,4 @@
-"""What `iotpipe status` shows: short where all is well, and everything that is not."""
+"""Print the status of an environment: live resources are only counted, all others are listed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ALARMS = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 
 
 def show_status(name: str, aws: Aws, plan: Plan, health: Health, as_json: bool, verbose: bool) -> None:
-    """How an environment is doing, on stdout; what could not be read is told on stderr too."""
+    """Print the status on stdout; what could not be read also on stderr."""
     states = {step.address: _state(step) for step in plan.steps}
     if as_json:
         output.answer(

@@ -1,4 +1,4 @@
-"""What `iotpipe down` is about to delete, and what it has deleted."""
+"""Print what `iotpipe down` will delete, and what it has deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from iotpipe.render import console, output
 
 
 def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool) -> None:
-    """What `down` is about to do."""
+    """Print what `down` will do."""
     out = console.stderr()
     out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
     tables = ", including the tables and all their data" if delete_data else ""
@@ -26,13 +26,13 @@ def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool) -> N
 
 
 def show_lost(lost: Sequence[str]) -> None:
-    """What goes with what is about to be deleted, besides the resources themselves."""
+    """Print the data that is lost with the resources."""
     for line in lost:
         console.stderr().line(("  ! lost   ", "red"), line)
 
 
 def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
-    """What `down` did: what it saw gone, and what is still there."""
+    """Print what `down` deleted, found already deleted, and kept."""
     if as_json:
         output.answer(
             {
@@ -61,7 +61,7 @@ def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
 
 
 def _left_alone(others: Mapping[str, str]) -> list[str]:
-    """One line for each reason why something is not deleted, with all that it is about."""
+    """One line per reason why resources are not deleted."""
     by_reason: dict[str, list[str]] = {}
     for address, why in others.items():
         by_reason.setdefault(why, []).append(address)

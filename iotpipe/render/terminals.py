@@ -9,14 +9,14 @@ from typing import TextIO
 
 
 def ready() -> None:
-    """Make all three usable: where the shell has closed one (`>&-`), or the locale has no sign for what is said.
+    """Make the standard streams usable if the shell has closed one (`>&-`) or the locale lacks a character.
 
     What is written is UTF-8 in any locale, as JSON has to be.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            # In this order each also gets its own number, which else the next file that is opened would have.
+            # In this order each gets its own file descriptor, which the next opened file would take otherwise.
             nothing = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(nothing, mode, encoding="utf-8", closefd=False))
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
