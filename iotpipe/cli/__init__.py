@@ -50,8 +50,8 @@ for command in (
 
 def main() -> None:
     """The `iotpipe` command. Exits 0 done, 1 failed, 2 usage or configuration, 3 changes pending, 130 interrupted."""
-    # Almost all that a command allocates are modules and service models, which live until it ends: to look through
-    # them for garbage, again and again and once more at the end, takes a third of its time.
+    # Almost all of a command's objects are modules and service models that live until it ends: garbage collection
+    # of them takes a third of its time.
     gc.set_threshold(100_000, 50, 100)
     ready()
     code = _written(_run())
@@ -91,7 +91,7 @@ def _written(code: int) -> int:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # Whoever read our output may have had enough, as in `iotpipe outputs | head -1`: that needs no words.
+        # The reader of a pipe has closed it, as in `iotpipe outputs | head -1`: exit without a message.
         if code == 0 and error.errno != errno.EPIPE:
             _report(IotpipeError(f"cannot write the answer: {error}"))
         return code or 1

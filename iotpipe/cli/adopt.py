@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def adoption_of(said: tuple[str, ...], resources: Sequence[Resource]) -> Adoption:
-    """What `--adopt` says. Raises UsageError for an address that is not declared."""
+    """The adoption that `--adopt` requests. Raises UsageError for an address that is not declared."""
     from iotpipe.provision.adoption import adoption
 
     return adoption(options.ALL in said, [each for each in said if each != options.ALL], resources)

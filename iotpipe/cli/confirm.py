@@ -1,4 +1,4 @@
-"""Asks before something is deleted or replaced."""
+"""Ask before something is deleted or replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def confirm(yes: bool, question: str) -> None:
-    """Ask, unless the answer was given as an option. Raises UsageError for a no, and where nobody can be asked."""
+    """Ask unless --yes was given. Raises UsageError for a no, and without a terminal."""
     if yes:
         return
     if not (terminal(sys.stdin) and terminal(sys.stderr)):

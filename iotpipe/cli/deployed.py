@@ -1,4 +1,4 @@
-"""An environment that is up, as `logs`, `dlq`, `query` and `send-test-data` use it."""
+"""Open a deployed environment for `logs`, `dlq`, `query` and `send-test-data`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def open_deployed(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Session, str]:
-    """The session, and the suffix of the environment's names: as recorded, else as configured."""
+    """The session, and the suffix of the environment's names: the recorded one, else the configured one."""
     from iotpipe.cli.session import open_session
 
     session = open_session(settings, command, tell, declared=False)

@@ -1,4 +1,4 @@
-"""The API of an environment that is up, as `query` and `send-test-data` call it."""
+"""Open the API of a deployed environment for `query` and `send-test-data`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_deployment(settings: Settings, command: str) -> tuple[Session, Deployme
 
 
 def api_of(session: Session, place: Deployment, connections: int = 1, *, writes: bool = False) -> Api:
-    """The API; whoever `writes` needs the key as well, where the environment asks for one."""
+    """The API's client; with `writes`, it gets the API key if the environment requires one."""
     from iotpipe.readings.api_client import Api
     from iotpipe.readings.deployment import api_key
 
@@ -39,7 +39,7 @@ def api_of(session: Session, place: Deployment, connections: int = 1, *, writes:
 
 
 def _explanation(session: Session) -> Callable[[str], str]:
-    """Why the function behind a path of the API does not start, if that is so; as far as the logs may be read."""
+    """A function that returns why a path's handler does not start; empty if it starts or its logs cannot be read."""
     from iotpipe.names import recorded_suffix
     from iotpipe.operations.startup_failures import startup_failure
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.group(epilog="Example:  iotpipe dlq list --env prod")
 @options.named
 def dlq() -> None:
-    """See what failed, send it back, or empty the queue of it."""
+    """List, redrive or purge dead letters."""
 
 
 @dlq.command("list", epilog="Example:  iotpipe dlq list --env prod --json | jq -r '.messages[].reason'")
@@ -37,10 +37,10 @@ def dlq() -> None:
 )
 @options.as_json
 def list_(settings: Settings, limit: int, as_json: bool) -> None:
-    """Show what failed and why.
+    """List the dead letters and why they failed.
 
-    Takes nothing away. While it looks, what it has seen is hidden from others. How often a message was received is
-    how often the processor had it: looks are not counted.
+    Removes nothing. Listed messages are hidden from other consumers for a moment. The receive count is the
+    processor's; listing does not increase it.
     """
     from iotpipe.operations.dead_letters import peek
     from iotpipe.render import console
@@ -68,9 +68,9 @@ def list_(settings: Settings, limit: int, as_json: bool) -> None:
 @options.assume_yes
 @options.as_json
 def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> int:
-    """Send what failed back to be processed again.
+    """Redrive dead letters: send them back to the processor's queue.
 
-    Asks first. A message is in both queues for a moment, never in none; being processed twice does it no harm.
+    Asks first. A message is in both queues for a moment, never in none; processing is idempotent.
     """
     from iotpipe.operations.redrive import Moved, redrive
     from iotpipe.render.progress import progress
@@ -82,7 +82,7 @@ def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> 
     if about:
         confirm(yes, f"Send {number} dead letters of {dead.name} back to {target.name}?")
     try:
-        with _showing(dead):
+        with _live_progress(dead):
             result = redrive(dead, target, limit) if about else Moved()
     except KeyboardInterrupt:
         hint = (
@@ -105,7 +105,7 @@ def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> 
 @options.assume_yes
 @options.as_json
 def purge(settings: Settings, yes: bool, as_json: bool) -> None:
-    """Delete everything that failed, for good.
+    """Delete all dead letters permanently.
 
     Asks first, with the number of messages.
     """
@@ -117,7 +117,7 @@ def purge(settings: Settings, yes: bool, as_json: bool) -> None:
         about = dead.count()
     if about:
         confirm(yes, f"Delete about {about} messages of {dead.name} for good?")
-        with _showing(dead):
+        with _live_progress(dead):
             purge(dead)
     if as_json:
         output.answer({"queue": dead.name, "about": about})
@@ -128,7 +128,7 @@ def purge(settings: Settings, yes: bool, as_json: bool) -> None:
 
 
 def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[QueueClient, QueueClient]:
-    """The dead-letter queue, and the one that its messages come from."""
+    """The dead-letter queue, and the processor's queue."""
     from iotpipe.operations.queue_client import QueueClient
 
     session, suffix = open_deployed(settings, command, tell)
@@ -148,8 +148,8 @@ def _processor_startup_failure(dead: QueueClient) -> str:
 
 
 @contextmanager
-def _showing(box: QueueClient) -> Iterator[None]:
-    """What goes on with the queue stands on one line of a terminal; elsewhere it is said once."""
+def _live_progress(queue: QueueClient) -> Iterator[None]:
+    """Show the queue's events on one line of a terminal; elsewhere they are printed once."""
 
     from iotpipe.render import console
 
@@ -157,5 +157,5 @@ def _showing(box: QueueClient) -> Iterator[None]:
         yield
         return
     with console.stderr().status("") as status:
-        box.run.tell = lambda event: status.update(console.line(event.detail))
+        queue.run.tell = lambda event: status.update(console.line(event.detail))
         yield

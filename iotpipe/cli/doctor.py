@@ -1,4 +1,4 @@
-"""`iotpipe doctor`: what stands in the way, before anything is made."""
+"""`iotpipe doctor`: finds what would prevent `up`, before anything is created."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from iotpipe.cli.options import Settings
 @options.on_aws
 @options.as_json
 def doctor(settings: Settings, as_json: bool) -> int:
-    """Look for what stands in the way of `up`.
+    """Find what would prevent `up`, and what to do about it.
 
-    And say what to do about it. Configuration, credentials and account, state file, permissions, concurrency left,
-    API Gateway's logging role, runtime dates, package sizes; once the environment is up, also alarms that see
-    nothing. Changes nothing. Exits with 1 if something is a problem.
+    Checks configuration, credentials and account, state file, permissions, available concurrency,
+    API Gateway's logging role, runtime dates and package sizes; once the environment is up, also alarms without
+    data. Changes nothing. Exits with 1 if there is a problem.
     """
     from iotpipe.checks.examine import examine
     from iotpipe.checks.finding import PROBLEM

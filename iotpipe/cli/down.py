@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def down(settings: Settings, delete_data: bool, yes: bool, parallel: int, as_json: bool) -> None:
     """Take an environment down; keeps the tables.
 
-    In reverse order: all that the state file records and all that bears the environment's tags. Asks first.
+    Deletes, in reverse order of dependency, all recorded resources and all with the environment's tags. Asks first.
     """
     from iotpipe.cli.session import open_session, stoppable, untouched
     from iotpipe.operations.data_loss import lost

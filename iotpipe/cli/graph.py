@@ -1,4 +1,4 @@
-"""`iotpipe graph`: draws what depends on what."""
+"""`iotpipe graph`: draws the dependency graph."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 )
 @options.as_json
 def graph(settings: Settings, how: str, as_json: bool) -> None:
-    """Draw what depends on what.
+    """Draw the dependency graph of the resources.
 
-    Without asking AWS.
+    Does not call AWS.
     """
     from iotpipe.cli.session import undeployed
     from iotpipe.render.graph import draw

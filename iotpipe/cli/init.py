@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def init(settings: Settings, as_json: bool) -> None:
     """Write starter configurations.
 
-    Never over files that are there.
+    Never overwrites files.
     """
     from iotpipe.configuration import starter_files
 
@@ -43,7 +43,7 @@ def init(settings: Settings, as_json: bool) -> None:
 
 
 def _written(path: Path, text: str) -> bool:
-    """Whether there was no such file yet. It is whole or, where that fails, not there."""
+    """Write the file unless it exists. Return whether it was written; a failed write leaves no file."""
     try:
         file = path.open("x", encoding="utf-8")
     except FileExistsError:

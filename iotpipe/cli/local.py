@@ -17,10 +17,10 @@ from iotpipe.render.terminals import terminal
 @click.group(epilog="Example:  iotpipe local start")
 @options.named
 def local() -> None:
-    """Run an AWS on this machine.
+    """Run an embedded AWS on this machine.
 
-    What environments with `target: local` live in. It outlives the command, keeps its data over a restart, and
-    lets in nobody but programs of this machine that have its key. `up` starts it by itself, `down` stops it.
+    Environments with `target: local` use it. It runs in the background, keeps its data over a restart, and
+    accepts only programs of this machine that have its key. `up` starts it, `down` stops it.
     """
 
 
@@ -28,7 +28,7 @@ def local() -> None:
 @options.of_environment
 @options.as_json
 def start(settings: Settings, as_json: bool) -> None:
-    """Start it, with what it held before.
+    """Start it with the data that it kept.
 
     Does nothing if it runs.
     """
@@ -58,7 +58,7 @@ def stop(settings: Settings, as_json: bool) -> None:
 @options.of_environment
 @options.as_json
 def status(settings: Settings, as_json: bool) -> None:
-    """Show whether it runs, where, since when, and how much it holds."""
+    """Show whether it runs, its URL, since when, and the size of its data."""
     from iotpipe.local import engine_directory, launcher
 
     settings.refuse_below_a_project()
@@ -72,7 +72,7 @@ def status(settings: Settings, as_json: bool) -> None:
 def reset(settings: Settings, yes: bool, as_json: bool) -> None:
     """Stop it and delete everything in it.
 
-    Asks first. Also what helps when its data is damaged. The state files of the environments in it go too.
+    Asks first. Also use it if its data is damaged. Deletes the state files of its environments too.
     """
     from iotpipe.local import engine_directory, launcher
 

@@ -42,10 +42,10 @@ def logs(
     platform: bool,
     as_json: bool,
 ) -> int:
-    """Show the logs of all functions, in the order of time.
+    """Show the logs of all functions, ordered by time.
 
-    Times are in UTC. The functions' own lines are shown in short, all others as they are; what Lambda writes of each
-    invocation is left out unless --platform asks for it, or it tells of a failure.
+    Times are in UTC. The handlers' lines are shortened, all others are printed as they are. Lambda's own lines about
+    an invocation are left out unless they report a failure or --platform is given.
     """
     from iotpipe.cli.session import interruptible
     from iotpipe.operations.log_filter import Selection, pattern

@@ -1,4 +1,4 @@
-"""The options that commands share, and how the environment is chosen when none is named."""
+"""The options that commands share, and the default environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 
 @dataclass
 class Settings:
-    """What was said on the command line, before or after the command's name."""
+    """The shared options, given before or after the command's name."""
 
     config_dir: Path = Path("config")
     state_dir: Path = Path(".iotpipe")
@@ -28,16 +28,16 @@ class Settings:
     profile: str | None = None
     region: str | None = None
     said: set[str] = field(default_factory=set)
-    """The options that somebody has given."""
+    """The options that were given on the command line or by environment variables."""
 
     @property
     def environment(self) -> str:
-        """The environment that is meant. Raises UsageError where that is anybody's guess."""
+        """The chosen environment: --env, or the only deployed one, or `local`. Raises UsageError if it is ambiguous."""
         self.refuse_below_a_project()
         if self.env:
             return self.env
         if self.env is not None:
-            # As from `--env "$STAGE"` where nobody has set STAGE.
+            # For example `--env "$STAGE"` with STAGE unset.
             raise UsageError("--env is empty", "Name an environment, or leave it out")
         from iotpipe.provision.ledger import with_state
 
@@ -47,16 +47,16 @@ class Settings:
         return found[0] if found else "local"
 
     def refuse_below_a_project(self) -> None:
-        """Raise UsageError in a directory that has nothing of iotpipe's, where one above it has an environment.
+        """Raise UsageError in a directory without iotpipe's files if a parent directory has an environment.
 
-        It is not gone up to by itself, as git does: who begins something new under a home directory in which there
-        is an environment would change that one.
+        iotpipe does not use the parent's, as git does: a new project below a home directory that has an environment
+        would change that one.
         """
         if {"state_dir", "config_dir"} & self.said or self.state_dir.exists() or self.config_dir.exists():
             return
         try:
             here = Path.cwd()
-        except OSError:  # somebody has deleted it
+        except OSError:  # the current directory was deleted
             return
         for above in here.parents:
             if names := _environments_in(above / self.state_dir):
@@ -68,7 +68,7 @@ class Settings:
 
 
 def _environments_in(state_dir: Path) -> list[str]:
-    """What is up in a directory of this user's own: its environments, or an embedded AWS that runs without any."""
+    """The deployed environments of a state directory that this user owns, or its running embedded AWS."""
     from iotpipe.local import engine_directory
     from iotpipe.provision.ledger import with_state
 
@@ -85,7 +85,7 @@ def _environments(context: click.Context, parameter: click.Parameter, incomplete
 
     directory = context.find_root().ensure_object(Settings).config_dir
     names = {path.stem for path in directory.glob("*.yaml")} | {"local"}
-    # A file may be called anything, and the shell shows what it is told.
+    # File names are arbitrary, and the shell prints completions unescaped.
     return sorted(name for name in names if NAME.matches(name) and name.startswith(incomplete))
 
 
@@ -111,7 +111,7 @@ _PLACE = click.Path(file_okay=False, path_type=Path)
 
 
 def everywhere(command: Command) -> Command:
-    """The options of the group itself."""
+    """Add the options of the group itself."""
     for option in (
         verbose,
         _REGION,
@@ -134,7 +134,7 @@ def everywhere(command: Command) -> Command:
 
 
 def of_environment(command: Command) -> Command:
-    """A command about one environment that needs no AWS: gets the settings as its first argument."""
+    """Decorate a command about one environment that does not call AWS; it gets the settings as first argument."""
 
     def wrapped(context: click.Context, /, **arguments: Any) -> Any:
         return command(context.find_root().ensure_object(Settings), **arguments)
@@ -143,13 +143,13 @@ def of_environment(command: Command) -> Command:
 
 
 def on_aws(command: Command) -> Command:
-    """A command about one environment that talks to AWS."""
+    """Decorate a command about one environment that calls AWS."""
     return _PROFILE(_REGION(of_environment(command)))
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout.")
 ALL = "all"
-"""What `--adopt` says without an address."""
+"""The value of `--adopt` without an address."""
 
 adopt = click.option(
     "--adopt",

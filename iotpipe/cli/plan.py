@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def plan(settings: Settings, exit_code: bool, strict: bool, adopt: tuple[str, ...], as_json: bool) -> int:
     """Show what `up` would do; changes nothing.
 
-    Property by property; what somebody else changed since the last `up` is marked as drift. What others added to the
-    resources (a function URL, an open policy, a second consumer of the queue) is listed as foreign, worst first.
+    Lists every changed property; changes made outside iotpipe are marked as drift. What others added to the
+    resources (a function URL, an open policy, a second consumer of the queue) is listed as foreign, most severe first.
     """
     from iotpipe.checks import preflight
     from iotpipe.cli.session import open_session, untouched

@@ -1,4 +1,4 @@
-"""`iotpipe policy`: what whoever runs iotpipe on an environment has to be allowed."""
+"""`iotpipe policy`: prints the IAM policy for the users of an environment."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 @click.option("--part", type=click.IntRange(1), metavar="N", help="Only the Nth part that fits a managed policy.")
 @options.as_json
 def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_json: bool) -> None:
-    """Print the IAM policy for whoever runs iotpipe.
+    """Print the IAM policy that running iotpipe needs.
 
-    On this environment and nothing else. plan: what only reads, as `status` and `doctor` do. up and down. operate:
-    send-test-data, query, logs, dlq. AWS is only asked where neither the configuration nor the state file says which
-    account and region it is about.
+    For this environment only. plan: reading, also for `status` and `doctor`. up and down. operate:
+    send-test-data, query, logs, dlq. AWS is only called if neither the configuration nor the state file names the
+    account and region.
     """
     from iotpipe.policy import document, parts
 
@@ -53,7 +53,7 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
 
 
 def _subject(settings: Settings) -> Environment:
-    """The environment as it is declared and as it is recorded: `up` deletes what is recorded alone."""
+    """The environment as declared and as recorded: `up` deletes resources that are only recorded."""
     from iotpipe.cli.session import options_of, packaged
     from iotpipe.pipeline import pipeline
     from iotpipe.policy import Environment
@@ -80,7 +80,7 @@ def _subject(settings: Settings) -> Environment:
 
 
 def _account_and_region(target: Target) -> tuple[str, str]:
-    """AWS is only asked whose the credentials are where nothing else says it."""
+    """The account and region; AWS is only called if the configuration and the state file do not name them."""
     from iotpipe.provision.aws import connect
 
     account, region = target.account, target.region
@@ -95,7 +95,7 @@ def _account_and_region(target: Target) -> tuple[str, str]:
 
 
 def _explain(name: str, groups: tuple[str, ...], whole: Policy, found: list[Policy]) -> None:
-    """How large it is for IAM, and how to make policies of it."""
+    """Print the policy's size against IAM's limits, and how to create policies from it."""
     from iotpipe.policy import INLINE, MANAGED, size
 
     command = f"iotpipe policy --env {name}" + "".join(f" --for {each}" for each in groups)

@@ -46,9 +46,9 @@ def query(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Ask the API for a device's readings.
+    """Query a device's readings through the API.
 
-    A table, and a picture of each metric; numbers are exactly as they are stored.
+    Prints a table and a sparkline per metric; numbers keep all their digits.
     """
     from iotpipe.readings.query import fetch_rows
     from iotpipe.render.query import as_csv_text, as_json_text, as_sparklines, as_table
@@ -79,7 +79,7 @@ def query(
 
 
 def _moment(text: str | None, now: float) -> str | None:
-    """A time as the API takes it; only how long ago it was is reckoned here."""
+    """A time as the API accepts it; an age such as 6h is converted to epoch milliseconds."""
     from iotpipe.times import ago
 
     found = ago(text, now) if text else None
@@ -87,5 +87,5 @@ def _moment(text: str | None, now: float) -> str | None:
 
 
 def _columns() -> int:
-    """How wide a picture may be, beside a name and two numbers."""
+    """The width of a sparkline beside a name and two numbers."""
     return max(10, shutil.get_terminal_size().columns - 40) if terminal(sys.stdout) else 60

@@ -70,10 +70,10 @@ def send_test_data(
     as_json: bool,
     **selection: Any,
 ) -> int:
-    """Send readings, and prove that they arrive.
+    """Send test readings, and verify that they are stored.
 
-    Realistic ones, with a daily cycle, drift and noise, or those of a file; signed, and tried again where that may
-    help. Without --map NAME=COLUMN for any metric, all other columns of a file are metrics.
+    Generates realistic readings with a daily cycle, drift and noise, or replays a file. Requests are signed.
+    Without --map NAME=COLUMN for any metric, all other columns of a file are metrics.
     """
     from iotpipe.provision.run import RealClock
     from iotpipe.readings import send_test_data as readings

@@ -1,4 +1,4 @@
-"""One command's environment, put together: its configuration, AWS, the ledger and the declared pipeline."""
+"""Assemble what a command works with: configuration, AWS, ledger and declared pipeline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from iotpipe.times import timestamp
 
 @dataclass
 class Session:
-    """What a command works with. The configuration may be absent: taking down needs only the state file."""
+    """What a command works with. `env` may be None, because `down` needs only the state file."""
 
     name: str
     path: Path
@@ -41,7 +41,7 @@ class Session:
 
     @property
     def endpoint(self) -> str:
-        """The address of the embedded AWS; empty if this is another one."""
+        """The URL of the embedded AWS; empty for any other AWS."""
         return self.aws.emulator.endpoint if self.aws.emulator and self.aws.emulator.access_key else ""
 
     @property
@@ -50,7 +50,7 @@ class Session:
         return self.env is not None and self.env.protect
 
     def stop_engine(self) -> None:
-        """End the embedded AWS, unless it is none, or another environment lives in it."""
+        """Stop the embedded AWS unless another environment uses it."""
         if not self.endpoint:
             return
         others = [name for name in launcher.in_use(self.path.parent) if name != self.name]
@@ -60,13 +60,13 @@ class Session:
         self.run.tell(Event("embedded AWS", "waiting", what))
 
     def declared(self) -> tuple[list[Resource], Artifacts]:
-        """The pipeline as the configuration declares it, and what was packaged for it."""
+        """The pipeline that the configuration declares, and its packages."""
         assert self.env is not None
         built = packaged(self.env)
         return pipeline(self.env, built, self.aws.region), built
 
     def rows(self) -> dict[str, ledger.Row]:
-        """What the state file records. Raises LedgerOfAnotherAccount where it is not this environment's."""
+        """The rows of the state file. Raises LedgerOfAnotherAccount if it is not this environment's."""
         contents = ledger.read(self.path)
         if contents is None:
             return {}
@@ -75,7 +75,7 @@ class Session:
 
     @contextmanager
     def writing(self) -> Iterator[ledger.Ledger]:
-        """The ledger, open and locked."""
+        """Lock and open the ledger."""
         with locked(self.path, f"{self.run.command} --env {self.name}", timestamp(RealClock().now())):
             yield ledger.Ledger(self.path, self.name, self.aws.account, self.aws.region, RealClock().now)
 
@@ -93,9 +93,9 @@ class Session:
 
 
 def open_session(settings: Settings, command: str, tell: Callable[[Event], None], *, declared: bool = True) -> Session:
-    """Load the configuration, find out whose the credentials are, and stop at the first thing that does not fit.
+    """Load the configuration, connect to AWS and check that state file, account and region match.
 
-    With `declared=False` the state file will do where there is no configuration. Raises ConfigurationError,
+    With `declared=False` a state file without a configuration is sufficient. Raises ConfigurationError,
     CredentialsError and UsageError, all before anything is changed.
     """
     target = resolve(options_of(settings), declared=declared)
@@ -104,7 +104,7 @@ def open_session(settings: Settings, command: str, tell: Callable[[Event], None]
 
 
 def options_of(settings: Settings) -> Options:
-    """What was said on the command line about the environment. Raises UsageError where none is named."""
+    """The options that select the environment. Raises UsageError if it is ambiguous."""
     return Options(settings.environment, settings.config_dir, settings.state_dir, settings.profile, settings.region)
 
 
@@ -119,9 +119,9 @@ def _session(target: Target, aws: Aws, command: str, tell: Callable[[Event], Non
 
 
 def untouched(settings: Settings) -> Session | None:
-    """The session of an environment whose embedded AWS was never started: nothing is in it, and nobody can be asked.
+    """The session of an environment whose embedded AWS was never started, so that nothing can exist in it.
 
-    None where there may be something.
+    None if resources may exist.
     """
     options = options_of(settings)
     if not options.is_configured or options.state_file.exists():
@@ -133,7 +133,7 @@ def untouched(settings: Settings) -> Session | None:
 
 
 def _emulator(target: Target, command: str, tell: Callable[[Event], None]) -> Emulator:
-    """The embedded AWS, or the emulator that the user runs. Only what changes something starts an engine."""
+    """The embedded AWS, or the emulator that the user runs. Only `up` and `down` start the engine."""
     if target.is_embedded and command in ("up", "down"):
         return target.embedded(
             launcher.start(target.engine, lambda text: tell(Event("embedded AWS", "waiting", text))).endpoint
@@ -148,20 +148,20 @@ def _emulator(target: Target, command: str, tell: Callable[[Event], None]) -> Em
 
 
 def undeployed(settings: Settings) -> list[Resource]:
-    """The declared pipeline without asking AWS; ids and ARNs are not known."""
+    """The declared pipeline without calling AWS; ids and ARNs are not known."""
     env = load(settings.environment, settings.config_dir)
     return pipeline(env, packaged(env), settings.region or env.region or "us-east-1")
 
 
 def packaged(env: Environment) -> Artifacts:
-    """What goes to Lambda. The layer is built when its content is asked for, not here."""
+    """The handlers' zips and the layer, which is only built when its content is read."""
     handlers = {name: handler_zip(name) for name in HANDLERS}
     return Artifacts(handlers, layer(env.functions.runtime, env.functions.architecture))
 
 
 @contextmanager
 def stoppable(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C or SIGTERM: begin nothing more and let what runs finish. A second one quits at once."""
+    """On Ctrl-C or SIGTERM, start nothing more and wait for running calls. A second signal quits at once."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
@@ -181,16 +181,16 @@ def stoppable(stop: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def answerable() -> Iterator[None]:
-    """Ctrl-C or SIGTERM is an answer to a question: nothing runs yet that would have to be let finish."""
+    """Let Ctrl-C or SIGTERM interrupt a question: no calls are running yet."""
     with _on(signal.default_int_handler, signal.SIGINT, signal.SIGTERM):
         yield
 
 
 @contextmanager
 def interruptible(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C ends what would go on for ever: at once, and where that goes unheard, at its next pause.
+    """Let Ctrl-C end an endless command at once, or at its next pause if Python drops the exception.
 
-    Python drops an exception that comes up while an answer's stream is being finalized, KeyboardInterrupt too.
+    Python drops exceptions, also KeyboardInterrupt, that occur while a response's stream is finalized.
     """
 
     def on_signal(number: int, frame: FrameType | None) -> None:

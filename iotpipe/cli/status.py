@@ -1,4 +1,4 @@
-"""`iotpipe status`: shows how an environment is doing."""
+"""`iotpipe status`: shows the health of an environment."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @options.verbose
 @options.as_json
 def status(settings: Settings, as_json: bool) -> int:
-    """Show how an environment is doing.
+    """Show the health of an environment.
 
-    Resources that are not live (changed, drifted, missing), what waits in the queues and how long, the alarms that
-    ring and why, and who has not confirmed to get them.
+    Lists resources that are not live (changed, drifted, missing), queue depths and ages, firing alarms with their
+    reasons, and unconfirmed alert subscriptions.
     """
     from iotpipe.cli.session import open_session, untouched
     from iotpipe.operations.health import Health, health

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, parallel: int, as_json: bool) -> None:
     """Create or update every resource.
 
-    Asks only before it deletes something, takes policies off a role that it adopts, or makes a deleted table or key
-    anew. Run it again after any failure: it continues from there.
+    Idempotent. Asks only before it deletes something, removes policies of an adopted role, or recreates a deleted table
+    or key. Run it again after any failure: it continues from there.
     """
     from iotpipe.checks import preflight
     from iotpipe.cli.session import open_session, stoppable
@@ -55,7 +55,7 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
             steps, findings = preflight.planned(
                 *(resources, session.run, ledger.rows, adopted),
                 protect=session.protected,
-                # What is adopted may bring along what nobody declared.
+                # Adopted resources may have undeclared ones inside.
                 foreign=strict or bool(adopt),
             )
             show_plan(session.name, session.aws, steps, settings.verbose, console.stderr())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def validate(settings: Settings, as_json: bool) -> int:
     """Check a configuration without AWS.
 
-    Every problem at once, with file, line, key and what to do.
+    Reports all problems at once, with file, line, key and remedy.
     """
     from iotpipe.configuration import load
     from iotpipe.errors import ConfigurationError
