@@ -1,4 +1,4 @@
-"""One environment's settings: `config/<name>.yaml` read, checked and turned into an `Environment`."""
+"""Configuration: read `config/<name>.yaml`, validate it and return an `Environment`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A YAML file as plain values that remembers, for every key, where it stands and what was written."""
+"""A YAML file as plain values, with the position and the original text of every key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from iotpipe.configuration.problems import Finding, Path, dotted
-from iotpipe.configuration.yaml_scalars import encodable, found, kind_of, position, scalar
+from iotpipe.configuration.yaml_scalars import describe, encodable, kind_of, position, scalar
 from iotpipe.configuration.yaml_syntax import Unparsable, compose
 
 
@@ -42,7 +42,7 @@ class Document:
             self.findings.append(Finding(0, 0, "", "is nested too deeply"))
 
     def find(self, path: Path) -> Entry | None:
-        """The entry at `path`, None where the file has none."""
+        """The entry at `path`; None if the file has none."""
         entry = Entry(self._root, self._root) if self._root else None
         for part in path:
             entry = self._below(entry.value, part) if entry else None
@@ -60,7 +60,7 @@ class Document:
         values = self._build(root, ())
         if isinstance(values, dict):
             return values
-        self._report(root, (), f"must hold keys, found {found(root)}", "Begin as in `region: eu-west-1`")
+        self._report(root, (), f"must hold keys, found {describe(root)}", "Begin as in `region: eu-west-1`")
         return {}
 
     def _report(self, node: yaml.Node, path: Path, message: str, remedy: str) -> None:
@@ -86,7 +86,7 @@ class Document:
         return scalar(node) if isinstance(node, yaml.ScalarNode) else node
 
     def _entries_of(self, node: yaml.MappingNode, path: Path) -> dict[str, Entry]:
-        """The mapping's own keys over those that `<<` merges in; among merged ones the first wins."""
+        """The mapping's keys, which override those merged by `<<`; of merged keys, the first wins."""
         if id(node) in self._entries:
             return self._entries[id(node)]
         own: dict[str, Entry] = {}
@@ -106,7 +106,7 @@ class Document:
                 merged = self._entries_of(source, path) | merged
             else:
                 remedy = "Name the anchor of a section, as in `<<: *name`"
-                self._report(source, path, f"cannot merge {found(source)}", remedy)
+                self._report(source, path, f"cannot merge {describe(source)}", remedy)
         return merged
 
     def _add(self, own: dict[str, Entry], entry: Entry, path: Path) -> None:

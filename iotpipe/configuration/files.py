@@ -1,4 +1,4 @@
-"""The files of a configuration directory: which there are, what they hold, and those to start from."""
+"""The files of a configuration directory: list, read, and starter files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from iotpipe.errors import ConfigurationError, Problem
 _STARTER = resources.files("iotpipe.configuration") / "starter"
 
 BUILT_IN = "local"
-"""The environment that needs no file."""
+"""The built-in environment, which needs no file."""
 
 
 def environments(directory: Path) -> list[str]:
-    """The names that can be loaded from `directory`: those that have a file, and `local`, sorted.
+    """The environments that can be loaded from `directory`: those with a file, and `local`, sorted.
 
     A directory that is not there has no files. Raises ConfigurationError when it cannot be listed.
     """
@@ -33,7 +33,7 @@ def environments(directory: Path) -> list[str]:
 
 
 def read(name: str, directory: Path) -> bytes:
-    """What `<name>.yaml` holds; if there is none for the built-in environment, what `iotpipe init` would write.
+    """The content of `<name>.yaml`; for the built-in environment without a file, what `iotpipe init` would write.
 
     Raises ConfigurationError, which names the environments there are.
     """
@@ -45,7 +45,7 @@ def read(name: str, directory: Path) -> bytes:
         )
     file = directory / f"{name}.yaml"
     try:
-        # A pipe would block for ever.
+        # Reading a named pipe would block.
         if file.is_fifo():
             raise _error(file, "is a pipe, not a file")
         return file.read_bytes()
@@ -58,7 +58,7 @@ def read(name: str, directory: Path) -> bytes:
 
 
 def starter_files() -> dict[str, str]:
-    """File name to text: what `iotpipe init` writes, with the JSON Schema that the YAML files refer to."""
+    """The files that `iotpipe init` writes, by name, including the JSON Schema that the YAML files refer to."""
     files = {each.name: each.read_text("utf-8") for each in _STARTER.iterdir() if each.name.endswith(".yaml")}
     return dict(sorted(files.items())) | {"schema.json": json.dumps(json_schema(), indent=2) + "\n"}
 
@@ -68,7 +68,7 @@ def _error(file: Path, message: str, remedy: str = "") -> ConfigurationError:
 
 
 def _choice(name: str, directory: Path) -> str:
-    """What to do when there is no file for `name`."""
+    """The hint for a missing file of `name`."""
     if NAME.matches(name) and (directory / f"{name}.yml").exists():
         return f"Rename {name}.yml to {name}.yaml"
     there = environments(directory)

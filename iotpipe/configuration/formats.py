@@ -1,4 +1,4 @@
-"""The forms of text that AWS takes: account, region, names, stage, e-mail, tags."""
+"""The text formats that AWS accepts: account, region, names, stage, e-mail, tags."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 def refusal(expected: str, remedy: str = "") -> PydanticCustomError:
-    """The value has the wrong form; the reader is told what was found as well."""
+    """The error for a value in the wrong format; the message also shows the value."""
     return PydanticCustomError("form", "{expected}", {"expected": expected, "remedy": remedy})
 
 
 def contradiction(message: str, remedy: str) -> PydanticCustomError:
-    """The value's parts do not go together; `message` says it all."""
+    """The error for a value whose parts contradict each other; the message does not show the value."""
     return PydanticCustomError("contradiction", "{expected}", {"expected": message, "remedy": remedy})
 
 
 @dataclass(frozen=True)
 class Form:
-    """Text that matches `pattern` as a whole; `expected` says so in words, `remedy` what to write instead."""
+    """A text format: `pattern` must match the whole text, `expected` describes it, `remedy` says what to write."""
 
     pattern: str
     expected: str
@@ -110,7 +110,7 @@ Email = Annotated[
 
 
 def distinct(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuses an address that would get every alert twice."""
+    """Reject duplicate addresses, which would get every alert twice."""
     for address, count in Counter(each.lower() for each in addresses).items():
         if count > 1:
             raise contradiction(f"lists {address} {count} times", "Keep one")
@@ -118,7 +118,7 @@ def distinct(addresses: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _in_tag_alphabet(text: str) -> bool:
-    """Letters, numbers and spaces of every script (Unicode L, N, Z) and a few signs."""
+    """Letters, numbers and spaces of every script (Unicode L, N, Z) and a few punctuation marks."""
     return all(each in "_.:/=+-@" or unicodedata.category(each)[0] in "LNZ" for each in text)
 
 
@@ -128,7 +128,7 @@ _RENAME = "Rename the tag"
 def _tag_key(key: str) -> str:
     if not 1 <= len(key) <= 128 or not _in_tag_alphabet(key):
         raise refusal("a tag's name must be 1 to 128 letters, digits, spaces or _ . : / = + - @", _RENAME)
-    # IAM ignores case in the names of a role's tags, so `IOTPIPE:environment` would collide with ours.
+    # IAM ignores case in the keys of a role's tags, so `IOTPIPE:environment` would collide with iotpipe's tag.
     for prefix in ("aws:", "iotpipe:"):
         if key.lower().startswith(prefix):
             raise refusal(f"tag names beginning with {prefix} are reserved", _RENAME)
@@ -147,11 +147,11 @@ TagKey = Annotated[str, AfterValidator(_tag_key)]
 TagValue = Annotated[str, AfterValidator(_tag_value)]
 
 MOST_TAGS = 45
-"""AWS takes 50 on one resource; iotpipe adds its own, and five stay free for what organisations add."""
+"""AWS allows 50 tags per resource; iotpipe adds its own, and five stay free for the organization's."""
 
 
 def tag_set(tags: dict[str, str]) -> dict[str, str]:
-    """Refuses more tags than AWS takes, and names that IAM holds for one."""
+    """Reject more tags than AWS allows, and keys that IAM considers equal."""
     if len(tags) > MOST_TAGS:
         raise contradiction(
             f"has {len(tags)} tags, more than {MOST_TAGS}", "Remove some: AWS takes 50, its own included"

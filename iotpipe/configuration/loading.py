@@ -1,4 +1,4 @@
-"""Reads `config/<name>.yaml` and reports everything that is wrong with it at once."""
+"""Load `config/<name>.yaml` and report all its problems at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from iotpipe.errors import ConfigurationError, Problem
 
 
 def load(name: str, directory: Path) -> Environment:
-    """The environment that `<name>.yaml` in `directory` describes; `local` exists without a file.
+    """Load the environment of `<name>.yaml` in `directory`; `local` needs no file.
 
     Raises ConfigurationError with all problems, in the order of the file. What AWS would refuse minutes later
     is one of them.
@@ -37,7 +37,7 @@ def load(name: str, directory: Path) -> Environment:
 
 
 def _settle(name: str, values: dict[str, Any]) -> tuple[Environment, list[ErrorDetails]]:
-    """The environment without what was refused, and what was refused.
+    """The environment without the invalid values, and their errors.
 
     What is refused is taken out and the rest tried again, since pydantic checks a whole (the tags together)
     only when each of its parts is valid.
@@ -56,7 +56,7 @@ def _settle(name: str, values: dict[str, Any]) -> tuple[Environment, list[ErrorD
 
 
 def _without(values: dict[str, Any], path: problems.Path) -> dict[str, Any]:
-    """A copy without the value at `path`; of a list with a bad entry, nothing is left."""
+    """A copy without the value at `path`; a list with a bad entry is removed as a whole."""
     first, rest = str(path[0]), path[1:]
     inner = values.get(first)
     if rest and isinstance(inner, dict):
@@ -74,7 +74,7 @@ def _contradictions(
     refused: Sequence[ErrorDetails],
     document: Document,
 ) -> Iterator[Finding]:
-    """Conflicts between values that are valid one by one; a refused value contradicts nothing yet."""
+    """Conflicts between values that are valid one by one; invalid values are not compared."""
     doubtful = [place_of(each) for each in refused]
     for conflict in rules.conflicts(environment):
         if any(path[: len(other)] == other for path in conflict.paths for other in doubtful):

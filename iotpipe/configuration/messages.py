@@ -1,4 +1,4 @@
-"""What validation refused, in our words: what is expected, what was found, what to write instead."""
+"""Turn pydantic's errors into iotpipe's messages: what is expected, what was found, what to write instead."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pydantic_core import ErrorDetails
 
 from iotpipe.configuration.document import Document
 from iotpipe.configuration.problems import Finding, Path, dotted, shown
-from iotpipe.configuration.yaml_scalars import found, kind_of, position, quoted_as, reading
+from iotpipe.configuration.yaml_scalars import describe, kind_of, position, quoted_as, reading
 
 Schema = dict[str, Any]
 
 
 def place_of(error: ErrorDetails) -> Path:
-    """The path that the error is about; a refused tag name carries `[key]` behind it."""
+    """The path of the error; pydantic appends `[key]` for an invalid tag key."""
     loc = error["loc"]
     return loc[:-1] if _about_key(error) else loc
 
 
 def explained(error: ErrorDetails, document: Document, schema: Schema) -> Finding:
-    """One of pydantic's errors as a finding at the line where the user wrote the key."""
+    """A pydantic error as a problem at the line of its key."""
     path = place_of(error)
     entry = document.find(path)
     assert entry, f"{path} was refused but is not in the file"
-    message, remedy = _said(error, path, entry.value, schema)
+    message, remedy = _message_and_remedy(error, path, entry.value, schema)
     return Finding(*position(entry.key), dotted(path), message, remedy)
 
 
@@ -37,15 +37,15 @@ def _about_key(error: ErrorDetails) -> bool:
     return error["loc"][0] == "tags" and error["loc"][2:] == ("[key]",)
 
 
-def _said(error: ErrorDetails, path: Path, node: yaml.Node, schema: Schema) -> tuple[str, str]:
+def _message_and_remedy(error: ErrorDetails, path: Path, node: yaml.Node, schema: Schema) -> tuple[str, str]:
     if error["type"] == "extra_forbidden":
         return "unknown key", _instead(path, schema)
     if error["type"] in ("form", "contradiction"):
         context = error["ctx"]
         shows_value = error["type"] == "form" and not _about_key(error)
-        return context["expected"] + (f", found {found(node)}" if shows_value else ""), context["remedy"]
+        return context["expected"] + (f", found {describe(node)}" if shows_value else ""), context["remedy"]
     wanted = _below(schema, path)
-    return f"must be {_expected(wanted)}, found {found(node)}", _remedy(wanted, node)
+    return f"must be {_expected(wanted)}, found {describe(node)}", _remedy(wanted, node)
 
 
 def _below(schema: Schema, path: Path) -> Schema:
@@ -95,7 +95,7 @@ def _remedy(part: Schema, node: yaml.Node) -> str:
 
 
 def _choice(part: Schema, node: yaml.Node, raw: str) -> str:
-    """What may be meant, in whatever case it was written; YAML takes OFF for false."""
+    """The allowed value that the text probably means, ignoring case; YAML reads OFF as false."""
     spellings = {str(each).lower(): str(each) for each in part["enum"]}
     close = difflib.get_close_matches(raw.lower(), spellings, n=1)
     if raw.lower() in spellings and kind_of(node) != "str":
@@ -120,7 +120,7 @@ def _meaning(part: Schema) -> str:
 
 
 def _instead(path: Path, schema: Schema) -> str:
-    """What to write instead of an unknown key: where it belongs, what it resembles, or what there is."""
+    """The remedy for an unknown key: its right place, a similar key, or all allowed keys."""
     *above, key = path
     if path == ("name",):
         return "Delete it: an environment is named after its file"

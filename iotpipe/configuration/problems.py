@@ -1,16 +1,16 @@
-"""What is wrong at one place of a file, before the file's name is known, and how text from it is shown."""
+"""A problem at a position of a file whose name is not known yet, and how to show text from the file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
-"""Where a value stands: keys, and positions in lists, from the top of the file."""
+"""The path of a value from the top of the file: keys and list indexes."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong. `line` and `column` count from 1; 0 means the file as a whole."""
+    """One problem. `line` and `column` count from 1; 0 means the file as a whole."""
 
     line: int
     column: int

@@ -1,4 +1,4 @@
-"""Settings that are fine one by one but not together: AWS refuses them minutes into an `up`, or readings suffer."""
+"""Find settings that conflict although each is valid: AWS would reject them during `up`, or readings would be lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RESERVED: Path = ("functions", "processor", "reserved_concurrency")
 
 @dataclass(frozen=True)
 class Conflict:
-    """Settings at `paths` that contradict each other; the first one that the user wrote is shown."""
+    """Conflicting settings at `paths`; the message points to the first one that the file contains."""
 
     paths: tuple[Path, ...]
     message: str
@@ -22,7 +22,7 @@ class Conflict:
 
 
 def conflicts(environment: Environment) -> Iterator[Conflict]:
-    """Every contradiction between two settings."""
+    """All conflicts of the environment's settings."""
     yield from _visibility(environment)
     yield from _batches(environment)
     yield from _threshold(environment)
@@ -33,7 +33,7 @@ def conflicts(environment: Environment) -> Iterator[Conflict]:
 
 
 def _visibility(environment: Environment) -> Iterator[Conflict]:
-    """A message is hidden from when Lambda takes it: while its batch fills, and then while it is processed.
+    """The visibility timeout must cover the batching window and the processing: it starts with the receive.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     """
@@ -91,7 +91,7 @@ def _retention(environment: Environment) -> Iterator[Conflict]:
 def _concurrency(environment: Environment) -> Iterator[Conflict]:
     wanted = environment.queue.maximum_concurrency
     reserved = environment.functions.processor.reserved_concurrency
-    # 0 stops the processor, and then nothing is taken from the queue.
+    # 0 stops the processor, so that nothing is received from the queue.
     if reserved and wanted > reserved:
         yield Conflict(
             (("queue", "maximum_concurrency"), _RESERVED),
@@ -103,7 +103,7 @@ def _concurrency(environment: Environment) -> Iterator[Conflict]:
 
 
 def _on_this_machine(environment: Environment) -> Iterator[Conflict]:
-    """What the AWS on this machine would take and not do: nobody should rely on it."""
+    """Reject settings that the embedded AWS accepts but ignores."""
     if environment.target != "local":
         return
     pretended: tuple[tuple[Path, object, str], ...] = (
@@ -118,7 +118,7 @@ def _on_this_machine(environment: Environment) -> Iterator[Conflict]:
 
 
 def _regions(environment: Environment) -> Iterator[Conflict]:
-    """What AWS only uses in the region that it is in."""
+    """Reject ARNs of another region where AWS requires the same region."""
     there: tuple[tuple[Path, str | None, str], ...] = (
         (("kms_key",), environment.kms_key, "KMS key"),
         *((("former_kms_keys", number), key, "KMS key") for number, key in enumerate(environment.former_kms_keys)),

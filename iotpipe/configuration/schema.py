@@ -1,4 +1,4 @@
-"""The JSON Schema of an environment file, for editors and for the words of the error messages."""
+"""The JSON Schema of an environment file, for editors and for error messages."""
 
 from __future__ import annotations
 

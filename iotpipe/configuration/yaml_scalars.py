@@ -1,4 +1,4 @@
-"""What one YAML node is: its value, its place, and what the user wrote, in words."""
+"""A YAML node's value, position, and description for messages."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _DECIMAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 def kind_of(node: yaml.Node) -> str:
-    """The type that YAML gives the node (`str`, `int`, `null`, `map`, ...), or a foreign tag as it is."""
+    """The node's YAML type (`str`, `int`, `null`, `map`, ...), or an unknown tag unchanged."""
     return str(node.tag).removeprefix(_STANDARD)
 
 
 def position(node: yaml.Node) -> tuple[int, int]:
-    """Line and column where the node begins, from 1."""
+    """Line and column of the node's start, counted from 1."""
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def scalar(node: yaml.ScalarNode) -> Any:
-    """The node's value, or the node itself where it is one that no setting can be.
+    """The node's value, or the node itself if no setting can have such a value.
 
     That is a date, a foreign tag, .nan, and a number that YAML 1.1 reads in another base: 0360 is octal 240,
     and 6:00 is 360.
@@ -47,7 +47,7 @@ def scalar(node: yaml.ScalarNode) -> Any:
 
 
 def encodable(text: str) -> bool:
-    """Whether `text` can be written anywhere at all: PyYAML lets half a surrogate pair ("\\ud800") through."""
+    """Whether `text` can be encoded: PyYAML accepts a lone surrogate ("\\ud800")."""
     return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
@@ -63,8 +63,8 @@ def quoted_as(node: yaml.Node) -> str:
     return "float" if re.fullmatch(r"[-+]?[0-9]+[.][0-9]+", text) else ""
 
 
-def found(node: yaml.Node) -> str:
-    """What the user wrote: `the text "60"`, `yes, which YAML reads as true`, `a list`, `nothing`."""
+def describe(node: yaml.Node) -> str:
+    """Describe the node: `the text "60"`, `yes, which YAML reads as true`, `a list`, `nothing`."""
     kind = kind_of(node)
     if isinstance(node, yaml.ScalarNode) and kind in ("str", "merge", "value"):
         return f'the text "{shown(node.value)}"'
@@ -80,7 +80,7 @@ def found(node: yaml.Node) -> str:
 
 
 def reading(node: yaml.ScalarNode) -> str:
-    """What YAML makes of a scalar's text, where that is not plain to see."""
+    """How YAML reads a scalar's text, if that is not obvious."""
     kind, text = kind_of(node), str(node.value)
     if kind == "timestamp":
         return "a date"

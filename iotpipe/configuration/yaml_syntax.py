@@ -1,4 +1,4 @@
-"""Bytes to YAML nodes: encoding, syntax and what PyYAML says about them, in words that name the remedy."""
+"""Parse bytes to YAML nodes, and turn encoding and syntax errors into messages with a remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import yaml
 from iotpipe.configuration.problems import Finding, shown
 
 _ADVICE = (
-    # A part of PyYAML's text, our text, what to do. The first that fits counts.
+    # A part of PyYAML's message, iotpipe's message, the remedy. The first match counts.
     ("'\\t'", "a tab stands where YAML takes only spaces", "Indent with spaces"),
     ("another document", "a second document begins here", "Keep one document: delete the '---' line"),
     (
@@ -42,7 +42,7 @@ _ADVICE = (
 
 
 class Unparsable(Exception):
-    """The file is no YAML document: `finding` says where and why."""
+    """The file is not a YAML document: `finding` says where and why."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
@@ -50,7 +50,7 @@ class Unparsable(Exception):
 
 
 def compose(data: bytes) -> yaml.Node | None:
-    """The document's root node, None for an empty file. Raises Unparsable."""
+    """The document's root node; None for an empty file. Raises Unparsable."""
     text = _decoded(data)
     try:
         root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -59,7 +59,7 @@ def compose(data: bytes) -> yaml.Node | None:
     except yaml.reader.ReaderError as error:
         raise Unparsable(_unprintable(text, error)) from error
     except (ValueError, OverflowError) as error:
-        # PyYAML turns "\UFFFFFFFF" and over-long version numbers into Python values unchecked.
+        # PyYAML converts "\UFFFFFFFF" and over-long version numbers without checking their range.
         problem = "holds an escape or a number that cannot be represented"
         raise Unparsable(Finding(0, 0, "", problem, "Look for a \\U escape or a %YAML line")) from error
     return root
@@ -76,12 +76,12 @@ def _decoded(data: bytes) -> str:
 
 def _explained(error: yaml.MarkedYAMLError) -> Finding:
     mark = error.problem_mark or error.context_mark
-    said = ", ".join(each for each in (error.context, error.problem) if each)
+    yaml_message = ", ".join(each for each in (error.context, error.problem) if each)
     for part, message, remedy in _ADVICE:
-        if part in said:
+        if part in yaml_message:
             opened = "opens here" in message and error.context_mark
             return _at(opened or mark, message, remedy)
-    return _at(mark, f"this is not YAML: {shown(said, 200)}", "Correct the line or the one above it")
+    return _at(mark, f"this is not YAML: {shown(yaml_message, 200)}", "Correct the line or the one above it")
 
 
 def _at(mark: yaml.Mark | None, message: str, remedy: str) -> Finding:
