@@ -1,4 +1,4 @@
-"""The zips that Lambda runs: one per handler, and one layer with what all handlers need."""
+"""Build the zips for Lambda: one per handler, and a layer with the dependencies of all handlers."""
 
 from iotpipe.packaging.archive import UNZIPPED_LIMIT, ZIPPED_LIMIT, Archive, check_sizes, unzipped_size
 from iotpipe.packaging.handlers import handler_zip

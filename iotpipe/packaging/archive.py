@@ -1,4 +1,4 @@
-"""Zips that come out byte for byte the same wherever they are made, and the sizes that Lambda accepts."""
+"""Reproducible zips (the same bytes on every machine), and Lambda's size limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNIX = 3
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip to upload. `sha256` is in base64, as Lambda gives a function's CodeSha256."""
+    """A zip to upload. `sha256` is in base64, like Lambda's CodeSha256."""
 
     content: bytes
     sha256: str
@@ -39,7 +39,7 @@ def archive(files: Mapping[str, bytes]) -> Archive:
 
 
 def pack(files: Mapping[str, bytes], compression: int) -> bytes:
-    """The bytes of a zip with `files` in the order of their paths, each 0644 and of the same time."""
+    """The bytes of a zip of `files`, sorted by path, each with mode 0644 and the same time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as target:
         for path, content in sorted(files.items()):
@@ -56,13 +56,13 @@ def _entry(path: str, compression: int) -> zipfile.ZipInfo:
 
 
 def unzipped_size(content: bytes) -> int:
-    """How many bytes the files of a zip take on Lambda's disk."""
+    """The unzipped size of a zip's files in bytes."""
     with zipfile.ZipFile(io.BytesIO(content)) as source:
         return sum(entry.file_size for entry in source.infolist())
 
 
 def check_sizes(layer: bytes, handlers: Mapping[str, Archive]) -> None:
-    """Raise PackagingError where Lambda would refuse the layer, or a handler (by name) together with it."""
+    """Raise PackagingError if Lambda would reject the layer, or a handler (by name) together with it."""
     _check("the layer", len(layer), unzipped_size(layer), 0)
     for name, handler in sorted(handlers.items()):
         zipped, unzipped = len(handler.content), unzipped_size(handler.content)

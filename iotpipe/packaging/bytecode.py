@@ -1,4 +1,4 @@
-"""Bytecode for the layer, from an interpreter of its Python wherever this machine has one."""
+"""Compile bytecode for the layer, if this machine has an interpreter of the layer's Python version."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from iotpipe.errors import PackagingError
 
 _PROGRAM = Path(__file__).with_name("compile_sources.py")
 _ALONE = ["-P", "-s", "-S", "-W", "ignore"]  # nothing but the standard library, from nowhere else
-# A pre-release has another magic number than the release that Lambda runs, a free-threaded build another tag.
+# A pre-release has another bytecode magic number than Lambda's release, a free-threaded build another tag.
 _WHO_ARE_YOU = "import sys; print(sys.version_info.releaselevel, sys.implementation.cache_tag, sys.executable)"
 
 
 def find_interpreter(python: str) -> str | None:
-    """The path of an interpreter of this version ("3.13") that really runs, or None.
+    """The path of a working interpreter of this version ("3.13"), or None.
 
     Looks at the running one, PATH, what uv knows, and pyenv's versions, in this order.
     """
@@ -29,7 +29,7 @@ def find_interpreter(python: str) -> str | None:
 
 
 def bytecode_of(files: Mapping[str, bytes], interpreter: str, python: str) -> dict[str, bytes]:
-    """Path in the layer → .pyc for every source among `files`; a source that does not compile has none.
+    """Path in the layer → .pyc for every source in `files`; sources that do not compile are left out.
 
     The same sources give the same bytes each time. Tracebacks will name the places on Lambda, /opt/….
     """
@@ -66,26 +66,26 @@ def _candidates(python: str) -> Iterator[str]:
     if on_path := shutil.which(f"python{python}", path=_path()):
         yield on_path
     if uv := shutil.which("uv", path=_path()):
-        # Without these options it runs what is in the current directory's .venv, whoever put that there.
+        # Without these options it would run code from the .venv of the current directory.
         yield _answer([uv, "python", "find", "--system", "--no-project", python])
     pyenv = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
     yield from map(str, sorted(pyenv.glob(f"versions/{python}.*/bin/python{python}"), reverse=True))
 
 
 def _path() -> str:
-    """PATH without what depends on the current directory: empty and relative entries."""
+    """PATH without empty and relative entries, which depend on the current directory."""
     return os.pathsep.join(filter(os.path.isabs, os.get_exec_path()))
 
 
 def _verified(candidate: str, python: str) -> str:
-    """The real path behind `candidate`, or nothing: pyenv's shims, for one, exist and fail."""
+    """The real path of `candidate`; empty if it does not run, such as a pyenv shim without a version."""
     expected = f"final {_cache_tag(python)} "
     answer = _answer([candidate, *_ALONE, "-c", _WHO_ARE_YOU])
     return answer.removeprefix(expected) if answer.startswith(expected) else ""
 
 
 def _answer(command: list[str]) -> str:
-    """What the command prints; nothing if it fails, hangs or is not there."""
+    """The command's output; empty if it fails, times out or does not exist."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=20, **_plainly())
     except (OSError, subprocess.TimeoutExpired):
@@ -94,7 +94,7 @@ def _answer(command: list[str]) -> str:
 
 
 def _plainly() -> dict[str, Any]:
-    """How to run a child that answers the same whatever the user has set for Python."""
+    """How to run a child process independently of the user's Python settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PATH": _path()}
     return {"env": environment, "capture_output": True, "encoding": "utf-8"}

@@ -1,4 +1,4 @@
-"""Layers that were built before, on disk: private, written at once or not at all, verified when read."""
+"""The cache of built layers on disk: private, written atomically, verified when read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iotpipe.files import write_atomically
 
 
 def default_directory() -> Path:
-    """Where layers are kept: $XDG_CACHE_HOME/iotpipe or ~/.cache/iotpipe."""
+    """The cache directory: $XDG_CACHE_HOME/iotpipe or ~/.cache/iotpipe."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iotpipe"
     except RuntimeError as error:  # no HOME, and a user id without an account
@@ -21,7 +21,7 @@ def default_directory() -> Path:
 
 
 def load(directory: Path, key: str) -> bytes | None:
-    """What was stored under `key`, or None. A file whose bytes are not those of its name is not there."""
+    """The content stored under `key`, or None. A file whose hash differs from its name counts as missing."""
     for file in filter(_is_ours, sorted(directory.glob(f"{key}-*.zip"))):
         content = file.read_bytes()
         if file.name == _name(key, content):
@@ -30,7 +30,7 @@ def load(directory: Path, key: str) -> bytes | None:
 
 
 def store(directory: Path, key: str, content: bytes) -> None:
-    """Keep `content` for `load`. Several processes may do so at once. Raises PackagingError if it cannot."""
+    """Store `content` for `load`; safe for concurrent processes. Raises PackagingError if it fails."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(directory / _name(key, content), content)
@@ -42,7 +42,7 @@ def store(directory: Path, key: str, content: bytes) -> None:
 
 
 def _is_ours(file: Path) -> bool:
-    # Somebody else may write into a directory such as /tmp; what is loaded here runs in the user's account.
+    # Other users may write to a directory such as /tmp, and cached code runs in the user's AWS account.
     return os.name == "nt" or file.stat().st_uid == os.geteuid()
 
 

@@ -1,4 +1,4 @@
-"""Compiles sources to bytecode. Runs by itself, in an interpreter of the layer's Python, not in ours.
+"""Compile sources to bytecode. Runs as a script in an interpreter of the layer's Python, not in iotpipe's.
 
 stdin is a JSON object, path on Lambda → base64 of the source; stdout one, path → base64 of the .pyc.
 """
@@ -9,13 +9,13 @@ import marshal
 import sys
 from importlib.util import MAGIC_NUMBER, source_hash
 
-# Hash-based, never checked (PEP 552). A .pyc with its source's time, as Python writes it by itself, is stale
-# as soon as Lambda has unzipped the layer.
+# Hash-based and unchecked (PEP 552). Python's default, a .pyc with the time of its source, becomes stale
+# when Lambda unzips the layer.
 UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 
 
 def compiled(path: str, source: bytes) -> bytes:
-    """The .pyc of a source that will lie at `path`, the same whatever was compiled before.
+    """The .pyc of a source at `path`, independent of what was compiled before.
 
     Python shares a set of constants between functions only if the names in it were not interned yet, by this
     source or another, and a .pyc shows what is shared. So the first of two compilations, which stays alive,

@@ -1,4 +1,4 @@
-"""A handler's zip: its module, and exactly those modules of iotpipe.handlers that it imports."""
+"""Build a handler's zip: its module, and exactly the modules of iotpipe.handlers that it imports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def handler_zip(name: str, root: Path = _ROOT) -> Archive:
 
 @dataclass(frozen=True)
 class _Import:
-    """An import of one of iotpipe's modules. `certain` is false where the name may be any attribute."""
+    """An import of one of iotpipe's modules. `certain` is false if the name may be an attribute."""
 
     module: str
     line: int
@@ -53,7 +53,7 @@ def _with_imports(root: Path, start: str) -> dict[str, bytes]:
         path = file.relative_to(root).as_posix() if file else ""
         if file is None or path in found:
             continue
-        # A checkout on Windows may end its lines otherwise, which would make another zip of the same source.
+        # A checkout on Windows may have CRLF line ends, which would change the zip.
         found[path] = file.read_bytes().replace(b"\r\n", b"\n")
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
         for each in _imports(found[path], path, package):
@@ -93,7 +93,7 @@ def _imports(source: bytes, path: str, package: str) -> Iterator[_Import]:
 
 
 def _refuse_what_nobody_brings(tree: ast.Module, path: str) -> None:
-    """Only what is imported without any condition: what a function or a `try` imports may well be missing."""
+    """Only unconditional imports: an import in a function or a `try` may be optional."""
     for node in tree.body:
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]

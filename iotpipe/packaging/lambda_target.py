@@ -1,4 +1,4 @@
-"""What a layer is built for: a Lambda runtime and an architecture, and what follows from them."""
+"""The target of a layer: a Lambda runtime and an architecture, and their platform tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GLIBC = {"python3.11": 26, "python3.12": 34, "python3.13": 34, "python3.14": 34
 # Lambda's name → the one in wheels, the machine in an ELF header, the oldest glibc that has manylinux wheels.
 _MACHINES = {"arm64": ("aarch64", 183, 17), "x86_64": ("x86_64", 62, 5)}
 
-# What wheels were called before their names told the glibc.
+# The manylinux names of wheels before they contained the glibc version.
 _OLDER_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
@@ -45,7 +45,7 @@ class Target:
 
     @property
     def platforms(self) -> Iterator[str]:
-        """Every platform of a wheel that runs on the target, the newest first."""
+        """The platform tags of all wheels that run on the target, newest first."""
         for glibc in range(_GLIBC[self.runtime], _MACHINES[self.architecture][2] - 1, -1):
             yield f"manylinux_2_{glibc}_{self.machine}"
             if glibc in _OLDER_NAMES:
@@ -58,7 +58,7 @@ def _refuse_unknown(what: str, value: str, known: Mapping[str, object]) -> None:
 
 
 def refuse_foreign_objects(files: Mapping[str, bytes], target: Target) -> None:
-    """Raise PackagingError for a shared object among `files` (path → content) that the target cannot load."""
+    """Raise PackagingError if `files` (path → content) contain a shared object that the target cannot load."""
     expected = _MACHINES[target.architecture][1]
     for path, content in sorted(files.items()):
         is_object = content.startswith(b"\x7fELF") or path.endswith((".so", ".dylib", ".pyd"))

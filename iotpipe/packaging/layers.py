@@ -1,4 +1,4 @@
-"""The layer with the handlers' dependencies: known by what it is made of, built once."""
+"""The layer with the handlers' dependencies: identified by a hash of its inputs, built once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from iotpipe.packaging.trim import RULES_VERSION, trimmed
 from iotpipe.packaging.wheels import fetch, pins
 
 # Lambda unzips layers to /opt and searches /opt/python/lib/pythonX.Y/site-packages, then /opt/python. The
-# latter names no version, so the layer also works where an emulator runs functions in another Python.
+# latter has no version, so the layer also works if an emulator runs functions in another Python.
 _DIRECTORY = "python"
 
 MODULES = frozenset({"aws_xray_sdk", "botocore", "dateutil", "jmespath", "six", "urllib3", "wrapt"})
-"""What can be imported from the layer."""
+"""The top-level modules of the layer."""
 
 
 def layer(runtime: str, architecture: str, cache: Path | None = None) -> Layer:
@@ -41,7 +41,7 @@ class Layer:
 
     @property
     def identity(self) -> str:
-        """16 hexadecimal digits that change when, and only when, another layer must be published.
+        """16 hexadecimal digits that change if, and only if, a new layer version must be published.
 
         A hash of what the layer is made from, not of its bytes: those may differ between two hosts, by the
         bytecode and by zlib, without one being better than the other.
@@ -54,7 +54,7 @@ class Layer:
         return find_interpreter(self.target.python) is not None
 
     def content(self) -> bytes:
-        """The zip, from the cache or built, which takes pip, the network and some seconds.
+        """The zip, from the cache or built; building needs pip, the network and some seconds.
 
         With bytecode wherever it can be. Raises PackagingError if pip fails, if a wheel is not for the
         target, if Lambda would refuse the size, or if the cache cannot be written.
@@ -77,6 +77,6 @@ def _build(target: Target, interpreter: str | None) -> bytes:
     refuse_foreign_objects(files, target)
     if interpreter:
         files |= bytecode_of(files, interpreter, target.python)
-    # Compressed, unlike a handler's zip: a third of the bytes go over the wire, and the identity, not the
+    # Compressed to a third, unlike a handler's zip: the hash of the inputs, not of the
     # bytes, decides what is published.
     return pack(files, zipfile.ZIP_DEFLATED)

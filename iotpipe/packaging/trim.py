@@ -1,4 +1,4 @@
-"""What of the wheels goes into the layer: what the handlers can reach, and of botocore's data the least."""
+"""Select the files of the wheels for the layer: what the handlers can import, and a minimum of botocore's data."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import zipfile
 from collections.abc import Iterable
 from typing import Any
 
-# Any change to what `trimmed` answers needs another number here: it is part of the layer's identity.
+# Increase this number with any change of `trimmed`'s result: it is part of the layer's identity.
 RULES_VERSION = 1
 
-# Those that a handler may make a client for; and xray, for which the X-Ray SDK makes one as soon as it is
+# The services of the handlers' clients, and xray: the X-Ray SDK creates a client when it is
 # imported anywhere but on Lambda.
 SERVICES = ("dynamodb", "sns", "sqs", "ssm", "xray")
 
@@ -36,7 +36,7 @@ _ENDPOINTS = "botocore/data/endpoints.json"
 
 
 def trimmed(wheels: Iterable[bytes]) -> dict[str, bytes]:
-    """Path below site-packages → content of all that the layer takes from the wheels."""
+    """Path below site-packages → content of the wheels' files that go into the layer."""
     files: dict[str, bytes] = {}
     for wheel in wheels:
         with zipfile.ZipFile(io.BytesIO(wheel)) as source:
@@ -72,7 +72,7 @@ def _of_our_services(endpoints: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_prose(node: Any) -> Any:
-    """The same with every text of documentation empty; a member of that name, an object, stays."""
+    """The same with all documentation texts emptied; a member named documentation (an object) stays."""
     if isinstance(node, dict):
         return {
             key: "" if key == "documentation" and isinstance(value, str) else _without_prose(value)

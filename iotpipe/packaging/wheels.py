@@ -1,4 +1,4 @@
-"""The layer's wheels: their pins, and how pip fetches them for a machine other than this one."""
+"""Fetch the layer's pinned wheels with pip, for another platform than this machine's."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from iotpipe.packaging.lambda_target import Target
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
-# They would change what is fetched, not from where; mirrors, proxies and certificates stay the user's.
+# These options would change what is fetched. The user's mirrors, proxies and certificates remain in effect.
 _NOT_OURS = {"PIP_CONSTRAINT", "PIP_REQUIREMENT"}
 
-# A sign in pip's output → what to do. The first that fits: a failed connection ends in "no matching" too.
+# A text in pip's output → remedy. The first match counts: a failed connection also ends in "no matching".
 _REMEDIES = (
     ("No module named pip", "Install pip into the environment that iotpipe runs in"),
     (
@@ -30,13 +30,13 @@ _REMEDIES = (
 
 
 def pins() -> list[str]:
-    """What is pinned, one requirement with its hashes each; comments and line breaks do not count."""
+    """The pinned requirements, each with its hashes; comments and line breaks are removed."""
     text = re.sub(r"(?m)^#.*$", "", REQUIREMENTS.read_text(encoding="utf-8")).replace("\\\n", "")
     return sorted(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def fetch(target: Target) -> list[bytes]:
-    """The pinned wheels that fit the target, each verified by pip against its hash.
+    """Fetch the pinned wheels for the target; pip verifies their hashes.
 
     They are only downloaded, and read by us: an installation would leave traces of this machine, and settings
     like `user = true` would get in its way. Raises PackagingError with pip's own last lines.
@@ -47,7 +47,7 @@ def fetch(target: Target) -> list[bytes]:
 
 
 def _run_pip(target: Target, directory: str) -> None:
-    # -P: a file pip.py in the user's directory is not pip.
+    # -P: do not import a pip.py of the current directory.
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input"]
     command += ["--disable-pip-version-check", "--require-hashes", "--no-deps", "--only-binary=:all:"]
     command += ["--implementation=cp", f"--python-version={target.python}", f"--abi={target.abi}"]
@@ -59,7 +59,7 @@ def _run_pip(target: Target, directory: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    # Nothing is installed, so that there is no virtual environment to require.
+    # Nothing is installed, so no virtual environment is required.
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
     return kept | {"PIP_REQUIRE_VIRTUALENV": "0"}
 
