@@ -3,19 +3,19 @@
     IotpipeError                  exit code 1
       UsageError                  exit code 2: an option is missing or makes no sense here
       ConfigurationError          exit code 2: carries every problem found, with file, line, key and remedy
-      CredentialsError            none, not accepted, of another account, or nobody can tell of which
+      CredentialsError            missing, not accepted, or of another or an unknown account
       PackagingError              a zip or layer that cannot be built, or is too large for Lambda
       LedgerError
         LedgerLocked              another command is writing it
-        LedgerCorrupt             not readable as a ledger; nothing is guessed
+        LedgerCorrupt             not readable as a ledger
         LedgerTooNew              written by a newer iotpipe
         LedgerOfAnotherAccount    bound to another account or region
-      RefusedError                iotpipe could, but will not: not ours, protected, immutable
-      ResourceError               AWS said no to one resource
-      ApplyFailed                 what failed and what was left out, of one `up` or `down`
+      RefusedError                iotpipe refuses: not owned by it, protected, immutable
+      ResourceError               AWS rejected a call for one resource
+      ApplyFailed                 the failed and the skipped resources of one `up` or `down`
       Interrupted                 exit code 130
 
-What is not in this tree is a bug and shows its traceback.
+Any other exception is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Problem:
 
 
 class ConfigurationError(IotpipeError):
-    """Carries every problem of the configuration, in the order of the file."""
+    """All problems of the configuration, in the order of the file."""
 
     exit_code = 2
 
@@ -72,11 +72,11 @@ class ConfigurationError(IotpipeError):
 
 
 class CredentialsError(IotpipeError):
-    """No credentials, some that AWS does not accept, or ones that may belong to another account than is meant."""
+    """The credentials are missing, not accepted by AWS, or of another or an unknown account."""
 
 
 class PackagingError(IotpipeError):
-    """A zip or layer that cannot be built, or that Lambda would refuse."""
+    """A zip or layer cannot be built, or Lambda would reject it."""
 
 
 class LedgerError(IotpipeError):
@@ -88,7 +88,7 @@ class LedgerLocked(LedgerError):
 
 
 class LedgerCorrupt(LedgerError):
-    """The state file is not readable as one."""
+    """The state file cannot be parsed."""
 
 
 class LedgerTooNew(LedgerError):
@@ -104,7 +104,7 @@ class RefusedError(IotpipeError):
 
 
 class ResourceError(IotpipeError):
-    """AWS refused one call for one resource: `code` is AWS's own error code."""
+    """AWS rejected a call for one resource. `code` is AWS's error code."""
 
     def __init__(self, message: str, hint: str = "", *, address: str = "", code: str = "") -> None:
         super().__init__(message, hint)
@@ -113,9 +113,9 @@ class ResourceError(IotpipeError):
 
 
 class ApplyFailed(IotpipeError):
-    """One command in which something failed; everything that could be done was done and recorded.
+    """A command failed in part; everything that could be done was done and recorded.
 
-    `typed` is the command that tries it again. `changed` is False where it was the reading that failed, before anything
+    `typed` is the command that retries. `changed` is False if reading failed, before anything
     was changed.
     """
 
@@ -135,6 +135,6 @@ class ApplyFailed(IotpipeError):
 
 
 class Interrupted(IotpipeError):
-    """Stopped by Ctrl-C or SIGTERM; what was running has finished and is recorded."""
+    """Stopped by Ctrl-C or SIGTERM; running calls have finished and are recorded."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""The physical name of every resource of an environment, each once."""
+"""The physical names of all resources of an environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REST_API = "iot-api"
 
 @dataclass(frozen=True)
 class Names:
-    """What the resources are called that have this suffix."""
+    """The names of the resources with this suffix."""
 
     suffix: str
 
@@ -108,7 +108,7 @@ _BY_SUFFIX = (
 
 
 def recorded_suffix(rows: Iterable[_Recorded]) -> str:
-    """The suffix that an environment has now, according to its newest API; empty where nothing tells it."""
+    """The environment's current suffix, from its newest recorded API; empty if none is recorded."""
     rows = list(rows)
     for kind, base in _BY_SUFFIX:
         if named := [row for row in rows if row.kind == kind and row.name.startswith(f"{base}-")]:

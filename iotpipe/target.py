@@ -1,4 +1,4 @@
-"""Where an environment is: its account and region, on AWS, on the embedded AWS or on an emulator that the user runs."""
+"""Resolve an environment's target: account and region, on AWS, the embedded AWS or the user's emulator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from iotpipe.provision.resources import SERVICES
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says of an environment; None where it says nothing."""
+    """The command-line options of an environment; None if not given."""
 
     name: str
     config_dir: Path
@@ -32,13 +32,13 @@ class Options:
 
     @property
     def is_configured(self) -> bool:
-        """Whether the environment has a configuration; `local` needs no file."""
+        """Whether the environment has a configuration; `local` has one without a file."""
         return self.name == "local" or (self.config_dir / f"{self.name}.yaml").exists()
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the command line, the configuration and the state file say together; either of the latter may be absent."""
+    """Command-line options, configuration and state file together; one of the last two may be missing."""
 
     options: Options
     env: Environment | None
@@ -52,7 +52,7 @@ class Target:
 
     @property
     def users_emulator(self) -> str:
-        """The URL of the emulator that is used instead of the embedded AWS; empty where there is none."""
+        """The URL of the user's emulator, used instead of the embedded AWS; empty without one."""
         return user_emulator_endpoint() if self.is_local else ""
 
     @property
@@ -61,12 +61,12 @@ class Target:
 
     @property
     def engine(self) -> EngineDirectory:
-        """Where the embedded AWS is."""
+        """The directory of the embedded AWS."""
         return engine_directory.at(self.options.state_dir)
 
     @property
     def account(self) -> str | None:
-        """The account, as far as it is known without asking AWS."""
+        """The account; None if it is unknown without calling AWS."""
         recorded = self.contents.account if self.contents else None
         embedded = engine_directory.ACCOUNT if self.is_embedded else None
         return (self.env.account if self.env else None) or recorded or embedded
@@ -80,7 +80,7 @@ class Target:
         return self.options.region or configured or recorded or embedded
 
     def emulator(self) -> Emulator | None:
-        """How to reach the emulator or the embedded AWS; None where that does not run."""
+        """How to reach the user's emulator or the embedded AWS; None if the embedded AWS is not running."""
         if url := self.users_emulator:
             return Emulator(url)
         running = self.engine.running()
@@ -92,18 +92,18 @@ class Target:
         return Emulator(endpoint, key.access_key, key.secret_key)
 
     def connect(self, emulator: Emulator | None) -> Aws:
-        """AWS as the credentials reach it, or the emulator. Raises CredentialsError and UsageError."""
+        """Connect to AWS or to the emulator. Raises CredentialsError and UsageError."""
         account = self.env.account if self.env else None
         return connect(self.options.profile, self.region, account, emulator, SERVICES)
 
     def unasked(self) -> Aws:
-        """The embedded AWS where it does not run: nothing can be asked of it."""
+        """The embedded AWS if it is not running; it cannot be called."""
         region = self.region or engine_directory.REGION
         return Aws(boto3.Session(region_name=region), engine_directory.ACCOUNT, region, "")
 
 
 def resolve(options: Options, *, declared: bool = True) -> Target:
-    """The target of a command. With `declared=False` the state file will do where there is no configuration.
+    """The target of a command. With `declared=False` a state file without a configuration is sufficient.
 
     Raises ConfigurationError, LedgerCorrupt and LedgerTooNew.
     """

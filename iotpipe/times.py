@@ -1,4 +1,4 @@
-"""Times as people type them and as iotpipe writes them."""
+"""Parse times that users type, and format and parse iotpipe's timestamps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _AGO = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 def ago(text: str, now: float) -> int | None:
-    """The epoch milliseconds that `10m` or `2h` ago means; None where the text is of another form."""
+    """Epoch milliseconds of an age such as `10m` or `2h`; None if the text has another format."""
     amount = _AGO.fullmatch(text.strip())
     return max(0, int((now - int(amount[1]) * _UNITS[amount[2]]) * 1000)) if amount else None
 

@@ -1,4 +1,4 @@
-"""What whoever runs iotpipe on one environment has to be allowed, and nothing else."""
+"""The least-privilege IAM policy for running iotpipe on one environment."""
 
 from iotpipe.policy.documents import INLINE, MANAGED, Environment, Policy, document, parts, size
 from iotpipe.provision.rights import GROUPS

@@ -1,4 +1,4 @@
-"""The rights on one environment as an IAM policy document: exact names, one statement per form of resource."""
+"""Build the IAM policy document for one environment: exact names, one statement per resource format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from iotpipe.provision.ledger import Row
 
 Policy = dict[str, Any]
-"""A policy document as IAM takes it."""
+"""A policy document as IAM accepts it."""
 
 MANAGED, INLINE = 6_144, 10_240
 """Characters that a managed policy may have, and all inline policies of a role or a permission set together:
@@ -29,7 +29,7 @@ _Values = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Environment:
-    """What a policy is about: the resources that are declared, and those that are recorded as made.
+    """The environment of a policy: its declared and its recorded resources.
 
     `boundary` is the permissions boundary that the roles must have; `asks_for_key` says whether readings are only
     taken with the API key. `kms_keys` are the ARNs of the KMS keys that something is or was encrypted with,
@@ -63,13 +63,13 @@ class Environment:
 
     @property
     def api_ids(self) -> list[str]:
-        """The ids of the REST APIs that are recorded."""
+        """The ids of the recorded REST APIs."""
         found = (row.properties.get("RestApiId") for row in self.recorded.values() if row.kind == "rest-api")
         return [each for each in found if each]
 
     @property
     def values(self) -> _Values:
-        """What stands in every right for the environment."""
+        """The values of the placeholders in every right."""
         # Only here: with it comes boto3, which `iotpipe --help` must do without.
         from iotpipe.provision.aws import partition
 
@@ -92,7 +92,7 @@ class Environment:
 
 
 def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy:
-    """The policy that allows what the commands of these groups do, on this environment's resources alone."""
+    """The policy that allows the calls of these groups of commands, on this environment's resources only."""
     wanted = [*groups, "plan"]
     statements: dict[str, dict[str, Any]] = {}
     for right, values in _rights(environment):
@@ -111,7 +111,7 @@ def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy
 
 
 def parts(policy: Policy) -> list[Policy]:
-    """As few policies as are needed for each to fit a managed one, with the statements in their order."""
+    """Split the policy into as few managed policies as possible, keeping the order of the statements."""
     found: list[list[Any]] = [[]]
     for statement in policy["Statement"]:
         if found[-1] and size(policy | {"Statement": [*found[-1], statement]}) > MANAGED:
@@ -121,7 +121,7 @@ def parts(policy: Policy) -> list[Policy]:
 
 
 def size(policy: Policy) -> int:
-    """Characters as IAM counts them: without white space."""
+    """The number of characters as IAM counts them, without white space."""
     return len(json.dumps(policy, separators=(",", ":")))
 
 
@@ -145,7 +145,7 @@ def _actions(right: Right, groups: Sequence[str], kind: str = "") -> list[str]:
 
 
 def _expanded(forms: Iterable[str], values: _Values) -> list[str]:
-    """Each form with every combination of the values that stand in it."""
+    """Fill each format with every combination of its placeholders' values."""
     found = []
     for form in forms:
         names = sorted({name for _, name, _, _ in Formatter().parse(form) if name})
