@@ -44,12 +44,12 @@ ROUTES: routes.Routes = {"POST /ingest": _ingest}
 
 def _is_partial(request: web.Request) -> bool:
     """Whether to accept the valid readings of a batch even if others are invalid."""
-    given = request.parameters.get("partial", ["false"])
-    if len(given) > 1:
+    values = request.parameters.get("partial", ["false"])
+    if len(values) > 1:
         raise web.invalid([web.detail("partial", "repeated", "given more than once")])
-    if given[0] not in ("true", "false"):
+    if values[0] not in ("true", "false"):
         raise web.invalid([web.detail("partial", "choice", "true or false required")])
-    return given[0] == "true"
+    return values[0] == "true"
 
 
 def _store_distinct(call: Call, valid: Sequence[Reading]) -> dict[tuple[str, str], str | None]:

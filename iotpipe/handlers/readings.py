@@ -106,10 +106,9 @@ def require_valid(body: ParsedBody) -> list[Reading]:
     """Return the readings if all are valid. Raises Refused with the problems of all invalid ones."""
     rejected = [(index, problems) for index, problems in enumerate(body.readings) if not isinstance(problems, Reading)]
     if rejected:
-        details = [
-            detail(*problem, None if body.single else index) for index, problems in rejected for problem in problems
-        ]
-        raise invalid(details)
+        raise invalid(
+            [detail(*problem, None if body.single else index) for index, problems in rejected for problem in problems]
+        )
     return body.valid
 
 
@@ -122,14 +121,14 @@ def _document(request: Request) -> Document:
 
 def _candidates(document: Any, settings: Settings) -> tuple[list[Any], bool]:
     if isinstance(document, dict) and "readings" in document:
-        wrong = [detail(*problem) for problem in _unknown_fields(document, {"readings"}, "a batch")]
+        details = [detail(*problem) for problem in _unknown_fields(document, {"readings"}, "a batch")]
         if isinstance(document, DuplicateNames):
-            wrong += [detail(quoted(name), "duplicate_key", "named more than once") for name in document.repeated]
+            details += [detail(quoted(name), "duplicate_key", "named more than once") for name in document.repeated]
         document = document["readings"]
         if not isinstance(document, list):
-            wrong.append(detail("readings", "type", "an array of readings required"))
-        if wrong:
-            raise invalid(wrong)
+            details.append(detail("readings", "type", "an array of readings required"))
+        if details:
+            raise invalid(details)
     if not isinstance(document, list):
         return [document], True
     if not 1 <= len(document) <= settings.max_readings:

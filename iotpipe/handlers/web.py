@@ -64,8 +64,8 @@ class Request:
 
         A retry by Lambda has the same event, so its readings get the same time.
         """
-        given = _request_context(self.event).get("requestTimeEpoch")
-        return given if isinstance(given, int) and abs(given - now) <= _MAX_DELIVERY_DELAY else now
+        time = _request_context(self.event).get("requestTimeEpoch")
+        return time if isinstance(time, int) and abs(time - now) <= _MAX_DELIVERY_DELAY else now
 
     def body(self) -> str:
         """Return the body as text. Raises Refused if it is missing or not UTF-8."""
@@ -135,8 +135,8 @@ def _request_context(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request_id(event: dict[str, Any], context: Any) -> str:
-    given = _request_context(event).get("requestId")
-    return _safe(given) or _safe(getattr(context, "aws_request_id", None)) or "unknown"
+    gateway_id = _request_context(event).get("requestId")
+    return _safe(gateway_id) or _safe(getattr(context, "aws_request_id", None)) or "unknown"
 
 
 def _origin(event: dict[str, Any], context: Any) -> str:
