@@ -189,7 +189,7 @@ def test_an_api_that_is_being_made_or_changed_is_waited_for(world: QuickWorld, s
     for operation in ("CreateRestApi", "UpdateRestApi"):
         world.up(wanted)
         assert world.calls[-4:] == [operation, "GetRestApi", "GetRestApi", "GetRestApi"]
-        assert any("taken over the change" in event.detail for event in world.events)
+        assert any("has applied the change" in event.detail for event in world.events)
         next(each for each in sample.tamperings if each.what == "renamed").act()
 
 
