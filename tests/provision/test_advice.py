@@ -1,4 +1,4 @@
-"""The advice fits the cause: a policy that forbids, a region, a clock and a proxy want something else than a login."""
+"""Hints fit the cause: a denying policy, the region, the clock and a proxy each need another one than a login."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGE = "<html><head><title>Access denied</title></head><body>" + "<p>The site is
 
 
 def ended(world: QuickWorld, error: Exception, region: str = "us-east-1") -> IotpipeError:
-    """What becomes of an error that stays."""
+    """Return the error that iotpipe reports for an AWS error that persists."""
     run = world.run()
     run.aws = type(run.aws)(run.aws.session, run.aws.account, region, run.aws.caller)
 
@@ -42,7 +42,7 @@ def ended(world: QuickWorld, error: Exception, region: str = "us-east-1") -> Iot
     return failed.value
 
 
-# A policy forbids it
+# Denied by a policy
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_what_a_proxy_breaks_names_the_proxys_settings(world: QuickWorld, error:
 
 @pytest.fixture
 def sts(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """STS says this."""
+    """STS answers with this error."""
 
     def says(code: str, message: str, date: str = "") -> None:
         body = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"

@@ -1,4 +1,4 @@
-"""What is no answer of AWS's is neither believed nor a traceback: it is tried again, and then said to be one."""
+"""A response that does not come from AWS is never accepted: the call is retried, then reported with a hint."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CUT = '{"Table": {"TableName": "t", "TableStat'
 
 
 class Proxy:
-    """Answers one operation in AWS's place, the first times that it is asked."""
+    """Answers the first calls of one operation in place of AWS."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.operation, self.times, self.asked = "", 0, 0
@@ -226,7 +226,7 @@ def test_what_may_be_the_beginning_of_an_answer_is_not_shown(world: QuickWorld, 
 
 
 class Looked(dict[str, Any]):
-    """An answer that notes which of its members are looked up without a default."""
+    """A response that records which of its members are read without a default."""
 
     def __init__(self, answer: dict[str, Any], seen: set[str]) -> None:
         super().__init__(answer)
@@ -265,7 +265,7 @@ def test_the_table_names_members_that_there_are() -> None:
             assert set(members) <= model.operation_model(operation).output_shape.members.keys(), operation
 
 
-# One line of it
+# Shortening to one line
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The account that STS names is the one that is written to: all services are asked at one place, or none is."""
+"""All services must have the endpoint of STS, so that STS names the account that iotpipe changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASKED = ("sts", *SERVICES, *EXTRA_SERVICES)
 
 @pytest.fixture(autouse=True)
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What goes out, and where to."""
+    """The URLs of all requests that are sent."""
     urls: list[str] = []
     really = type(botocore_stubber).process_request
 

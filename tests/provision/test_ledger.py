@@ -1,4 +1,4 @@
-"""The state file: whole or untouched at any instant, bound to its account, and without a secret."""
+"""The state file: written atomically, bound to its account, and without secrets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def row(name: str, **changes: Any) -> Row:
     return replace(ROW, name=name, **changes)
 
 
-# What it holds
+# Contents
 
 
 def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_any_properties_survive(tmp_path: Path, properties: dict[str, Any]) -> N
     assert opened(tmp_path).rows["queue/any"].properties == properties
 
 
-# Deletions that AWS remembers
+# Names that AWS reserves after a deletion
 
 
 def test_when_a_name_was_given_up_is_remembered_as_long_as_aws_keeps_it_back(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_full_disk_is_an_error_of_ours_and_nothing_is_created(
     assert not list(world.directory.iterdir())
 
 
-# What is refused
+# Rejected files
 
 
 STORED = asdict(ROW) | {"created_at": "2027-01-15T08:00:00Z", "updated_at": "2027-01-15T08:00:00Z"}
@@ -402,7 +402,7 @@ def test_a_ledger_of_another_place_is_refused_and_left_as_it_is(
     assert path.read_bytes() == before
 
 
-# Which environments there are
+# List of environments
 
 
 def test_the_environments_with_a_state_are_those_that_record_something(tmp_path: Path) -> None:

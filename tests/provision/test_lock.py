@@ -1,4 +1,4 @@
-"""The lock of a state file: one writer, who says who it is, and no dead one who keeps it."""
+"""The lock of a state file: one writer at a time, named in the lock file, and released when its process dies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ except LedgerLocked as error:
 
 @contextmanager
 def process(state: Path, command: str = "up --env dev") -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lock, or tries to, until it is told to go on."""
+    """Another process that holds the lock, or tries to, until the test lets it continue."""
     arguments = [sys.executable, "-c", _HOLD, str(state), command]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         try:
@@ -145,7 +145,7 @@ def test_a_lock_file_that_says_nothing_is_a_dead_holders(state: Path, text: str)
 
 @contextmanager
 def nameless(state: Path) -> Iterator[IO[str]]:
-    """Somebody who has taken the lock and has not said yet who it is."""
+    """A holder that has the lock but has not written its description yet."""
     state.parent.mkdir()
     with state.with_suffix(".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -199,7 +199,7 @@ def test_who_lets_go_does_not_take_away_the_lock_of_who_came_after(state: Path) 
     path = state.with_suffix(".lock")
     with ExitStack() as others:
         with locked(state, "first", "now"):
-            # Somebody removed the file, though we are alive.
+            # The user removes the lock file although its holder runs.
             path.unlink()
             assert answer(others.enter_context(process(state))) == "held"
         assert path.exists()

@@ -1,4 +1,4 @@
-"""Every answer of AWS that is worth another try gets one, with its reason; every other one is final at once."""
+"""Errors that the retry rules cover are retried, and the reason is shown; every other error is final at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cases(answers: tuple[Answer, ...]) -> list[Any]:
 
 
 def meet(answer: Answer, directory: Path, times: int) -> tuple[QuickWorld, Resource, list[Resource], Fault]:
-    """A world in which the next command meets the answer, that many times."""
+    """A world in which AWS gives the next command this answer, that many times."""
     sample = SAMPLES[answer.kind]
     if answer.when == "create":
         with resource_contract.prepared(sample, directory) as (world, target, wanted):
@@ -211,7 +211,7 @@ def test_a_throttled_call_outside_of_any_try_is_left_to_who_made_it(world: Quick
     assert world.calls == ["ListTopics"]
 
 
-# An API that was just made
+# Permissions on a new API
 
 
 @pytest.mark.parametrize("operation", ["CreateResource", "PutIntegration", "CreateDeployment", "UpdateStage"])
@@ -244,7 +244,7 @@ def test_what_somebody_forbids_on_a_new_api_is_final(world: QuickWorld) -> None:
     assert not world.clock.slept
 
 
-# What has a rhythm of its own
+# Retry intervals
 
 
 def spacing(times: list[float]) -> list[float]:
@@ -292,7 +292,7 @@ def test_a_mapping_whose_predecessor_is_still_being_deleted_is_waited_for(tmp_pa
     assert SAMPLES["event-source-mapping"].count() == 1
 
 
-# A name that AWS keeps back
+# Names that AWS reserves after a deletion
 
 
 def test_a_queue_that_was_just_deleted_is_waited_for_with_a_countdown(world: QuickWorld) -> None:
@@ -466,11 +466,11 @@ def test_credentials_that_this_machine_cannot_renew_are_one_error_too(world: Qui
     assert not world.clock.slept
 
 
-# What AWS's own models say
+# Errors in botocore's service models
 
 
 def passing_errors() -> Iterator[tuple[str, str, int]]:
-    """Every error of the services that is throttling or a failure of the service, by their models."""
+    """Every error that the service models mark as throttling or as a failure of the service."""
     session = botocore.session.get_session()
     for service in SERVICES:
         model = session.get_service_model(service)
@@ -548,7 +548,7 @@ def test_a_request_that_cannot_be_sent_is_no_matter_of_the_network(world: QuickW
     assert "network" not in failed.value.failed[0].hint
 
 
-# The table itself
+# The retry rules themselves
 
 
 def test_every_row_of_the_table_is_met_by_an_answer() -> None:
@@ -622,7 +622,7 @@ def test_a_service_that_takes_80_s_for_each_answer_is_given_up_in_time(
     assert world.clock.now() - began < 80 + budget + 80
 
 
-# What one failure does to the rest
+# Effects of one failure on other resources
 
 
 def test_a_failure_stops_only_what_depends_on_it_and_one_report_names_both(world: QuickWorld) -> None:
@@ -652,11 +652,11 @@ def test_orphans_stay_when_something_failed(world: QuickWorld) -> None:
     assert "DeleteQueue" not in world.calls
 
 
-# Tags that come late
+# Tags that become visible late
 
 
 def test_what_we_made_is_not_lost_when_its_tags_are_not_seen_yet(world: QuickWorld) -> None:
-    """SQS may take a minute to show a new queue's tags: after a lost answer it looks like a stranger's."""
+    """SQS may show a new queue's tags a minute late: after a lost response, the queue looks like another owner's."""
     queue = Queue("q", retention=60)
     world.after = lambda operation, answer: lose() if operation == "CreateQueue" else hide(operation, answer)
 

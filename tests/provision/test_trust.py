@@ -1,4 +1,4 @@
-"""A state file that somebody else could have written is not believed: it decides what `down` deletes."""
+"""iotpipe rejects a state file that another user could have written: it decides what `down` deletes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def give_away(monkeypatch: pytest.MonkeyPatch) -> Give:
-    """Makes another user the owner of a path, or seem to be where only root could; answers with the user's id."""
+    """Make another user the owner of a path, or simulate it without root; return the user's id."""
     other = 4711
     given: set[Path] = set()
     lstat, stat = os.lstat, os.stat

@@ -93,7 +93,7 @@ def _boundary(checked: CheckedResource, role: dict[str, Any]) -> Iterator[Foreig
     if bound == account.boundary:
         return
     if bound is None:
-        risk, text = OPENS, f"the role {account.role_name} is not held within {account.boundary} any more"
+        risk, text = OPENS, f"the role {account.role_name} no longer has the permissions boundary {account.boundary}"
     else:
         risk = HIDES
         text = f"the role {account.role_name} can write logs only as far as the permissions boundary {bound} lets it"
@@ -117,11 +117,14 @@ def _trust(checked: CheckedResource, role: dict[str, Any]) -> Iterator[Foreign]:
 def _permissions(checked: CheckedResource) -> Iterator[Foreign]:
     name, iam = checked.resource.role_name, checked.run.client("iam")
     for arn in checked.read(_managed_policies):
-        text = f"the role {name} may do whatever the policy {arn} allows, where API Gateway needs it to log only"
+        text = f"the role {name} has the permissions of the policy {arn}, which API Gateway does not need to write logs"
         remove = partial(_call_if_exists, checked, iam.detach_role_policy, RoleName=name, PolicyArn=arn)
         yield checked.finding(f"policy {arn}", OPENS, text, remove)
     for policy in checked.read(_inline_policies):
-        text = f"the role {name} may do whatever its inline policy {policy} allows, where it is to log only"
+        text = (
+            f"the role {name} has the permissions of its inline policy {policy}, "
+            "which API Gateway does not need to write logs"
+        )
         remove = partial(_call_if_exists, checked, iam.delete_role_policy, RoleName=name, PolicyName=policy)
         yield checked.finding(f"inline policy {policy}", OPENS, text, remove)
     yield from _logging(checked)

@@ -25,7 +25,7 @@ def other_sources(checked: CheckedResource) -> Iterator[Foreign]:
     for each in checked.read(mappings):
         if _function_of(each) == function.arn(run) and each.get("EventSourceArn") not in declared:
             source = each.get("EventSourceArn") or each.get("SelfManagedEventSource")
-            text = f"whoever can write to {source} has it processed by {function.name} (mapping {each['State']})"
+            text = f"{function.name} processes everything that is written to {source} (mapping {each['State']})"
             yield checked.finding(
                 f"event source mapping {each['UUID']}",
                 OPENS,
@@ -52,14 +52,14 @@ def _filter(mapping: EventSourceMapping, live: Response) -> str:
 
 def _filter_key(mapping: EventSourceMapping, live: Response) -> str:
     key = live.get("KMSKeyArn")
-    text = f"what of {mapping.queue.name} is deleted unprocessed depends on a filter that AWS does not show, by {key}"
+    text = f"messages of {mapping.queue.name} may be deleted unprocessed, by a filter that is encrypted with {key}"
     return text if key else ""
 
 
 def _destination(mapping: EventSourceMapping, live: Response) -> str:
     destinations = (live.get("DestinationConfig") or {}).values()
     places = [each["Destination"] for each in destinations if (each or {}).get("Destination")]
-    return f"what {mapping.function.name} fails at goes to {', '.join(places)}" if places else ""
+    return f"messages that {mapping.function.name} cannot process go to {', '.join(places)}" if places else ""
 
 
 def _pollers(mapping: EventSourceMapping, live: Response) -> str:

@@ -98,7 +98,7 @@ def _url_findings(checked: CheckedResource) -> Iterator[Foreign]:
             text += "" if admitted else ", as soon as its policy admits them"
         else:
             risk = ALTERS
-            text = f"whom IAM lets can call {name} past the API, through its function URL {url}"
+            text = f"callers that IAM allows can call {name} directly, past the API, through its function URL {url}"
         subject = "function URL" + (f" of {qualifier}" if qualifier else "")
         remove = removal(run, "delete_function_url_config", **_qualified(name, qualifier))
         yield checked.finding(subject, risk, text, remove)

@@ -52,7 +52,7 @@ def log_group_findings(
             "kmsKeyId", HIDES, text, partial(_call_if_exists, checked, logs.disassociate_kms_key, logGroupName=name)
         )
     if live.get("dataProtectionStatus") == "ACTIVATED":
-        text = f"a data protection policy masks what it takes for sensitive in {name}"
+        text = f"a data protection policy masks data that it considers sensitive in {name}"
         remove = partial(_call_if_exists, checked, logs.delete_data_protection_policy, logGroupIdentifier=name)
         yield checked.finding("data protection policy", HIDES, text, remove)
     if (group_class := live.get("logGroupClass", "STANDARD")) != "STANDARD":

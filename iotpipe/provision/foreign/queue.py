@@ -78,7 +78,7 @@ def _settings(checked: CheckedResource) -> Iterator[Foreign]:
         text = f"every message in {name} is held back for {delay} s before anybody can receive it"
         yield checked.finding("DelaySeconds", ALTERS, text, partial(_set, checked, DelaySeconds="0"))
     if wait:
-        text = f"whoever asks {name} for messages and names no time waits up to {wait} s for the answer"
+        text = f"a consumer of {name} that sets no wait time waits up to {wait} s for messages"
         remove = partial(_set, checked, ReceiveMessageWaitTimeSeconds="0")
         yield checked.finding("ReceiveMessageWaitTimeSeconds", ALTERS, text, remove)
     if size < MAXIMUM_MESSAGE_SIZE:
@@ -97,7 +97,7 @@ def _allowed_sources(checked: CheckedResource) -> Iterator[Foreign]:
     blocked = [queue.name for queue in _sources(checked) if queue.arn(run) not in named]
     remove = partial(_set, checked, RedriveAllowPolicy="")
     if blocked:
-        text = f"{name} takes no dead letters from {', '.join(blocked)}: what cannot be processed is lost in the end"
+        text = f"{name} takes no dead letters from {', '.join(blocked)}: messages that cannot be processed are lost"
         yield checked.finding("RedriveAllowPolicy", DRAINS, text, remove)
     else:
         text = f"only queues that are named ({', '.join(named) or 'none'}) can have {name} for their dead letters"

@@ -171,7 +171,7 @@ def _custom_responses(checked: CheckedResource) -> Iterator[Foreign]:
     run, api, identifier = checked.run, checked.resource, checked.observed["RestApiId"]
     for each in checked.read(custom_responses):
         kind, code = each["responseType"], each.get("statusCode") or ""
-        text = f"{api.name} answers {kind} in a way of its own" + (f", with the code {code}" if code else "")
+        text = f"{api.name} answers {kind} with a custom response" + (f", with the code {code}" if code else "")
         if accepts := code[:1] in ("2", "3"):
             text += ": a device takes that for a reading that was accepted"
         remove = then_deploy(run, api, identifier, _response_removal(run, identifier, kind))
@@ -225,9 +225,9 @@ def _method_effect(api: str, route: str, method: Response) -> tuple[str, str]:
     kind, authorization = integration.get("type"), method.get("authorizationType")
     target = integration.get("uri") or (f"an answer of its own ({kind})" if kind else "nothing yet")
     if authorization == "AWS_IAM":
-        caller = "whom IAM lets"
+        caller = "callers that IAM allows"
     elif authorization != "NONE":
-        caller = f"whom the authorizer {method.get('authorizerId')} lets"
+        caller = f"callers that the authorizer {method.get('authorizerId')} allows"
     else:
         caller = "anybody on the internet"
     key = " with an API key" if method.get("apiKeyRequired") else ""

@@ -76,7 +76,7 @@ def _data_trace(live: Response) -> str:
 
 
 def _caching(live: Response) -> str:
-    text = f"answers are cached for {_all_methods(live).get('cacheTtlInSeconds')} s: queries are answered from before"
+    text = f"answers are cached for {_all_methods(live).get('cacheTtlInSeconds')} s: queries may return old readings"
     return text if _all_methods(live).get("cachingEnabled") else ""
 
 
@@ -97,7 +97,7 @@ def _certificate(live: Response) -> str:
 
 def _access_log(live: Response) -> str:
     place = (live.get("accessLogSettings") or {}).get("destinationArn")
-    return f"who calls what is written into {place}, for whoever may read that" if place else ""
+    return f"the callers of each route are logged into {place}: whoever may read that sees them" if place else ""
 
 
 _SETTINGS = (

@@ -41,7 +41,7 @@ def _check(checked: CheckedResource) -> Iterator[Foreign]:
         text = f"{email} gets only the alerts whose {scope} pass the filter {live['FilterPolicy']}"
         yield checked.finding("FilterPolicy", HIDES, text, partial(_clear, checked, "FilterPolicy", "{}"))
     if live.get("RawMessageDelivery", "false") == "true":
-        text = f"{email} gets alerts without what SNS says about them"
+        text = f"{email} gets alerts without SNS's metadata"
         yield checked.finding(
             "RawMessageDelivery", ALTERS, text, partial(_clear, checked, "RawMessageDelivery", "false")
         )

@@ -91,14 +91,14 @@ def _check(checked: CheckedResource) -> Iterator[Foreign]:
 def _replaced(checked: CheckedResource) -> Iterator[Foreign]:
     table = checked.resource
     if is_replaced(checked.run, table, checked.observed):
-        text = f"{table.name} is another table than `up` made: the rows of that one are gone from here"
+        text = f"{table.name} is not the table that `up` created: the rows of that one are lost"
         yield checked.finding("TableId", DRAINS, text, partial(_refuse_restore, checked))
 
 
 def _refuse_restore(checked: CheckedResource) -> NoReturn:
     table, region = checked.resource, checked.run.aws.region
     raise RefusedError(
-        f"{table.address} is another table than `up` made, and iotpipe cannot bring back the rows of that one",
+        f"{table.address} is not the table that `up` created, and iotpipe cannot restore the rows of that one",
         f"If they are wanted, look for a backup with `aws dynamodb list-backups --backup-type SYSTEM --table-name "
         f"{table.name} --region {region}`. The state file records the new table from now on",
     )
@@ -114,7 +114,7 @@ def _copies(checked: CheckedResource) -> Iterator[Foreign]:
     replicas = live.get("Replicas", [])
     for each in replicas:
         region = each["RegionName"]
-        text = f"all rows of {table.name} are copied to {region}, and what is written there comes into this table"
+        text = f"all rows of {table.name} are copied to {region}, and rows that are written there appear in this table"
         yield checked.finding(f"replica in {region}", OPENS, text, partial(_refuse_replica_deletion, table, region))
     # Replicas need the stream: it is foreign only if there is no replica.
     if _has_stream(live) and not replicas:
@@ -127,7 +127,7 @@ def _expiry(checked: CheckedResource) -> Iterator[Foreign]:
     live = checked.read(_time_to_live)
     if live.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
         attribute = live["AttributeName"]
-        text = f"DynamoDB deletes rows of {checked.resource.name} when the time in their attribute {attribute} has come"
+        text = f"DynamoDB deletes rows of {checked.resource.name} at the time in their attribute {attribute}"
         yield checked.finding("TimeToLive", DRAINS, text, partial(_disable_time_to_live, checked, attribute))
 
 
@@ -246,7 +246,7 @@ def _disconnect(checked: CheckedResource, stream: str) -> None:
 def _refuse_replica_deletion(table: Table, region: str) -> NoReturn:
     update = json.dumps([{"Delete": {"RegionName": region}}])
     raise RefusedError(
-        f"iotpipe deletes no rows unasked, and so not the replica of {table.name} in {region}",
+        f"iotpipe does not delete rows without being asked: it keeps the replica of {table.name} in {region}",
         f"Delete it with `aws dynamodb update-table --table-name {table.name} --replica-updates '{update}'`",
     )
 

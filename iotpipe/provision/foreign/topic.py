@@ -175,7 +175,7 @@ def _topic_settings(checked: CheckedResource) -> Iterator[Foreign]:
             said = f"{told} ({topic.name}: {found[name]})"
             yield checked.finding(name, ALTERS, said, partial(_set, run, topic, name, default))
     for name in sorted(each for each in found if each.endswith("FeedbackRoleArn") and found[each]):
-        said = f"SNS writes to CloudWatch Logs what became of the messages of {topic.name}, as {found[name]}"
+        said = f"SNS logs the delivery status of the messages of {topic.name}, as {found[name]}"
         yield checked.finding(name, ALTERS, said, partial(_set, run, topic, name, ""))
 
 

@@ -1,4 +1,4 @@
-"""What others added is found, told with its consequence, and taken away again."""
+"""`plan` finds what others added and names its effect; `up --strict` removes it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tests.support.resource_contract import QuickWorld, untouched
 from tests.support.samples.sample import KMS_KEY
 
 NEW_CALLS, MOST_CALLS = 26, 80
-"""What looking for additions may add to a plan."""
+"""The calls that the checks for additions may add to a plan."""
 
 
 @pytest.mark.parametrize("added", ADDED, ids=lambda added: added.what)
@@ -66,7 +66,7 @@ def test_what_was_added_is_found_and_taken_away(added: Added, world: QuickWorld)
 
 
 def a_whole_pipeline(config_dir: Path) -> tuple[list[Resource], dict[str, str]]:
-    """With one subscription, and logs of its API."""
+    """Declare a whole pipeline with one subscription and with API logs."""
     env = load("dev", config_dir)
     alerts = env.alerts.model_copy(update={"emails": ["Ops@example.com"]})
     return declared(config_dir, alerts=alerts, api=env.api.model_copy(update={"logging": "INFO"}))
@@ -193,7 +193,7 @@ def test_a_subscription_that_is_declared_no_longer_is_the_plans_business(world: 
 
 
 def test_parameters_are_standard_ones_whatever_the_account_makes_by_default(world: QuickWorld) -> None:
-    # What UpdateServiceSetting would change, which moto lacks.
+    # UpdateServiceSetting would change this; moto does not implement it.
     ssm_backends[ACCOUNT][REGION].default_parameter_tier = "Advanced"
     resources = a_pipeline("parameter", "secret")
     world.up(resources)
@@ -202,7 +202,7 @@ def test_parameters_are_standard_ones_whatever_the_account_makes_by_default(worl
 
 @pytest.mark.parametrize("tier", ["Standard", "Advanced"])
 def test_a_parameter_that_is_written_anew_keeps_its_tier(tier: str, world: QuickWorld) -> None:
-    """A request without a tier gets the account's default, whatever the parameter is; moto leaves it as it is."""
+    """On AWS, a request without a tier sets the account's default tier; moto keeps the parameter's tier."""
     resources = a_pipeline("parameter", "secret")
     world.up(resources)
     for name, kind in ((CONFIG, "String"), (KEY, "SecureString")):

@@ -1,4 +1,4 @@
-"""What others add to the API, its routes and its stages is found, and removed without a trace."""
+"""Additions of others to the API, its routes and its stages are found and completely removed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def policy(effect: str) -> dict[str, str]:
 
 
 def make_path(path: str) -> str:
-    """The id of the path, made with those above it as far as they are not there."""
+    """Return the id of the path, after creating it and its missing parents."""
     there = paths(api_id())
     if path in there:
         found: str = there[path]["id"]
@@ -67,7 +67,7 @@ def add_method(path: str, method: str = "GET", authorization: str = "NONE", **in
 
 
 def put_anew(method: dict[str, Any], integration: dict[str, Any]) -> Callable[[], Any]:
-    """POST /ingest as it is declared, and more."""
+    """POST /ingest as declared, with further settings."""
 
     def act() -> None:
         found = paths(api_id())["/ingest"]
@@ -90,7 +90,7 @@ def integration(what: str, risk: str, found: str, **settings: Any) -> ByHand:
 
 
 def override(setting: str, value: str, *more: tuple[str, str]) -> Callable[[], Any]:
-    """Settings of POST /ingest alone, with the stage's limits, log and metrics where nothing else is said."""
+    """Settings of POST /ingest alone; by default the stage's limits, log and metrics."""
     usual = {"throttling/rateLimit": "1000", "throttling/burstLimit": "2000"}
     usual |= {"logging/loglevel": "INFO", "metrics/enabled": "true"}
     settings = usual | {setting: value} | dict(more)
@@ -155,14 +155,14 @@ CHANGES = (
         add_method("/ingest", "PUT", "AWS_IAM", **OUTSIDE),
         API,
         "alters",
-        "whom IAM lets can call PUT /ingest",
+        "callers that IAM allows can call PUT /ingest",
     ),
     ByHand(
         "a refusal that looks like success",
         answered("THROTTLED", statusCode="200"),
         API,
         "drains",
-        "answers THROTTLED in a way of its own, with the code 200: a device takes that for a reading that was accepted",
+        "answers THROTTLED with a custom response, with the code 200: a device takes that for a reading",
     ),
     ByHand(
         "a refusal that leads elsewhere",
@@ -176,7 +176,7 @@ CHANGES = (
         answered("DEFAULT_5XX", responseTemplates={"application/json": "{}"}),
         API,
         "alters",
-        "answers DEFAULT_5XX in a way of its own",
+        "answers DEFAULT_5XX with a custom response",
     ),
     ByHand("a path", lambda: make_path("/x/y"), API, "alters", "a path that nobody declared: /x/y"),
     method("an API key", "stops", "is refused without an API key", apiKeyRequired=True),
@@ -230,7 +230,7 @@ CHANGES = (
         ),
         STAGE,
         "alters",
-        f"who calls what is written into {arn('logs', 'log-group:other')}",
+        f"the callers of each route are logged into {arn('logs', 'log-group:other')}",
     ),
     ByHand("a stopped route", override("throttling/rateLimit", "0"), STAGE, "stops", "POST /ingest is never let thr"),
     ByHand(
@@ -259,13 +259,13 @@ CHANGES = (
 
 @pytest.fixture(scope="module")
 def kept() -> list[Pipeline]:
-    """The pipeline as long as each test leaves it as it was: bringing one up is most of what these tests cost."""
+    """One pipeline for all tests, since `up` is slow; a test that does not restore it gets a new one."""
     return []
 
 
 @pytest.fixture
 def empty_account() -> None:
-    """What is up stays up."""
+    """Keep the pipeline up between tests: replaces the fixture that empties the account."""
 
 
 @pytest.fixture
@@ -303,13 +303,13 @@ def test_what_was_added_is_found_and_removed(change: ByHand, pipeline: Pipeline,
     assert left == []
     assert not plan.pending
     if change.address != STAGE:
-        # It may have been deployed: what was served with it is gone.
+        # The addition may have been deployed, and its deployment is gone.
         assert before not in deployments()
     kept.append(pipeline)
 
 
 def test_what_was_removed_and_not_deployed_yet_is_for_up_to_deploy(pipeline: Pipeline) -> None:
-    """The method is gone from the API then, and nothing but the stage's drift tells that it is still served."""
+    """After the failure the method is gone from the API, and only the stage's drift shows that it is still served."""
     add_method("/open", **OUTSIDE)()
     _, [found], _ = pipeline.looked_at()
     pipeline.before = at("CreateDeployment", lose)

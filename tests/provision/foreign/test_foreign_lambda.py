@@ -1,4 +1,4 @@
-"""What others add to functions, layer and event sources is found, and removed without a trace."""
+"""Additions of others to functions, layer and event sources are found and completely removed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def on_mapping(**settings: Any) -> Callable[[], Any]:
 
 
 def fed(queue: str, function: str) -> Callable[[], Any]:
-    """Another mapping; the queue and the function are made where the pipeline has none of the name."""
+    """Create another mapping, and its queue and function if the pipeline has none of that name."""
 
     def act() -> None:
         if queue.startswith("other"):
@@ -116,7 +116,7 @@ CHANGES = (
         on_function("create_function_url_config", AuthType="AWS_IAM"),
         FUNCTION,
         "alters",
-        "whom IAM lets can call data-ingestion-dev past the API",
+        "callers that IAM allows can call data-ingestion-dev directly, past the API",
     ),
     ByHand("a permission for anybody", permitted(Principal="*"), FUNCTION, "opens", "anybody can call data-ingestion"),
     ByHand(
@@ -186,7 +186,7 @@ CHANGES = (
         fed("other-queue", "data-ingestion-dev"),
         FUNCTION,
         "opens",
-        f"whoever can write to {arn('sqs', 'other-queue')} has it processed by data-ingestion-dev",
+        f"data-ingestion-dev processes everything that is written to {arn('sqs', 'other-queue')}",
     ),
     ByHand(
         "a condition",
@@ -201,14 +201,14 @@ CHANGES = (
         on_mapping(FilterCriteria=FILTER, KMSKeyArn=KEY),
         MAPPING,
         "drains",
-        f"not show, by {KEY}",
+        f"by a filter that is encrypted with {KEY}",
     ),
     ByHand(
         "a destination",
         on_mapping(DestinationConfig={"OnFailure": {"Destination": arn("sqs", "other")}}),
         MAPPING,
         "drains",
-        f"what data-processor-dev fails at goes to {arn('sqs', 'other')}",
+        f"messages that data-processor-dev cannot process go to {arn('sqs', 'other')}",
     ),
     ByHand("metrics", on_mapping(MetricsConfig={"Metrics": ["EventCount"]}), MAPPING, "alters", "EventCount"),
     ByHand(
@@ -239,13 +239,13 @@ CHANGES = (
 
 @pytest.fixture(scope="module")
 def kept() -> list[Pipeline]:
-    """The pipeline as long as each test leaves it as it was: bringing one up is most of what these tests cost."""
+    """One pipeline for all tests, since `up` is slow; a test that does not restore it gets a new one."""
     return []
 
 
 @pytest.fixture
 def empty_account() -> None:
-    """What is up stays up."""
+    """Keep the pipeline up between tests: replaces the fixture that empties the account."""
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_an_alias_that_anybody_may_call_is_found_whatever_the_function_permits(
 def test_the_url_of_an_alias_is_judged_by_the_policy_of_the_alias(admitted: bool, pipeline: Pipeline) -> None:
     def of_the_alias(operation: str, answered: dict[str, Any]) -> None:
         as_on_aws(operation, answered)
-        # moto knows URLs of functions alone.
+        # moto supports URLs of functions, not of aliases.
         for each in answered.get("FunctionUrlConfigs", ()):
             each["FunctionArn"] += ":other"
 

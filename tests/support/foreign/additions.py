@@ -341,7 +341,7 @@ TABLES = [
         OPENS,
         "are copied to eu-west-1",
         gap=table_shows({}, Replicas=[{"RegionName": "eu-west-1"}], StreamSpecification={"StreamEnabled": True}),
-        refused="deletes no rows unasked",
+        refused="does not delete rows without being asked",
     ),
     Added(
         "a table with a limit",
@@ -476,7 +476,7 @@ def of_group(group: str) -> list[Added]:
         Added(
             "a log group that is masked",
             HIDES,
-            "masks what it takes for sensitive",
+            "masks data that it considers sensitive",
             gap=group_shows(
                 group, "DeleteDataProtectionPolicy", {"logGroupIdentifier": group}, dataProtectionStatus="ACTIVATED"
             ),
@@ -599,11 +599,11 @@ READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 GATEWAY = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "apigateway.amazonaws.com"}}
 WIDE = document(GATEWAY, GATEWAY | {"Principal": {"AWS": STRANGER}})
 ROLES = [
-    Added("a logging role that may do all", OPENS, "policy/AdministratorAccess allows", attach_administrator),
+    Added("a logging role that may do all", OPENS, "policy/AdministratorAccess, which", attach_administrator),
     Added(
         "a logging role with another policy",
         OPENS,
-        "inline policy more allows",
+        "inline policy more, which",
         iam("put_role_policy", PolicyName="more", PolicyDocument=ALL),
     ),
     Added(
@@ -645,7 +645,7 @@ ROLES = [
     Added(
         "a logging role without its boundary",
         OPENS,
-        f"not held within {BOUNDARY} any more",
+        f"no longer has the permissions boundary {BOUNDARY}",
         iam("delete_role_permissions_boundary"),
     ),
     Added(
