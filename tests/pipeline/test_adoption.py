@@ -385,7 +385,7 @@ def test_killed_while_it_adopts_a_role_no_policy_goes_unasked(
     again = world.plan(roles, EVERYTHING).removed_by_update
     if (at, moment) != (5, "after"):
         # That tags may be seen late is no reason to take it for this environment's.
-        with pytest.raises((RefusedError, ApplyFailed), match=f"role/{name} exists already"):
+        with pytest.raises((RefusedError, ApplyFailed), match=f"role/{name} already exists"):
             world.up(roles)
         assert policies_of(name) == before
     world.up(roles, EVERYTHING)
@@ -462,7 +462,7 @@ def test_an_api_that_is_exchanged_soon_after_it_was_made_gives_its_stage_no_tags
 
 def test_an_address_that_is_named_twice_and_differently_is_refused(wanted: Declared) -> None:
     for said in ([f"{API}=a", f"{API}=b"], [f"{API}=a", API]):
-        with pytest.raises(UsageError, match="named twice, and differently"):
+        with pytest.raises(UsageError, match="named twice with different values"):
             adoption(False, said, wanted.resources)
     assert adoption(False, [API, API], wanted.resources).named == {API: ""}
 
