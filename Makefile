@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
+PYTEST = $(RUN)/python -m pytest --dist worksteal
 .DEFAULT_GOAL := help
-.PHONY: help setup python demo test lint format schema lock dist matrix bench bench-local clean
+.PHONY: help setup python demo test tests quick lint format schema lock dist matrix bench bench-local clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -58,9 +59,17 @@ demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, ea
 	  '  $(RUN)/iotpipe down --delete-data     takes it down and leaves nothing' \
 	  'and for a real account, read "On AWS" in README.md.'
 
+# The tests begin while the code is still being checked: where a test waits, that has a processor.
+test: setup ## every check and test
+	@$(MAKE) --no-print-directory --jobs 2 lint tests
+
 # Three workers for two cores: many tests wait for a process of their own.
-test: setup lint ## every check and test
-	$(RUN)/python -m pytest --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )) --dist worksteal
+tests: setup
+	$(PYTEST) --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 ))
+
+# pyproject.toml says what the markers mean.
+quick: setup ## while you work: two cases of each test that needs no other process, without lint
+	$(PYTEST) --numprocesses auto --cases 2 -m 'not (build or embedded or matrix or server or subprocess)'
 
 lint: setup
 	$(RUN)/ruff check .
@@ -88,7 +97,7 @@ dist: setup ## the release in dist/: a wheel and a source archive
 	$(RUN)/python -m hatchling build
 
 matrix: setup ## every call of up, of a change and of down with every fault (test takes a sample)
-	$(RUN)/python -m pytest tests/pipeline/whole_matrix.py --numprocesses auto --dist worksteal
+	$(PYTEST) tests/pipeline/whole_matrix.py --numprocesses auto
 
 bench: setup ## the benchmarks' tables
 	$(RUN)/python benchmarks/provisioning.py

@@ -37,6 +37,23 @@ settings.register_profile("everywhere", derandomize=True, database=None, deadlin
 settings.load_profile("everywhere")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cases", type=int, help="of each parametrized test, run at most so many cases, evenly spread")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "cloud" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
+    if most := config.getoption("--cases"):
+        cases: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        kept = {each for same in cases.values() for each in same[:: -(-len(same) // most)]}
+        config.hook.pytest_deselected(items=[each for each in items if each not in kept])
+        items[:] = [each for each in items if each in kept]
+
+
 def pytest_collection_finish() -> None:
     """Everything is imported by now."""
     collect_seldom()

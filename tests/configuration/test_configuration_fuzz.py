@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotpipe.configuration import Environment, json_schema, load, starter_files
 from iotpipe.errors import ConfigurationError
+
+pytestmark = pytest.mark.matrix
 
 FOREIGN_WORDS = ("pydantic", "Input should", "Traceback", "yaml.", "<unicode string>", "object at 0x")
 

@@ -21,6 +21,8 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from iotpipe.handlers import aws, ingestion, processor
 from tests.support.handlers_world import ENVIRONMENT, NOON, Clock, Context, proxy_event, sqs_record
 
+pytestmark = pytest.mark.matrix
+
 REQUESTS = 250
 Answer = tuple[int, bytes]
 Key = tuple[str, str]

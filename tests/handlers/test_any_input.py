@@ -25,6 +25,8 @@ from tests.support.handlers_world import (
     watch,
 )
 
+pytestmark = pytest.mark.matrix
+
 EXAMPLES = 10_000
 SEED = 20261122
 Draw = Callable[[random.Random], Any]

@@ -16,6 +16,8 @@ from moto.core.models import botocore_stubber
 from iotpipe.handlers import aws, ingestion, processor
 from tests.support.handlers_world import NOON, World, failure, proxy_event, sqs_record
 
+pytestmark = pytest.mark.matrix
+
 READINGS = 640
 OPERATIONS = [("dynamodb", "BatchWriteItem"), ("sqs", "SendMessageBatch")]
 ERRORS = [

@@ -15,6 +15,8 @@ from tests.support.account_inventory import Things, client, inventory, left_over
 from tests.support.engine_world import READS, refusal
 from tests.support.pipeline_world import Declared, World
 
+pytestmark = pytest.mark.matrix
+
 Declare = Callable[..., Declared]
 SETTINGS = {"alerts": {"emails": ["ops@example.com"]}}
 PARALLEL = pytest.mark.parametrize("parallel", [1, 16])

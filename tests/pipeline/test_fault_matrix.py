@@ -14,6 +14,8 @@ from tests.support.fault_matrix.commands import looked_at
 from tests.support.fault_matrix.judging import untrue
 from tests.support.fault_matrix.starts import commands
 
+pytestmark = pytest.mark.matrix
+
 SEED = int(os.environ.get("MATRIX_SEED", "2026"))
 SHARES = 8
 AGAIN = f"to draw the same again: MATRIX_SEED={SEED}"

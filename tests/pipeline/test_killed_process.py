@@ -20,6 +20,8 @@ from werkzeug.serving import make_server
 
 from tests.support.account_inventory import inventory, left_over
 
+pytestmark = pytest.mark.matrix
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -31,6 +31,8 @@ from tests.support.ownership.world import (
     nobody_up,
 )
 
+pytestmark = pytest.mark.matrix
+
 
 @pytest.fixture(scope="module", autouse=True)
 def account() -> Iterator[None]:

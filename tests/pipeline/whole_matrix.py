@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.fault_matrix.cells import at_once, whole, wrong
 
+pytestmark = pytest.mark.matrix
+
 SHARES = 64
 
 

@@ -17,6 +17,8 @@ from tests.support.samples.functions import BOUNDARY
 from tests.support.samples.sample import KMS_KEY
 from tests.support.web_acls import WEB_ACL
 
+pytestmark = pytest.mark.matrix
+
 LOGGING_ROLE = f"arn:aws:iam::{ACCOUNT}:role/iotpipe-api-gateway-logging-{REGION}"
 SHARED = {
     f"arn:aws:apigateway:{REGION}::/account": "API Gateway's settings of the account and region",

@@ -17,6 +17,8 @@ from tests.support.aws_rules.world import RealityWorld, account, environment
 from tests.support.pipeline_world import Declared, declare, with_a_changed_route
 from tests.support.virtual_time import together
 
+pytestmark = pytest.mark.matrix
+
 SETTINGS = {"alerts": {"emails": ["on-call@example.com"]}}
 CHANGED = {
     "alerts": {"emails": ["on-call@example.com", "chief@example.com"], "errors": 3},
