@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+from tests.support.engine_world import declared_count
 from tests.support.shell import Shell, read_until, settings, writes
 
 
@@ -135,7 +136,8 @@ def test_on_a_terminal_down_asks_and_a_no_changes_nothing(deployed: Shell) -> No
         os.write(mine, b"n\n")
         assert process.wait(30) == 2
     os.close(mine)
-    assert "36 resources will be deleted" in shown
+    deleted = declared_count("dev", "table", "api-gateway-account")
+    assert f"{deleted} resources will be deleted" in shown
     assert "lost   secret//iot-pipeline/dev/api-key: the API key" in re.sub(r"\x1b\[\d*m", "", shown)
     assert writes(deployed.operations()) == []
 

@@ -15,6 +15,7 @@ from click import Group
 from click.testing import CliRunner
 
 from iotpipe.cli import iotpipe
+from tests.support.engine_world import declared_count
 from tests.support.shell import Shell, settings
 
 NOW = "2026-11-22T12:00:00Z"
@@ -177,8 +178,10 @@ def test_what_only_looks_starts_no_embedded_aws(shell: Shell, command: str) -> N
 def test_in_a_new_directory_every_command_answers_and_makes_nothing(shell: Shell) -> None:
     shell.aws = ""
     shown = shell.run("plan").stdout
-    assert shown.startswith("local in account 000000000000, us-east-1\n") and shown.endswith("39 to create.\n")
-    assert shell.json("plan")["summary"] == {"create": 39}
+    assert shown.startswith("local in account 000000000000, us-east-1\n") and shown.endswith(
+        f"{declared_count('local')} to create.\n"
+    )
+    assert shell.json("plan")["summary"] == {"create": declared_count("local")}
     shell.run("plan", "--exit-code", code=3)
     assert "none: local is not up. Run `iotpipe up --env local`" in shell.run("status").stdout
     assert shell.run("down").stdout == "local: nothing to take down.\n"

@@ -20,6 +20,7 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from tests.support.engine_world import declared_count
 from tests.support.local_machine import Machine, eventually, processes
 
 pytestmark = pytest.mark.embedded
@@ -61,7 +62,9 @@ def test_a_second_up_only_learns_when_things_were_made_and_a_third_writes_nothin
         }
 
     made = recorded()
-    assert "Nothing to do: 39 resources are as declared" in up.run("up", "--env", "local").stderr
+    assert (
+        f"Nothing to do: {declared_count('local')} resources are as declared" in up.run("up", "--env", "local").stderr
+    )
     assert recorded() == made
     before = state.read_bytes(), state.stat().st_mtime_ns
     assert before[0].count(b'"CreatedTimestamp"') == 2 and before[0].count(b'"creationTime"') == 3
@@ -415,7 +418,7 @@ def test_an_emulator_that_the_user_runs_is_taken_instead_of_the_embedded_one(
         "AWS_SECRET_ACCESS_KEY": running.root.secret_key,
         "AWS_REGION": "us-east-1",
     }
-    assert "39 to create" in machine.run("plan", "--env", "local").stdout
+    assert f"{declared_count('local')} to create" in machine.run("plan", "--env", "local").stdout
     assert not machine.engine_directory.path.exists()
 
 

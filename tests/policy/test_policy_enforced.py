@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from iotpipe.cli import iotpipe
 from iotpipe.local.engine_directory import RootKey
 from iotpipe.policy import parts
+from tests.support.engine_world import declared_count
 from tests.support.forked_commands import ForkedCommands
 from tests.support.local_machine import Machine
 
@@ -131,7 +132,7 @@ def operated(tmp_path: Path, request: pytest.FixtureRequest, forked: ForkedComma
 def test_the_policies_suffice_for_every_command_and_each_groups_alone_for_no_more(operated: Operated) -> None:
     machine = operated.machine
     operated.may("plan")
-    assert "39 to create" in machine.run("plan", *LOCAL).stdout
+    assert f"{declared_count('local')} to create" in machine.run("plan", *LOCAL).stdout
     assert machine.json("plan", *LOCAL)["unread"] == []
     operated.denied("up", *LOCAL)
 

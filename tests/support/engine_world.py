@@ -144,3 +144,9 @@ def declared(config_dir: Path, environment: str = "dev", **changes: Any) -> tupl
     env = load(environment, config_dir).model_copy(update=changes)
     handlers = {name: handler_zip(name) for name in ("ingestion", "processor", "query")}
     return pipeline(env, Artifacts(handlers, StandInLayer()), "us-east-1"), dict(env.tags)  # type: ignore[arg-type] # a stand-in
+
+
+def declared_count(environment: str, *but: str) -> int:
+    """How many resources a shipped configuration declares, without those of some kinds."""
+    resources, _ = declared(Path(__file__).parents[2] / "config", environment)
+    return sum(each.kind not in but for each in resources)
