@@ -9,7 +9,7 @@ import click
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import CredentialsError, UsageError
-from iotpipe.policy import GROUPS
+from iotpipe.provision.rights import GROUPS
 from iotpipe.render import output
 
 if TYPE_CHECKING:
