@@ -80,6 +80,9 @@ class Aws:
                 client = self._clients.get(service)
                 if client is None:
                     client = _client(self.session, service, self.region, self.emulator)
+                    # botocore creates these classes at the first access, without a lock: two threads could get two
+                    # classes of the same name, and an `except` with one would miss the other.
+                    client.exceptions  # noqa: B018 - the access creates them
                     self._clients[service] = client
         return client
 

@@ -41,7 +41,7 @@ def plan_data(name: str, aws: Aws, plan: Plan) -> dict[str, Any]:
                 "refusal": step.refusal,
                 "note": step.note,
                 "adopted": step.adopted,
-                "removed_by_update": list(step.removed_by_update),
+                "taken_off": list(step.removed_by_update),
                 "changes": [vars(change) for change in step.changes],
             }
             for step in plan.steps
@@ -138,5 +138,6 @@ def show_vanished(run: Run, plan: Plan) -> None:
     for step in plan.vanished:
         kind, _, name = step.address.partition("/")
         what = Resource.kinds[kind].holds
-        told = f"{step.address} was deleted outside iotpipe together with its {what}: `up` recreates it empty.  "
+        state = "empty" if what == "data" else f"with a new {what}"
+        told = f"{step.address} was deleted outside iotpipe together with its {what}: `up` recreates it {state}. "
         console.stderr().line(("  ! gone   ", "red"), (told + recovery(run, kind, name)).strip())

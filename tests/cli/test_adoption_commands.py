@@ -31,7 +31,7 @@ def test_adopt_shows_takes_over_and_lists_what_is_left_behind(cloud: Shell, orig
 
     asked = cloud.run("up", "--env", "dev", "--adopt", code=2)
     assert f"! lost   {ROLE}: the managed policy arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess" in asked.stderr
-    assert "Say --yes" in asked.stderr
+    assert "Pass --yes" in asked.stderr
     assert writes(cloud.operations()) == []
 
     done = cloud.run("up", "--env", "dev", "--adopt", "--yes")

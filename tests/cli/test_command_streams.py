@@ -37,7 +37,7 @@ def in_bash(shell: Shell, line: str, **variables: str) -> subprocess.CompletedPr
             "iotpipe local reset <&-",
             2,
             "",
-            "error: confirmation needs a terminal; nothing was changed\nPass --yes to go ahead.\n",
+            "error: confirmation needs a terminal; nothing was changed\nhint: Pass --yes to go ahead.\n",
         ),
     ],
 )

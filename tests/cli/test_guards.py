@@ -17,14 +17,14 @@ def test_what_cannot_be_made_again_is_asked_about_or_refused(deployed: Shell) ->
     cloud.operations()
     asked = cloud.run("up", code=2)
     (table,) = [line for line in asked.stderr.splitlines() if "gone   table/" in line]
-    assert "its data with it" in table
+    assert "together with its data" in table
     assert "aws dynamodb restore-table-from-backup --target-table-name raw-sensor-data-dev" in table
-    assert "gone   secret//iot-pipeline/dev/api-key was deleted by somebody, and its key with it" in asked.stderr
+    assert "gone   secret//iot-pipeline/dev/api-key was deleted outside iotpipe together with its key" in asked.stderr
     assert "nothing was changed" in asked.stderr and "--yes" in asked.stderr
 
     settings(cloud, "dev", "tags: {purpose: development}\nprotect: true")
     refused = cloud.run("up", "--yes", code=1)
-    assert "table/raw-sensor-data-dev was deleted by somebody, and dev is protected" in refused.stderr
+    assert "table/raw-sensor-data-dev was deleted outside iotpipe, and dev is protected" in refused.stderr
     settings(cloud, "dev", "tags: {purpose: development}\nprotect: true\nsuffix: other")
     refused = cloud.run("up", "--yes", code=1)
     for lost in ("rest-api/iot-api-dev", "queue/iot-ingestion-queue-dev"):

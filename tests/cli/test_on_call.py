@@ -156,7 +156,7 @@ def test_lambdas_own_lines_are_hidden_and_entries_can_be_picked_out(deployed: Sh
     (only,) = deployed.run("logs", "--grep", "ZZ-[0-9]").stdout.splitlines()
     assert "correlation_id=zz-9" in only
     assert "nothing that was asked for was logged" in deployed.run("logs", "--grep", "nowhere").stderr
-    assert "is a regular expression" in deployed.run("logs", "--grep", "(", code=2).stderr
+    assert "Use a Python regular expression" in deployed.run("logs", "--grep", "(", code=2).stderr
 
 
 def test_a_dead_letter_is_shown_with_how_it_begins(deployed: Shell) -> None:
@@ -235,7 +235,7 @@ def test_the_list_says_why_and_takes_nothing(deployed: Shell) -> None:
     done = deployed.run("dlq", "list")
     assert "(no device)  not JSON: Expecting value at character 0" in done.stdout
     assert "sensor-1  sensor_data.temperature: number required" in done.stdout
-    assert "sensor-1  nothing is wrong with it" in done.stdout
+    assert "sensor-1  valid: the processor would accept it now" in done.stdout
     assert done.stderr.splitlines() == [
         "3 of about 3 messages in iot-dlq-dev",
         "1 can be processed if redriven: `iotpipe dlq redrive`",

@@ -8,10 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import boto3
 import pytest
+from botocore.errorfactory import ClientExceptionsFactory
 from botocore.exceptions import ClientError
 
 from iotpipe.errors import Interrupted, ResourceError
+from iotpipe.provision.aws import Aws
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
 from iotpipe.provision.run import Event, RealClock, Run
 from iotpipe.times import seconds, timestamp
@@ -197,3 +200,13 @@ def test_our_own_tags_win_over_configured_ones(world: QuickWorld) -> None:
 def test_a_time_that_was_written_can_be_read(time: float) -> None:
     assert seconds(timestamp(time)) == int(time)
     assert timestamp(time).endswith("Z")
+
+
+def test_the_error_classes_of_a_client_are_created_before_threads_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore creates them at the first access without a lock: two threads could get different classes."""
+    session = boto3.Session(region_name="us-east-1", aws_access_key_id="id", aws_secret_access_key="key")
+    client = Aws(session, "123456789012", "us-east-1", "arn").client("sqs")
+    late = threading.Event()
+    monkeypatch.setattr(ClientExceptionsFactory, "create_client_exceptions", lambda *ignored: late.set())
+    assert issubclass(client.exceptions.QueueDoesNotExist, ClientError)
+    assert not late.is_set()

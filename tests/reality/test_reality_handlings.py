@@ -15,7 +15,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
 from iotpipe.errors import IotpipeError
-from iotpipe.provision import apply, ledger, plan
+from iotpipe.provision import apply, ledger, steps
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources import api_gateway_account, deployments, event_source_mapping, subscription
 from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
@@ -100,13 +100,13 @@ HANDLINGS = (
     ),
     Handling(
         "tags that come late are believed",
-        instead_of(plan, "with_late_tags", lambda resource, observed, run, row: observed),
+        instead_of(steps, "with_pending_tags", lambda resource, observed, run, row: observed),
         acts.a_plan_follows_an_up,
         late(queue_tags=45),
     ),
     Handling(
         "tags that come late are not set again with a change",
-        instead_of(apply, "with_late_tags", lambda resource, observed, run, row: observed),
+        instead_of(apply, "with_pending_tags", lambda resource, observed, run, row: observed),
         acts.a_new_queue_is_changed,
         late(queue_tags=45),
     ),

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
+from iotpipe import target
 from iotpipe.cli import session
 from iotpipe.cli.options import Settings
 from iotpipe.errors import ApplyFailed
@@ -154,7 +155,7 @@ def test_a_command_takes_the_names_that_are_kept_back_from_the_state_file(play: 
     play.up(parts.DEAD_LETTERS)
     play.world.down()
     settings = Settings(config_dir, play.world.directory, env="dev")
-    with patch.object(session, "connect", lambda *given: play.world.connect()):
+    with patch.object(target, "connect", lambda *given: play.world.connect()):
         run = session.open_session(settings, "plan", lambda event: None).run
     assert list(run.deleted) == ["queue/dead-letters"]
 

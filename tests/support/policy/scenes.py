@@ -196,14 +196,14 @@ def _looked_at(heard: Heard, world: pipeline_world.World, declared: Declared) ->
     env = load("dev", world.directory)
     with heard.of("plan", *declared.resources):
         run = world.run("plan", declared.tags)
-        patient = aws_checks.CheckContext(env, run, declared.resources, built, ledger.read(world.path))
+        context = aws_checks.CheckContext(env, run, declared.resources, built, ledger.read(world.path))
         run.aws.caller = f"arn:aws:iam::{ACCOUNT}:user/operator"
         preflight.planned(declared.resources, run, world.rows())
         health(run, declared.resources)
-        aws_checks.of_aws(patient)
-        if patient.rows:
+        aws_checks.check_aws(context)
+        if context.rows:
             run.aws.caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/iot-query-lambda-role-dev/session"
-            permissions.check(run, patient.operated)
+            permissions.check(run, context.policy_environment)
 
 
 def _make_the_key() -> None:
