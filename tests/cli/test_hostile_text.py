@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tests.cli.test_on_call import GOOD, fail, log, on_terminal, url
+from tests.cli.test_logs_and_dlq import GOOD, fail, log, on_terminal, url
 from tests.support.shell import Shell, settings
 
 # Colours, a bell, the other escape (C1), text that runs backwards or is not seen, and a line that is not iotpipe's.

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from iotpipe.cli import iotpipe
-from tests.cli.test_on_call import GOOD, LINE, fail, log
+from tests.cli.test_logs_and_dlq import GOOD, LINE, fail, log
 from tests.support.json_shapes import assert_as_described, described, keys
 from tests.support.shell import Shell, settings
 

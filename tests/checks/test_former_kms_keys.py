@@ -12,7 +12,7 @@ from iotpipe.checks import kms_key, preflight
 from iotpipe.checks.finding import WARNING, Finding
 from iotpipe.errors import RefusedError
 from iotpipe.provision.adoption import adoption
-from tests.checks.test_key_check import ALARMS, LOGS, ROOT, a_key
+from tests.checks.test_kms_key_check import ALARMS, LOGS, ROOT, a_key
 from tests.support.checks_world import ACCOUNT, Clinic, declare, settings
 
 DEAD_LETTERS = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/iot-dlq-dev"
