@@ -34,7 +34,7 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
     metavar="N",
     help="Also send N bad readings: half for a 400, half for the DLQ.",
 )
-@click.option("--seed", type=int, help="The same seed generates the same readings.")
+@click.option("--seed", type=int, help="The same seed and --until generate the same readings.")
 @click.option(
     "--until", default="", metavar="TIME", help="When the last reading is; moves a file's times. [now; as they are]"
 )
@@ -44,7 +44,7 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
     "maps",
     multiple=True,
     metavar="NAME=COLUMN",
-    help="Read metric NAME from COLUMN, such as temperature=tmax. Repeatable.",
+    help="Read NAME (metric, timestamp, device_id) from COLUMN, as temperature=tmax. Repeatable.",
 )
 @click.option("--device", default="", metavar="NAME", help="The device of all readings in the file.")
 @click.option(
