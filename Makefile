@@ -96,7 +96,9 @@ lock: python ## constraints.txt, from pyproject.toml; make lock UPGRADE=--upgrad
 dist: setup ## the release in dist/: a wheel and a source archive
 	$(RUN)/python -m hatchling build
 
-matrix: setup ## every call of up, of a change and of down with every fault (test takes a sample)
+# -rP prints the figures of the first run.
+matrix: setup ## 40,000 readings, and every call of up, of a change and of down, with every fault (test takes samples)
+	$(PYTEST) tests/handlers/whole_no_loss.py --numprocesses auto -rP
 	$(PYTEST) tests/pipeline/whole_matrix.py --numprocesses auto
 
 bench: setup ## the benchmarks' tables
