@@ -204,6 +204,22 @@ def test_the_parts_fit_into_managed_policies_and_are_the_whole_together(prod: Ma
     assert all(each.isalnum() for each in sids)
 
 
+@pytest.mark.parametrize(("longer", "expected"), [(0, 1), (1, 2)])
+def test_a_part_may_be_as_long_as_iam_allows_and_no_longer(longer: int, expected: int) -> None:
+    def two(padding: int) -> dict[str, Any]:
+        return {"Version": "2012-10-17", "Statement": [{"Sid": "A"}, {"Sid": "B" * padding}]}
+
+    policy = two(MANAGED - size(two(0)) + longer)
+    assert size(policy) == MANAGED + longer
+    assert len(parts(policy)) == expected
+
+
+def test_a_policy_is_of_the_version_of_the_language_that_knows_variables(prod: Made) -> None:
+    policy = document(prod())
+    # In a policy without a version, IAM takes ${aws:username} literally.
+    assert {each["Version"] for each in (policy, *parts(policy))} == {"2012-10-17"}
+
+
 def test_other_partitions_have_arns_of_their_own(prod: Made) -> None:
     policy = document(prod("cn-north-1"))
     named = {each for statement in policy["Statement"] for each in statement["Resource"]} - {"*"}
