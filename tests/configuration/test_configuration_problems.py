@@ -266,6 +266,7 @@ def test_the_remedy_says_what_to_write_instead(problems: Problems, text: str, re
         (f"queue: {{retention: {10**20}}}", f"found {10**20}"),
         ("queue: {retention: 0b_}", "found 0b_, which YAML reads as the number of another base"),
         ("tags: {country: no}", "must be text, found no, which YAML reads as false"),
+        ("alerts: {emails: [12]}", "must be text, found 12"),
         ("tags: {since: 2024-01-15}", "must be text, found 2024-01-15, which YAML reads as a date"),
         ("tags: {since: 2024-99-99}", "must be text, found 2024-99-99, which YAML reads as a date"),
         ("api: {throttle: {rate: 1e3}}", 'must be a number from 0 to 1000000, found the text "1e3"'),

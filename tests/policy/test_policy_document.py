@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from iotpipe.policy import GROUPS, MANAGED, Environment, document, parts, size
 from iotpipe.provision.ledger import Row
@@ -214,10 +217,13 @@ def test_a_part_may_be_as_long_as_iam_allows_and_no_longer(longer: int, expected
     assert len(parts(policy)) == expected
 
 
-def test_a_policy_is_of_the_version_of_the_language_that_knows_variables(prod: Made) -> None:
-    policy = document(prod())
-    # In a policy without a version, IAM takes ${aws:username} literally.
-    assert {each["Version"] for each in (policy, *parts(policy))} == {"2012-10-17"}
+def test_iam_takes_every_part_as_a_policy_of_todays_language(prod: Made) -> None:
+    for number, part in enumerate(parts(document(prod()))):
+        with mock_aws():
+            boto3.client("iam").create_policy(PolicyName=f"part-{number}", PolicyDocument=json.dumps(part))
+        # An older language would take ${aws:username} literally.
+        assert part["Version"] == "2012-10-17"
+        assert {statement["Effect"] for statement in part["Statement"]} == {"Allow"}
 
 
 def test_other_partitions_have_arns_of_their_own(prod: Made) -> None:
