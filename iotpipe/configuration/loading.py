@@ -49,7 +49,7 @@ def _settle(name: str, values: dict[str, Any]) -> tuple[Environment, list[ErrorD
         try:
             return Environment.model_validate(values | {"name": name}), refused
         except ValidationError as error:
-            errors = error.errors(include_url=False, include_input=False)
+            errors = error.errors()
         refused += errors
         for each in errors:
             values = _without(values, place_of(each))
