@@ -394,6 +394,8 @@ def test_a_refused_value_is_not_blamed_for_a_contradiction_as_well(problems: Pro
         "queue.visibility_timeout",
         "queue.batch_size",
     ]
+    # Instead of the refused batch_size, the default would be compared.
+    assert only(problems("queue: {batch_size: 0}\nprocessing: {alert_threshold: 50}")).key == "queue.batch_size"
     assert only(problems("queue: 5\nfunctions: {processor: {timeout: 900}}")).key == "queue"
     assert only(problems("queue: {visibility_timeout: x}\nfunctions: {processor: {timeout: 900}}")).line == 1
 

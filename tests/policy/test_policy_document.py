@@ -136,6 +136,12 @@ def test_without_a_boundary_roles_are_made_without_and_freed_from_one_that_someb
     assert "iam:PutRolePermissionsBoundary" not in actions(policy)
 
 
+def test_who_else_subscribed_may_be_unsubscribed_though_nobody_is_declared(prod: Made) -> None:
+    assert not [each for each in prod().declared if each.kind == "subscription"]
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:iot-alerts-prod"
+    assert allowing(document(prod(), ["up"]), Asked("sns:Unsubscribe", topic))
+
+
 @pytest.mark.parametrize("asks", [True, False])
 def test_the_api_key_may_only_be_read_by_who_operates_an_environment_that_asks_for_it(prod: Made, asks: bool) -> None:
     on = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/iot-pipeline/prod/api-key"

@@ -36,12 +36,19 @@ def typed(directory: Path, settings: str, *arguments: str) -> Result:
     return CliRunner().invoke(iotpipe, ["policy", "--env", "dev", *arguments])
 
 
-def record(directory: Path, account: str) -> None:
+def record(directory: Path, account: str, *, api: str = "") -> None:
     head = {"format": 1, "environment": "dev", "account": account, "region": "eu-west-1"}
     (directory / ".iotpipe").mkdir()
     row = {"kind": "queue", "name": "iot-dlq-old", "status": "ready", "properties": {}, "needs": [], "inside": ""}
     row |= {"created_at": NOW, "updated_at": NOW}
-    state = head | {"protected": False, "resources": {"queue/iot-dlq-old": row}, "deleted": {}}
+    rows = {"queue/iot-dlq-old": row}
+    if api:
+        rows["rest-api/iot-api-dev"] = row | {
+            "kind": "rest-api",
+            "name": "iot-api-dev",
+            "properties": {"RestApiId": api},
+        }
+    state = head | {"protected": False, "resources": rows, "deleted": {}}
     (directory / ".iotpipe" / "dev.json").write_text(json.dumps(state))
 
 
@@ -70,7 +77,9 @@ def test_a_state_file_of_another_account_is_refused(directory: Path) -> None:
 
 
 def test_where_nothing_says_it_aws_is_asked(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(typed(directory, "region: eu-central-1\n").exception, CredentialsError)
+    refused = typed(directory, "region: eu-central-1\n").exception
+    assert isinstance(refused, CredentialsError)
+    assert refused.hint == "Set `account` and `region` in dev.yaml, and AWS need not be asked"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with mock_aws():
@@ -93,6 +102,23 @@ def test_what_is_too_large_is_shown_to_come_in_parts_that_are_all_of_it(director
     statements = [statement for each in printed for statement in json.loads(each.stdout)["Statement"]]
     assert statements == json.loads(whole.stdout)["Statement"]
     assert isinstance(typed(directory, NAMED, "--part", "4").exception, UsageError)
+
+
+def test_for_what_fits_into_one_policy_the_commands_that_make_it_are_printed(directory: Path) -> None:
+    # Short names: with longer ones it would not fit.
+    done = typed(directory, 'account: "123456789012"\nregion: us-east-1\nsuffix: d\n', "--for", "plan")
+    said, *commands = done.stderr.splitlines()[:3]
+    assert said.endswith("To make it one:")
+    assert [each.strip() for each in commands] == [
+        "iotpipe policy --env dev --for plan > policy.json",
+        "aws iam create-policy --policy-name iotpipe-dev-plan --policy-document file://policy.json",
+    ]
+
+
+@pytest.mark.parametrize(("api", "told"), [("", True), ("abcdefghij", False)])
+def test_until_the_api_has_an_id_the_user_is_told_to_print_it_again(directory: Path, api: str, told: bool) -> None:
+    record(directory, "210987654321", api=api)
+    assert ("Print it again after the first `up`" in typed(directory, "").stderr) is told
 
 
 def test_a_configured_boundary_is_demanded(directory: Path) -> None:
