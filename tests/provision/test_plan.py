@@ -166,6 +166,20 @@ def test_what_is_no_longer_declared_is_deleted_but_for_data_and_what_is_shared(w
     assert set(rows(world)) == {"queue/other", table.address, account.address}
 
 
+def test_an_orphan_that_is_gone_or_another_environments_is_only_forgotten(world: QuickWorld) -> None:
+    world.up([queue("gone"), queue("taken"), queue("kept")])
+    client("sqs").delete_queue(QueueUrl=queue_url("gone"))
+    client("sqs").tag_queue(QueueUrl=queue_url("taken"), Tags=OURS | {"iotpipe:environment": "prod"})
+    plan = world.plan([queue("kept")])
+    notes = {step.address: step.note for step in plan.steps if step.action == "forget"}
+    assert notes["queue/gone"] == "gone already"
+    assert notes["queue/taken"].startswith("left alone: it ")
+    assert not plan.pending
+    world.up([queue("kept")])
+    assert not world.writes
+    assert set(rows(world)) == {"queue/kept"}
+
+
 def test_a_stranger_that_bears_an_orphans_name_survives_its_deletion(world: QuickWorld) -> None:
     world.before = on_write(0, kill)
     with pytest.raises(Killed):
