@@ -68,6 +68,26 @@ def test_the_latest_age_is_told_per_queue_and_an_old_or_missing_one_is_unknown(
     assert queues[DEAD.name].oldest is None
 
 
+def test_ages_are_asked_for_in_whole_minutes_which_is_all_that_cloudwatch_has_of_sqs(
+    world: World, look: Callable[[], Health]
+) -> None:
+    asked: list[int] = []
+
+    def note(params: dict[str, Any], **call: Any) -> None:
+        asked.extend(query["MetricStat"]["Period"] for query in params["MetricDataQueries"])
+
+    connect = world.connect
+
+    def connected() -> Any:
+        aws = connect()
+        aws.session.events.register("provide-client-params.cloudwatch.GetMetricData", note)
+        return aws
+
+    world.connect = connected  # type: ignore[method-assign]
+    look()
+    assert asked and not [period for period in asked if period % 60]
+
+
 def test_what_waits_and_what_is_in_flight_are_counted_apart(world: World, look: Callable[[], Health]) -> None:
     sqs = boto3.client("sqs")
     url = sqs.get_queue_url(QueueName=DEAD.name)["QueueUrl"]
