@@ -31,10 +31,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_RETRY_AFTER = 0.2, 10.0, 60.0
 _TRANSIENT = (
     exceptions.EndpointConnectionError,
     exceptions.ConnectTimeoutError,
-    exceptions.ReadTimeoutError,
-    exceptions.ConnectionClosedError,
     exceptions.ProxyConnectionError,
-    exceptions.HTTPClientError,
+    exceptions.HTTPClientError,  # a timeout while reading and a closed connection included
 )
 
 
