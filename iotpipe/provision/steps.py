@@ -44,7 +44,7 @@ class Step:
         return Resource.kinds[self.address.partition("/")[0]]
 
 
-def step_for(resource: Resource, run: Run, row: Row | None, adopt: Adoption, protect: bool = False) -> Step:
+def step_for(resource: Resource, run: Run, row: Row | None, adopt: Adoption, protect: bool) -> Step:
     """Compare one resource with what was read of it."""
     observed, desired = with_pending_tags(resource, run.look(resource), run, row), resource.desired(run)
     if missed := adopt.missed(resource, run, observed):

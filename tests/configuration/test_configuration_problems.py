@@ -291,6 +291,11 @@ def test_what_was_found_is_shown_as_written_and_as_yaml_reads_it(problems: Probl
     assert ("which YAML reads as" in shown) == ("which YAML reads as" in message)
 
 
+def test_what_yaml_reads_as_it_is_written_is_not_explained(problems: Problems) -> None:
+    assert only(problems("queue: {retention: true}")).message.endswith("found true")
+    assert only(problems("queue: {retention: 59}")).message.endswith("found 59")
+
+
 @pytest.mark.parametrize(
     ("text", "key", "line", "message"),
     [

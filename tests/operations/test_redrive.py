@@ -68,6 +68,13 @@ def test_a_move_that_fails_says_how_far_it_came_and_why(queues: Queues) -> None:
     assert "still in iot-dlq-dev" in caught.value.hint
 
 
+def test_a_move_that_somebody_cancels_is_watched_until_it_has_ended(queues: Queues) -> None:
+    queues.put(*BODIES)
+    MoveTasks(queues, cancelled=True)
+    with pytest.raises(ResourceError, match="SQS moved 8 messages and then stopped"):
+        redrive(queues.dead, queues.target, None)
+
+
 def test_a_move_that_is_never_listed_is_given_up_after_a_minute(queues: Queues) -> None:
     queues.put("one")
     MoveTasks(queues, late=1000)

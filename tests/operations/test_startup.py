@@ -46,6 +46,10 @@ def test_a_function_that_has_run_since_then_starts(run: Run) -> None:
     assert failure(run, (7, '{"function": "query"}')) == ""
 
 
+def test_what_was_logged_in_the_same_millisecond_did_not_come_after_it(run: Run) -> None:
+    assert failure(run, (8, '{"function": "query"}'), (8, FAILED)) == MISSING
+
+
 def test_what_was_said_earlier_is_of_no_concern(run: Run) -> None:
     assert failure(run, (61, FAILED)) == ""
 

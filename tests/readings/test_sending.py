@@ -57,11 +57,14 @@ def test_a_rate_is_kept_on_average(send: Send, run: Run) -> None:
     assert run.clock.slept == pytest.approx([0.5] * 9)
 
 
-def test_what_the_api_names_is_set_apart_and_the_rest_of_the_batch_gets_in(send: Send, world: World) -> None:
+def test_what_the_api_names_is_set_apart_and_the_rest_of_the_batch_gets_in(
+    send: Send, world: World, gateway: Gateway
+) -> None:
     good = list(generate(1, 5, 7, NOON))
     old = Reading("sensor-001", 0, {"temperature": 1}, line=7)
     wrong = Reading("sensor-001", NOON, {"temperature": "hot"})
-    tally = send([good[0], old, *good[1:3], wrong, *good[3:]], batch=7)
+    tally = send([old, *good[:3], wrong, *good[3:]], batch=7)
+    assert len(gateway.requests) == 2, "a refusal that names readings divides no batch"
     assert [str(reading) for reading, _ in tally.refused] == [
         "sensor-001 at 1970-01-01T00:00:00.000Z (line 7)",
         "sensor-001 at 2026-11-22T12:00:00.000Z",

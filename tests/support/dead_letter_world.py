@@ -107,13 +107,15 @@ class Queues:
 class MoveTasks:
     """StartMessageMoveTask and ListMessageMoveTasks: four messages are moved between two looks at the tasks.
 
-    The first `late` looks after the start do not show the new task yet.
+    The first `late` looks after the start do not show the new task yet. One that is `cancelled` moves messages until
+    the look after the next.
     """
 
     queues: Queues
     late: int = 0
     tasks: list[dict[str, Any]] = field(default_factory=list)
     fails: str = ""
+    cancelled: bool = False
 
     def __post_init__(self) -> None:
         self.queues.answers("StartMessageMoveTask", self.start)
@@ -131,7 +133,8 @@ class MoveTasks:
         self.tasks.insert(0, {"Status": status, "StartedTimestamp": started} | counts)
 
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
-        running = bool(self.tasks) and self.tasks[0]["Status"] == "RUNNING"
+        assert 1 <= request["MaxResults"] <= 10, "SQS refuses it"
+        running = bool(self.tasks) and self.tasks[0]["Status"] in ("RUNNING", "CANCELLING")
         if running and self.late:
             self.late -= 1
             return {"Results": self.tasks[1:]}
@@ -151,3 +154,5 @@ class MoveTasks:
             task |= {"Status": "FAILED", "FailureReason": self.fails}
         elif not messages:
             task["Status"] = "COMPLETED"
+        elif self.cancelled:
+            task["Status"] = "CANCELLING" if task["Status"] == "RUNNING" else "CANCELLED"
