@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from iotpipe.errors import RefusedError, ResourceError
+from iotpipe.handlers import processed_row
 from iotpipe.operations.dead_letters import Letter, peek
 from iotpipe.render.dead_letters import letter_text, letters_data, summary
 from tests.support.dead_letter_world import Queues, body
@@ -116,12 +117,21 @@ def test_what_a_processor_that_does_not_start_could_not_take_is_not_said_to_be_r
         ("{}", "not a message from ingestion"),
         (body(sensor_data={"temperature": "hot"}), "sensor_data.temperature: number required"),
         (body(device_id="no spaces, please"), "device_id: 1 to 128 of A-Z a-z 0-9 . _ : / # - required"),
+        (body(timestamp="soon"), "timestamp: epoch milliseconds required"),
         (body(event_date="2026-01-15"), "event_date: not a key of the processed table for this timestamp"),
         ("[" * 100_000, "nested deeper than 16 levels"),
     ],
 )
 def test_the_reason_is_what_the_processor_would_say(text: str, why: str) -> None:
     assert letter(text).permanent_error() == why
+
+
+def test_a_message_that_the_processor_fails_on_is_not_taken_for_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise KeyError("metric")
+
+    monkeypatch.setattr(processed_row, "processed", fail)
+    assert letter(body()).permanent_error() == "the processor cannot work with it: KeyError"
 
 
 def test_what_the_processor_would_take_now_has_no_flaw() -> None:

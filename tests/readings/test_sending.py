@@ -156,11 +156,17 @@ def test_after_some_failures_in_a_row_the_rest_is_left_unsent(send: Send, gatewa
     assert tally.retried["503"] == 3 * 7
 
 
-def test_failures_with_successes_between_end_nothing(send: Send, gateway: Gateway) -> None:
-    for _ in range(5):
-        gateway.faults.extend([answering(503)] * 8 + [lambda request: None])
-    tally = send(list(generate(1, 10, 7, NOON)), batch=1)
-    assert (len(tally.failed), len(tally.accepted), tally.error) == (5, 5, None)
+TOO_OLD = answering(400, '{"error": {"details": [{"field": "timestamp", "message": "too old"}]}}')
+
+
+@pytest.mark.parametrize(("between", "accepted"), [(lambda request: None, 2), (TOO_OLD, 0)], ids=["stored", "refused"])
+def test_failures_with_answers_between_end_nothing(
+    send: Send, gateway: Gateway, between: Callable[[Request], Any], accepted: int
+) -> None:
+    for _ in range(2):
+        gateway.faults.extend([answering(503)] * 8 * 2 + [between])
+    tally = send(list(generate(1, 6, 7, NOON)), batch=1)
+    assert (len(tally.failed), len(tally.accepted), tally.unsent, tally.error) == (4, accepted, 0, None)
 
 
 def test_being_let_in_no_longer_ends_the_sending_with_its_reason(send: Send, gateway: Gateway) -> None:
