@@ -126,6 +126,7 @@ def test_an_environment_that_is_not_up_is_said_not_to_be(cloud: Shell) -> None:
     for command in (["logs"], ["dlq", "list"], ["dlq", "redrive", "--yes"], ["dlq", "purge", "--yes"]):
         done = cloud.run(*command, "--env", "dev", code=2 if command == ["logs"] else 1)
         assert "iotpipe up --env dev" in done.stderr
+        assert command == ["logs"] or "there is no queue iot-dlq-dev" in done.stderr
         (cloud.directory / "config" / "dev.yaml").rename(cloud.directory / "dev.yaml")
         assert "environment dev has no file" in cloud.run(*command, "--env", "dev", code=2).stderr
         (cloud.directory / "dev.yaml").rename(cloud.directory / "config" / "dev.yaml")

@@ -260,7 +260,7 @@ def test_what_is_no_lock_file_is_neither_written_nor_waited_for(what: str, state
     before = path.lstat()
     with pytest.raises(LedgerError) as refused, locked(state, "up", "now"):
         pass
-    assert str(path) in refused.value.message and what in refused.value.message
+    assert str(path) in refused.value.message and f"but a {what}" in refused.value.message
     assert "remove it" in refused.value.hint
     assert lock.refusal(state) is None
     assert path.lstat() == before and precious.read_text() == "precious"
