@@ -63,6 +63,7 @@ def _container_ids(reads: Reads, recorded: Recorded) -> list[str]:
 def _row(reads: Reads, recorded: Recorded, others: Iterable[Recorded], containers: Mapping[str, str]) -> Row:
     now = timestamp(reads.run.clock.now())
     container_id = recorded.properties.get("RestApiId") or recorded.properties.get("TopicArn", "")
-    inside = containers.get(container_id, "") if Resource.kinds[recorded.kind].inside else ""
+    # A stage with the environment's tags may be in an API that has lost them: only its id is known.
+    inside = containers.get(container_id, f"rest-api/{container_id}") if Resource.kinds[recorded.kind].inside else ""
     needs = tag_search.needs_of(recorded, others)
     return Row(recorded.kind, recorded.name, "ready", recorded.properties, needs, inside, now, now)

@@ -24,11 +24,14 @@ from iotpipe.errors import (
 )
 from iotpipe.provision import ledger as ledgers
 from iotpipe.provision.ledger import Ledger, Row, path_of, read, with_state
+from iotpipe.provision.resource import everything
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.secret import Secret
 from tests.support.engine_world import declared, refusal
 from tests.support.manual_edits import client
-from tests.support.resource_contract import QuickWorld
+from tests.support.resource_contract import Killed, QuickWorld, kill, on_write
+from tests.support.samples.every_kind import SAMPLES
+from tests.support.samples.sample import OURS
 
 NOW = 1_800_000_000.0
 ROW = Row("queue", "q", "ready", {"VisibilityTimeout": "30"}, needs=("queue/dlq",))
@@ -357,6 +360,25 @@ def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "dev.json").mkdir()
     with pytest.raises(LedgerCorrupt, match="state file"):
         opened(tmp_path)
+
+
+def test_a_stage_that_down_finds_in_an_api_without_tags_is_recorded_so_that_it_can_be_read_again(
+    world: QuickWorld,
+) -> None:
+    world.up(everything(SAMPLES["stage"].make()))
+    world.path.unlink()
+    api = client("apigateway").get_rest_apis()["items"][0]["id"]
+    client("apigateway").untag_resource(
+        resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{api}", tagKeys=list(OURS)
+    )
+    world.before = on_write(0, kill)
+    with pytest.raises(Killed):
+        world.down()
+    world.before = None
+    contents = read(world.path)
+    assert contents and "stage/prod" in contents.rows
+    world.down()
+    assert client("apigateway").get_stages(restApiId=api)["item"] == []
 
 
 def test_a_newer_format_says_so_and_is_left_as_it_is(tmp_path: Path) -> None:
