@@ -452,6 +452,15 @@ def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, d
     assert not world.planned(running).pending
 
 
+def test_the_functions_may_use_a_key_before_what_they_use_is_encrypted_with_it(world: World, declared: Declare) -> None:
+    world.parallel = 1
+    world.bring_up(declared(BASE))
+    world.bring_up(declared(changed("kms_key", KEY)))
+    allowed = world.writes.index("PutRolePolicy")
+    for encrypts in ("SetQueueAttributes", "UpdateTable", "SetTopicAttributes"):
+        assert allowed < world.writes.index(encrypts)
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("at", [0, 3, 7, 11, 15])
 def test_what_a_killed_up_has_set_for_the_first_time_goes_when_it_is_not_wanted_any_more(

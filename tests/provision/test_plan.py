@@ -20,6 +20,7 @@ from iotpipe.provision.resources.route import Route
 from iotpipe.provision.resources.stage import Stage
 from iotpipe.provision.resources.subscription import Subscription
 from iotpipe.provision.resources.topic import Topic
+from iotpipe.provision.run import Event
 from tests.support.engine_world import declared, refusal
 from tests.support.manual_edits import OTHER_TAGS, apis, arn, client, queue_url
 from tests.support.resource_contract import Killed, QuickWorld, kill, on_write, untouched
@@ -189,6 +190,7 @@ def test_a_stranger_that_bears_an_orphans_name_survives_its_deletion(world: Quic
     world.up([queue("other")])
     assert queue_url("q")
     assert set(rows(world)) == {"queue/other"}
+    assert Event("queue/q", "kept", "left alone") in world.events
 
 
 def test_a_subscriber_who_is_no_longer_named_is_unsubscribed(world: QuickWorld) -> None:

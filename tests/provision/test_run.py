@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from iotpipe.errors import Interrupted, ResourceError
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.resource import UNKNOWN, Properties, Resource
+from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.run import Event, RealClock, Run
 from iotpipe.times import seconds, timestamp
 from tests.support.engine_world import refusal
@@ -126,6 +127,18 @@ def test_waiting_ends_when_its_budget_is_spent(world: QuickWorld) -> None:
     with pytest.raises(ResourceError, match="waiting for the thing for more than 5 s"):
         world.run().until("thing/t", "waiting for the thing", lambda: False, budget=5)
     assert sum(world.clock.slept) == 6
+
+
+def test_each_change_is_told_when_it_begins_and_when_it_is_done(world: QuickWorld) -> None:
+    def told() -> list[tuple[str, str]]:
+        return [(event.phase, event.detail) for event in world.events if event.address == "queue/q"]
+
+    world.up([Queue("q", retention=345_600)])
+    assert told() == [("started", "create"), ("done", "created")]
+    world.up([Queue("q", retention=60)])
+    assert told() == [("started", "update"), ("done", "updated")]
+    world.down()
+    assert told() == [("started", ""), ("done", "deleted")]
 
 
 def test_who_is_told_to_stop_waits_no_longer(world: QuickWorld) -> None:
