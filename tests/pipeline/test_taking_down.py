@@ -128,3 +128,16 @@ def test_without_logging_the_account_gets_no_role(world: World, declared: Declar
     assert not client("apigateway").get_account().get("cloudwatchRoleArn")
     assert ACCOUNT_ROLE not in world.rows()
     assert not [each for each in client("iam").list_roles()["Roles"] if "gateway" in each["RoleName"]]
+
+
+def test_where_only_tags_tell_what_there_is_what_uses_something_goes_before_it(world: World, declared: Declare) -> None:
+    world.bring_up(declared())
+    world.path.unlink()
+    world.parallel = 1
+    world.down(delete_data=True)
+    order = {call: number for number, call in enumerate(world.writes)}
+    first = {call: world.writes.index(call) for call in order}
+    assert order["DeleteAlarms"] < first["DeleteTopic"]
+    assert order["DeleteEventSourceMapping"] < first["DeleteFunction"]
+    for used in ("DeleteQueue", "DeleteRole", "DeleteLayerVersion", "DeleteLogGroup"):
+        assert order["DeleteFunction"] < first[used], used

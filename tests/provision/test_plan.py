@@ -202,6 +202,19 @@ def test_a_subscriber_who_is_no_longer_named_is_unsubscribed(world: QuickWorld) 
     assert [each["Endpoint"] for each in left] == ["b@example.com"]
 
 
+def test_a_route_of_a_recorded_api_that_lost_its_tags_goes_when_it_is_declared_no_more(world: QuickWorld) -> None:
+    route: Any = SAMPLES["route"].make()
+    world.up(everything(route))
+    [api] = apis(route.api.name)
+    client("apigateway").untag_resource(
+        resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{api['id']}", tagKeys=list(OURS)
+    )
+    world.up(everything(route.api, route.function))
+    assert route.address not in rows(world)
+    paths = client("apigateway").get_resources(restApiId=api["id"])["items"]
+    assert [each["path"] for each in paths] == ["/"]
+
+
 def test_every_refusal_is_named_and_nothing_at_all_is_done(world: QuickWorld) -> None:
     client("sqs").create_queue(QueueName="a")
     client("sqs").create_queue(QueueName="b", tags=OURS | {"iotpipe:environment": "prod"})

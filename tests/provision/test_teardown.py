@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from iotpipe.provision import ledger, teardown
 from iotpipe.provision.resource import everything
 from iotpipe.provision.resources.queue import Queue
-from tests.support.manual_edits import client
+from tests.support.manual_edits import arn, client, pairs
 from tests.support.resource_contract import Killed, QuickWorld, kill, on_write
 from tests.support.samples.every_kind import SAMPLES
+from tests.support.samples.sample import OURS
 
 
 def test_what_went_with_its_api_counts_as_gone_and_not_as_deleted(world: QuickWorld) -> None:
@@ -34,3 +37,15 @@ def test_all_that_was_found_is_recorded_before_the_first_deletion(world: QuickWo
         world.down()
     contents = ledger.read(world.path)
     assert contents and set(contents.rows) == {"queue/a", "queue/b"}
+
+
+def test_what_is_gone_but_still_listed_by_its_tags_is_not_taken_for_left(world: QuickWorld) -> None:
+    def list_what_is_gone(operation: str, answer: dict[str, Any]) -> None:
+        if operation == "GetResources":
+            gone = {"ResourceARN": arn("sqs", "gone"), "Tags": pairs(OURS)}
+            answer["ResourceTagMappingList"].append(gone)
+
+    world.up([Queue("q", retention=60)])
+    world.after = list_what_is_gone
+    world.down()
+    assert {event.address for event in world.events} == {"queue/q"}
