@@ -215,6 +215,19 @@ def test_a_route_of_a_recorded_api_that_lost_its_tags_goes_when_it_is_declared_n
     assert [each["path"] for each in paths] == ["/"]
 
 
+@pytest.mark.parametrize(("kind", "restorable"), [("table", True), ("secret", False)])
+def test_of_what_was_deleted_in_a_protected_environment_only_a_table_can_be_restored(
+    world: QuickWorld, kind: str, restorable: bool
+) -> None:
+    sample = SAMPLES[kind]
+    resources = everything(sample.make())
+    world.up(resources)
+    sample.remove()
+    step = world.plan(resources, protect=True).of(sample.make().address)
+    assert "was deleted outside iotpipe, and dev is protected" in step.refusal
+    assert ("aws dynamodb list-backups" in step.refusal) is restorable
+
+
 def test_every_refusal_is_named_and_nothing_at_all_is_done(world: QuickWorld) -> None:
     client("sqs").create_queue(QueueName="a")
     client("sqs").create_queue(QueueName="b", tags=OURS | {"iotpipe:environment": "prod"})
