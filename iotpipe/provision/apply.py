@@ -212,7 +212,7 @@ _WAITING_FOR_TAGS = "waiting for its tags to become visible"
 
 def _finish_predecessor(resource: Resource, run: Run, known: Row | None) -> None:
     """Delete what a recorded resource left behind on AWS: once the row has new ids, nothing would find it."""
-    if known and known.status != "creating" and resource.leaves_residue:
+    if known and resource.leaves_residue:
         resource.final_cleanup(run, known.recorded())
 
 
