@@ -510,6 +510,7 @@ def test_what_is_not_there_is_not_made_in_the_place_of_an_adoption(
     client("apigateway").delete_rest_api(restApiId=original.api)
     said = refused(world, wanted, named(API))
     assert f"{API} cannot be adopted: it does not exist. `iotpipe up` without this address creates it" in said
+    assert world.plan(wanted.resources, named(API), tags=wanted.tags).of(API).action == "create"
 
 
 def test_what_is_not_declared_is_refused_with_what_is(wanted: Declared) -> None:

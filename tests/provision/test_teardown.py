@@ -49,3 +49,16 @@ def test_what_is_gone_but_still_listed_by_its_tags_is_not_taken_for_left(world: 
     world.after = list_what_is_gone
     world.down()
     assert {event.address for event in world.events} == {"queue/q"}
+
+
+def test_a_table_that_another_environment_took_over_since_the_examination_is_not_deleted(world: QuickWorld) -> None:
+    table = SAMPLES["table"].make()
+    world.up([table])
+    run = world.run("down")
+    book = world.ledger(run)
+    found = teardown.examine(run, book.rows, [table], delete_data=True)
+    other = pairs(OURS | {"iotpipe:environment": "prod"})
+    client("dynamodb").tag_resource(ResourceArn=arn("dynamodb", f"table/{table.name}"), Tags=other)
+    done = teardown.down(run, book, found, world.parallel)
+    assert (done.deleted, list(done.others)) == ([], [table.address])
+    assert SAMPLES["table"].count() == 1

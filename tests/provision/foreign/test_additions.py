@@ -168,8 +168,10 @@ def test_what_cannot_be_taken_away_keeps_nothing_else_from_going(world: QuickWor
         assert [each.subject for each in looked_at(world, resources)] == ["KeyId", "DelaySeconds"]
         with pytest.raises(ApplyFailed, match="only by writing its value anew"):
             world.up(resources, strict=True)
+        told = [(event.phase, event.detail) for event in world.events if event.address == f"queue/{QUEUE}"]
         [left] = looked_at(world, resources)
     assert left.subject == "KeyId"
+    assert told == [("started", "remove"), ("done", "restored")]
 
 
 @pytest.mark.parametrize("kind", ["queue", "topic", "table"])
