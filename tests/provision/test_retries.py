@@ -263,6 +263,10 @@ def test_the_account_is_updated_no_more_often_than_its_quota_allows(tmp_path: Pa
             world, _, wanted, fault = meet(answer, tmp_path, times=4)
             world.up(wanted)
             assert min(spacing(fault.at)) >= 20
+            if answer.code == "TooManyRequestsException":
+                calls = [call for call in world.calls if call in ("GetAccount", "GetRole", "UpdateAccount")]
+                began = calls.index("UpdateAccount")
+                assert calls[began : began + 5] == ["UpdateAccount"] * 5, "it is not read again what was there"
             world.before = None
             SAMPLES[answer.kind].remove()
 
