@@ -5,15 +5,23 @@ from __future__ import annotations
 import functools
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
+from botocore.awsrequest import HeadersDict
+from botocore.parsers import create_parser
+from moto.core.models import botocore_stubber
 
 import iotpipe.provision.resources  # noqa: F401 - registers the kinds
 from iotpipe.provision.resource import Resource
+from tests.support.account_states import state, watch_states
+
+watch_states()
 
 REGION = "us-east-1"
 Things = dict[str, Any]
@@ -39,7 +47,36 @@ def client(service: str) -> Any:
 
 @functools.cache
 def _client(service: str, region: str) -> Any:
-    return boto3.session.Session(region_name=region).client(service)
+    made = boto3.session.Session(region_name=region).client(service)
+    made.meta.events.register_first("before-send", _keep_request)
+    made._make_api_call = functools.partial(_ask, made, made._make_api_call, {})
+    return made
+
+
+_sent = threading.local()
+
+
+def _keep_request(request: Any, **call: Any) -> None:
+    _sent.request = request
+
+
+def _ask(made: Any, call: Callable[..., Any], requests: dict[str, Any], operation: str, parameters: Any) -> Any:
+    """What botocore answers. A question that was asked before is not made into a request again: that takes longest."""
+    question = f"{operation} {parameters}"
+    if request := requests.get(question):
+        status, headers, body = botocore_stubber.process_request(request)
+        if status < 300:
+            model = made.meta.service_model.operation_model(operation)
+            parser = create_parser(made.meta.service_model.resolved_protocol)
+            http = {"status_code": status, "headers": HeadersDict(headers), "body": body.encode(), "context": {}}
+            parsed = parser.parse(http, model.output_shape)
+            event = f"after-call.{made.meta.service_model.service_id.hyphenize()}.{operation}"
+            made.meta.events.emit(event, http_response=None, parsed=parsed, model=model, context={})
+            return parsed
+    answer = call(operation, parameters)
+    if operation.startswith(("Get", "List", "Describe")):
+        requests[question] = _sent.request
+    return answer
 
 
 def pages(service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
@@ -60,15 +97,30 @@ def inventory() -> Things:
 def inventory_and(mentioning: Any) -> tuple[Things, Any]:
     """The inventory, and what else mentions those ids, with them replaced in the same way."""
     names: dict[str, str] = {}
-    found = {name: read(names) for name, (read, _) in _READERS.items()}
-    listed = {kind for _, kinds in _READERS.values() for kind in kinds}
+    texts = []
+    for name, reader in _READERS.items():
+        text, called = _read(name, _region.get(), tuple(map(state, reader.services)))
+        texts.append(f"{json.dumps(name)}: {text}")
+        names |= called
+    listed = {kind for reader in _READERS.values() for kind in reader.kinds}
     others = [each for each in Resource.kinds.values() if each.aws_service and each.kind not in listed]
-    found |= {each.kind: tagged(each.kind) for each in others}
-    text = json.dumps([_without_times(found), mentioning], default=str)
+    texts += [f"{json.dumps(each.kind)}: {_text(tagged(each.kind))}" for each in others]
+    text = f"[{{{', '.join(texts)}}}, {json.dumps(mentioning, default=str)}]"
     for identifier, meaning in sorted(names.items(), key=lambda each: -len(each[0])):
         text = text.replace(identifier, meaning)
     things, other = json.loads(text)
     return things, other
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(name: str, region: str, states: tuple[int, ...]) -> tuple[str, dict[str, str]]:
+    """What a reader finds in these states of its services, as JSON, and what the ids in it are the ids of."""
+    names: dict[str, str] = {}
+    return _text(_READERS[name].read(names)), names
+
+
+def _text(things: Things) -> str:
+    return json.dumps(_without_times(things), default=str)
 
 
 def left_over(found: Things | None = None) -> list[str]:
@@ -290,20 +342,29 @@ def _numbered(things: Iterator[tuple[str, Any]]) -> Things:
     return found
 
 
-_READERS: dict[str, tuple[Callable[[dict[str, str]], Things], tuple[str, ...]]] = {
-    "tables": (_tables, ("table",)),
-    "queues": (_queues, ("queue",)),
-    "topics": (_topics, ("topic",)),
-    "subscriptions": (_subscriptions, ("subscription",)),
-    "parameters": (_parameters, ("parameter", "secret")),
-    "layers": (_layers, ("layer",)),
-    "functions": (_functions, ("function", "permission")),
-    "event source mappings": (_mappings, ("event-source-mapping",)),
-    "roles": (_roles, ("role",)),
-    "log groups": (_log_groups, ("log-group",)),
-    "apis": (_apis, ("rest-api", "route", "stage")),
-    "account of API Gateway": (_account, ("api-gateway-account",)),
-    "alarms": (_alarms, ("alarm",)),
-    "dashboards": (_dashboards, ("dashboard",)),
+@dataclass(frozen=True)
+class Reader:
+    """How some things are read, of which services, and which kinds of resources show in them."""
+
+    read: Callable[[dict[str, str]], Things]
+    services: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+# A kind that is in none is looked for by its tags.
+_READERS = {
+    "tables": Reader(_tables, ("dynamodb",), ("table",)),
+    "queues": Reader(_queues, ("sqs",), ("queue",)),
+    "topics": Reader(_topics, ("sns",), ("topic",)),
+    "subscriptions": Reader(_subscriptions, ("sns",), ("subscription",)),
+    "parameters": Reader(_parameters, ("ssm",), ("parameter", "secret")),
+    "layers": Reader(_layers, ("lambda",), ("layer",)),
+    "functions": Reader(_functions, ("lambda",), ("function", "permission")),
+    "event source mappings": Reader(_mappings, ("lambda",), ("event-source-mapping",)),
+    "roles": Reader(_roles, ("iam",), ("role",)),
+    "log groups": Reader(_log_groups, ("logs",), ("log-group",)),
+    "apis": Reader(_apis, ("apigateway",), ("rest-api", "route", "stage")),
+    "account of API Gateway": Reader(_account, ("apigateway",), ("api-gateway-account",)),
+    "alarms": Reader(_alarms, ("monitoring", "tagging"), ("alarm",)),
+    "dashboards": Reader(_dashboards, ("monitoring",), ("dashboard",)),
 }
-"""How each is read, and which kinds of resources show in it. A kind that is in none is looked for by its tags."""

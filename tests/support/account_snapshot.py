@@ -7,7 +7,7 @@ import copyreg
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -15,28 +15,37 @@ from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 from moto.ssm.models import ParameterDict
 
+from tests.support.account_states import States, put_back_states, states
 from tests.support.engine_world import World
 
 T = TypeVar("T")
 Place = tuple[str, str, str]
-Photograph = dict[Place, Any]
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What each service holds, and the states that they are in."""
+
+    held: dict[Place, Any] = field(default_factory=dict)
+    states: States = field(default_factory=dict)
 
 
 def photograph() -> Photograph:
     """All that the account holds, as it is now."""
-    return _copy({place: there for place, _, there in _held()})
+    return Photograph(_copy({place: there for place, _, there in _held()}), states())
 
 
 def put_back(taken: Photograph) -> None:
     """The account is again as it was when the photograph was taken; the photograph stays good."""
-    for service, account, region in taken:
+    for service, account, region in taken.held:
         _ = get_backend(service)[account][region]  # from now on it is there to hold something
-    copied = _copy(taken)
+    copied = _copy(taken.held)
     for place, regions, there in list(_held()):
         if place in copied:
             dict.__setitem__(regions, place[2], copied[place])
         else:
             there.reset()
+    put_back_states(taken.states)
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def _held() -> Iterator[tuple[Place, Any, Any]]:
                 yield (service.service_name, account, region), regions, there
 
 
-def _copy(held: Photograph) -> Photograph:
+def _copy(held: dict[Place, Any]) -> dict[Place, Any]:
     # In one go: the services hold on to things of one another.
     with (
         patch.dict(copyreg.dispatch_table, {type(threading.RLock()): lambda lock: (threading.RLock, ())}),

@@ -19,6 +19,7 @@ from botocore.auth import SigV4Auth
 from botocore.context import get_context
 from botocore.hooks import EventAliaser
 from botocore.useragent import UserAgentString
+from moto import backend_index
 from moto.core import responses, serialize
 from moto.core.base_backend import BaseBackend
 from moto.sqs import models as sqs
@@ -33,6 +34,10 @@ _user_agents: weakref.WeakKeyDictionary[UserAgentString, dict[Any, str]] = weakr
 _alias: Any = EventAliaser._alias_event_name
 _aliases: dict[str, str] = {}
 
+_SERVICES = frozenset({"apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "resourcegroupstaggingapi"}) | {
+    *("sns", "sqs", "ssm", "sts")
+}
+
 
 def be_quick() -> None:
     """Let this process remember it."""
@@ -41,6 +46,8 @@ def be_quick() -> None:
     sanitize = botocore.useragent.sanitize_user_agent_string_component
     botocore.useragent.sanitize_user_agent_string_component = functools.cache(sanitize)
     BaseBackend.urls = property(_urls_once)
+    # Every request is compared with the addresses of all services, and those of a pipeline come late among them.
+    backend_index.backend_url_patterns.sort(key=lambda service: service[0] not in _SERVICES)
     responses.gen_amzn_requestid_long = _request_id
     SigV4Auth.canonical_request = _canonical_request_elsewhere
     serialize.XFormedAttributePicker.get_possible_keys = _possible_keys_once

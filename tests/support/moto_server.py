@@ -37,7 +37,7 @@ class Noting:
         self.notes = notes
         self.held = notes.with_suffix(".held")
         self.lock = threading.Lock()
-        self.taken: Photograph = {}
+        self.taken = Photograph()
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] in ("/photograph", "/put-back"):

@@ -143,7 +143,7 @@ class Stage:
 
     target: Resource
     declared: Sequence[Resource]
-    account: Photograph = field(default_factory=dict)
+    account: Photograph = field(default_factory=Photograph)
     state: bytes = b""
 
 
