@@ -33,17 +33,20 @@ python:
 	  $(PYTHON) -c '$(call NEW_ENOUGH,$(PYTHON),$(OTHER))' || exit 1; \
 	fi
 
+# Makes the virtual environment where there is none.
+VENV_THERE = [ -x $(RUN)/python ] || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+
 $(VENV)/.usable: pyproject.toml constraints.txt | python
-	@echo "making $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(VENV_THERE)
 	@echo "installing iotpipe and the AWS on this machine, which takes some 10 seconds"
 	@$(PIP_INSTALL) '.[local]'
 	@touch $@
 
-$(VENV)/.ready: $(VENV)/.usable
-	@echo "installing what the checks and tests need, which takes some 30 seconds"
+$(VENV)/.ready: pyproject.toml constraints.txt | python
+	@$(VENV_THERE)
+	@echo "installing iotpipe and what its checks and tests need, which takes some 40 seconds"
 	@$(PIP_INSTALL) '.[dev]'
-	@touch $@
+	@touch $(VENV)/.usable $@
 
 demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, each followed, answers out
 	$(RUN)/iotpipe up --env local
