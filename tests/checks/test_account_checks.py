@@ -241,6 +241,7 @@ def test_names_that_aws_keeps_back_are_told_with_the_seconds_that_are_left(clini
 # What is there already
 
 
+@pytest.mark.matrix
 def test_what_bears_our_names_but_not_our_tags_is_a_problem_with_both_ways_out(clinic: Clinic) -> None:
     boto3.client("sqs").create_queue(QueueName="iot-dlq-dev")
     declared = declare(settings("", clinic.directory))

@@ -15,6 +15,8 @@ from iotpipe.provision.adoption import adoption
 from tests.checks.test_kms_key_check import ALARMS, LOGS, ROOT, a_key
 from tests.support.checks_world import ACCOUNT, Clinic, declare, settings
 
+pytestmark = pytest.mark.matrix
+
 DEAD_LETTERS = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/iot-dlq-dev"
 ENCRYPTING = ("UpdateTable", "SetQueueAttributes", "SetTopicAttributes", "UpdateFunctionConfiguration", "PutParameter")
 

@@ -46,6 +46,7 @@ def at(clinic: Clinic, day: date) -> None:
     clinic.clock.time = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
+@pytest.mark.matrix
 def test_up_is_refused_only_what_lambda_would_refuse_that_day(clinic: Clinic) -> None:
     clinic.answers["GetAccountSettings"] = limits(1000)
 

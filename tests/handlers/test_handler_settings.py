@@ -66,6 +66,7 @@ def test_a_parameter_is_read_once_in_about_five_minutes(world: World, calls: Cal
     assert 4 <= len(calls.of("GetParameter")) <= 6
 
 
+@pytest.mark.matrix
 def test_workers_do_not_all_ask_in_the_same_second(world: World, calls: Calls, worker: Callable[[], None]) -> None:
     lives = set()
     for _ in range(10):

@@ -16,6 +16,7 @@ def stored(world: World) -> tuple[int, int]:
     return len(world.rows(world.raw)), len(world.rows(world.processed))
 
 
+@pytest.mark.matrix
 def test_different_readings_of_one_device_in_one_millisecond_are_all_kept(world: World) -> None:
     same_time = [reading(sensor_data={"temperature": index}) for index in range(200)]
     assert answered(world.ingest(same_time))["accepted"] == 200

@@ -88,6 +88,7 @@ def poison(body: str) -> list[str]:
     ]
 
 
+@pytest.mark.matrix
 def test_only_poison_goes_to_the_dead_letter_queue_and_with_its_body_intact(world: World) -> None:
     bodies = good(world, 12)
     bad = poison(bodies[0])
@@ -174,6 +175,7 @@ def test_when_time_runs_short_the_rest_goes_back_unharmed_and_is_no_failure(
     assert "alert" not in caplog.text
 
 
+@pytest.mark.matrix
 def test_a_large_batch_is_worked_off_part_by_part(world: World, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     """A parsed message takes twenty times its length in memory: 6 MB at once would end the worker."""
     calls.answer("BatchWriteItem", all_stored)

@@ -480,6 +480,7 @@ def test_in_part_the_answer_stays_below_what_lambda_returns(world: World) -> Non
     assert len(json.dumps(answer)) < 1_000_000
 
 
+@pytest.mark.matrix
 def test_the_largest_reading_fits_a_row_and_a_message(world: World, calls: Calls) -> None:
     """The largest items that 250,000 bytes of JSON can become: the most values, or text with escapes."""
     calls.answer("BatchWriteItem", all_stored)
@@ -510,6 +511,7 @@ def attribute_bytes(attribute: dict[str, Any]) -> int:
     return (len(value) + 1) // 2 + 1 if kind == "N" else len(value.encode())
 
 
+@pytest.mark.matrix
 def test_whatever_ingestion_takes_the_processor_takes_as_well(world: World, calls: Calls) -> None:
     """A reading with the maximum of values is processed, although its message has a few more."""
     calls.answer("BatchWriteItem", all_stored)

@@ -61,6 +61,7 @@ def test_an_upload_over_fifty_megabytes_is_refused_with_its_figures() -> None:
         check_sizes(over, {})
 
 
+@pytest.mark.build
 def test_the_layer_and_a_handler_are_weighed_together() -> None:
     layer = pack({"data": bytes(module.UNZIPPED_LIMIT - 10)}, zipfile.ZIP_DEFLATED)
     check_sizes(layer, {"query": archive({"a": b"0123456789"})})

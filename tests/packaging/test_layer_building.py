@@ -86,6 +86,7 @@ def test_a_target_that_lambda_or_iotpipe_does_not_have_is_refused(
     assert problem in str(caught.value)
 
 
+@pytest.mark.build
 def test_a_hidden_interpreter_leaves_the_identity_and_the_sources_as_they_are(
     only_wheel: OnlyWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_layer_with_bytecode_serves_where_the_interpreter_has_gone(
     assert COMPILED in unpacked(built.content())
 
 
+@pytest.mark.build
 def test_a_layer_without_bytecode_is_kept_too_until_an_interpreter_is_there(
     only_wheel: OnlyWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_layer_without_bytecode_is_kept_too_until_an_interpreter_is_there(
     assert set(unpacked(plain.content())) == {SOURCE, COMPILED}
 
 
+@pytest.mark.build
 @pytest.mark.parametrize(
     "damage",
     [lambda good: good[:-1], lambda good: good[:99] + b"!" + good[100:], lambda good: b""],
@@ -170,6 +173,7 @@ def test_a_damaged_file_is_built_again_and_repaired(
     assert file.read_bytes() == good
 
 
+@pytest.mark.build
 def test_a_file_that_another_user_put_there_is_not_deployed(
     built: Layer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +194,7 @@ def test_the_cache_is_for_its_owner_alone(built: Layer, tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.build
 def test_without_a_choice_the_cache_follows_the_users_settings(
     only_wheel: OnlyWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ ELF_OF_X86 = b"\x7fELF\x02\x01\x01" + bytes(11) + (62).to_bytes(2, "little") + b
 MACH_O = b"\xcf\xfa\xed\xfe" + bytes(60)
 
 
+@pytest.mark.build
 @pytest.mark.parametrize(
     ("path", "content"),
     [
@@ -46,6 +47,7 @@ def test_an_object_of_another_machine_is_refused_whatever_its_wheel_is_called(
     assert f"for arm64: python/{path} is for another machine" in caught.value.message
 
 
+@pytest.mark.build
 @pytest.mark.parametrize(
     ("runtime", "platform", "fits"),
     [
@@ -69,6 +71,7 @@ def test_a_wheel_is_taken_only_if_the_runtimes_glibc_can_load_it(
             target.content()
 
 
+@pytest.mark.build
 def test_a_wheel_that_was_exchanged_is_refused_with_pips_own_words(only_wheel: OnlyWheel, tmp_path: Path) -> None:
     wheel = only_wheel(PURE, SIX)
     wheel.write_bytes(wheel.read_bytes() + b"\n")
@@ -86,12 +89,14 @@ def test_a_pin_without_a_hash_is_refused(only_wheel: OnlyWheel, tmp_path: Path) 
         layer("python3.13", "arm64", tmp_path / "cache").content()
 
 
+@pytest.mark.build
 def test_versions_that_the_index_lacks_point_at_the_index(offline: Path, tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="No matching distribution found for") as caught:
         layer("python3.13", "arm64", tmp_path / "cache").content()
     assert "Check that pip reaches its index or mirror" in caught.value.hint
 
 
+@pytest.mark.build
 def test_an_unreachable_index_points_at_the_network(
     offline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

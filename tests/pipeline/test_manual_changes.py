@@ -37,6 +37,7 @@ def room(account: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.matrix
 def test_nothing_is_said_of_a_pipeline_that_nobody_has_changed(room: Path, tmp_path: Path) -> None:
     there = pipeline(room)
     assert told(there.put_back(tmp_path).planned(there.declared)) == []

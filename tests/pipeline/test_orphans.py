@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.account_inventory import client, inventory, left_over, pages
 from tests.support.pipeline_world import Declared, World, with_a_changed_route
 
@@ -61,6 +63,7 @@ def test_what_a_newer_version_does_not_declare_any_more_goes(world: World, decla
     assert set(world.rows()) == addresses_of(newer)
 
 
+@pytest.mark.matrix
 def test_another_suffix_makes_everything_anew_and_takes_the_old_away_but_for_the_tables(
     world: World, declared: Declare
 ) -> None:
@@ -86,6 +89,7 @@ def test_another_suffix_makes_everything_anew_and_takes_the_old_away_but_for_the
     assert left_over() == []
 
 
+@pytest.mark.matrix
 def test_tables_that_stay_are_kept_in_the_ledger_and_named_until_their_data_may_go(
     world: World, declared: Declare
 ) -> None:

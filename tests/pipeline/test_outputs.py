@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from iotpipe.operations.outputs import outputs
 from tests.support.pipeline_world import Declared, World
 
@@ -15,6 +17,7 @@ def named(world: World) -> dict[str, str]:
     return outputs("123456789012", "us-east-1", world.rows())
 
 
+@pytest.mark.matrix
 def test_tables_that_were_kept_from_an_earlier_suffix_are_not_the_environments(world: World, declared: Declare) -> None:
     # The later suffix comes first in the state file, which sorts its rows.
     world.bring_up(declared({"suffix": "prod2"}))
@@ -27,6 +30,7 @@ def test_tables_that_were_kept_from_an_earlier_suffix_are_not_the_environments(w
     assert after["ApiEndpoint"] != before["ApiEndpoint"]
 
 
+@pytest.mark.matrix
 def test_while_a_suffix_changes_the_newest_api_counts(world: World, declared: Declare) -> None:
     world.bring_up(declared({"suffix": "prod2"}))
     old = world.rows()

@@ -14,6 +14,7 @@ from tests.support.pipeline_world import Declared, World
 Declare = Callable[..., Declared]
 
 
+@pytest.mark.matrix
 def test_with_nothing_to_do_up_reads_at_most_60_times_and_writes_nothing(world: World, declared: Declare) -> None:
     everything = declared({"alerts": {"emails": ["ops@example.com", "night@example.com"]}})
     world.bring_up(everything)

@@ -298,6 +298,7 @@ def up(world: World, declared: Declared) -> None:
     once("BASE", world, begin)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("setting", SAMPLES)
 def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, declared: Declare, setting: str) -> None:
     sample = SAMPLES[setting]
@@ -345,6 +346,7 @@ def test_a_changed_tag_changes_on_everything_that_bears_tags(
     assert not world.planned(after).pending
 
 
+@pytest.mark.matrix
 def test_who_called_is_logged_on_and_off_and_on_again(world: World, declared: Declare) -> None:
     off, on = declared(BASE), declared(changed("api.access_logs", 90))
     for settings in (on, off, on):
@@ -360,6 +362,7 @@ def test_who_called_is_logged_on_and_off_and_on_again(world: World, declared: De
     assert not client("logs").describe_log_groups(logGroupNamePrefix="/aws/apigateway/")["logGroups"]
 
 
+@pytest.mark.matrix
 def test_an_access_log_that_is_not_declared_is_foreign_also_after_iotpipe_had_one(
     world: World, declared: Declare
 ) -> None:
@@ -374,6 +377,7 @@ def test_an_access_log_that_is_not_declared_is_foreign_also_after_iotpipe_had_on
     assert [(each.address, each.subject) for each in plan.foreign] == [(STAGE, "access log")]
 
 
+@pytest.mark.matrix
 def test_a_stage_is_put_behind_a_web_acl_and_taken_from_behind_it(world: World, declared: Declare) -> None:
     make_web_acls()
     off, on = declared(BASE), declared(changed("api.web_acl", WEB_ACL))
@@ -394,6 +398,7 @@ def test_a_stage_is_put_behind_a_web_acl_and_taken_from_behind_it(world: World, 
     assert [each.subject for each in plan.foreign] == ["web ACL"], "what nobody declares is told and left"
 
 
+@pytest.mark.matrix
 def test_everything_is_encrypted_with_a_key_and_without_it_and_with_it_again(world: World, declared: Declare) -> None:
     off, on = declared(BASE), declared(changed("kms_key", KEY) | {"api": {"access_logs": 90}})
     up(world, off)
@@ -415,6 +420,7 @@ def test_everything_is_encrypted_with_a_key_and_without_it_and_with_it_again(wor
     assert {each.get("kmsKeyId") for each in groups} == {KEY}
 
 
+@pytest.mark.matrix
 def test_a_key_that_somebody_else_has_set_is_foreign_also_after_iotpipe_had_one(
     world: World, declared: Declare
 ) -> None:

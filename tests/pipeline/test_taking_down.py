@@ -20,6 +20,7 @@ def kept(world: World) -> list[str]:
     return sorted(event.address for event in world.events if event.phase == "kept")
 
 
+@pytest.mark.matrix
 def test_down_keeps_the_tables_with_their_data_and_says_so(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     made = inventory()
@@ -93,6 +94,7 @@ def test_what_somebody_else_deleted_is_no_obstacle(world: World, declared: Decla
     assert left_over() == []
 
 
+@pytest.mark.matrix
 def test_protected_tables_are_found_before_anything_is_deleted(world: World, declared: Declare) -> None:
     world.bring_up(declared({"tables": {"deletion_protection": True}}))
     for each in ("raw-sensor-data-dev", "processed-data-dev"):
@@ -104,6 +106,7 @@ def test_protected_tables_are_found_before_anything_is_deleted(world: World, dec
     assert left_over() == []
 
 
+@pytest.mark.matrix
 def test_one_environments_role_of_the_account_serves_the_next(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     world.down(delete_data=True)
@@ -112,6 +115,7 @@ def test_one_environments_role_of_the_account_serves_the_next(world: World, decl
     assert not [address for address, row in world.rows().items() if row.status != "ready"]
 
 
+@pytest.mark.matrix
 def test_an_accounts_role_that_a_killed_command_left_unset_is_set_by_the_next(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     made = inventory()

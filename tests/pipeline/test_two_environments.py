@@ -35,6 +35,7 @@ def test_they_share_nothing_but_the_account_role(worlds: tuple[World, World]) ->
         assert f'"iotpipe:environment": "{other}"' not in said
 
 
+@pytest.mark.matrix
 def test_taking_one_down_does_not_touch_the_other(
     worlds: tuple[World, World], declared: Callable[..., Declared]
 ) -> None:
@@ -49,6 +50,7 @@ def test_taking_one_down_does_not_touch_the_other(
     assert inventory() == beside
 
 
+@pytest.mark.matrix
 def test_two_environments_cannot_have_one_suffix(
     worlds: tuple[World, World], tmp_path: Path, declared: Callable[..., Declared]
 ) -> None:

@@ -24,6 +24,8 @@ from tests.support.pipeline_world import Declared, World, declare
 from tests.support.policy.calls import ACCOUNT, REGION, asked
 from tests.support.policy.decision import allowing
 
+pytestmark = pytest.mark.matrix
+
 API = "rest-api/iot-api-dev"
 
 

@@ -92,6 +92,7 @@ def test_the_local_environment_is_known_without_its_aws(directory: Path) -> None
     assert not (directory / ".iotpipe").exists()
 
 
+@pytest.mark.matrix
 def test_what_is_too_large_is_shown_to_come_in_parts_that_are_all_of_it(directory: Path) -> None:
     whole = typed(directory, NAMED)
     assert "so that it takes 3" in whole.stderr

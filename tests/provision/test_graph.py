@@ -45,6 +45,7 @@ def test_turned_around_every_node_comes_before_what_it_needed(needs: Graph) -> N
     assert all(visited.index(needed) > visited.index(node) for node in needs for needed in needs[node])
 
 
+@pytest.mark.matrix
 @given(graphs(), st.data())
 def test_a_failure_stops_exactly_what_depends_on_it(needs: Graph, data: st.DataObject) -> None:
     broken = data.draw(st.sampled_from(sorted(needs)))

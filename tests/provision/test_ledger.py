@@ -105,6 +105,7 @@ def test_protection_is_noted_and_outlives_the_declaration(tmp_path: Path) -> Non
     assert not opened(tmp_path).protected
 
 
+@pytest.mark.matrix
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
@@ -442,6 +443,7 @@ def test_the_environments_with_a_state_are_those_that_record_something(tmp_path:
 # Secrets
 
 
+@pytest.mark.matrix
 def test_the_secret_is_in_no_file_no_event_and_no_error(
     world: QuickWorld, config_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,7 @@ def test_the_lock_goes_also_when_the_command_fails(state: Path) -> None:
     assert not state.with_suffix(".lock").exists()
 
 
+@pytest.mark.matrix
 def test_of_many_processes_that_race_exactly_one_wins(state: Path) -> None:
     with ExitStack() as all_of_them:
         racers = [all_of_them.enter_context(process(state, f"up {number}")) for number in range(4)]

@@ -115,6 +115,7 @@ def test_a_permission_follows_the_api_to_its_new_id(world: QuickWorld) -> None:
 # What a plan does not do
 
 
+@pytest.mark.matrix
 def test_a_plan_of_anything_writes_nothing_to_aws_or_to_the_disk(world: QuickWorld, config_dir: Path) -> None:
     wanted, tags = declared(config_dir)
     world.plan(wanted, tags=tags)

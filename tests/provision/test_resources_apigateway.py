@@ -376,6 +376,7 @@ def test_writes_to_one_api_come_one_after_another(world: QuickWorld) -> None:
     assert sorted(paths_of(apis("sample-api")[0]["id"])) == sorted(["/", *(f"/{n}" for n in range(8))])
 
 
+@pytest.mark.matrix
 def test_all_paths_of_an_api_are_read_in_one_call(world: QuickWorld, config_dir: Any) -> None:
     wanted, tags = declared(config_dir)
     world.up(wanted, tags=tags)

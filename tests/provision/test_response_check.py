@@ -237,6 +237,7 @@ class Looked(dict[str, Any]):
         return super().__getitem__(name)
 
 
+@pytest.mark.matrix
 def test_each_member_that_is_looked_up_without_a_default_is_required(
     world: QuickWorld, config_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -390,6 +390,7 @@ def test_a_stop_ends_the_wait_for_a_name(world: QuickWorld) -> None:
 # Credentials
 
 
+@pytest.mark.matrix
 def test_credentials_that_expire_meanwhile_are_one_error_and_what_was_done_is_recorded(
     world: QuickWorld, config_dir: Path
 ) -> None:

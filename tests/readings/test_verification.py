@@ -68,6 +68,7 @@ def delete(world: World, table: str, range_key: str, index: int = 0) -> None:
     world.dynamodb.delete_item(TableName=table, Key={name: item[name] for name in ("device_id", range_key)})
 
 
+@pytest.mark.matrix
 def test_everything_is_followed_to_its_end(proving: Proving) -> None:
     proving.send(count=60, devices=3, bad=21)
     found = proving.verify()
@@ -94,6 +95,7 @@ def test_two_queries_per_device_and_look_are_enough(proving: Proving) -> None:
     assert proving.verify().queries == 4 * (2 + 1 + 2)
 
 
+@pytest.mark.matrix
 def test_more_rows_than_a_page_has_are_all_compared(proving: Proving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("iotpipe.readings.stored_rows.MAX_ROWS", 7)
     proving.send(count=60)
@@ -278,6 +280,7 @@ def test_poison_that_never_gets_into_the_dlq_is_astray(proving: Proving, run: Ru
     assert len([one for one in found.astray if "0 times in the DLQ" in one]) == 2
 
 
+@pytest.mark.matrix
 def test_poison_of_an_earlier_run_or_twice_or_altered_does_not_count(proving: Proving, world: World) -> None:
     proving.send(bad=4)
     assert proving.verify().proven

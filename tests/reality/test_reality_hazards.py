@@ -160,6 +160,7 @@ def test_a_command_takes_the_names_that_are_kept_back_from_the_state_file(play: 
     assert list(run.deleted) == ["queue/dead-letters"]
 
 
+@pytest.mark.matrix
 @lately(policy=1000)
 def test_a_policy_that_never_takes_effect_is_given_up_with_the_likely_reason(play: Play) -> None:
     with pytest.raises(ApplyFailed) as failed:

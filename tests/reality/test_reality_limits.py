@@ -17,6 +17,8 @@ from tests.support.aws_rules.scenes import playing
 from tests.support.aws_rules.world import account, environment
 from tests.support.pipeline_world import Declared, declare
 
+pytestmark = pytest.mark.matrix
+
 TEN = Limits(concurrency=10, unreserved=10)
 FUNCTIONS = {f"function/data-{each}-dev" for each in ("ingestion", "processor", "query")}
 

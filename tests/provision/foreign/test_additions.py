@@ -72,6 +72,7 @@ def a_whole_pipeline(config_dir: Path) -> tuple[list[Resource], dict[str, str]]:
     return declared(config_dir, alerts=alerts, api=env.api.model_copy(update={"logging": "INFO"}))
 
 
+@pytest.mark.matrix
 def test_a_fresh_pipeline_has_nothing_of_others_and_looking_adds_few_calls(config_dir: Path, world: QuickWorld) -> None:
     resources, tags = a_whole_pipeline(config_dir)
     assert looked_at(world, resources) == []

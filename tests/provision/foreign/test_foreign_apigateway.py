@@ -326,6 +326,7 @@ def test_what_was_removed_and_not_deployed_yet_is_for_up_to_deploy(pipeline: Pip
     assert before not in deployments()
 
 
+@pytest.mark.matrix
 def test_a_route_that_is_not_as_declared_is_not_deployed_under_the_declared_hash(pipeline: Pipeline) -> None:
     add_method("/open", **OUTSIDE)()
     where = {"restApiId": api_id(), "resourceId": make_path("/query"), "httpMethod": "GET"}
@@ -354,6 +355,7 @@ def test_what_up_will_delete_is_not_foreign(pipeline: Pipeline) -> None:
     assert found == []
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("what", [each.what for each in of_group("")])
 def test_what_is_added_to_the_logs_of_the_stage_is_found_and_removed(
     what: str, pipeline: Pipeline, kept: list[Pipeline]
@@ -386,6 +388,7 @@ def test_a_stage_that_logs_nothing_has_no_logs_for_others_to_read(pipeline: Pipe
     assert pipeline.looked_at()[1] == []
 
 
+@pytest.mark.matrix
 def test_a_firewall_is_told_and_left_to_the_user(pipeline: Pipeline, kept: list[Pipeline]) -> None:
     waf, stage = client("wafv2"), f"arn:aws:apigateway:{REGION}::/restapis/{api_id()}/stages/dev"
     visible = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "m"}

@@ -275,6 +275,7 @@ def test_what_was_added_is_found_and_removed(change: ByHand, pipeline: Pipeline,
     kept.append(pipeline)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("reverse", (False, True), ids=["worst first", "worst last"])
 def test_an_alias_that_anybody_may_call_is_found_whatever_the_function_permits(
     reverse: bool, pipeline: Pipeline, kept: list[Pipeline]
@@ -313,6 +314,7 @@ def test_the_url_of_an_alias_is_judged_by_the_policy_of_the_alias(admitted: bool
     assert ("as soon as its policy admits them" in url.found) is not admitted
 
 
+@pytest.mark.matrix
 def test_a_version_with_an_alias_and_a_permission_of_its_own_goes_with_both(
     pipeline: Pipeline, kept: list[Pipeline]
 ) -> None:
