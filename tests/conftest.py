@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = {each for same in cases.values() for each in same[:: -(-len(same) // most)]}
         config.hook.pytest_deselected(items=[each for each in items if each not in kept])
         items[:] = [each for each in items if each in kept]
+    items[:] = _in_shares(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def _in_shares(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """In as many shares as there are workers, which get one each: files marked `together` come first in one of them.
+
+    A worker that has nothing left takes tests from the end of another's share.
+    """
+    files = [list(each) for _, each in itertools.groupby(items, key=lambda item: item.path)]
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for file in sorted(files, key=lambda file: not file[0].get_closest_marker("together")):
+        min(shares, key=len).extend(file)
+    return [item for share in shares for item in share]
 
 
 def pytest_collection_finish() -> None:

@@ -20,7 +20,7 @@ from tests.support.engine_world import refusal
 from tests.support.original_stack import INLINE, MANAGED, STAGE, STATEMENTS, Original
 from tests.support.pipeline_world import MOMENTS, Declared, World, killed
 
-pytestmark = pytest.mark.matrix
+pytestmark = [pytest.mark.matrix, pytest.mark.together]
 
 SETTINGS = {"api": {"stage": STAGE}}
 API = "rest-api/iot-api-dev"

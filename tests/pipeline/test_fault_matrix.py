@@ -14,7 +14,7 @@ from tests.support.fault_matrix.commands import looked_at
 from tests.support.fault_matrix.judging import untrue
 from tests.support.fault_matrix.starts import commands
 
-pytestmark = pytest.mark.matrix
+pytestmark = [pytest.mark.matrix, pytest.mark.together]
 
 SEED = int(os.environ.get("MATRIX_SEED", "2026"))
 SHARES = 8

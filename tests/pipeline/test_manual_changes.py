@@ -15,6 +15,8 @@ from tests.support.foreign.world import remembered
 from tests.support.manual_changes.every_change import CHANGES
 from tests.support.manual_changes.world import Change, Pipeline, told
 
+pytestmark = pytest.mark.together
+
 
 @pytest.fixture(scope="module", autouse=True)
 def account() -> Iterator[None]:

@@ -20,6 +20,8 @@ from tests.support.account_snapshot import once
 from tests.support.pipeline_world import MOMENTS, Declared, Settings, World, killed
 from tests.support.web_acls import WEB_ACL, make_web_acls
 
+pytestmark = pytest.mark.together
+
 BASE: Settings = {"tags": {"team": "sensors"}}
 
 TABLES = ("table/raw-sensor-data-dev", "table/processed-data-dev")

@@ -31,7 +31,7 @@ from tests.support.ownership.world import (
     nobody_up,
 )
 
-pytestmark = pytest.mark.matrix
+pytestmark = [pytest.mark.matrix, pytest.mark.together]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -19,6 +19,8 @@ from tests.support.resource_contract import QuickWorld
 from tests.support.samples.every_kind import SAMPLES
 from tests.support.samples.sample import OURS, Tampering
 
+pytestmark = pytest.mark.together
+
 KINDS = sorted(SAMPLES)
 TAGGED = [kind for kind in KINDS if SAMPLES[kind].tagging]
 OWNED = [kind for kind in KINDS if SAMPLES[kind].by_hand]

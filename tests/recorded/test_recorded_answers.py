@@ -14,6 +14,8 @@ from tests.support.recorded import replaying as scenes
 from tests.support.recorded.recordings import Recording, answers
 from tests.support.recorded.replaying import Scene, on_stage
 
+pytestmark = pytest.mark.together
+
 READ_BY: Mapping[tuple[str, str], Sequence[tuple[str, Scene]]] = {
     ("apigateway", "CreateDeployment"): [("stage", scenes.made_from_nothing)],
     ("apigateway", "CreateResource"): [("route", scenes.made_from_nothing)],
