@@ -37,17 +37,17 @@ from iotpipe.configuration.formats import (
 from iotpipe.handlers.processing_settings import WHOLE_NUMBERS
 
 _LARGE = 1_000_000
-"""The upper limit where AWS names none."""
+"""The upper limit where AWS documents none."""
 
 _RETENTIONS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400),
     *(545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
-"""What PutRetentionPolicy of CloudWatch Logs takes; it refuses anything else."""
+"""The values that PutRetentionPolicy of CloudWatch Logs accepts."""
 
 
 class Section(BaseModel):
-    """Settings that belong together; unknown keys are refused, and a text is not taken for a number."""
+    """A group of settings; unknown keys are refused, and text is not converted to numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -86,7 +86,9 @@ Retention = Annotated[int, AfterValidator(_retention), WithJsonSchema({"type": "
 class Tables(Section):
     """Both DynamoDB tables."""
 
-    point_in_time_recovery: bool = _plain(True, "Whether both can be restored to any second of 35 days.")
+    point_in_time_recovery: bool = _plain(
+        True, "Whether both tables can be restored to any second of the last 35 days."
+    )
     deletion_protection: bool = _plain(False, "Whether DynamoDB itself refuses to delete the tables.")
 
 
@@ -95,28 +97,28 @@ class Queue(Section):
 
     visibility_timeout: int = _whole(
         *(360, 0, 43_200),
-        "Seconds for which a received message stays hidden: at least batching_window and the processor's timeout "
-        "together, better the window and 6 times the timeout.",
+        "Seconds that a received message stays hidden: at least batching_window plus the processor's timeout. AWS "
+        "recommends batching_window plus 6 times the timeout.",
     )
-    retention: int = _whole(345_600, 60, 1_209_600, "Seconds for which a message that nobody takes is kept.")
+    retention: int = _whole(345_600, 60, 1_209_600, "Seconds that the queue keeps a message that is not processed.")
     max_receives: int = _whole(3, 1, 1000, "Deliveries after which a message moves to the dead-letter queue.")
     batch_size: int = _whole(
-        10, 1, 10_000, "Messages that the processor gets at once, at most; over 10 needs a batching_window."
+        10, 1, 10_000, "Most messages that the processor gets at once; more than 10 requires a batching_window."
     )
     batching_window: int = _whole(0, 0, 300, "Seconds that Lambda waits for a batch to fill.")
     maximum_concurrency: int = _whole(
         *(80, 2, 1000),
-        "Batches processed at the same time, at most; below the processor's reserved_concurrency, which POST /process "
-        "needs a part of.",
+        "Most batches processed at the same time; below the processor's reserved_concurrency, because POST /process "
+        "needs a part of it.",
     )
     dead_letter_retention: int = _whole(
         *(1_209_600, 60, 1_209_600),
-        "Seconds for which a failed message is kept, counted from its first sending; at least retention.",
+        "Seconds that a failed message is kept, counted from when it was first sent; at least retention.",
     )
 
 
 def _memory(default: int) -> Any:
-    return _whole(default, 128, 10_240, "Memory in MB; the share of CPU grows with it.")
+    return _whole(default, 128, 10_240, "Memory in MB; Lambda gives CPU in proportion to it.")
 
 
 def _timeout(default: int) -> Any:
@@ -126,7 +128,7 @@ def _timeout(default: int) -> Any:
 def _concurrency(stopped: str = "0 stops the function.") -> Any:
     return _whole(
         *(100, 0, _LARGE),
-        "Invocations at the same time: at most these, and always these, out of the account's pool. "
+        "Concurrent invocations that are reserved for the function out of the account's pool; it never gets more. "
         f"null reserves none; {stopped}",
     )
 
@@ -140,15 +142,15 @@ class Function(Section):
 
 
 class Ingestion(Function):
-    """data-ingestion, which takes readings from POST /ingest."""
+    """data-ingestion, which receives readings from POST /ingest."""
 
 
 class Processor(Function):
-    """data-processor, which takes readings from the queue and from POST /process."""
+    """data-processor, which receives readings from the queue and from POST /process."""
 
     memory: int = _memory(512)
     reserved_concurrency: int | None = _concurrency(
-        "0 stops the function and its feed: messages wait in the queue, for queue.retention at most."
+        "0 stops the function and its event source mapping: messages wait in the queue, for queue.retention at most."
     )
 
 
@@ -162,20 +164,20 @@ Runtime = Literal["python3.11", "python3.12", "python3.13", "python3.14"]
 
 
 class Functions(Section):
-    """The three Lambda functions: what they share, and what each has of its own."""
+    """The three Lambda functions: their common settings, and those of each."""
 
     runtime: Runtime = _plain(
-        "python3.13", "Python version that the functions run on. With target local, by default the one that is here."
+        "python3.13",
+        "Python version of the functions. With target local, the default is the version that runs iotpipe.",
     )
     architecture: Literal["arm64", "x86_64"] = _plain(
-        "arm64", "Kind of CPU that the functions run on. With target local, by default the one that is here."
+        "arm64",
+        "CPU architecture of the functions. With target local, the default is the architecture of this machine.",
     )
-    log_retention: Retention = _plain(
-        30, "Days for which CloudWatch Logs keeps the logs of the functions and of the API."
-    )
+    log_retention: Retention = _plain(30, "Days that CloudWatch Logs keeps the logs of the functions and of the API.")
     permissions_boundary: PolicyArn | None = _plain(
         None,
-        "ARN of the policy beyond which no role that iotpipe makes can ever go, API Gateway's for its logs included.",
+        "ARN of the permissions boundary of every role that iotpipe creates, including API Gateway's logging role.",
     )
     ingestion: Ingestion = _section(Ingestion)
     processor: Processor = _section(Processor)
@@ -183,31 +185,33 @@ class Functions(Section):
 
 
 class Throttle(Section):
-    """What API Gateway lets through from all clients together; the rest is answered 429."""
+    """API Gateway's limits for all clients together; requests above them get 429."""
 
     rate: float = Field(default=1000.0, ge=0, le=_LARGE, description="Requests per second, on average.")
-    burst: int = _whole(1000, 0, _LARGE, "Requests at one moment.")
+    burst: int = _whole(1000, 0, _LARGE, "Requests at one moment, above the rate.")
 
 
 class Api(Section):
     """The REST API."""
 
-    stage: Stage = _from_name("First part of every path. Default: the environment's name, - written as _.")
+    stage: Stage = _from_name("First part of every path. Default: the environment's name, with - replaced by _.")
     throttle: Throttle = _section(Throttle)
     logging: Literal["INFO", "ERROR", "OFF"] = _plain("INFO", "What API Gateway logs of each request.")
     access_logs: Retention | None = _plain(
-        None, "Days for which CloudWatch Logs keeps who called what, when and from where. null logs none of it."
+        None, "Days that CloudWatch Logs keeps the access log: who called what, when and from where. null writes none."
     )
     metrics: bool = _plain(True, "Whether CloudWatch gets metrics for each method.")
     tracing: bool = _plain(True, "Whether X-Ray traces begin at the API.")
     web_acl: WebAclArn | None = _plain(
         None, "ARN of the regional web ACL (WAFv2) that decides which requests reach the stage. null for none."
     )
-    require_api_key: bool = _plain(False, "Whether POST /ingest asks for X-Api-Key besides the signature.")
+    require_api_key: bool = _plain(
+        False, "Whether POST /ingest requires the header X-Api-Key in addition to the signature."
+    )
 
 
 class Alerts(Section):
-    """Who hears of trouble, and from when on: each number is the most that is still fine in 300 seconds."""
+    """Who gets alerts, and the thresholds: each is the highest value within 300 seconds without an alarm."""
 
     emails: Annotated[tuple[Email, ...], AfterValidator(distinct)] = Field(
         default=(),
@@ -228,7 +232,7 @@ def _of_handlers(name: str) -> Any:
 
 
 class Processing(Section):
-    """What the handlers read at run time, from the SSM parameter /iot-pipeline/<suffix>/config."""
+    """Settings that the handlers read at run time from the SSM parameter /iot-pipeline/<suffix>/config."""
 
     batch_size: int = _of_handlers("batch_size")
     processing_timeout: int = _of_handlers("processing_timeout")
@@ -240,13 +244,13 @@ class Processing(Section):
 
 
 def _on_this_machine(values: dict[str, Any]) -> dict[str, Any]:
-    """The same with the defaults of `target: local`, whose functions run with the Python that runs iotpipe."""
+    """Return the settings with the defaults of `target: local`: its functions run with the Python that runs iotpipe."""
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
     here = {"runtime": runtime} if runtime in get_args(Runtime) else {}
     if processor := {"arm64": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}.get(platform.machine()):
         here["architecture"] = processor
     functions = values.get("functions", {})
-    # The AWS on this machine must not seem to move when somebody sets AWS_REGION.
+    # AWS_REGION must not change where the resources of the embedded AWS are.
     known = {"region": "us-east-1"} | values
     return known | {"functions": here | functions} if isinstance(functions, dict) else known
 
@@ -261,27 +265,28 @@ class Environment(Section):
     region: Region | None = _plain(None, "AWS region. Default: what AWS_REGION or the profile says.")
     suffix: Suffix = _from_name("Ending of every name on AWS. Default: the environment's name.")
     target: Literal["aws", "local"] = _plain(
-        "aws", "aws, or local: the AWS on this machine, where the environment named local is by default."
+        "aws",
+        "aws, or local for the embedded AWS on this machine. Default: local for the environment named local, else aws.",
     )
     tags: Annotated[dict[TagKey, TagValue], AfterValidator(tag_set)] = Field(
         default_factory=dict,
-        description="Tags for everything that can bear them, besides iotpipe's own.",
+        description="Tags for every resource that supports tags, in addition to iotpipe's own.",
         json_schema_extra={"maxProperties": MOST_TAGS, "default": {}},
     )
     kms_key: KeyArn | None = _plain(
         None,
-        "ARN of the KMS key of your own with which everything is encrypted that can be: tables, queues, topic, logs, "
-        "the functions' environment and the API key. null leaves it to AWS's own keys. One that was in use before "
-        "belongs into former_kms_keys.",
+        "ARN of your own KMS key, for everything that it can encrypt: tables, queues, topic, logs, the functions' "
+        "environment and the API key. null uses AWS's own keys. Add a key that was in use before to former_kms_keys.",
     )
     former_kms_keys: Annotated[tuple[KeyArn, ...], AfterValidator(distinct)] = Field(
         default=(),
-        description="ARNs that kms_key had before: the functions may go on using these keys, as long as messages wait "
-        "in the queues that were sent with them.",
+        description="ARNs that kms_key had before: the functions may still use these keys, for messages in the queues "
+        "that were encrypted with them.",
         json_schema_extra={"uniqueItems": True},
     )
     protect: bool = _plain(
-        False, "Whether `down` refuses, and `up` to delete or make anew what holds data, messages, a key or the URL."
+        False,
+        "Whether iotpipe refuses `down`, and an `up` that would delete or replace data, messages, a key or the URL.",
     )
     tables: Tables = _section(Tables)
     queue: Queue = _section(Queue)

@@ -233,7 +233,7 @@ def test_a_tag_that_aws_would_refuse_is_refused(problems: Problems, key: str, va
         ("alerts: {errors: ~}", "Write a value, or delete the line. Failed invocations of one function (default: 10)"),
         ("alerts: {emails: a@b.cd}", "Write a list: [a@b.cd]"),
         ("queue:", "Indent its keys below it, or delete the line"),
-        ("queue: {retention: soon}", "Seconds for which a message that nobody takes is kept (default: 345600)"),
+        ("queue: {retention: soon}", "Seconds that the queue keeps a message that is not processed (default: 345600)"),
         ("queue: {retention: 0360}", "Write it in plain decimal digits"),
         ("qeue: {}", "Did you mean queue?"),
         ("QUEUE: {}", "Did you mean queue?"),
