@@ -155,7 +155,9 @@ def _check_nothing_is_left(run: Run, known: Sequence[Recorded]) -> None:
     """Raise ResourceError if another command created more resources with the environment's tags meanwhile."""
     run.clear_cache()
     with Reads(run, changed=True) as reads:
-        alive = leftovers.collect(reads, leftovers.start_searches(reads), known, ())
+        searches = leftovers.start_searches(reads)
+        reads.wait()
+        alive = leftovers.collect(reads, searches, known, ())
     if alive:
         raise ResourceError(
             f"{run.environment} is not fully down: these still exist with its tags: {', '.join(sorted(alive))}",
