@@ -15,7 +15,7 @@ from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 from moto.ssm.models import ParameterDict
 
-from tests.support.account_states import States, put_back_states, states
+from tests.support.account_versions import Versions, put_back_versions, versions
 from tests.support.engine_world import World
 
 T = TypeVar("T")
@@ -24,15 +24,15 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Photograph:
-    """What each service holds, and the states that they are in."""
+    """What each service holds, and its version."""
 
     held: dict[Place, Any] = field(default_factory=dict)
-    states: States = field(default_factory=dict)
+    versions: Versions = field(default_factory=dict)
 
 
 def photograph() -> Photograph:
     """All that the account holds, as it is now."""
-    return Photograph(_copy({place: there for place, _, there in _held()}), states())
+    return Photograph(_copy({place: there for place, _, there in _held()}), versions())
 
 
 def put_back(taken: Photograph) -> None:
@@ -45,7 +45,7 @@ def put_back(taken: Photograph) -> None:
             dict.__setitem__(regions, place[2], copied[place])
         else:
             there.reset()
-    put_back_states(taken.states)
+    put_back_versions(taken.versions)
 
 
 @dataclass(frozen=True)
