@@ -58,7 +58,7 @@ demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, ea
 	  '' 'The pipeline is up on this machine. Go on with:' \
 	  '  $(RUN)/iotpipe status                 how it is doing' \
 	  '  $(RUN)/iotpipe logs                   what the functions say' \
-	  '  $(RUN)/iotpipe graph                  what it is made of' \
+	  '  $(RUN)/iotpipe graph                  how data flows through it' \
 	  '  $(RUN)/iotpipe down --delete-data     takes it down and leaves nothing' \
 	  'and for a real account, read "On AWS" in README.md.'
 

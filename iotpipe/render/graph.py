@@ -1,4 +1,4 @@
-"""The dependency graph as a tree, as Mermaid or Graphviz text, or as a picture."""
+"""The dependencies of the resources as a tree, as Mermaid or Graphviz text, or as a picture."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _FILLS = {
 
 
 def draw(resources: Sequence[Resource], how: str) -> str:
-    """The graph in one of the forms tree, mermaid, dot and svg, each ending in a newline."""
+    """The dependencies in one of the forms text, mermaid, dot and svg, each ending in a newline."""
     needs = {each.address: [need.address for need in each.needs()] for each in resources}
-    return {"tree": _tree, "mermaid": _mermaid, "dot": _dot, "svg": _svg}[how](needs)
+    return {"text": _tree, "mermaid": _mermaid, "dot": _dot, "svg": _svg}[how](needs)
 
 
 def _tree(needs: Edges) -> str:

@@ -6,12 +6,16 @@ import io
 import os
 import sys
 from typing import TextIO
+from weakref import WeakKeyDictionary
+
+_encodings = WeakKeyDictionary[TextIO, str]()
+"""What the locale says of each stream, which `ready` overrules."""
 
 
 def ready() -> None:
     """Make the standard streams usable if the shell has closed one (`>&-`) or the locale lacks a character.
 
-    What is written is UTF-8 in any locale, as JSON has to be.
+    What is written is UTF-8 in any locale, as JSON has to be. `can_show` tells what the locale itself has.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
@@ -20,7 +24,17 @@ def ready() -> None:
             nothing = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(nothing, mode, encoding="utf-8", closefd=False))
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            _encodings[stream] = stream.encoding
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def can_show(text: str, stream: TextIO) -> bool:
+    """Whether the encoding of the locale has every character of the text."""
+    try:
+        text.encode(_encodings.get(stream, "utf-8"))
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def terminal(stream: TextIO) -> bool:

@@ -49,11 +49,17 @@ def test_a_stream_that_is_closed_is_only_not_read_or_written(
 
 
 def test_what_is_written_is_utf_8_whatever_the_locale_is(shell: Shell) -> None:
-    drawn = in_bash(shell, "iotpipe graph", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    drawn = in_bash(shell, "iotpipe graph --what dependencies", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert "├── table/raw-sensor-data-local" in drawn.stdout, drawn.stderr
     settings(shell, "dev", "tags:\n  größe: '€'\n")
     answered = in_bash(shell, "iotpipe validate --env dev --json", PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
     assert [each["key"] for each in json.loads(answered.stdout)["problems"]] == ["tags.größe"]
+
+
+def test_a_locale_without_lines_and_arrows_gets_the_data_flow_in_ascii(shell: Shell) -> None:
+    drawn = in_bash(shell, "iotpipe graph", PYTHONIOENCODING="latin-1", PYTHONUTF8="0").stdout
+    assert drawn.isascii() and "|- POST /ingest -> data-ingestion-local" in drawn
+    assert "├─ POST /ingest → data-ingestion-local" in in_bash(shell, "iotpipe graph", PYTHONUTF8="1").stdout
 
 
 @pytest.mark.parametrize("buffering", ["", "1"])

@@ -266,9 +266,9 @@ def test_a_slip_in_the_name_is_not_taken_for_an_environment_that_is_down(
         assert "environment pord has no file. Did you mean prod?" in said
 
 
-@pytest.mark.parametrize("how", ["tree", "mermaid", "dot", "svg"])
-def test_the_graph_shows_every_resource(shell: Shell, how: str) -> None:
-    drawn = shell.run("graph", "--format", how).stdout
+@pytest.mark.parametrize("how", ["text", "mermaid", "dot", "svg"])
+def test_the_dependencies_show_every_resource(shell: Shell, how: str) -> None:
+    drawn = shell.run("graph", "--what", "dependencies", "--format", how).stdout
     for address in (
         "table/raw-sensor-data-local",
         "stage/local",

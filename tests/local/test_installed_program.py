@@ -24,7 +24,7 @@ SHOWN = {
     "local status": "endpoint ",
     "status": "",
     "outputs": "ApiEndpoint",
-    "graph": "stage/local",
+    "graph": "→ iot-api-local",
     "send-test-data --count 2 --verify": "",
     "query sensor-001": "temperature",
     "logs": "/ingest 200",

@@ -41,7 +41,7 @@ IMPORTS = {
     "operations": {"handlers", "local", "provision"},
     "readings": {"operations", "provision"},
     "checks": {"configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"} | {"target"},
-    "render": {"checks", "operations", "provision", "readings"},
+    "render": {"checks", "operations", "pipeline", "provision", "readings"},
     "cli": {"checks", "configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"}
     | {"readings", "render", "target"},
     "__main__": {"cli"},
