@@ -39,7 +39,6 @@ HOSTILE = (
     "\\N\\",
     "#quot;#34;",
     "\x1b[31m\u202e\x00",
-    "",
 )
 
 
@@ -130,8 +129,8 @@ def test_text_stays_on_its_line(name: str) -> None:
 
 # Mermaid and Graphviz
 
-MERMAID_NODE = re.compile(r'  (n\d+)\["((?:[A-Za-z0-9 .,+/@-]|#\d+;|<br/>)*)"\]')
-MERMAID_EDGE = re.compile(r'  (n\d+) (?:-->|-\.->)\|"(?:[A-Za-z0-9 .,+/@-]|#\d+;)*"\| (n\d+)')
+MERMAID_NODE = re.compile(r'  (n\d+)\["((?:[A-Za-z0-9 .,+/@-]|#\d+;|<br/>)+)"\]')
+MERMAID_EDGE = re.compile(r'  (n\d+) (?:-->|-\.->)\|"(?:[A-Za-z0-9 .,+/@-]|#\d+;)+"\| (n\d+)')
 DOT_STRING = r'"((?:[^"\\\n]|\\.)*)"'
 DOT_NODE = re.compile(rf"  {DOT_STRING} \[label={DOT_STRING}\];")
 DOT_EDGE = re.compile(rf'  {DOT_STRING} -> {DOT_STRING} \[label={DOT_STRING}(?:, style=dashed|, color="#b8232a")?\];')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -17,7 +19,8 @@ from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.route import Route
 from iotpipe.provision.resources.subscription import Subscription
-from tests.support.pipeline_world import Declared, Settings
+from tests.support.account_inventory import client, pages
+from tests.support.pipeline_world import Declared, Settings, World
 from tests.support.web_acls import WEB_ACL
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -86,16 +89,72 @@ def test_every_arrow_follows_from_the_declaration_and_nothing_declared_is_missin
     assert entered == [{each.address for each in resources if each.kind == "rest-api"}]
 
 
+def in_the_account() -> set[tuple[str, str]]:
+    """Which resource leads to which, by their names, as AWS shows it."""
+    gateway, functions, sqs = client("apigateway"), client("lambda"), client("sqs")
+    found = set[tuple[str, str]]()
+    for api in pages("apigateway", "get_rest_apis", "items"):
+        for resource in pages("apigateway", "get_resources", "items", restApiId=api["id"], embed=["methods"]):
+            for method in resource.get("resourceMethods", {}):
+                called = gateway.get_integration(restApiId=api["id"], resourceId=resource["id"], httpMethod=method)
+                found.add((api["name"], re.findall(r"function:([\w-]+)", called["uri"])[0]))
+    for each in pages("lambda", "list_event_source_mappings", "EventSourceMappings"):
+        found.add((last_part(each["EventSourceArn"]), last_part(each["FunctionArn"])))
+    for url in sqs.list_queues()["QueueUrls"]:
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        if policy := attributes.get("RedrivePolicy"):
+            found.add((last_part(url), last_part(json.loads(policy)["deadLetterTargetArn"])))
+    for each in pages("lambda", "list_functions", "Functions"):
+        named = functions.get_function(FunctionName=each["FunctionName"])["Configuration"]["Environment"]["Variables"]
+        found |= used_by(each["FunctionName"], last_part(each["Role"]), {last_part(value) for value in named.values()})
+    for alarm in client("cloudwatch").describe_alarms()["MetricAlarms"]:
+        found |= {(alarm["AlarmName"], last_part(topic)) for topic in alarm["AlarmActions"]}
+    for each in client("sns").list_subscriptions()["Subscriptions"]:
+        found.add((last_part(each["TopicArn"]), each["Endpoint"]))
+    return found
+
+
+def used_by(function: str, role: str, named: set[str]) -> set[tuple[str, str]]:
+    found = set[tuple[str, str]]()
+    document = client("iam").get_role_policy(RoleName=role, PolicyName="iotpipe")["PolicyDocument"]
+    for statement in document["Statement"]:
+        actions, on = (
+            each if isinstance(each, list) else [each] for each in (statement["Action"], statement["Resource"])
+        )
+        stores = [each for each in on if ":ssm:" not in each and last_part(each) in named]
+        for other in map(last_part, stores):
+            found.add((other, function) if actions == ["dynamodb:Query"] else (function, other))
+    return found
+
+
+def last_part(address: str) -> str:
+    """The name at the end of an ARN or a URL."""
+    return re.split("[:/]", address)[-1]
+
+
+@pytest.mark.parametrize("variant", ["default", "no logs"])
+def test_what_is_drawn_is_what_the_account_has(world: World, declared: Declare, variant: str) -> None:
+    wanted = declared(VARIANTS[variant])
+    world.bring_up(wanted)
+    names = {each.address: getattr(each, "endpoint", each.name) for each in wanted.resources}
+    drawn = flow(wanted.resources)
+    shown = set[tuple[str, str]]()
+    for starts, targets in (ends(drawn, edge) for edge in drawn.edges):
+        shown |= {(names[start], names[end]) for start in starts for end in targets}
+    assert shown == in_the_account()
+
+
 def test_every_permission_on_what_is_drawn_is_an_arrow_or_explained(resources: list[Resource]) -> None:
     drawn = flow(resources)
     shown = [(start | end) for start, end in (ends(drawn, edge) for edge in drawn.edges)]
-    fed = {each.queue: each.function for each in resources if isinstance(each, EventSourceMapping)}
+    feeds = [each for each in resources if isinstance(each, EventSourceMapping)]
     for function in (each for each in resources if isinstance(each, Function)):
         for may in function.role.may:
             for other in (each for each in may.on if isinstance(each, Resource) and place_of(each)):
                 unknown = set(may.actions) - ACTIONS.keys() - set(CONSUME)
                 assert not unknown, f"iotpipe/pipeline/flow.py does not know what {unknown} do with {other.address}"
-                explained = other is function.dead_letter or fed.get(other) is function
+                fed = any(each.queue is other and each.function is function for each in feeds)
+                explained = fed or other is function.dead_letter
                 assert explained or {function.address, other.address} in shown, may.sid
 
 
