@@ -14,7 +14,7 @@ from iotpipe.render.output import harmless
 
 _BOX, _GAP, _BETWEEN, _MARGIN = 208, 106, 50, 32
 _LINE, _CHARACTERS, _NOTE = 16, 25, 28
-"""The height of a line of a name, and how many characters fit into one and into a note."""
+"""The height of a line of a name, and how many characters of usual width fit into one and into a note."""
 
 _STYLE = """
 .ground{fill:#f6f6f4}.box{fill:#fff;stroke:#cfd0cc}.outside{stroke-dasharray:2 3}
@@ -186,11 +186,22 @@ def _box(grid: _Grid, node: Node) -> str:
 
 def _lines(name: str) -> list[str]:
     """The name on one line, or on two: broken after a sign between two words where there is one."""
-    if len(name) <= _CHARACTERS:
+    fits = _fitting(name)
+    if fits == len(name):
         return [name]
-    end = max((name.rfind(sign, 0, _CHARACTERS) for sign in "-@._/"), default=-1) + 1
-    end = end if end > _CHARACTERS // 3 else _CHARACTERS
-    return [name[:end], _cut(name[end:], _CHARACTERS)]
+    end = max(name.rfind(sign, 0, fits) for sign in "-@._/") + 1
+    end = end if end > fits // 3 else fits
+    return [name[:end], _cut(name[end:], _fitting(name[end:]))]
+
+
+def _fitting(name: str) -> int:
+    """How many characters of the name fit into a line: capitals and a few others are wider than the rest."""
+    room = float(_CHARACTERS)
+    for number, each in enumerate(name):
+        room -= 1.75 if each.isupper() or each in "mw@%&" else 1
+        if room < 0:
+            return number
+    return len(name)
 
 
 def _cut(text: str, room: int) -> str:

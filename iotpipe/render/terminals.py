@@ -24,7 +24,7 @@ def ready() -> None:
             nothing = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(nothing, mode, encoding="utf-8", closefd=False))
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
-            _encodings[stream] = stream.encoding
+            _encodings.setdefault(stream, stream.encoding)
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 

@@ -226,6 +226,22 @@ def test_the_picture_needs_nothing_else_and_is_told_to_who_does_not_see_it(drawn
         assert ("\n".join(each.address for each in node.resources) or node.name) in titles
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("iot-ingestion-queue-local", ["iot-ingestion-queue-local"]),
+        ("iot-ingestion-queue-abcdefghij", ["iot-ingestion-queue-", "abcdefghij"]),
+        ("operations@mail.example.com", ["operations@mail.", "example.com"]),
+        ("W" * 20, ["W" * 14, "W" * 6]),
+        ("a" * 60, ["a" * 25, "a" * 24 + "…"]),
+    ],
+)
+def test_a_name_that_is_too_wide_for_its_box_is_broken_and_then_cut(name: str, lines: list[str]) -> None:
+    drawn = Flow((Node("one", name, "", 0, 0), Node("other", "other", "", 1, 0)), (Edge("one", "other", "to"),))
+    texts = [each for each in ElementTree.fromstring(as_svg(drawn, "dev")).iter(f"{SVG}text")]
+    assert [each.text for each in texts if each.get("class") == "name"] == [*lines, "other"]
+
+
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_no_name_becomes_an_element_of_the_picture(name: str) -> None:
     def shape(text: str) -> list[str]:
