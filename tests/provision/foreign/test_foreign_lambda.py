@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,20 +236,9 @@ CHANGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def kept() -> list[Pipeline]:
-    """One pipeline for all tests, since `up` is slow; a test that does not restore it gets a new one."""
-    return []
-
-
 @pytest.fixture
 def empty_account() -> None:
     """Keep the pipeline up between tests: replaces the fixture that empties the account."""
-
-
-@pytest.fixture
-def pipeline(kept: list[Pipeline], moto: None, tmp_path_factory: pytest.TempPathFactory, config_dir: Path) -> Pipeline:
-    return kept.pop() if kept else Pipeline.brought_up(tmp_path_factory.mktemp("state"), config_dir)
 
 
 def test_a_pipeline_as_it_was_made_has_nothing_foreign(pipeline: Pipeline, kept: list[Pipeline]) -> None:
