@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--date", metavar="DAY", help="The readings of one day, YYYY-MM-DD.")
 @click.option("--from", "start", metavar="TIME", help="30m, 6h, 7d ago, a day, an RFC 3339 time or epoch milliseconds.")
 @click.option("--to", "end", metavar="TIME", help="Likewise; included.")
+@click.option("--last", metavar="DURATION", help="From 30m, 24h or 7d ago until now.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Rows at most.")
 @click.option("--all", "everything", is_flag=True, help="All rows, however many.")
 @click.option(
@@ -40,6 +41,7 @@ def query(
     date: str | None,
     start: str | None,
     end: str | None,
+    last: str | None,
     limit: int,
     everything: bool,
     order: str,
@@ -57,8 +59,13 @@ def query(
         raise UsageError("--csv and --json exclude each other", "Use one of them")
     if date and (start or end):
         raise UsageError("--date excludes --from and --to", "Leave out --from and --to, or --date")
+    if last and (date or start or end):
+        raise UsageError("--last excludes --date, --from and --to", "Use --last alone, or --from and --to")
+    if last is not None:
+        start, end = _checked_duration(last), "0s"
     session, deployment = open_deployment(settings, "query")
-    start, end = (_moment(text, session.run.clock.now()) for text in (start, end))
+    now = session.run.clock.now()
+    start, end = _moment(start, now), _moment(end, now)
     given = {"device_id": device, "table": table, "event_date": date, "from": start, "to": end, "order": order}
     parameters = {name: value for name, value in given.items() if value}
     rows, more = fetch_rows(api_of(session, deployment), parameters, None if everything else limit)
@@ -76,6 +83,15 @@ def query(
         output.note(f"{device} has no readings in this period")
     if more:
         output.note(f"there are more than these {len(rows)} rows: use --all or a larger --limit")
+
+
+def _checked_duration(text: str) -> str:
+    """The text if it is a duration such as 24h. Raises UsageError."""
+    from iotpipe.times import ago
+
+    if ago(text, 0) is None:
+        raise UsageError(f"{text!r} is not a duration", "Use a number and s, m, h or d, such as 90m, 24h or 7d")
+    return text
 
 
 def _moment(text: str | None, now: float) -> str | None:

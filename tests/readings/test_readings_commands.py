@@ -288,6 +288,14 @@ def test_a_period_may_be_named_by_how_long_ago_it_was(typed: Type, world: World)
     assert len(typed("query", "A", "--from", "10m", "--to", "3m", "--csv").stdout.splitlines()) == 1 + 3
 
 
+def test_the_last_readings_are_those_from_so_long_ago_until_now(typed: Type, world: World) -> None:
+    rows_of(world)
+    world.ingest({"device_id": "A", "timestamp": NOON + 60_000, "sensor_data": {"temperature": 99}})
+    world.deliver()
+    read = list(csv.DictReader(io.StringIO(typed("query", "A", "--last", "2m", "--csv").stdout)))
+    assert [row["temperature"] for row in read] == ["24", "23"], "a device whose clock is fast is not in the past"
+
+
 def test_csv_has_a_column_for_everything(typed: Type, world: World) -> None:
     rows_of(world, sky='fair, "mostly"')
     rows_of(world, 1, temperature=1)
@@ -381,6 +389,11 @@ def test_times_before_the_first_year_are_refused_like_others(typed: Type) -> Non
     [
         (["--json", "--csv"], "exclude each other"),
         (["--date", "2026-11-22", "--from", "1"], "--date excludes --from and --to"),
+        (["--last", "1h", "--from", "2h"], "--last excludes --date, --from and --to"),
+        (["--last", "1h", "--to", "2h"], "--last excludes --date, --from and --to"),
+        (["--last", "1h", "--date", "2026-11-22"], "--last excludes --date, --from and --to"),
+        (["--last", "2026-11-22"], "'2026-11-22' is not a duration"),
+        (["--last", ""], "'' is not a duration"),
         (["--date", "yesterday"], "event_date: YYYY-MM-DD required"),
     ],
 )
