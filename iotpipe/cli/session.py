@@ -181,7 +181,7 @@ def stoppable(stop: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def answerable() -> Iterator[None]:
-    """Let Ctrl-C or SIGTERM interrupt a question: no calls are running yet."""
+    """Let Ctrl-C or SIGTERM interrupt a question or a download, which leaves nothing to finish."""
     with _on(signal.default_int_handler, signal.SIGINT, signal.SIGTERM):
         yield
 

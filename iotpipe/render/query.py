@@ -31,9 +31,9 @@ def as_csv_text(found: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if names:
-        writer.writerow(map(_inert, names))
+        writer.writerow(map(inert, names))
     for row in flat:
-        writer.writerow([_inert(row[name]) if name in row else "" for name in names])
+        writer.writerow([inert(row[name]) if name in row else "" for name in names])
     return text.getvalue()
 
 
@@ -92,7 +92,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 """A spreadsheet evaluates a cell that begins like this as a formula: https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
-def _inert(value: Any) -> str:
+def inert(value: Any) -> str:
     """A value in CSV. A text that a spreadsheet would evaluate gets an apostrophe; numbers keep all their digits."""
     quoted = isinstance(value, str) and value.startswith(_FORMULA)
     return f"'{_cell(value)}" if quoted else _cell(value)

@@ -253,14 +253,15 @@ def rows_of(world: World, count: int = 5, **metrics: Any) -> None:
     world.deliver()
 
 
-def test_answers_in_json_are_as_they_are_described(typed: Type, world: World) -> None:
+def test_answers_in_json_are_as_they_are_described(typed: Type, world: World, tmp_path: Path) -> None:
     proven = json.loads(send(typed, "--count", "30", "--bad", "4", "--verify", "--json").stdout)
     plain = json.loads(send(typed, "--count", "3", "--json").stdout)
     told = [key for key in described()["send-test-data"] if not key.endswith("[]") and key != "retries.*"]
     assert not unknown("send-test-data", proven, plain)
     assert {*told} <= {*covered("send-test-data", proven, plain)}
     rows_of(world)
-    assert_as_described("query", json.loads(typed("query", "A", "--json").stdout))
+    shown, exported = (typed("query", "A", "--json", *words).stdout for words in ([], ["-o", str(tmp_path / "rows")]))
+    assert_as_described("query", json.loads(shown), json.loads(exported))
 
 
 def test_numbers_are_shown_exactly_as_they_are_stored(typed: Type, world: World) -> None:
