@@ -81,7 +81,7 @@ def flaws(value: Any, path: str = "", depth: int = 0) -> Iterator[Problem]:
     if isinstance(value, Flaw):
         yield path, value.code, value.message
     elif isinstance(value, str):
-        if _has_lone_surrogate(value):
+        if has_lone_surrogate(value):
             yield path, "surrogate", "a lone surrogate"
     elif isinstance(value, dict | list) and depth == MAX_DEPTH:
         yield path, "nesting", _TOO_DEEP
@@ -96,7 +96,7 @@ def _flaws_of_object(members: dict[str, Any], path: str, depth: int) -> Iterator
     for name in members.repeated if isinstance(members, DuplicateNames) else ():
         yield _join_path(path, name), "duplicate_key", "named more than once"
     for name, inner in members.items():
-        if _has_lone_surrogate(name):
+        if has_lone_surrogate(name):
             yield _join_path(path, name), "surrogate", "a lone surrogate in a name"
         yield from flaws(inner, _join_path(path, name), depth + 1)
 
@@ -163,10 +163,10 @@ def _members(node: Any) -> Any:
 def _document_has_lone_surrogates(text: str, value: Any) -> bool:
     if "\\u" not in text and text.isascii():
         return False
-    return _has_lone_surrogate(json.dumps(value, ensure_ascii=False, default=str))
+    return has_lone_surrogate(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def _has_lone_surrogate(text: str) -> bool:
+def has_lone_surrogate(text: str) -> bool:
     """Whether a text contains a lone surrogate."""
     if text.isascii():
         return False

@@ -1,26 +1,22 @@
-"""The parameters of GET /query, and its page token."""
+"""The parameters of GET /query."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import re
-from dataclasses import dataclass, replace
-from decimal import Decimal, DecimalException
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from iotpipe.handlers import identifiers, times
-from iotpipe.handlers.parsing import quoted
+from iotpipe.handlers.parsing import has_lone_surrogate, quoted
+from iotpipe.handlers.readings import MAX_NAME_LENGTH
 from iotpipe.handlers.web import Request, detail, invalid
 
-PARAMETERS = ("device_id", "table", "event_date", "from", "to", "limit", "order", "next_token")
+PARAMETERS = ("device_id", "metric", "table", "event_date", "from", "to", "limit", "order", "next_token")
 CHOICES = {"table": ("processed", "raw"), "order": ("asc", "desc")}
+REPEATABLE = {"device_id": 10, "metric": 20}
+"""The parameters that may be given more than once, and how often."""
 MAX_LIMIT, DEFAULT_LIMIT = 1000, 100
-# The number format of DynamoDB, which is stricter than Decimal's.
-_NUMBER = re.compile("[0-9.]{1,39}(E[+-]?[0-9]{1,3})?")
-_MAX_KEY_BYTES = 1024
 _WHOLE_NUMBER = re.compile("[0-9]{1,20}")
 
 Details = list[dict[str, Any]]
@@ -28,15 +24,18 @@ Details = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Query:
-    """A query in DynamoDB's terms: `low` and `high` bound the range key; the page starts after the key `after`."""
+    """A query in DynamoDB's terms: `low` and `high` bound the range key.
 
-    device_id: str
+    The answer has the devices one after the other. Without `metrics` it has all metrics.
+    """
+
+    devices: tuple[str, ...]
     table: str
     low: str
     high: str
     order: str
     limit: int
-    after: str | None = None
+    metrics: tuple[str, ...] = ()
 
     @property
     def range_key(self) -> str:
@@ -52,7 +51,8 @@ def read(request: Request) -> Query:
     given = {name: values[0] for name, values in request.parameters.items()}
     problems = (
         _name_problems(request)
-        + _device_problems(given)
+        + _device_problems(request)
+        + _metric_problems(request)
         + _choice_problems(given)
         + _limit_problems(given)
         + _period_problems(given)
@@ -61,30 +61,42 @@ def read(request: Request) -> Query:
         raise invalid(problems)
     table = given.get("table", "processed")
     low, high = _bounds(given, table)
-    query = Query(
-        device_id=given["device_id"],
+    return Query(
+        devices=tuple(request.parameters["device_id"]),
         table=table,
         low=low,
         high=high,
         order=given.get("order", "asc"),
         limit=int(given.get("limit", DEFAULT_LIMIT)),
+        metrics=tuple(sorted(request.parameters.get("metric", ()))),
     )
-    return _continue_from(query, given["next_token"]) if "next_token" in given else query
 
 
 def _name_problems(request: Request) -> Details:
     """Refuse unknown names: a mistyped `from` would silently return other rows."""
     unknown = [name for name in request.parameters if name not in PARAMETERS]
-    repeated = [name for name, values in request.parameters.items() if len(values) > 1]
     problems = [detail(quoted(name), "unknown", "not a parameter") for name in unknown]
-    return problems + [detail(quoted(name), "repeated", "given more than once") for name in repeated]
+    for name, values in request.parameters.items():
+        if len(values) > 1 and name not in REPEATABLE:
+            problems.append(detail(quoted(name), "repeated", "given more than once"))
+        elif len(set(values)) < len(values):
+            problems.append(detail(name, "repeated", "the same value given more than once"))
+        elif len(values) > REPEATABLE.get(name, 1):
+            problems.append(detail(name, "count", f"given more than {REPEATABLE[name]} times"))
+    return problems
 
 
-def _device_problems(given: dict[str, str]) -> Details:
-    if "device_id" not in given:
+def _device_problems(request: Request) -> Details:
+    if "device_id" not in request.parameters:
         return [detail("device_id", "required", "required")]
-    problem = identifiers.problem(given["device_id"])
-    return [detail("device_id", *problem)] if problem else []
+    found = [identifiers.problem(value) for value in request.parameters["device_id"]]
+    return [detail("device_id", *problem) for problem in found if problem]
+
+
+def _metric_problems(request: Request) -> Details:
+    names = request.parameters.get("metric", [])
+    is_valid = all(1 <= len(name) <= MAX_NAME_LENGTH and not has_lone_surrogate(name) for name in names)
+    return [] if is_valid else [detail("metric", "format", f"1 to {MAX_NAME_LENGTH} characters required")]
 
 
 def _choice_problems(given: dict[str, str]) -> Details:
@@ -149,35 +161,3 @@ def _bounds(given: dict[str, str], table: str) -> tuple[str, str]:
         return str(start), f"{end}.{'9' * 18}"
     # "$" is the character after the "#" that precedes the hash.
     return times.iso(start), f"{times.iso(end)}$"
-
-
-def token(query: Query, last: str) -> str:
-    """Return the page token that continues this query after the row with the range key `last`.
-
-    It is not signed with a secret, because the workers share none, and needs none: a forged token only selects another
-    page of the caller's own query. The digest detects a token of another query.
-    """
-    document = json.dumps([last, _digest(query, last)])
-    return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
-
-
-def _digest(query: Query, last: str) -> str:
-    bound = [query.device_id, query.table, query.low, query.high, query.order, last]
-    return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
-
-
-def _continue_from(query: Query, text: str) -> Query:
-    try:
-        last, digest = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        genuine = hmac.compare_digest(digest, _digest(query, last)) and _within(query, last)
-    except (ValueError, TypeError, RecursionError, DecimalException):
-        genuine = False
-    if not genuine:
-        raise invalid([detail("next_token", "token", "not a token of this query")])
-    return replace(query, after=last)
-
-
-def _within(query: Query, last: str) -> bool:
-    if query.key_type == "S":
-        return query.low <= last <= query.high and len(last.encode()) <= _MAX_KEY_BYTES
-    return bool(_NUMBER.fullmatch(last)) and Decimal(query.low) <= Decimal(last) <= Decimal(query.high)

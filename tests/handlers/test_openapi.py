@@ -58,6 +58,9 @@ def test_the_query_s_parameters_are_those_it_knows() -> None:
     for name, words in query_parameters.CHOICES.items():
         assert tuple(described[name]["enum"]) == words
         assert described[name]["default"] == words[0]
+    for name, most in query_parameters.REPEATABLE.items():
+        assert described[name]["maxItems"] == most
+    assert described["metric"]["items"]["maxLength"] == readings.MAX_NAME_LENGTH
     limit = described["limit"]
     assert (limit["minimum"], limit["maximum"], limit["default"]) == (
         1,
@@ -171,6 +174,8 @@ def store(world: World, _: Calls) -> None:
         (store, lambda world: world.query(device_id="sensor-001"), "/query", 200),
         (store, lambda world: world.query(device_id="sensor-001", limit=1), "/query", 200),
         (store, lambda world: world.query(device_id="sensor-001", table="raw"), "/query", 200),
+        (store, lambda world: world.query(device_id=["sensor-001", "b"], metric=["list", "n"]), "/query", 200),
+        (store, lambda world: world.query(device_id="sensor-001", table="raw", metric="list"), "/query", 200),
         (nothing, lambda world: world.query(), "/query", 400),
         (refuse("Query"), lambda world: world.query(device_id="d"), "/query", 503),
     ],

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from iotpipe.handlers import query, query_parameters, times
+from iotpipe.handlers import page_token, query, times
 from iotpipe.handlers.attributes import encode
+from iotpipe.handlers.page_token import Place
+from iotpipe.handlers.query_parameters import Query
 from tests.support.handlers_world import (
     NOON,
     TODAY,
@@ -197,8 +199,8 @@ def test_a_parameter_given_twice_is_refused(world: World) -> None:
     event = proxy_event(
         "GET",
         "/query",
-        queryStringParameters={"device_id": "b"},
-        multiValueQueryStringParameters={"device_id": ["a", "b"]},
+        queryStringParameters={"device_id": "a", "order": "desc"},
+        multiValueQueryStringParameters={"device_id": ["a"], "order": ["asc", "desc"]},
     )
     details = answered(query.lambda_handler(event, None))["error"]["details"]
     assert [one["code"] for one in details] == ["repeated"]
@@ -260,13 +262,11 @@ def test_a_token_that_none_was_given_is_refused(five: World, token: str) -> None
 @pytest.mark.parametrize("last", ["2026-11-21T23:59:59.999Z#0", "2026-11-24", "", 5, None, {"S": "2026-11-22T12"}, []])
 def test_who_computes_a_token_of_his_own_gets_no_further_than_his_own_query(five: World, last: Any) -> None:
     """Anybody can compute a token, because it has no secret; but it can only name a row of the same query."""
-    day = query_parameters.Query(
-        "sensor-001", "processed", f"{TODAY}T00:00:00.000Z", f"{TODAY}T23:59:59.999Z$", "asc", 1
-    )
-    within = query_parameters.token(day, f"{TODAY}T12:00:00.000Z#{'9' * 18}")
+    day = Query(("sensor-001",), "processed", f"{TODAY}T00:00:00.000Z", f"{TODAY}T23:59:59.999Z$", "asc", 1)
+    within = page_token.write(day, Place("sensor-001", f"{TODAY}T12:00:00.000Z#{'9' * 18}"))
     found = answered(five.query(device_id="sensor-001", event_date=TODAY, next_token=within))
     assert numbers([found["items"]]) == [3, 4]
-    outside = query_parameters.token(day, last)
+    outside = page_token.write(day, Place("sensor-001", last))
     assert five.query(device_id="sensor-001", event_date=TODAY, next_token=outside)["statusCode"] == 400
 
 
@@ -277,7 +277,7 @@ def test_a_place_in_a_token_that_dynamodb_would_refuse_is_refused_before(world: 
     places = [(raw, last) for last in (5, [0, [1, 2], 0], " 5 ", "1_000", "٣", "+5", f"1.{'0' * 40}")]
     places += [(processed, last) for last in (f"{TODAY}\ud800", f"{TODAY}{'x' * 1024}")]
     for (table, low, high), last in places:
-        token = query_parameters.token(query_parameters.Query("d", table, low, high, "asc", 1), last)
+        token = page_token.write(Query(("d",), table, low, high, "asc", 1), Place("d", last))
         answer = world.query(device_id="d", table=table, next_token=token)
         assert answer["statusCode"] == 400, ascii(last)
 

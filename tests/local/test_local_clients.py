@@ -234,7 +234,7 @@ def test_a_generated_client_gets_back_what_it_has_sent(up: Machine, generated: S
     with client(generated, up, event_hooks={"response": [keep_digits]}) as api:
         taken = generated.ingest.sync(client=api, body=models.Batch(sent))
         assert isinstance(taken, models.BatchIngested) and (taken.accepted, taken.duplicates) == (2, 0)
-        ask = partial(generated.query.sync, client=api, device_id="generated", from_=now, to=now)
+        ask = partial(generated.query.sync, client=api, device_id=["generated"], from_=now, to=now)
         processed = eventually(lambda: rows if len(rows := ask().items) == 2 else None)
         first = ask(table=models.QueryTable.RAW, limit=1)
         second = ask(table=models.QueryTable.RAW, limit=1, next_token=first.next_token)
@@ -262,7 +262,7 @@ def test_a_generated_client_as_it_is_loses_digits_of_raw_timestamps_alone(
     reading = models.TimedReading("rounded", metrics(generated, temperature=1), timestamp=now)
     with client(generated, up) as api:
         assert isinstance(generated.ingest.sync(client=api, body=reading), models.Ingested)
-        ask = partial(generated.query.sync, client=api, device_id="rounded")
+        ask = partial(generated.query.sync, client=api, device_id=["rounded"])
         (processed,) = eventually(lambda: ask().items)
         (raw,) = ask(table=models.QueryTable.RAW).items
     (stored,) = raw_keys(up, "rounded")

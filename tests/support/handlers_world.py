@@ -183,9 +183,14 @@ class World:
         return processor.lambda_handler(event, self.context())
 
     def query(self, **parameters: Any) -> dict[str, Any]:
-        given = {name.rstrip("_"): str(value) for name, value in parameters.items()} or None
-        many = given and {name: [value] for name, value in given.items()}
-        event = proxy_event("GET", "/query", queryStringParameters=given, multiValueQueryStringParameters=many)
+        """Call GET /query; a list is a parameter that is given several times."""
+        return self.get("/query", parameters)
+
+    def get(self, path: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        lists = {name: value if isinstance(value, list) else [value] for name, value in parameters.items()}
+        many = {name.rstrip("_"): [str(value) for value in values] for name, values in lists.items()} or None
+        given = many and {name: values[-1] for name, values in many.items()}
+        event = proxy_event("GET", path, queryStringParameters=given, multiValueQueryStringParameters=many)
         return query.lambda_handler(event, self.context(30))
 
     def pages(self, **parameters: Any) -> list[list[dict[str, Any]]]:
