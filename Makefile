@@ -100,8 +100,8 @@ dist: setup ## the release in dist/: a wheel and a source archive
 	$(RUN)/python -m hatchling build
 
 # -rP prints the figures of the first run.
-matrix: setup ## 40,000 readings, and every call of up, of a change and of down, with every fault (test takes samples)
-	$(PYTEST) tests/handlers/whole_no_loss.py --numprocesses auto -rP
+matrix: setup ## 40,000 readings, 2,000 questions, and every call of up, of a change and of down, with every fault (test takes samples)
+	$(PYTEST) tests/handlers/whole_no_loss.py tests/handlers/whole_buckets.py --numprocesses auto -rP
 	$(PYTEST) tests/pipeline/whole_matrix.py --numprocesses auto
 
 bench: setup ## the benchmarks' tables

@@ -21,10 +21,11 @@ _MAX_KEY_BYTES = 1024
 
 @dataclass(frozen=True)
 class Place:
-    """A page starts after the range key `key` of a device."""
+    """A page starts after the range key `key` of a device; with a `metric`, after this one of the bucket there."""
 
     device_id: str
     key: str
+    metric: str = ""
 
 
 def write(query: Query, place: Place) -> str:
@@ -33,7 +34,7 @@ def write(query: Query, place: Place) -> str:
     It is not signed with a secret, because the workers share none, and needs none: a forged token only selects another
     page of the caller's own query. The digest detects a token of another query.
     """
-    more = [] if _is_plain(query) else [place.device_id]
+    more = [] if _is_plain(query) else [place.device_id, place.metric]
     return encode([place.key, _digest(query, place), *more])
 
 
@@ -41,8 +42,8 @@ def read(query: Query, text: str) -> Place:
     """Return the place of a token. Raises Refused if it is not a token of this query."""
     try:
         key, digest, *more = decode(text)
-        (device,) = query.devices if _is_plain(query) and not more else more
-        place = Place(device, key)
+        device, metric = (*query.devices, "") if _is_plain(query) and not more else more
+        place = Place(device, key, metric)
         genuine = is_same(digest, _digest(query, place)) and device in query.devices and _within(query, key)
     except (ValueError, TypeError, RecursionError, DecimalException):
         genuine = False
@@ -77,15 +78,16 @@ def refused(what: str) -> Refused:
 
 
 def _is_plain(query: Query) -> bool:
-    """Whether the query has one device and all its metrics. Its tokens keep the form that they have always had."""
-    return len(query.devices) == 1 and not query.metrics
+    """Whether the query is of all rows of one device. Its tokens keep the form that they have always had."""
+    return len(query.devices) == 1 and not query.metrics and query.grid is None
 
 
 def _digest(query: Query, place: Place) -> str:
     if _is_plain(query):
         return digest_of([place.device_id, query.table, query.low, query.high, query.order, place.key])
-    bound = [query.devices, query.metrics, query.table, query.low, query.high, query.order]
-    return digest_of([*bound, place.device_id, place.key])
+    grid = query.grid and [query.grid.width, query.grid.offset]
+    bound = [query.devices, query.metrics, query.table, query.low, query.high, query.order, grid]
+    return digest_of([*bound, place.device_id, place.key, place.metric])
 
 
 def _within(query: Query, key: str) -> bool:

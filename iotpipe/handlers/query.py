@@ -1,10 +1,10 @@
-"""GET /query: returns rows of devices from either table, by day or time range, in either order, in pages."""
+"""GET /query: returns rows of devices, or buckets of them, by day or time range, in either order, in pages."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from iotpipe.handlers import page_token, query_parameters, routes, rows, web
+from iotpipe.handlers import buckets, page_token, query_parameters, routes, rows, web
 from iotpipe.handlers.page_token import Place
 from iotpipe.handlers.query_parameters import Query
 from iotpipe.handlers.routes import Call
@@ -16,9 +16,12 @@ def lambda_handler(event: Any, context: Any) -> web.Answer:
 
 
 def _query(call: Call) -> web.Answer:
-    """Answer 200 with `count`, `items` and, if there are more, `next_token`."""
+    """Answer 200 with rows, or with buckets of them."""
     query = query_parameters.read(call.request)
-    items, last = rows.fetch(call, query, _start(call, query))
+    start = _start(call, query)
+    if query.grid is not None:
+        return buckets.answer(call, query, query.grid, start)
+    items, last = rows.fetch(call, query, start)
     return rows.answer(call, items, None if last is None else page_token.write(query, last))
 
 

@@ -12,21 +12,56 @@ from iotpipe.handlers.parsing import has_lone_surrogate, quoted
 from iotpipe.handlers.readings import MAX_NAME_LENGTH
 from iotpipe.handlers.web import Request, detail, invalid
 
-PARAMETERS = ("device_id", "metric", "table", "event_date", "from", "to", "limit", "order", "next_token")
+PARAMETERS = (
+    "device_id",
+    "metric",
+    "table",
+    "event_date",
+    "from",
+    "to",
+    "every",
+    "offset",
+    "limit",
+    "order",
+    "next_token",
+)
 CHOICES = {"table": ("processed", "raw"), "order": ("asc", "desc")}
 REPEATABLE = {"device_id": 10, "metric": 20}
 """The parameters that may be given more than once, and how often."""
 MAX_LIMIT, DEFAULT_LIMIT = 1000, 100
+MAX_BUCKETS, DEFAULT_BUCKETS = 5000, 1000
+"""The limit where `every` is given."""
+MAX_DAYS = 366
+EVERY = "[1-9][0-9]{0,4}[smhd]"
+OFFSET = "[+-]([01][0-9]|2[0-3]):[0-5][0-9]"
+_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": times.DAY}
 _WHOLE_NUMBER = re.compile("[0-9]{1,20}")
 
 Details = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Where buckets begin: every `width` milliseconds since 1970 in a zone that is `offset` milliseconds ahead of UTC.
+
+    `text` is the width as it was given.
+    """
+
+    text: str
+    width: int
+    offset: int
+
+    def start_of(self, time: int) -> int:
+        """Return the start of the bucket that a time is in, in epoch milliseconds; for early times it is negative."""
+        return time - (time + self.offset) % self.width
+
+
+@dataclass(frozen=True)
 class Query:
     """A query in DynamoDB's terms: `low` and `high` bound the range key.
 
-    The answer has the devices one after the other. Without `metrics` it has all metrics.
+    The answer has the devices one after the other. Without `metrics` it has all metrics. With a `grid` it has buckets
+    instead of rows, and `limit` counts these.
     """
 
     devices: tuple[str, ...]
@@ -36,6 +71,7 @@ class Query:
     order: str
     limit: int
     metrics: tuple[str, ...] = ()
+    grid: Grid | None = None
 
     @property
     def range_key(self) -> str:
@@ -56,6 +92,7 @@ def read(request: Request) -> Query:
         + _choice_problems(given)
         + _limit_problems(given)
         + _period_problems(given)
+        + _grid_problems(given)
     )
     if problems:
         raise invalid(problems)
@@ -67,8 +104,9 @@ def read(request: Request) -> Query:
         low=low,
         high=high,
         order=given.get("order", "asc"),
-        limit=int(given.get("limit", DEFAULT_LIMIT)),
+        limit=int(given.get("limit", _limits(given)[1])),
         metrics=tuple(sorted(request.parameters.get("metric", ()))),
+        grid=_grid(given),
     )
 
 
@@ -104,10 +142,16 @@ def _choice_problems(given: dict[str, str]) -> Details:
     return [detail(name, "choice", f"{' or '.join(CHOICES[name])} required") for name in invalid_names]
 
 
+def _limits(given: dict[str, str]) -> tuple[int, int]:
+    """Return the highest and the usual limit."""
+    return (MAX_BUCKETS, DEFAULT_BUCKETS) if "every" in given else (MAX_LIMIT, DEFAULT_LIMIT)
+
+
 def _limit_problems(given: dict[str, str]) -> Details:
-    limit = given.get("limit", str(DEFAULT_LIMIT))
-    is_valid = re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= MAX_LIMIT
-    return [] if is_valid else [detail("limit", "range", f"a whole number from 1 to {MAX_LIMIT} required")]
+    most, usual = _limits(given)
+    limit = given.get("limit", str(usual))
+    is_valid = re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= most
+    return [] if is_valid else [detail("limit", "range", f"a whole number from 1 to {most} required")]
 
 
 def _period_problems(given: dict[str, str]) -> Details:
@@ -122,6 +166,39 @@ def _period_problems(given: dict[str, str]) -> Details:
     if not problems and _start(given) > _end(given):
         problems.append(detail("from", "range", "later than to"))
     return problems
+
+
+def _grid_problems(given: dict[str, str]) -> Details:
+    problems: Details = []
+    if "offset" in given and not re.fullmatch(OFFSET, given["offset"]):
+        # In a URL "+" means a space.
+        hint = "; write + as %2B in a URL" if given["offset"].startswith(" ") else ""
+        problems.append(detail("offset", "format", f"+HH:MM or -HH:MM required, such as +02:00{hint}"))
+    if "every" not in given:
+        if "offset" in given:
+            problems.append(detail("offset", "conflict", "only together with every"))
+        return problems
+    if not re.fullmatch(EVERY, given["every"]):
+        problems.append(detail("every", "format", "a number of s, m, h or d required, such as 30s, 15m, 1h or 7d"))
+    elif _width(given["every"]) > MAX_DAYS * times.DAY:
+        problems.append(detail("every", "range", f"at most {MAX_DAYS}d required"))
+    if "from" not in given and "event_date" not in given:
+        problems.append(detail("from", "required", "from or event_date is required together with every"))
+    if given.get("table") == "raw":
+        problems.append(detail("table", "conflict", "every needs table=processed"))
+    return problems
+
+
+def _width(every: str) -> int:
+    return int(every[:-1]) * _UNITS[every[-1]]
+
+
+def _grid(given: dict[str, str]) -> Grid | None:
+    if "every" not in given:
+        return None
+    sign, hours, minutes = re.split("(?<=[+-])|:", given.get("offset", "+00:00"))
+    offset = int(hours) * _UNITS["h"] + int(minutes) * _UNITS["m"]
+    return Grid(given["every"], _width(given["every"]), -offset if sign == "-" else offset)
 
 
 def _parse_time(text: str, end: bool) -> int | None:

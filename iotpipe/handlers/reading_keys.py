@@ -36,3 +36,10 @@ def is_event_date(value: Any, timestamp: int) -> bool:
         return False
     time, _, found = value.partition("#")
     return time == times.iso(timestamp) and bool(_DIGITS.fullmatch(found))
+
+
+def time_of(event_date: str) -> int | None:
+    """Return the epoch milliseconds of a range key of the processed table; None if no reading can have this key."""
+    text, _, _ = event_date.partition("#")
+    exact = times.from_rfc_3339(text)
+    return int(exact) if exact is not None and times.iso(int(exact)) == text else None

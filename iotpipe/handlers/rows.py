@@ -77,13 +77,13 @@ def _rows(call: Call, query: Query, start: Place) -> Iterator[tuple[str, Place]]
             yield from page
 
 
-def _projection(query: Query) -> tuple[list[str], tuple[str, ...]]:
+def _projection(query: Query) -> tuple[list[str], list[str]]:
     """Return the columns that a query of some metrics reads, and the metrics that it reads from `sensor_data`."""
     main = MAIN_METRICS if query.table == "processed" else ()
     columns = [*_COLUMNS[query.table]]
     for name in set(main).intersection(query.metrics):
         columns += [name, *_DERIVED.get(name, ())]
-    return columns, tuple(name for name in query.metrics if name not in main)
+    return columns, [name for name in query.metrics if name not in main]
 
 
 def _row(item: Item, query: Query, device: str) -> tuple[str, Place]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import DecimalException
 from typing import Any, TypeVar
 
@@ -18,6 +18,10 @@ Request = dict[str, Any]
 Page = tuple[list[T], dict[str, Any] | None]
 """Rows, and DynamoDB's start key of the next page."""
 _TABLES = {"processed": "PROCESSED_TABLE_NAME", "raw": "RAW_TABLE_NAME"}
+
+
+class OutOfTime(web.Unavailable):
+    """There was no time left to begin the call."""
 
 
 def table_name(table: str) -> str:
@@ -49,7 +53,7 @@ def _request(query: Query, device: str, after: str) -> Request:
     return request
 
 
-def project(request: Request, columns: list[str], metrics: tuple[str, ...]) -> None:
+def project(request: Request, columns: Sequence[str], metrics: Sequence[str]) -> None:
     """Let the request read only these columns, and of the column `sensor_data` only these metrics."""
     names: dict[str, str] = request["ExpressionAttributeNames"]
     # Placeholders, because some of the names are reserved words, and a metric may have any name.
@@ -63,7 +67,7 @@ def project(request: Request, columns: list[str], metrics: tuple[str, ...]) -> N
 
 
 def pages(budget: clock.Budget, request: Request, parse: Callable[[Item], T]) -> Iterator[list[T]]:
-    """Yield the rows of a Query page by page, each of at most 1 MB. Raises Unavailable."""
+    """Yield the rows of a Query page by page, each of at most 1 MB. Raises Unavailable, or OutOfTime before a page."""
     while True:
         rows, last = _page(budget, request, parse)
         yield rows
@@ -73,7 +77,7 @@ def pages(budget: clock.Budget, request: Request, parse: Callable[[Item], T]) ->
 
 
 def _page(budget: clock.Budget, request: Request, parse: Callable[[Item], T]) -> Page[T]:
-    reason = clock.OUT_OF_TIME
+    reason = ""
     for _ in aws.attempts(budget):
         try:
             return _read_page(request, parse)
@@ -81,7 +85,8 @@ def _page(budget: clock.Budget, request: Request, parse: Callable[[Item], T]) ->
             reason = aws.describe(error)
             if not aws.is_transient(error):
                 break
-    raise web.Unavailable(f"cannot query {request['TableName']}: {reason}")
+    unavailable = web.Unavailable if reason else OutOfTime
+    raise unavailable(f"cannot query {request['TableName']}: {reason or clock.OUT_OF_TIME}")
 
 
 def _read_page(request: Request, parse: Callable[[Item], T]) -> Page[T]:

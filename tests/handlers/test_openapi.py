@@ -14,7 +14,7 @@ import openapi_spec_validator
 import pytest
 import yaml
 
-from iotpipe.handlers import identifiers, parsing, query_parameters, readings, times, web
+from iotpipe.handlers import buckets, identifiers, parsing, query_parameters, readings, times, web
 from iotpipe.handlers.settings import Settings
 from iotpipe.names import HANDLERS
 from iotpipe.operations import outputs
@@ -61,12 +61,17 @@ def test_the_query_s_parameters_are_those_it_knows() -> None:
     for name, most in query_parameters.REPEATABLE.items():
         assert described[name]["maxItems"] == most
     assert described["metric"]["items"]["maxLength"] == readings.MAX_NAME_LENGTH
+    assert described["every"]["pattern"] == f"^{query_parameters.EVERY}$"
+    assert described["offset"]["pattern"] == f"^{query_parameters.OFFSET}$"
     limit = described["limit"]
-    assert (limit["minimum"], limit["maximum"], limit["default"]) == (
-        1,
-        query_parameters.MAX_LIMIT,
-        query_parameters.DEFAULT_LIMIT,
+    assert (limit["minimum"], limit["maximum"]) == (1, query_parameters.MAX_BUCKETS)
+    operation = DOCUMENT["paths"]["/query"]["get"]
+    (words,) = (one["description"] for one in operation["parameters"] if one.get("name") == "limit")
+    assert words == (
+        f"Of rows at most {query_parameters.MAX_LIMIT:,}, usually {query_parameters.DEFAULT_LIMIT}. With `every`, "
+        f"of buckets at most {query_parameters.MAX_BUCKETS:,}, usually {query_parameters.DEFAULT_BUCKETS:,}."
     )
+    assert f"after {buckets.MAX_ROWS:,} rows" in operation["description"]
 
 
 def test_its_limits_are_those_of_the_code() -> None:
@@ -176,6 +181,10 @@ def store(world: World, _: Calls) -> None:
         (store, lambda world: world.query(device_id="sensor-001", table="raw"), "/query", 200),
         (store, lambda world: world.query(device_id=["sensor-001", "b"], metric=["list", "n"]), "/query", 200),
         (store, lambda world: world.query(device_id="sensor-001", table="raw", metric="list"), "/query", 200),
+        (store, lambda world: world.query(device_id="sensor-001", from_="0", every="1d"), "/query", 200),
+        (store, lambda world: world.query(device_id="sensor-001", from_="0", every="1d", limit=1), "/query", 200),
+        (nothing, lambda world: world.query(device_id="sensor-001", from_="0", every="1d"), "/query", 200),
+        (nothing, lambda world: world.query(device_id="sensor-001", every="1d"), "/query", 400),
         (nothing, lambda world: world.query(), "/query", 400),
         (refuse("Query"), lambda world: world.query(device_id="d"), "/query", 503),
     ],
