@@ -155,7 +155,7 @@ class Processor(Function):
 
 
 class Query(Function):
-    """data-query, which answers GET /query."""
+    """data-query, which answers GET /query and GET /devices."""
 
     timeout: int = _timeout(30)
 

@@ -1,10 +1,10 @@
-"""GET /query: returns rows of devices, or buckets of them, by day or time range, in either order, in pages."""
+"""GET /query returns rows of devices, or buckets of them, by day or time range; GET /devices lists the devices."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from iotpipe.handlers import buckets, page_token, query_parameters, routes, rows, web
+from iotpipe.handlers import buckets, devices, page_token, query_parameters, routes, rows, web
 from iotpipe.handlers.page_token import Place
 from iotpipe.handlers.query_parameters import Query
 from iotpipe.handlers.routes import Call
@@ -31,4 +31,4 @@ def _start(call: Call, query: Query) -> Place:
     return page_token.read(query, given[0]) if given else Place(query.devices[0], "")
 
 
-ROUTES: routes.Routes = {"GET /query": _query}
+ROUTES: routes.Routes = {"GET /query": _query, "GET /devices": devices.answer}

@@ -69,14 +69,16 @@ def project(request: Request, columns: Sequence[str], metrics: Sequence[str]) ->
 def pages(budget: clock.Budget, request: Request, parse: Callable[[Item], T]) -> Iterator[list[T]]:
     """Yield the rows of a Query page by page, each of at most 1 MB. Raises Unavailable, or OutOfTime before a page."""
     while True:
-        rows, last = _page(budget, request, parse)
+        rows, last = page(budget, request, parse)
         yield rows
         if last is None:
             return
         request["ExclusiveStartKey"] = last
 
 
-def _page(budget: clock.Budget, request: Request, parse: Callable[[Item], T]) -> Page[T]:
+def page(budget: clock.Budget, request: Request, parse: Callable[[Item], T]) -> Page[T]:
+    """Return one page of a Query, or of a Scan if the request has no condition. Raises Unavailable, or OutOfTime."""
+    operation = "query" if _is_query(request) else "scan"
     reason = ""
     for _ in aws.attempts(budget):
         try:
@@ -86,12 +88,16 @@ def _page(budget: clock.Budget, request: Request, parse: Callable[[Item], T]) ->
             if not aws.is_transient(error):
                 break
     unavailable = web.Unavailable if reason else OutOfTime
-    raise unavailable(f"cannot query {request['TableName']}: {reason or clock.OUT_OF_TIME}")
+    raise unavailable(f"cannot {operation} {request['TableName']}: {reason or clock.OUT_OF_TIME}")
 
 
 def _read_page(request: Request, parse: Callable[[Item], T]) -> Page[T]:
+    found: dict[str, Any]
     with aws.checked_response():
-        found: dict[str, Any] = aws.client("dynamodb").query(**request)
+        if _is_query(request):
+            found = aws.client("dynamodb").query(**request)
+        else:
+            found = aws.client("dynamodb").scan(**request)
     # Only this member distinguishes an empty page from an empty response.
     if "Items" not in found:
         raise aws.Unconfirmed("a response without the rows")
@@ -100,3 +106,7 @@ def _read_page(request: Request, parse: Callable[[Item], T]) -> Page[T]:
     except (AttributeError, TypeError, KeyError, ValueError, DecimalException) as error:
         raise aws.Unconfirmed(f"a row that cannot be read: {type(error).__name__}") from error
     return rows, found.get("LastEvaluatedKey")
+
+
+def _is_query(request: Request) -> bool:
+    return "KeyConditionExpression" in request

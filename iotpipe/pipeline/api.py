@@ -37,6 +37,7 @@ def api(env: Environment, region: str, ingestion: Function, processor: Function,
             ("POST", "/ingest", ingestion),
             ("POST", "/process", processor),
             ("GET", "/query", query),
+            ("GET", "/devices", query),
         )
     ]
     permissions = [

@@ -108,6 +108,7 @@ class Functions:
             "query",
             may=[
                 Allow("Query", ["dynamodb:Query"], on=[storage.processed, storage.raw]),
+                Allow("ListDevices", ["dynamodb:Scan"], on=[storage.processed]),
                 Allow("ReadSettings", READ_SETTINGS, on=[storage.settings]),
             ],
             sees={

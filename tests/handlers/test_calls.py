@@ -37,6 +37,7 @@ DECLARED = {
         ("ssm", "GetParameter", CONFIG),
         ("dynamodb", "Query", PROCESSED),
         ("dynamodb", "Query", RAW),
+        ("dynamodb", "Scan", PROCESSED),
     },
 }
 
@@ -67,7 +68,9 @@ def process_in_every_way(world: World, calls: Calls) -> None:
 def query_in_every_way(world: World, calls: Calls) -> None:
     for table in ("raw", "processed"):
         world.query(device_id="d", table=table, order="desc")
+    world.query(device_id="d", from_="0", every="1h")
     world.query()
+    world.get("/devices", {})
 
 
 SCENARIOS: dict[str, Callable[[World, Calls], None]] = {

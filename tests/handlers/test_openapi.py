@@ -14,7 +14,7 @@ import openapi_spec_validator
 import pytest
 import yaml
 
-from iotpipe.handlers import buckets, identifiers, parsing, query_parameters, readings, times, web
+from iotpipe.handlers import buckets, devices, identifiers, parsing, query_parameters, readings, times, web
 from iotpipe.handlers.settings import Settings
 from iotpipe.names import HANDLERS
 from iotpipe.operations import outputs
@@ -74,6 +74,15 @@ def test_the_query_s_parameters_are_those_it_knows() -> None:
     assert f"after {buckets.MAX_ROWS:,} rows" in operation["description"]
 
 
+def test_the_list_of_devices_has_the_parameters_it_knows() -> None:
+    described = {
+        one["name"]: one["schema"] for one in DOCUMENT["paths"]["/devices"]["get"]["parameters"] if "in" in one
+    }
+    assert tuple(described) == devices.PARAMETERS
+    limit = described["limit"]
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, devices.MAX_LIMIT, devices.DEFAULT_LIMIT)
+
+
 def test_its_limits_are_those_of_the_code() -> None:
     assert SCHEMAS["Identifier"]["pattern"] == f"^{identifiers.PATTERN}$"
     assert SCHEMAS["Readings"]["maxItems"] == Settings().max_readings
@@ -104,6 +113,7 @@ OF_THE_GATEWAY = {"403", "429", "500", "502", "504"}
         ("/ingest", {"200", "207", "400", "401", "413", "415", "503"}),
         ("/process", {"200", "400", "413", "415", "503"}),
         ("/query", {"200", "400", "503"}),
+        ("/devices", {"200", "400", "503"}),
     ],
 )
 def test_every_status_that_a_caller_may_meet_is_described(route: str, own: set[str]) -> None:
@@ -187,6 +197,10 @@ def store(world: World, _: Calls) -> None:
         (nothing, lambda world: world.query(device_id="sensor-001", every="1d"), "/query", 400),
         (nothing, lambda world: world.query(), "/query", 400),
         (refuse("Query"), lambda world: world.query(device_id="d"), "/query", 503),
+        (nothing, lambda world: world.get("/devices", {}), "/devices", 200),
+        (store, lambda world: world.get("/devices", {}), "/devices", 200),
+        (nothing, lambda world: world.get("/devices", {"limit": 0}), "/devices", 400),
+        (refuse("Scan"), lambda world: world.get("/devices", {}), "/devices", 503),
     ],
 )
 def test_every_answer_is_one_that_is_described(

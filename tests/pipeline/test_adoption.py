@@ -27,11 +27,16 @@ API = "rest-api/iot-api-dev"
 TERRAFORMS = {"Project": "iot", "ManagedBy": "terraform"}
 NEW = {
     *("layer/iot-shared-dependencies-dev", "api-gateway-account/us-east-1"),
-    *("permission/iotpipe-ingest", "permission/iotpipe-process", "permission/iotpipe-query"),
+    *(
+        "permission/iotpipe-ingest",
+        "permission/iotpipe-process",
+        "permission/iotpipe-query",
+        "permission/iotpipe-devices",
+    ),
     *("alarm/iot-dlq-depth-dev", "alarm/iot-queue-age-dev", "alarm/iot-api-5xx-dev"),
 }
 """What iotpipe declares and Terraform had not."""
-ROUTES = {"route/POST /ingest", "route/POST /process", "route/GET /query"}
+ROUTES = {"route/POST /ingest", "route/POST /process", "route/GET /query", "route/GET /devices"}
 """What bears no tags of its own: it belongs to whom the API belongs."""
 
 

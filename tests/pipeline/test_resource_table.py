@@ -111,7 +111,12 @@ MAY = {
         ("sns:Publish", arn("sns", "iot-alerts-dev")),
         ("ssm:GetParameter", SETTINGS),
     ],
-    "query": [("dynamodb:Query", PROCESSED), ("dynamodb:Query", RAW), ("ssm:GetParameter", SETTINGS)],
+    "query": [
+        ("dynamodb:Query", PROCESSED),
+        ("dynamodb:Query", RAW),
+        ("dynamodb:Scan", PROCESSED),
+        ("ssm:GetParameter", SETTINGS),
+    ],
 }
 
 
@@ -181,7 +186,8 @@ def test_the_queue_feeds_the_processor() -> None:
 
 
 ROUTES = {"/ingest": ("POST", "data-ingestion-dev"), "/process": ("POST", "data-processor-dev")} | {
-    "/query": ("GET", "data-query-dev")
+    "/query": ("GET", "data-query-dev"),
+    "/devices": ("GET", "data-query-dev"),
 }
 
 
@@ -199,10 +205,11 @@ def test_the_api_its_routes_and_who_may_call_the_functions() -> None:
         integration = found["methodIntegration"]
         assert (integration["type"], integration["httpMethod"]) == ("AWS_PROXY", "POST")
         assert arn("lambda", f"function:{function}") in integration["uri"]
-        [allowed] = json.loads(client("lambda").get_policy(FunctionName=function)["Policy"])["Statement"]
-        assert allowed["Principal"] == {"Service": "apigateway.amazonaws.com"}
-        source = allowed["Condition"]["ArnLike"]["AWS:SourceArn"]
-        assert source == arn("execute-api", f"{api['id']}/*/{method}{path}")
+        statements = json.loads(client("lambda").get_policy(FunctionName=function)["Policy"])["Statement"]
+        assert all(allowed["Principal"] == {"Service": "apigateway.amazonaws.com"} for allowed in statements)
+        sources = {allowed["Condition"]["ArnLike"]["AWS:SourceArn"] for allowed in statements}
+        ours = [(verb, path) for path, (verb, name) in ROUTES.items() if name == function]
+        assert sources == {arn("execute-api", f"{api['id']}/*/{verb}{path}") for verb, path in ours}
 
 
 def test_the_stage_serves_a_deployment_with_its_settings() -> None:

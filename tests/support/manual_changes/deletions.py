@@ -29,7 +29,7 @@ from tests.support.manual_changes.world import Change
 from tests.support.manual_edits import client, mappings, paths, queue_url
 
 OF_ROUTE = ("httpMethod", "authorizationType", "integration.type", "integration.httpMethod", "integration.uri")
-ROUTES = ("POST /ingest", "POST /process", "GET /query")
+ROUTES = ("POST /ingest", "POST /process", "GET /query", "GET /devices")
 
 
 def deleted(what: str, act: Callable[[], Any], address: str, *more: str) -> Change:
@@ -118,7 +118,7 @@ DELETIONS = (
         API,
         f"missing {STAGE}",
         *(f"missing route/{each}" for each in ROUTES),
-        *(f"update permission/iotpipe-{each} SourceArn" for each in ("ingest", "process", "query")),
+        *(f"update permission/iotpipe-{each} SourceArn" for each in ("ingest", "process", "query", "devices")),
     ),
     deleted("no role for logs", unset_logging_role, "api-gateway-account/us-east-1"),
     deleted("no alarm", lambda: client("cloudwatch").delete_alarms(AlarmNames=[ALARM]), f"alarm/{ALARM}"),
