@@ -558,3 +558,20 @@ def test_down_leaves_no_process_no_port_and_no_temporary_directory(machine: Mach
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert "nothing to take down" in machine.run("down", "--env", "local", "--yes").stdout
     assert machine.engine_directory.running() is None
+
+
+def test_the_devices_and_their_buckets_can_be_asked_for(up: Machine) -> None:
+    for number in range(3):
+        body = json.dumps({"device_id": "charted", "sensor_data": {"temperature": number, "a.b": number}}).encode()
+        assert up.signed("execute-api", "POST", f"{up.api}/ingest", body)[0] == 200
+    path = f"{up.api}/query?device_id=charted&every=366d&from=0&metric=a.b&metric=temperature"
+    found = eventually(lambda: one if sum((one := series(up, path)).values()) == 6 else None)
+    assert found == {"a.b": 3, "temperature": 3}
+    listed = json.loads(up.signed("execute-api", "GET", f"{up.api}/devices?limit=200")[1])["items"]
+    assert [one["device_id"] for one in listed].count("charted") == 1
+
+
+def series(up: Machine, path: str) -> dict[str, int]:
+    """The counts of the readings by metric."""
+    answered = json.loads(up.signed("execute-api", "GET", path)[1])
+    return {one["metric"]: sum(one["count"]) for one in answered["series"]}
