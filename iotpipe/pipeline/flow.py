@@ -27,6 +27,7 @@ ACTIONS = {
     "sqs:SendMessage": (MOVES, "queues"),
     "sns:Publish": (MOVES, "alerts"),
     "dynamodb:Query": (READS, "reads"),
+    "dynamodb:Scan": (READS, "reads"),
 }
 """What an action that a function is allowed does with data, and its label."""
 
@@ -115,10 +116,9 @@ _Arrow = tuple[Resource, Resource, str, str]
 
 
 def _arrows(resources: Sequence[Resource]) -> Iterator[_Arrow]:
+    yield from _requests(resources)
     for each in resources:
-        if isinstance(each, Route):
-            yield each.api, each.function, f"{each.method} {each.path}", MOVES
-        elif isinstance(each, EventSourceMapping):
+        if isinstance(each, EventSourceMapping):
             yield each.queue, each.function, f"batches of {each.batch_size}" if each.enabled else "stopped", MOVES
         elif isinstance(each, Queue) and each.dead_letter:
             times = "1 receive" if each.max_receives == 1 else f"{each.max_receives} receives"
@@ -129,6 +129,16 @@ def _arrows(resources: Sequence[Resource]) -> Iterator[_Arrow]:
             yield each, each.topic, "alarms", MOVES
         elif isinstance(each, Subscription):
             yield each.topic, each, "mails", MOVES
+
+
+def _requests(resources: Sequence[Resource]) -> Iterator[_Arrow]:
+    """One arrow for all routes from an API to a function."""
+    labels: dict[tuple[Resource, Resource], list[str]] = {}
+    for each in resources:
+        if isinstance(each, Route):
+            labels.setdefault((each.api, each.function), []).append(f"{each.method} {each.path}")
+    for (api, function), routes in labels.items():
+        yield api, function, ", ".join(routes), MOVES
 
 
 def _of_function(function: Function) -> Iterator[_Arrow]:

@@ -64,6 +64,9 @@ def declared_arrows(resources: list[Resource]) -> Iterator[tuple[Resource, Resou
             yield each.topic, each
 
 
+READING = {"dynamodb:Query", "dynamodb:Scan"}
+
+
 def used(function: Function) -> dict[Resource, set[str]]:
     """The resources with boxes that a function names in its environment, with what it may do there."""
     named = [value.resource for value in function.environment.values() if not isinstance(value, str)]
@@ -77,7 +80,7 @@ def test_every_arrow_follows_from_the_declaration_and_nothing_declared_is_missin
     for function in (each for each in resources if isinstance(each, Function)):
         for other, actions in used(function).items():
             assert actions, f"{function.address} names {other.address} and may do nothing with it"
-            reads = {each for each in actions if each.startswith("dynamodb:Query")}
+            reads = {each for each in actions if each in READING}
             if reads:
                 expected.add((other.address, function.address))
             if actions - reads:
@@ -123,7 +126,7 @@ def used_by(function: str, role: str, named: set[str]) -> set[tuple[str, str]]:
         )
         stores = [each for each in on if ":ssm:" not in each and last_part(each) in named]
         for other in map(last_part, stores):
-            found.add((other, function) if actions == ["dynamodb:Query"] else (function, other))
+            found.add((other, function) if READING.issuperset(actions) else (function, other))
     return found
 
 

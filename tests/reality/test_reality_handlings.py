@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +66,12 @@ def nothing(*ignored: Any) -> None:
 
 def _listed_as_if_confirmed(listed: list[dict[str, str]]) -> dict[str, str]:
     return {each["Endpoint"]: f"{each['TopicArn']}:5be8f5b4-6aa8-4a34-9f1c-3b1c5c5d7f7e" for each in listed}
+
+
+def _served_first(stages: Mapping[str, Any], known: Mapping[str, str]) -> list[str]:
+    """Every deployment, those that are served first: with the others deleted, a second try would find nothing to do."""
+    served = {stage["deploymentId"] for stage in stages.values()}
+    return sorted(known, key=lambda each: each not in served)
 
 
 def _role_that_may_make_groups() -> AbstractContextManager[Any]:
@@ -223,7 +229,7 @@ HANDLINGS = (
     Handling("a stage waits for the routes", not_waiting(Stage, Route), acts.a_route_takes_a_second_try),
     Handling(
         "a deployment that is served is left alone",
-        instead_of(deployments, "outdated_deployments", lambda stages, known, wanted: sorted(known)),
+        instead_of(deployments, "outdated_deployments", lambda stages, known, wanted: _served_first(stages, known)),
         acts.a_route_is_given_another_function,
     ),
 )

@@ -112,8 +112,10 @@ def test_what_is_done_in_the_right_order_is_refused_nothing(tmp_path: Path) -> N
         reality.time.sleep(60)
         world.bring_up(declared)
         world.down(delete_data=True)
-        # So many at once are throttled, or come while the same log group is still being deleted.
-        many = {"PutMetricAlarm", "DeleteAlarms", "DescribeAlarms", "DeleteLogGroup"}
+        # So many at once are throttled, or come while the same log group is still being deleted; and a function that
+        # serves two routes gets two permissions at once.
+        many = {"PutMetricAlarm", "DeleteAlarms", "DescribeAlarms", "DeleteLogGroup", "AddPermission"}
         assert {each.operation for each in reality.refusals} <= many, reality.refusals
         said = {each.message for each in reality.refusals}
-        assert all(each.startswith(("Rate exceeded", "A conflicting operation is currently")) for each in said)
+        passing = ("Rate exceeded", "A conflicting operation is currently", "The function could not be updated")
+        assert all(each.startswith(passing) for each in said)

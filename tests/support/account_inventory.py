@@ -114,7 +114,7 @@ def inventory_and(mentioning: Any) -> tuple[Things, Any]:
     return things, other
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def _read(name: str, region: str, versions: tuple[int | None, ...]) -> tuple[str, dict[str, str]]:
     """What a reader finds in these versions of its services, as JSON, and what the ids in it are the ids of."""
     names: dict[str, str] = {}
