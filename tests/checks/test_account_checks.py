@@ -255,6 +255,7 @@ def test_what_bears_our_names_but_not_our_tags_is_a_problem_with_both_ways_out(c
     )
 
 
+@pytest.mark.matrix
 def test_an_alarm_whose_metric_nobody_has_seen_is_named(clinic: Clinic) -> None:
     declared = declare(settings("alerts: {emails: [ann@example.org, bob@example.org]}", clinic.directory))
     clinic.up(declared)

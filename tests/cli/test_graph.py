@@ -63,6 +63,7 @@ def hostile(name: str) -> Flow:
 # The command
 
 
+@pytest.mark.matrix
 def test_the_data_flow_is_what_is_drawn_unless_something_else_is_asked_for(shell: Shell) -> None:
     shown = shell.run("graph").stdout
     assert shown == shell.run("graph", "--what", "flow", "--format", "text").stdout

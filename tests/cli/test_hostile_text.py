@@ -128,6 +128,7 @@ def test_what_was_typed_is_told_escaped(deployed: Shell) -> None:
         assert_harmless(done.stdout + done.stderr)
 
 
+@pytest.mark.matrix
 def test_what_stands_in_files_and_the_environment_is_told_escaped(shell: Shell) -> None:
     settings(shell, "dev", json.dumps({HOSTILE: HOSTILE, "suffix": HOSTILE, "tags": {HOSTILE: HOSTILE}}))
     done = shell.run("validate", "--env", "dev", code=2)

@@ -175,6 +175,7 @@ def test_what_only_looks_starts_no_embedded_aws(shell: Shell, command: str) -> N
     assert "iotpipe local start" in done.stderr
 
 
+@pytest.mark.matrix
 def test_in_a_new_directory_every_command_answers_and_makes_nothing(shell: Shell) -> None:
     shell.aws = ""
     shown = shell.run("plan").stdout
@@ -313,6 +314,7 @@ def test_a_reader_that_has_had_enough_is_no_error(cloud: Shell) -> None:
     assert Path(done.stdout.split()[0]).name == "dev"
 
 
+@pytest.mark.matrix
 def test_the_policy_needs_no_aws_where_the_configuration_says_which_account_it_is_for(shell: Shell) -> None:
     settings(shell, "dev", "region: eu-central-1")
     assert "Set `account` and `region` in dev.yaml" in shell.run("policy", "--env", "dev", code=1).stderr

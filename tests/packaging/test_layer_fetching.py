@@ -82,6 +82,7 @@ def test_a_wheel_that_was_exchanged_is_refused_with_pips_own_words(only_wheel: O
     assert "do not use it" in caught.value.hint
 
 
+@pytest.mark.build
 def test_a_pin_without_a_hash_is_refused(only_wheel: OnlyWheel, tmp_path: Path) -> None:
     only_wheel(PURE, SIX)
     wheels.REQUIREMENTS.write_text("six==1.17.0\n")

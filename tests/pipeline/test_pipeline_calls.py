@@ -88,6 +88,7 @@ def test_the_queue_feeds_the_processor_when_both_are_there(sent: Sent) -> None:
     assert first(sent, "CreateFunction", "data-processor-dev") < feed
 
 
+@pytest.mark.matrix
 def test_no_two_writes_to_the_api_overlap(world: World, declared: Declare) -> None:
     """API Gateway refuses a second writer of one API, and is slow enough for that to happen."""
     under_way: list[str] = []

@@ -469,6 +469,7 @@ def test_the_functions_may_use_a_key_before_what_they_use_is_encrypted_with_it(w
         assert allowed < world.writes.index(encrypts)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("at", [0, 3, 7, 11, 15])
 def test_what_a_killed_up_has_set_for_the_first_time_goes_when_it_is_not_wanted_any_more(

@@ -48,6 +48,7 @@ def test_down_with_the_data_leaves_nothing_but_the_accounts_role(world: World, d
     assert not world.rows()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("parallel", [1, 16])
 def test_what_may_come_back_is_looked_at_again_when_nothing_is_left_that_could_bring_it(
     world: World, declared: Declare, parallel: int
@@ -67,6 +68,7 @@ def test_what_may_come_back_is_looked_at_again_when_nothing_is_left_that_could_b
         assert swept[1] > writers
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("delete_data", [False, True])
 def test_down_again_has_nothing_to_do(world: World, declared: Declare, delete_data: bool) -> None:
     world.bring_up(declared())
@@ -75,6 +77,7 @@ def test_down_again_has_nothing_to_do(world: World, declared: Declare, delete_da
     assert world.writes == []
 
 
+@pytest.mark.matrix
 def test_the_data_can_go_later(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     world.down()

@@ -14,6 +14,8 @@ from iotpipe.provision.adoption import EVERYTHING
 from tests.support.account_inventory import client, inventory, left_over
 from tests.support.pipeline_world import Declared, World
 
+pytestmark = pytest.mark.matrix
+
 ACCOUNT_ROLE = "api-gateway-account/us-east-1"
 
 
@@ -35,7 +37,6 @@ def test_they_share_nothing_but_the_account_role(worlds: tuple[World, World]) ->
         assert f'"iotpipe:environment": "{other}"' not in said
 
 
-@pytest.mark.matrix
 def test_taking_one_down_does_not_touch_the_other(
     worlds: tuple[World, World], declared: Callable[..., Declared]
 ) -> None:
@@ -50,7 +51,6 @@ def test_taking_one_down_does_not_touch_the_other(
     assert inventory() == beside
 
 
-@pytest.mark.matrix
 def test_two_environments_cannot_have_one_suffix(
     worlds: tuple[World, World], tmp_path: Path, declared: Callable[..., Declared]
 ) -> None:

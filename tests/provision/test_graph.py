@@ -29,6 +29,7 @@ def below(node: str, needs: Graph) -> set[str]:
     return {*direct, *(deeper for each in direct for deeper in below(each, needs))}
 
 
+@pytest.mark.matrix
 @given(graphs(), st.integers(1, 4))
 def test_every_node_is_visited_once_and_after_what_it_needs(needs: Graph, parallel: int) -> None:
     visited: list[str] = []
@@ -38,6 +39,7 @@ def test_every_node_is_visited_once_and_after_what_it_needs(needs: Graph, parall
     assert all(visited.index(needed) < visited.index(node) for node in needs for needed in needs[node])
 
 
+@pytest.mark.matrix
 @given(graphs())
 def test_turned_around_every_node_comes_before_what_it_needed(needs: Graph) -> None:
     visited: list[str] = []

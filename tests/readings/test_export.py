@@ -49,6 +49,7 @@ def serve(gateway: Gateway, count: int) -> None:
     gateway.faults.extend([page] * (count // 1000 + 1))
 
 
+@pytest.mark.matrix
 def test_many_rows_come_back_equal_from_json_lines(typed: Type, gateway: Gateway, tmp_path: Path) -> None:
     serve(gateway, 20_000)
     result = typed("query", "A", "-o", str(tmp_path / "rows.jsonl"), "--format", "jsonl")

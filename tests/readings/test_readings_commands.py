@@ -63,6 +63,7 @@ def send(typed: Type, *words: str) -> Result:
     return typed("send-test-data", "--seed", "7", "--until", UNTIL, *words)
 
 
+@pytest.mark.matrix
 def test_what_was_sent_and_proved_is_told(typed: Type) -> None:
     result = send(typed, "--count", "30", "--bad", "4", "--verify")
     assert result.return_value == 0, result.output
@@ -79,6 +80,7 @@ def test_what_was_sent_and_proved_is_told(typed: Type) -> None:
     )
 
 
+@pytest.mark.matrix
 def test_json_has_all_of_it_and_nothing_else_is_on_stdout(typed: Type) -> None:
     answer = json.loads(send(typed, "--count", "30", "--bad", "4", "--verify", "--json").stdout)
     assert (answer["environment"], answer["sent"], answer["accepted"], answer["seed"]) == ("test", 30, 30, 7)
@@ -123,6 +125,7 @@ def test_the_same_seed_and_time_send_the_same_bodies(typed: Type, gateway: Gatew
     assert first == second
 
 
+@pytest.mark.matrix
 def test_a_row_that_does_not_come_makes_it_fail(typed: Type, run: Run) -> None:
     run.clock.delivers = False
     result = send(typed, "--count", "3", "--verify", "--timeout", "5")
@@ -236,6 +239,7 @@ def test_ctrl_c_shows_what_was_sent_verifies_nothing_and_says_what_was_left(
     assert "of 50 readings" in result.stdout and "verified" not in result.stdout
 
 
+@pytest.mark.matrix
 def test_giving_up_shows_what_was_sent_and_why(typed: Type, gateway: Gateway) -> None:
     gateway.faults.extend([lambda request: None] * 2 + [answering(503)] * 100)
     result = send(typed, "--count", "50", "--batch", "5", "--connections", "1", "--verify")
@@ -253,6 +257,7 @@ def rows_of(world: World, count: int = 5, **metrics: Any) -> None:
     world.deliver()
 
 
+@pytest.mark.matrix
 def test_answers_in_json_are_as_they_are_described(typed: Type, world: World, tmp_path: Path) -> None:
     proven = json.loads(send(typed, "--count", "30", "--bad", "4", "--verify", "--json").stdout)
     plain = json.loads(send(typed, "--count", "3", "--json").stdout)

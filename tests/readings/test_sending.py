@@ -51,6 +51,7 @@ def test_the_last_reading_goes_alone_where_it_is_left_alone(send: Send, gateway:
     assert (len(tally.accepted), "readings" in gateway.posts()[-1]) == (5, False)
 
 
+@pytest.mark.matrix
 def test_a_rate_is_kept_on_average(send: Send, run: Run) -> None:
     tally = send(list(generate(1, 50, 7, NOON)), batch=5, rate=10)
     assert tally.seconds == pytest.approx(4.5)
@@ -96,6 +97,7 @@ def test_one_reading_that_cannot_be_kept_costs_no_other_its_place(
     assert (len(world.rows(world.raw)), tally.unsent) == (24, 0)
 
 
+@pytest.mark.matrix
 def test_a_batch_of_more_than_the_configuration_allows_is_divided(send: Send, world: World) -> None:
     world.configure(max_readings=10)
     tally = send(list(generate(2, 50, 7, NOON)))
@@ -111,12 +113,14 @@ def test_what_is_left_of_a_divided_batch_fails_with_the_part_that_does(
     assert (len(tally.accepted), len(tally.failed), tally.unsent) == (0, 10, 0)
 
 
+@pytest.mark.matrix
 def test_every_kind_of_bad_reading_is_answered_with_its_400_and_stores_nothing(send: Send, world: World) -> None:
     tally = send(list(generate(2, 30, 7, NOON)), batch=10, bad=18)
     assert (len(tally.bad_refused), tally.bad_not_refused) == (18, [])
     assert len(tally.accepted) == len(world.rows(world.raw)) == 30
 
 
+@pytest.mark.matrix
 def test_bad_readings_are_spread_among_the_good_ones(gateway: Gateway, send: Send) -> None:
     send(list(generate(1, 40, 7, NOON)), batch=10, bad=4)
     assert ["readings" in request.body for request in gateway.requests] == [True, False] * 4
@@ -148,6 +152,7 @@ def test_what_one_post_brings_twice_is_counted_as_duplicate_and_sent_once(send: 
     assert (tally.duplicates, len(tally.accepted), len(world.rows(world.raw))) == (1, 2, 1)
 
 
+@pytest.mark.matrix
 def test_after_some_failures_in_a_row_the_rest_is_left_unsent(send: Send, gateway: Gateway) -> None:
     gateway.faults.extend([answering(503)] * 100)
     tally = send(list(generate(1, 50, 7, NOON)), batch=5)
@@ -159,6 +164,7 @@ def test_after_some_failures_in_a_row_the_rest_is_left_unsent(send: Send, gatewa
 TOO_OLD = answering(400, '{"error": {"details": [{"field": "timestamp", "message": "too old"}]}}')
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("between", "accepted"), [(lambda request: None, 2), (TOO_OLD, 0)], ids=["stored", "refused"])
 def test_failures_with_answers_between_end_nothing(
     send: Send, gateway: Gateway, between: Callable[[Request], Any], accepted: int
@@ -207,12 +213,14 @@ def test_ctrl_c_lets_what_is_under_way_be_answered(
     assert (len(tally.accepted), tally.unsent, tally.interrupted) == (10, 30, True)
 
 
+@pytest.mark.matrix
 def test_never_more_connections_than_asked_for(send: Send, gateway: Gateway) -> None:
     send(list(generate(2, 60, 7, NOON)), batch=1, connections=3)
     assert len(gateway.posts()) == 60
     assert 1 <= len(gateway.connections) <= 3
 
 
+@pytest.mark.matrix
 def test_readings_always_carry_their_time_so_that_sending_again_stores_nothing_anew(
     send: Send, gateway: Gateway, world: World
 ) -> None:

@@ -78,6 +78,7 @@ def test_everything_is_followed_to_its_end(proving: Proving) -> None:
     assert proving.told[-1] == (130, 130)
 
 
+@pytest.mark.matrix
 def test_the_hops_add_up(proving: Proving, run: Run) -> None:
     proving.send()
     run.clock.clock.pass_(3)
@@ -90,6 +91,7 @@ def test_the_hops_add_up(proving: Proving, run: Run) -> None:
     assert shown == {"count": 40, "p50": 3250.0, "p95": 3250.0, "p99": 3250.0}
 
 
+@pytest.mark.matrix
 def test_two_queries_per_device_and_look_are_enough(proving: Proving) -> None:
     proving.send(count=40, devices=4)
     assert proving.verify().queries == 4 * (2 + 1 + 2)
@@ -102,6 +104,7 @@ def test_more_rows_than_a_page_has_are_all_compared(proving: Proving, monkeypatc
     assert proving.verify().proven
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("table", "range_key"), [("raw", "timestamp"), ("processed", "event_date")])
 def test_a_row_that_is_gone_is_missing(proving: Proving, world: World, table: str, range_key: str) -> None:
     proving.send()
@@ -112,6 +115,7 @@ def test_a_row_that_is_gone_is_missing(proving: Proving, world: World, table: st
     assert (found.found[table], proving.failed()) == (39, True)
 
 
+@pytest.mark.matrix
 def test_what_never_arrives_is_missing_when_the_time_is_over_and_not_before(proving: Proving, run: Run) -> None:
     proving.send()
     run.clock.delivers = False
@@ -120,6 +124,7 @@ def test_what_never_arrives_is_missing_when_the_time_is_over_and_not_before(prov
     assert 20 <= found.seconds <= 22
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "attributes",
     [
@@ -142,6 +147,7 @@ def test_a_processed_row_with_anything_changed_is_different(
     assert found.seconds < 5, "no time would mend that"
 
 
+@pytest.mark.matrix
 def test_a_raw_row_with_another_value_is_different(proving: Proving, world: World) -> None:
     proving.send()
     change(world, world.raw, sensor_data={"M": {"temperature": {"N": "0"}}})
@@ -157,6 +163,7 @@ def test_a_number_written_otherwise_is_the_same(proving: Proving, world: World) 
     assert proving.verify().proven
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("table", ["raw", "processed"])
 def test_a_second_row_of_one_reading_is_told(proving: Proving, world: World, table: str) -> None:
     proving.send()
@@ -172,6 +179,7 @@ def test_a_second_row_of_one_reading_is_told(proving: Proving, world: World, tab
     assert proving.failed()
 
 
+@pytest.mark.matrix
 def test_rows_of_earlier_runs_between_ours_do_not_matter(proving: Proving, world: World) -> None:
     reading = {"device_id": "sensor-001", "timestamp": NOON - 3_600_000, "sensor_data": {"temperature": 1}}
     world.ingest(reading)
@@ -181,6 +189,7 @@ def test_rows_of_earlier_runs_between_ours_do_not_matter(proving: Proving, world
     assert proving.verify().proven
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("emulator", "ago"), [(None, 3600), (Emulator("http://127.0.0.1:9"), 1)])
 def test_what_an_earlier_run_has_left_proves_nothing_of_this_one(
     proving: Proving, world: World, run: Run, emulator: Emulator | None, ago: int
@@ -241,6 +250,7 @@ def test_rows_that_others_have_put_there_do_not_matter(proving: Proving, world: 
     assert proving.verify().proven
 
 
+@pytest.mark.matrix
 def test_a_row_that_does_not_say_when_it_was_made_is_different(proving: Proving, world: World) -> None:
     proving.send(count=6)
     world.deliver()
@@ -263,6 +273,7 @@ def test_a_reading_that_came_twice_in_one_run_needs_one_row_only(proving: Provin
     assert found.proven and found.expected == 10
 
 
+@pytest.mark.matrix
 def test_a_bad_reading_that_has_a_row_is_astray_whatever_it_was_answered(proving: Proving, world: World) -> None:
     proving.send(bad=1)
     (bad,) = proving.load.rejections
@@ -272,6 +283,7 @@ def test_a_bad_reading_that_has_a_row_is_astray_whatever_it_was_answered(proving
     assert len(found.astray) == 1 and "has a raw row" in found.astray[0]
 
 
+@pytest.mark.matrix
 def test_poison_that_never_gets_into_the_dlq_is_astray(proving: Proving, run: Run, world: World) -> None:
     proving.send(bad=4)
     world.bodies(world.queue)
@@ -294,6 +306,7 @@ def test_poison_of_an_earlier_run_or_twice_or_altered_does_not_count(proving: Pr
     assert sorted(one.split(" times")[0][-1] for one in found.astray) == ["0", "2"]
 
 
+@pytest.mark.matrix
 def test_the_dlq_keeps_what_is_in_it_and_shows_it_at_once(proving: Proving, world: World) -> None:
     others = {f"somebody else's {number}" for number in range(25)}
     for body in others:

@@ -7,13 +7,14 @@ import pytest
 from tests.support.aws_rules.delays import Delays
 from tests.support.aws_rules.wall_time import Estimate, estimates
 
+pytestmark = pytest.mark.matrix
+
 
 @pytest.fixture(scope="module")
 def commands(moto: None, tmp_path_factory: pytest.TempPathFactory) -> list[Estimate]:
     return estimates(tmp_path_factory.mktemp("estimates"), Delays())
 
 
-@pytest.mark.matrix
 def test_every_second_of_a_command_is_accounted_for(commands: list[Estimate]) -> None:
     for each in commands:
         assert sum(rest.end - rest.begin for rest in each.chain) == pytest.approx(each.seconds)
