@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -67,14 +67,11 @@ def query(
     they come: CSV with the columns device_id, time and one per metric, or JSON Lines with the rows as they are stored.
     """
     from iotpipe.readings.query import fetch_rows
-    from iotpipe.render.query import as_csv_text, as_json_text, as_sparklines, as_table
+    from iotpipe.render.query import as_csv_text, as_json_text
 
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other", "Use one of them")
-    if date and (start or end):
-        raise UsageError("--date excludes --from and --to", "Leave out --from and --to, or --date")
-    if last and (date or start or end):
-        raise UsageError("--last excludes --date, --from and --to", "Use --last alone, or --from and --to")
+    _refuse_two_periods(date, start, end, last)
     if last is not None:
         start, end = _checked_duration(last), "0s"
     if file:
@@ -96,15 +93,29 @@ def query(
     elif as_csv:
         output.document(as_csv_text(rows))
     elif rows:
-        for line in as_table(rows):
-            output.say(line)
-        output.say("")
-        for line in as_sparklines(rows, _columns()):
-            output.say(line)
+        _show(rows)
     else:
         output.note(f"{device} has no readings in this period")
     if more:
         output.note(f"there are more than these {len(rows)} rows: use --all or a larger --limit")
+
+
+def _refuse_two_periods(date: str | None, start: str | None, end: str | None, last: str | None) -> None:
+    """Refuse options that each name a period."""
+    if date and (start or end):
+        raise UsageError("--date excludes --from and --to", "Leave out --from and --to, or --date")
+    if last and (date or start or end):
+        raise UsageError("--last excludes --date, --from and --to", "Use --last alone, or --from and --to")
+
+
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    from iotpipe.render.query import as_sparklines, as_table
+
+    for line in as_table(rows):
+        output.say(line)
+    output.say("")
+    for line in as_sparklines(rows, _columns()):
+        output.say(line)
 
 
 def _refuse_in_vain(file: Path, as_csv: bool, overwrite: bool) -> None:
