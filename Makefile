@@ -63,7 +63,7 @@ demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, ea
 	  'and for a real account, read "On AWS" in README.md.'
 
 # The tests begin while the code is still being checked: where a test waits, that has a processor.
-test: setup ## every check and test
+test: setup ## every check, and every test, some of them with a sample of their cases
 	@$(MAKE) --no-print-directory --jobs 2 lint tests
 
 # Three workers for two cores: many tests wait for a process of their own.
@@ -100,7 +100,8 @@ dist: setup ## the release in dist/: a wheel and a source archive
 	$(RUN)/python -m hatchling build
 
 # -rP prints the figures of the first run.
-matrix: setup ## 40,000 readings, 2,000 questions, and every call of up, of a change and of down, with every fault (test takes samples)
+matrix: setup ## every case of which make test takes a sample, 40,000 readings, 2,000 questions, and every call with every fault
+	$(PYTEST) --numprocesses auto --whole -m 'sampled or hypothesis'
 	$(PYTEST) tests/handlers/whole_no_loss.py tests/handlers/whole_buckets.py --numprocesses auto -rP
 	$(PYTEST) tests/pipeline/whole_matrix.py --numprocesses auto
 

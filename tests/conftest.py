@@ -26,6 +26,7 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
 )
 
+from tests.support import case_samples  # noqa: E402 - as the next ones
 from tests.support.forked_commands import ForkedCommands, forked_commands  # noqa: E402 - as the next ones
 from tests.support.memoized_aws import be_quick, collect_seldom  # noqa: E402 - moto reads the environment when it is imported
 from tests.support.moto_gaps import close_gaps  # noqa: E402 - moto reads the environment when it is imported
@@ -34,25 +35,30 @@ close_gaps()
 be_quick()
 
 # The same examples everywhere, and as much time for each as it needs: Hypothesis does that by itself where CI is set.
-settings.register_profile("everywhere", derandomize=True, database=None, deadline=None)
-settings.load_profile("everywhere")
+settings.register_profile("sampled", derandomize=True, database=None, deadline=None, max_examples=50)
+settings.register_profile("whole", settings.get_profile("sampled"), max_examples=1000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cases", type=int, help="of each parametrized test, run at most so many cases, evenly spread")
+    parser.addoption("--whole", action="store_true", help="run every case of sampled tests, and 20 times the examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("whole" if config.getoption("--whole") else "sampled")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if "cloud" in getattr(item, "fixturenames", ()):
             item.add_marker("server")
+    collected = list(items)
+    if not config.getoption("--whole"):
+        items[:] = case_samples.sampled(items)
     if most := config.getoption("--cases"):
-        cases: dict[str, list[pytest.Item]] = {}
-        for item in items:
-            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
-        kept = {each for same in cases.values() for each in same[:: -(-len(same) // most)]}
-        config.hook.pytest_deselected(items=[each for each in items if each not in kept])
-        items[:] = [each for each in items if each in kept]
+        items[:] = case_samples.evenly_spread(items, most)
+    kept = set(items)
+    config.hook.pytest_deselected(items=[each for each in collected if each not in kept])
     items[:] = _in_shares(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 

@@ -21,8 +21,7 @@ pytestmark = pytest.mark.matrix
 
 FOREIGN_WORDS = ("pydantic", "Input should", "Traceback", "yaml.", "<unicode string>", "object at 0x")
 
-anything = settings(max_examples=100)
-anything_quick = settings(max_examples=1500)
+anything_quick = settings(max_examples=10 * settings.default.max_examples)
 
 
 def outcome(data: bytes) -> Environment | ConfigurationError:
@@ -92,13 +91,11 @@ def test_any_text_of_yaml_signs_loads_or_is_refused(text: str) -> None:
     outcome(text.encode("utf-8"))
 
 
-@anything
 @given(st.dictionaries(keys, structures, max_size=6))
 def test_any_structure_loads_or_is_refused(document: dict[Any, Any]) -> None:
     outcome(yaml.dump(document, allow_unicode=True).encode("utf-8", "surrogatepass"))
 
 
-@anything
 @given(st.data())
 def test_any_damage_to_a_starter_file_leaves_it_loadable_or_refused(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from([text for name, text in starter_files().items() if name.endswith(".yaml")]))
@@ -138,7 +135,6 @@ def documents(section: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrat
     return st.fixed_dictionaries({}, optional=optional)
 
 
-@anything
 @given(st.deferred(lambda: documents(the_schema(), the_schema())))
 def test_of_what_the_schema_takes_only_contradictions_are_refused(document: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator(the_schema()).validate(document)
@@ -175,7 +171,6 @@ def replaced(document: dict[str, Any], data: st.DataObject) -> dict[str, Any]:
     return document | {key: replaced(document[key], data) if deeper else data.draw(scalars | st.integers(0, 1000))}
 
 
-@anything
 @given(st.deferred(lambda: documents(json_schema(), json_schema())).filter(bool), st.data())
 def test_an_editor_marks_nothing_in_a_file_that_loads(document: dict[str, Any], data: st.DataObject) -> None:
     changed = replaced(document, data)

@@ -93,6 +93,7 @@ def answer(read: Read, data: dict[str, Any]) -> Any:
     return status, json.loads(body)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("kind", "keys"), [("N", NUMBERS), ("S", TEXTS)])
 def test_they_answer_the_same(plain: dict[str, Read], kind: str, keys: list[str], seed: int) -> None:

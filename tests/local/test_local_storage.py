@@ -70,6 +70,7 @@ def with_room(store: Store) -> None:
     store._writing.execute("PRAGMA max_page_count=1000000")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.matrix
 @pytest.mark.parametrize("seed", range(12))
 def test_it_reads_as_a_dictionary_whatever_has_reached_the_disk(path: Path, seed: int) -> None:

@@ -324,6 +324,7 @@ def test_who_has_got_a_second_api_by_mistake_goes_back_to_the_first(
     assert world.planned(wanted).pending == ()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("lost", ["", "tags", "state file"])
 def test_a_protected_environment_keeps_the_url_that_it_has(
@@ -353,6 +354,7 @@ def test_a_protected_environment_keeps_the_url_that_it_has(
 # Cut short
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("at", [0, 9, 23, 41, 58, 70])
 def test_killed_while_it_adopts_the_next_up_goes_on(
@@ -375,6 +377,7 @@ def test_killed_while_it_adopts_the_next_up_goes_on(
     assert left_over() == ["layers: iot-shared-dependencies-dev", "layers: iot-shared-dependencies-dev #2"]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("wait", [0, 3600])
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("at", range(6))
@@ -426,6 +429,7 @@ def test_down_right_after_a_killed_adoption_leaves_no_logs_of_the_api(
     assert len(groups) == len(apis())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("at", "moment"), [(at, moment) for at in range(2) for moment in MOMENTS])
 @pytest.mark.parametrize("mistaken", [False, True], ids=["the first", "after a second was made"])
 def test_killed_while_it_adopts_an_api_by_its_id_the_next_up_goes_on_with_that_one(

@@ -300,6 +300,7 @@ def up(world: World, declared: Declared) -> None:
     once("BASE", world, begin)
 
 
+@pytest.mark.sampled(16)
 @pytest.mark.matrix
 @pytest.mark.parametrize("setting", SAMPLES)
 def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, declared: Declare, setting: str) -> None:
@@ -469,6 +470,7 @@ def test_the_functions_may_use_a_key_before_what_they_use_is_encrypted_with_it(w
         assert allowed < world.writes.index(encrypts)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.matrix
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("at", [0, 3, 7, 11, 15])

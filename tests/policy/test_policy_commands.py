@@ -17,7 +17,7 @@ from tests.support.samples.functions import BOUNDARY
 from tests.support.samples.sample import KMS_KEY
 from tests.support.web_acls import WEB_ACL
 
-pytestmark = pytest.mark.matrix
+pytestmark = [pytest.mark.matrix, pytest.mark.together]
 
 LOGGING_ROLE = f"arn:aws:iam::{ACCOUNT}:role/iotpipe-api-gateway-logging-{REGION}"
 SHARED = {

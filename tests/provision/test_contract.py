@@ -102,11 +102,13 @@ def test_down_does_not_mind_that_it_is_gone(kind: str, tmp_path: Path) -> None:
     resource_contract.goes_though_gone(SAMPLES[kind], tmp_path)
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize(("kind", "call", "how"), INSTANTS)
 def test_up_goes_on_after_a_kill(kind: str, call: int, how: str, tmp_path: Path) -> None:
     resource_contract.survives_a_kill(SAMPLES[kind], tmp_path, call, how)
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize(("kind", "call", "how"), INSTANTS)
 def test_down_removes_what_a_kill_left(kind: str, call: int, how: str, tmp_path: Path) -> None:
     resource_contract.is_removed_after_a_kill(SAMPLES[kind], tmp_path, call, how)

@@ -71,6 +71,7 @@ def come_change_go_and_come_again(reality: Reality, directory: Path) -> None:
 
 
 # The drawn ones are those that have found something once, out of fifty.
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("delays", [HARSH, drawn(4), drawn(6)], ids=["a bad day", "a drawn day", "another"])
 def test_it_comes_changes_goes_and_comes_again(delays: Delays, tmp_path: Path) -> None:
     with account(delays) as reality:

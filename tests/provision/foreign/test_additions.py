@@ -45,6 +45,7 @@ NEW_CALLS, MOST_CALLS = 26, 80
 """The calls that the checks for additions may add to a plan."""
 
 
+@pytest.mark.sampled(24)
 @pytest.mark.parametrize("added", ADDED, ids=lambda added: added.what)
 def test_what_was_added_is_found_and_taken_away(added: Added, world: QuickWorld) -> None:
     resources = a_pipeline(*added.kinds)
