@@ -21,6 +21,9 @@ from botocore.utils import get_environ_proxies
 
 from iotpipe.errors import CredentialsError, IotpipeError
 
+Parameters = Mapping[str, str | tuple[str, ...]]
+"""Query parameters; those that are given more than once have several values."""
+
 _LOGIN = "Renew the credentials (`aws sso login`, `aws configure`) and run the command again"
 
 # API Gateway times out after 29 s and reports it; a shorter read timeout would hide that response.
@@ -109,9 +112,13 @@ class Api:
         # A lone surrogate has no UTF-8 encoding. It is sent as a JSON escape, which the API rejects.
         return self._call("POST", self.endpoint + path, body.encode(errors="backslashreplace"))
 
-    def get(self, path: str, parameters: Mapping[str, str]) -> Response:
+    def get(self, path: str, parameters: Parameters) -> Response:
         """GET with query parameters."""
-        pairs = [f"{name}={quote(value, safe='-_.~', errors='backslashreplace')}" for name, value in parameters.items()]
+        pairs = [
+            f"{name}={quote(value, safe='-_.~', errors='backslashreplace')}"
+            for name, given in parameters.items()
+            for value in ((given,) if isinstance(given, str) else given)
+        ]
         return self._call("GET", f"{self.endpoint}{path}?{'&'.join(pairs)}", b"")
 
     def check(self) -> None:

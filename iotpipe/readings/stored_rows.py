@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from iotpipe.errors import IotpipeError, UsageError
-from iotpipe.readings import exact_json
-from iotpipe.readings.api_client import Api, raise_for_permanent_error
+from iotpipe.readings import api_pages, exact_json
+from iotpipe.readings.api_client import Api, Parameters
 from iotpipe.readings.generate import Reading
 from iotpipe.times import iso, milliseconds
 
@@ -26,28 +25,16 @@ Identity = tuple[int, str, str]
 
 @dataclass(frozen=True)
 class Page:
-    """One response: its rows, and whether more pages follow."""
+    """One response: its rows or buckets, and whether there are more."""
 
     items: list[Row]
     more: bool
 
 
-def pages(api: Api, parameters: Mapping[str, str]) -> Iterator[Page]:
+def pages(api: Api, parameters: Parameters) -> Iterator[Page]:
     """All pages of a query. Raises UsageError for a 400 and IotpipeError for any other error."""
-    token: dict[str, str] = {}
-    while True:
-        response = api.get("/query", {**parameters, **token})
-        if response.status != 200:
-            raise_for_permanent_error(response)
-            if response.status == 400:
-                details = "; ".join(f"{each.get('field')}: {each.get('message')}" for each in response.details())
-                raise UsageError(f"the API rejects the query: {details or response.summary()}")
-            raise IotpipeError(f"the query failed: {response.summary()}", "Run `iotpipe logs` for the reason")
-        document = exact_json.loads(response.body)
+    for document in api_pages.documents(api, "/query", parameters):
         yield Page(document["items"], "next_token" in document)
-        if "next_token" not in document:
-            return
-        token = {"next_token": document["next_token"]}
 
 
 def reading_identity(reading: Reading) -> Identity:

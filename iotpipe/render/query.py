@@ -37,36 +37,46 @@ def as_csv_text(found: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def as_table(found: Sequence[Row]) -> Iterator[str]:
-    """A header and a line per row: its time, and a column per metric of any row."""
+def as_table(found: Sequence[Row], *, with_devices: bool = False) -> Iterator[str]:
+    """A header and a line per row: its time, its device if that is wanted, and a column per metric of any row."""
     values = [stored_rows.metrics(row) for row in found]
     names = _names(values)
-    lines = [["time", *map(output.harmless, names)]]
+    lines = [["time", *(["device_id"] if with_devices else []), *names]]
     for row, metrics in zip(found, values, strict=True):
-        lines.append(
-            [iso(stored_rows.timestamp(row)), *(_cell(metrics[name]) if name in metrics else "" for name in names)]
-        )
+        head = [iso(stored_rows.timestamp(row)), *([row["device_id"]] if with_devices else [])]
+        lines.append([*head, *(cell(metrics[name]) if name in metrics else "" for name in names)])
+    yield from aligned(lines, texts=len(lines[0]) - len(names))
+
+
+def aligned(lines: Sequence[Sequence[str]], texts: int) -> Iterator[str]:
+    """Lines of cells in columns: the first `texts` columns begin at the left, those of numbers end at the right."""
+    lines = [[output.harmless(each) for each in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        cells = [line[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        cells = [each.ljust(width) for each, width in zip(line[:texts], widths, strict=False)]
+        cells += [each.rjust(width) for each, width in zip(line[texts:], widths[texts:], strict=True)]
         yield "  ".join(cells).rstrip()
 
 
-def as_sparklines(found: Sequence[Row], width: int) -> Iterator[str]:
+def as_sparklines(found: Sequence[Row], width: int, *, with_devices: bool = False) -> Iterator[str]:
     """A sparkline per numeric metric over the time of all rows, scaled from its lowest to its highest value."""
-    moments = [stored_rows.timestamp(row) for row in found]
-    columns = sparkline.columns_for(moments, min(width, _WIDEST))
     points: dict[str, list[sparkline.Point]] = {}
-    for moment, row in zip(moments, found, strict=True):
+    for row in found:
+        device = f"{row['device_id']}  " if with_devices else ""
         for name, value in stored_rows.metrics(row).items():
             if exact_json.is_number(value):
-                points.setdefault(name, []).append((moment, value))
+                points.setdefault(f"{device}{name}", []).append((stored_rows.timestamp(row), value))
+    yield from sparklines(points, [stored_rows.timestamp(row) for row in found], width)
+
+
+def sparklines(points: Mapping[str, Sequence[sparkline.Point]], moments: Sequence[int], width: int) -> Iterator[str]:
+    """A sparkline per name over all moments."""
+    columns = sparkline.columns_for(moments, min(width, _WIDEST))
     widest = max((len(output.harmless(name)) for name in points), default=0)
     for name, drawn in points.items():
         line = sparkline.sparkline(drawn, min(moments), max(moments), columns)
         low, high = (choose(value for _, value in drawn) for choose in (min, max))
-        yield f"{output.harmless(name):<{widest}}  {line}  {_cell(low)} to {_cell(high)}"
+        yield f"{output.harmless(name):<{widest}}  {line}  {cell(low)} to {cell(high)}"
 
 
 def _names(values: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -83,7 +93,7 @@ def _flat(row: Row) -> dict[str, Any]:
     return flat | {f"sensor_data.{name}": others[name] for name in others} if isinstance(others, dict) else flat
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value with all its digits, or a device's text with control characters escaped."""
     return output.harmless(value if isinstance(value, str) else exact_json.dumps(value))
 
@@ -95,4 +105,4 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 def inert(value: Any) -> str:
     """A value in CSV. A text that a spreadsheet would evaluate gets an apostrophe; numbers keep all their digits."""
     quoted = isinstance(value, str) and value.startswith(_FORMULA)
-    return f"'{_cell(value)}" if quoted else _cell(value)
+    return f"'{cell(value)}" if quoted else cell(value)

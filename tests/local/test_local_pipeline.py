@@ -569,6 +569,12 @@ def test_the_devices_and_their_buckets_can_be_asked_for(up: Machine) -> None:
     assert found == {"a.b": 3, "temperature": 3}
     listed = json.loads(up.signed("execute-api", "GET", f"{up.api}/devices?limit=200")[1])["items"]
     assert [one["device_id"] for one in listed].count("charted") == 1
+    assert up.signed("execute-api", "POST", f"{up.api}/ingest", body.replace(b"charted", b"beside"))[0] == 200
+    question = ("query", "charted", "beside", "--env", "local", "--from", "1d", "--metric", "a.b")
+    rows = eventually(lambda: one if (one := up.json(*question))["count"] == 4 else None)
+    assert [row["device_id"] for row in rows["items"]] == ["charted"] * 3 + ["beside"]
+    summed = {one["device_id"]: sum(one["count"]) for one in up.json(*question, "--every", "5m")["series"]}
+    assert summed == {"charted": 3, "beside": 1}
 
 
 def series(up: Machine, path: str) -> dict[str, int]:

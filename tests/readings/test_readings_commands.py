@@ -265,8 +265,9 @@ def test_answers_in_json_are_as_they_are_described(typed: Type, world: World, tm
     assert not unknown("send-test-data", proven, plain)
     assert {*told} <= {*covered("send-test-data", proven, plain)}
     rows_of(world)
-    shown, exported = (typed("query", "A", "--json", *words).stdout for words in ([], ["-o", str(tmp_path / "rows")]))
-    assert_as_described("query", json.loads(shown), json.loads(exported))
+    buckets, file = ["--every", "1h", "--from", "1d"], ["-o", str(tmp_path / "rows")]
+    answers = [json.loads(typed("query", "A", "--json", *words).stdout) for words in ([], buckets, file)]
+    assert_as_described("query", *answers)
 
 
 def test_numbers_are_shown_exactly_as_they_are_stored(typed: Type, world: World) -> None:

@@ -30,9 +30,21 @@ Reply = tuple[int, dict[str, str], str]
 class Request:
     method: str
     path: str
-    parameters: dict[str, str]
+    pairs: list[tuple[str, str]]
     headers: dict[str, str]
     body: str
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query parameters; of those that are given more than once, the last value."""
+        return dict(self.pairs)
+
+    @property
+    def all_values(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, value in self.pairs:
+            found.setdefault(name, []).append(value)
+        return found
 
 
 @dataclass
@@ -61,7 +73,7 @@ class Gateway:
                 return scripted
             if not self._signed(request):
                 return 403, {}, '{"message": "The request signature we calculated does not match"}'
-            handlers = {"/ingest": ingestion, "/query": query}
+            handlers = {"/ingest": ingestion, "/query": query, "/devices": query}
             handler = handlers.get(request.path.removeprefix(self.stage))
             if handler is None:
                 return 403, {}, '{"message": "Missing Authentication Token"}'
@@ -71,7 +83,7 @@ class Gateway:
                 headers=request.headers,
                 multiValueHeaders=None,
                 queryStringParameters=request.parameters or None,
-                multiValueQueryStringParameters=None,
+                multiValueQueryStringParameters=request.all_values or None,
                 body=request.body or None,
             )
             answer = handler.lambda_handler(event, self.world.context(28))
@@ -82,7 +94,7 @@ class Gateway:
         if "SignedHeaders=" not in given:
             return False
         names = given.split("SignedHeaders=")[1].split(",")[0].split(";")
-        query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in request.parameters.items())
+        query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in request.pairs)
         url = f"{self.url.removesuffix(self.stage)}{request.path}" + (f"?{query}" if query else "")
         headers = {name: request.headers[name] for name in names}
         again = AWSRequest(request.method, url, headers, request.body.encode())
@@ -113,8 +125,8 @@ def listening(gateway: Gateway) -> Iterator[Gateway]:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
-            parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
-            reply = gateway.reply(Request(method, parts.path, parameters, headers, body))
+            pairs = parse_qsl(parts.query, keep_blank_values=True)
+            reply = gateway.reply(Request(method, parts.path, pairs, headers, body))
             if reply is None or reply[0] == 0:
                 self.close_connection = True
                 return

@@ -1,0 +1,128 @@
+"""What `iotpipe query` is asked for: options that contradict each other, and the API's parameters."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from iotpipe.errors import UsageError
+from iotpipe.readings.api_client import Parameters
+from iotpipe.readings.query import MAX_DEVICES, MAX_METRICS, MAX_NAME_LENGTH
+from iotpipe.times import ago
+
+_EVERY = re.compile("[1-9][0-9]{0,4}[smhd]")
+_OFFSET = re.compile("[+-]([01][0-9]|2[0-3]):[0-5][0-9]")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments and options as they were typed."""
+
+    devices: tuple[str, ...]
+    metrics: tuple[str, ...]
+    table: str
+    date: str | None
+    start: str | None
+    end: str | None
+    last: str | None
+    every: str | None
+    offset: str | None
+    limit: int | None
+    everything: bool
+    order: str
+    as_csv: bool
+    file: Path | None
+    how: str | None
+    overwrite: bool
+    as_json: bool
+
+    def check(self) -> None:
+        """Raise UsageError for what makes no sense, before anything is read."""
+        self._check_names()
+        if self.as_csv and self.as_json:
+            raise UsageError("--csv and --json exclude each other", "Use one of them")
+        self._check_period()
+        self._check_buckets()
+        self._check_file()
+
+    @property
+    def has_start(self) -> bool:
+        """Whether the period has a beginning."""
+        return bool(self.start or self.date or self.last)
+
+    def parameters(self, now: float) -> Parameters:
+        """The API's parameters."""
+        start, end = (self.last, "0s") if self.last else (self.start, self.end)
+        given = {
+            "device_id": self.devices,
+            "metric": self.metrics,
+            "table": self.table,
+            "event_date": self.date,
+            "from": _moment(start, now),
+            "to": _moment(end, now),
+            "every": self.every,
+            "offset": self.offset,
+            "order": self.order,
+        }
+        return {name: value for name, value in given.items() if value}
+
+    def _check_names(self) -> None:
+        for what, names, most in (("device", self.devices, MAX_DEVICES), ("metric", self.metrics, MAX_METRICS)):
+            if twice := _repeated(names):
+                raise UsageError(f"the {what} {twice} is named twice", f"Name each {what} once")
+            if len(names) > most:
+                raise UsageError(
+                    f"{len(names)} {what}s are more than one query may ask for", f"Name at most {most} of them"
+                )
+        if any(not 1 <= len(name) <= MAX_NAME_LENGTH for name in self.metrics):
+            raise UsageError(f"--metric needs a name of 1 to {MAX_NAME_LENGTH} characters")
+
+    def _check_period(self) -> None:
+        if self.date and (self.start or self.end):
+            raise UsageError("--date excludes --from and --to", "Leave out --from and --to, or --date")
+        if self.last and (self.date or self.start or self.end):
+            raise UsageError("--last excludes --date, --from and --to", "Use --last alone, or --from and --to")
+        if self.last is not None and ago(self.last, 0) is None:
+            raise UsageError(
+                f"{self.last!r} is not a duration", "Use a number and s, m, h or d, such as 90m, 24h or 7d"
+            )
+
+    def _check_buckets(self) -> None:
+        if self.every is None:
+            if self.offset is not None:
+                raise UsageError("--offset needs --every", "It moves the beginning of the buckets of --every")
+            return
+        if not _EVERY.fullmatch(self.every):
+            hint = "Use a number and s, m, h or d, such as 30s, 15m, 1h or 7d"
+            raise UsageError(f"{self.every!r} is not a length of buckets", hint)
+        if self.offset is not None and not _OFFSET.fullmatch(self.offset):
+            raise UsageError(f"{self.offset!r} is not an offset from UTC", "Use +HH:MM or -HH:MM, such as +02:00")
+        if self.table != "processed":
+            raise UsageError("--every excludes --table raw", "Buckets are made of the processed table")
+        if not self.has_start:
+            raise UsageError("--every needs --last, --from or --date", "Say from when on, such as --last 24h")
+
+    def _check_file(self) -> None:
+        if self.file is None:
+            if self.how or self.overwrite:
+                raise UsageError("--format and --overwrite need -o", "Name the file with -o FILE")
+            return
+        if self.as_csv:
+            raise UsageError("--csv and -o exclude each other", "Use -o with --format csv")
+        if self.file.exists() and not self.overwrite:
+            raise UsageError(f"{self.file} exists", "Name another file, or add --overwrite")
+        if self.file.exists() and not self.file.is_file():
+            raise UsageError(f"{self.file} is not a regular file", "Name another file")
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _moment(text: str | None, now: float) -> str | None:
+    """A time as the API accepts it; an age such as 6h is converted to epoch milliseconds."""
+    found = ago(text, now) if text else None
+    return text if found is None else str(found)
