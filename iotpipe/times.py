@@ -30,6 +30,22 @@ def milliseconds(text: str) -> int:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
 
 
+def of_text(text: str, *, last: bool = False) -> int | None:
+    """Epoch milliseconds of a text with these, a time, or a day in UTC: its first one, or its `last`.
+
+    None for any other text.
+    """
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    is_day = len(text) == len("2024-01-15")
+    return found // timedelta(milliseconds=1) + (86_400_000 - 1 if last and is_day else 0)
+
+
 def timestamp(seconds: float) -> str:
     """2024-01-15T10:30:00Z for epoch seconds, as the state file has it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

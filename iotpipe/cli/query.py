@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from iotpipe.readings.api_client import Api, Parameters
 
 FORMATS = ("csv", "jsonl")
-_FEW_ROWS, _FEW_BUCKETS = 100, 1000
+FEW_ROWS, FEW_BUCKETS = 100, 1000
+"""The usual limits."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -41,7 +42,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--offset", metavar="+HH:MM", help="Let buckets begin at this offset from UTC: days of +02:00.")
 @click.option(
-    "--limit", type=click.IntRange(1), help="Rows of each device at most. [100; 1000 with --every; all with -o]"
+    "--limit",
+    type=click.IntRange(1),
+    help="Rows of each device at most. [100; 1000 with --every; all with -o and --plot]",
 )
 @click.option("--all", "everything", is_flag=True, help="All rows, however many.")
 @click.option(
@@ -51,6 +54,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("-o", "--output", "file", type=_FILE, metavar="FILE", help="Write all rows to this file instead.")
 @click.option("--format", "how", type=click.Choice(FORMATS), help="Format of FILE. [csv]")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--plot", is_flag=True, help="Plot each metric over time, as wide as the terminal.")
 @options.as_json
 def query(settings: Settings, **given: Any) -> None:
     """Query the readings of up to 10 devices through the API.
@@ -58,16 +62,21 @@ def query(settings: Settings, **given: Any) -> None:
     Prints a table and a sparkline per metric; numbers keep all their digits. With -o the rows go to a file as
     they come: CSV with the columns device_id, time and one per metric, or JSON Lines with the rows as they are stored.
     With --every, each bucket has the exact minimum and maximum, the mean and the last value of one metric.
+    --plot draws the whole period; if it has more rows than the screen has dots, the API is asked for buckets.
     """
     from iotpipe.cli.query_options import Asked
+    from iotpipe.cli.query_plot import plot
 
     asked = Asked(**given)
     asked.check()
     session, deployment = open_deployment(settings, "query")
-    parameters = asked.parameters(session.run.clock.now())
+    now = session.run.clock.now()
+    parameters = asked.parameters(now)
     api = api_of(session, deployment)
     if asked.file:
         _export(api, parameters, asked, asked.file)
+    elif asked.plot:
+        plot(api, parameters, asked, now)
     else:
         _print(api, parameters, asked)
 
@@ -75,7 +84,7 @@ def query(settings: Settings, **given: Any) -> None:
 def _print(api: Api, parameters: Parameters, asked: Asked) -> None:
     from iotpipe.readings.query import fetch_rows
 
-    few = _FEW_BUCKETS if asked.every else _FEW_ROWS
+    few = FEW_BUCKETS if asked.every else FEW_ROWS
     rows, more = fetch_rows(api, parameters, None if asked.everything else asked.limit or few)
     if asked.as_json:
         output.document(f"{_as_json(rows, more, asked)}\n")
@@ -84,7 +93,7 @@ def _print(api: Api, parameters: Parameters, asked: Asked) -> None:
     else:
         _show(rows, asked)
     if more:
-        _note_more(len(rows), asked)
+        note_more(len(rows), asked.unit)
 
 
 def _as_json(rows: Sequence[dict[str, Any]], more: bool, asked: Asked) -> str:
@@ -110,14 +119,19 @@ def _show(rows: Sequence[dict[str, Any]], asked: Asked) -> None:
         output.say("")
         for line in view.as_sparklines(rows, _columns(), with_devices=several):
             output.say(line)
-    silent = [device for device in asked.devices if all(row["device_id"] != device for row in rows)]
+    note_silent(asked, {row["device_id"] for row in rows})
+
+
+def note_silent(asked: Asked, found: set[str]) -> None:
+    """Name the devices that have nothing to show."""
+    silent = [device for device in asked.devices if device not in found]
     if silent:
-        what = "numeric readings" if asked.every else "readings"
+        what = "numeric readings" if asked.every or asked.plot else "readings"
         output.note(f"{', '.join(silent)} {'has' if len(silent) == 1 else 'have'} no {what} in this period")
 
 
-def _note_more(count: int, asked: Asked) -> None:
-    what = "buckets" if asked.every else "rows"
+def note_more(count: int, what: str) -> None:
+    """Say that a limit has left some out."""
     output.note(f"there are more than these {count} {what}: use --all or a larger --limit")
 
 
@@ -139,9 +153,9 @@ def _export(api: Api, parameters: Parameters, asked: Asked, file: Path) -> None:
     if asked.as_json:
         output.answer({"count": count, "more": more, "file": str(file)})
     else:
-        output.note(f"wrote {count} {'buckets' if asked.every else 'rows'} to {file}")
+        output.note(f"wrote {count} {asked.unit} to {file}")
     if more:
-        _note_more(count, asked)
+        note_more(count, asked.unit)
 
 
 def _columns() -> int:

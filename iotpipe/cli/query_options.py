@@ -11,7 +11,7 @@ from pathlib import Path
 from iotpipe.errors import UsageError
 from iotpipe.readings.api_client import Parameters
 from iotpipe.readings.query import MAX_DEVICES, MAX_METRICS, MAX_NAME_LENGTH
-from iotpipe.times import ago
+from iotpipe.times import ago, of_text
 
 _EVERY = re.compile("[1-9][0-9]{0,4}[smhd]")
 _OFFSET = re.compile("[+-]([01][0-9]|2[0-3]):[0-5][0-9]")
@@ -37,6 +37,7 @@ class Asked:
     file: Path | None
     how: str | None
     overwrite: bool
+    plot: bool
     as_json: bool
 
     def check(self) -> None:
@@ -47,15 +48,21 @@ class Asked:
         self._check_period()
         self._check_buckets()
         self._check_file()
+        self._check_plot()
 
     @property
     def has_start(self) -> bool:
         """Whether the period has a beginning."""
         return bool(self.start or self.date or self.last)
 
+    @property
+    def unit(self) -> str:
+        """What the answer has."""
+        return "buckets" if self.every else "rows"
+
     def parameters(self, now: float) -> Parameters:
         """The API's parameters."""
-        start, end = (self.last, "0s") if self.last else (self.start, self.end)
+        start, end = self._ends
         given = {
             "device_id": self.devices,
             "metric": self.metrics,
@@ -68,6 +75,16 @@ class Asked:
             "order": self.order,
         }
         return {name: value for name, value in given.items() if value}
+
+    def period(self, now: float) -> tuple[int | None, int | None]:
+        """The first and the last epoch millisecond; None where the options do not say it."""
+        start, end = (self.date, self.date) if self.date else self._ends
+        start, end = _moment(start, now), _moment(end, now)
+        return of_text(start) if start else None, of_text(end, last=True) if end else None
+
+    @property
+    def _ends(self) -> tuple[str | None, str | None]:
+        return (self.last, "0s") if self.last else (self.start, self.end)
 
     def _check_names(self) -> None:
         for what, names, most in (("device", self.devices, MAX_DEVICES), ("metric", self.metrics, MAX_METRICS)):
@@ -116,6 +133,12 @@ class Asked:
             raise UsageError(f"{self.file} exists", "Name another file, or add --overwrite")
         if self.file.exists() and not self.file.is_file():
             raise UsageError(f"{self.file} is not a regular file", "Name another file")
+
+    def _check_plot(self) -> None:
+        if self.plot and (self.as_csv or self.as_json or self.file):
+            raise UsageError("--plot excludes --csv, --json and -o", "Leave out one of them")
+        if self.plot and self.table != "processed":
+            raise UsageError("--plot excludes --table raw", "It draws the processed table, which has the same numbers")
 
 
 def _repeated(names: Sequence[str]) -> str | None:

@@ -575,6 +575,7 @@ def test_the_devices_and_their_buckets_can_be_asked_for(up: Machine) -> None:
     assert [row["device_id"] for row in rows["items"]] == ["charted"] * 3 + ["beside"]
     summed = {one["device_id"]: sum(one["count"]) for one in up.json(*question, "--every", "5m")["series"]}
     assert summed == {"charted": 3, "beside": 1}
+    assert "charted  a.b   0 to 2   last " in up.run(*question, "--plot").stdout
 
 
 def series(up: Machine, path: str) -> dict[str, int]:
