@@ -47,23 +47,27 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Rows of each device at most. [100; 1000 with --every; all with -o and --plot]",
 )
 @click.option("--all", "everything", is_flag=True, help="All rows, however many.")
-@click.option(
-    "--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="desc: the latest first."
-)
+@click.option("--order", type=click.Choice(["desc", "asc"]), help="desc: the latest first. [desc]")
 @click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV on stdout.")
 @click.option("-o", "--output", "file", type=_FILE, metavar="FILE", help="Write all rows to this file instead.")
 @click.option("--format", "how", type=click.Choice(FORMATS), help="Format of FILE. [csv]")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--plot", is_flag=True, help="Plot each metric over time, as wide as the terminal.")
+@click.option("--follow", "-f", is_flag=True, help="Print new rows as they come, until Ctrl-C.")
 @options.as_json
-def query(settings: Settings, **given: Any) -> None:
+def query(settings: Settings, **given: Any) -> int | None:
     """Query the readings of up to 10 devices through the API.
 
     Prints a table and a sparkline per metric; numbers keep all their digits. With -o the rows go to a file as
     they come: CSV with the columns device_id, time and one per metric, or JSON Lines with the rows as they are stored.
     With --every, each bucket has the exact minimum and maximum, the mean and the last value of one metric.
     --plot draws the whole period; if it has more rows than the screen has dots, the API is asked for buckets.
+
+    --follow asks every 2 s and shows each row once: those of --from or --last first, then those that are stored from
+    then on. A row that is stored late is shown unless its device has one that is more than 10 minutes newer. With
+    --json, each row is a line.
     """
+    from iotpipe.cli.query_follow import follow
     from iotpipe.cli.query_options import Asked
     from iotpipe.cli.query_plot import plot
 
@@ -73,12 +77,15 @@ def query(settings: Settings, **given: Any) -> None:
     now = session.run.clock.now()
     parameters = asked.parameters(now)
     api = api_of(session, deployment)
+    if asked.follow:
+        return follow(session, api, parameters, asked, now)
     if asked.file:
         _export(api, parameters, asked, asked.file)
     elif asked.plot:
         plot(api, parameters, asked, now)
     else:
         _print(api, parameters, asked)
+    return None
 
 
 def _print(api: Api, parameters: Parameters, asked: Asked) -> None:

@@ -32,12 +32,13 @@ class Asked:
     offset: str | None
     limit: int | None
     everything: bool
-    order: str
+    order: str | None
     as_csv: bool
     file: Path | None
     how: str | None
     overwrite: bool
     plot: bool
+    follow: bool
     as_json: bool
 
     def check(self) -> None:
@@ -49,6 +50,7 @@ class Asked:
         self._check_buckets()
         self._check_file()
         self._check_plot()
+        self._check_follow()
 
     @property
     def has_start(self) -> bool:
@@ -72,7 +74,7 @@ class Asked:
             "to": _moment(end, now),
             "every": self.every,
             "offset": self.offset,
-            "order": self.order,
+            "order": self.order or "desc",
         }
         return {name: value for name, value in given.items() if value}
 
@@ -139,6 +141,24 @@ class Asked:
             raise UsageError("--plot excludes --csv, --json and -o", "Leave out one of them")
         if self.plot and self.table != "processed":
             raise UsageError("--plot excludes --table raw", "It draws the processed table, which has the same numbers")
+
+    def _check_follow(self) -> None:
+        if not self.follow:
+            return
+        others = {
+            "--every": self.every,
+            "--plot": self.plot,
+            "--csv": self.as_csv,
+            "-o": self.file,
+            "--limit": self.limit,
+            "--all": self.everything,
+            "--order": self.order,
+            "--date": self.date,
+            "--to": self.end,
+        }
+        for name, value in others.items():
+            if value:
+                raise UsageError(f"--follow excludes {name}", "It prints each row as it comes; --from begins earlier")
 
 
 def _repeated(names: Sequence[str]) -> str | None:

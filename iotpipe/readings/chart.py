@@ -12,6 +12,7 @@ from iotpipe.readings.api_client import Api, Parameters
 from iotpipe.readings.buckets import Bucket
 from iotpipe.readings.query import fetch_rows
 from iotpipe.readings.stored_rows import Row
+from iotpipe.times import iso
 
 Number = Decimal | int
 
@@ -82,7 +83,7 @@ def of_period(api: Api, parameters: Parameters, start: int | None, end: int | No
     if last is None:
         newest, _ = fetch_rows(api, {**parameters, "order": "desc"}, 1)
         last = max(map(stored_rows.timestamp, newest), default=now)
-    period = {} if "event_date" in parameters else {"from": str(first)}
+    period = {} if "event_date" in parameters else {"from": iso(first)}
     return of_buckets(api, {**ascending, **period, "every": _length((last - first) // dots)}, None, start, end)
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from iotpipe.files import replacing
-from iotpipe.readings import buckets, exact_json, stored_rows
+from iotpipe.readings import buckets, stored_rows
 from iotpipe.readings.stored_rows import Page, Row
-from iotpipe.render import console, output
-from iotpipe.render.query import inert
+from iotpipe.render import console
+from iotpipe.render.query import as_json_line, inert
 from iotpipe.render.terminals import terminal
 from iotpipe.times import iso
 
@@ -92,7 +92,7 @@ def export(pages: Iterable[Page], path: Path, how: str, layout: Layout) -> tuple
 
 def _write_json_lines(rows: Iterable[Row], file: BinaryIO) -> None:
     for row in rows:
-        file.write(f"{output.escaped_json(exact_json.dumps(row))}\n".encode())
+        file.write(f"{as_json_line(row)}\n".encode())
 
 
 def _write_csv(rows: Iterable[Row], file: BinaryIO, directory: Path, layout: Layout) -> None:

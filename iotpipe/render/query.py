@@ -10,6 +10,7 @@ from typing import Any
 from iotpipe.readings import exact_json, stored_rows
 from iotpipe.readings.stored_rows import Row
 from iotpipe.render import output, sparkline
+from iotpipe.render.console import Part
 from iotpipe.times import iso
 
 _WIDEST = 60
@@ -17,9 +18,21 @@ _WIDEST = 60
 
 def as_json_text(found: Sequence[Row], more: bool) -> str:
     """The rows as JSON, one per line."""
-    listed = ",\n    ".join(output.escaped_json(exact_json.dumps(row)) for row in found)
+    listed = ",\n    ".join(map(as_json_line, found))
     items = f"[\n    {listed}\n  ]" if found else "[]"
     return f'{{\n  "count": {len(found)},\n  "more": {"true" if more else "false"},\n  "items": {items}\n}}'
+
+
+def as_json_line(row: Row) -> str:
+    """A row as JSON on one line."""
+    return output.escaped_json(exact_json.dumps(row))
+
+
+def as_line(row: Row, width: int) -> tuple[Part, ...]:
+    """A row on one line: its time, its device in so many columns, and its metrics."""
+    metrics = "".join(f"  {name}={cell(value)}" for name, value in stored_rows.metrics(row).items())
+    device = output.harmless(row["device_id"])
+    return (f"{iso(stored_rows.timestamp(row))}  ", "dim"), (f"{device:<{width}}", "bold"), metrics
 
 
 def as_csv_text(found: Sequence[Row]) -> str:

@@ -7,7 +7,9 @@ import hashlib
 import http.client
 import io
 import json
+import signal
 import socket
+import threading
 import time
 import zipfile
 from collections import Counter
@@ -576,6 +578,22 @@ def test_the_devices_and_their_buckets_can_be_asked_for(up: Machine) -> None:
     summed = {one["device_id"]: sum(one["count"]) for one in up.json(*question, "--every", "5m")["series"]}
     assert summed == {"charted": 3, "beside": 1}
     assert "charted  a.b   0 to 2   last " in up.run(*question, "--plot").stdout
+
+
+def test_rows_are_followed_until_ctrl_c(up: Machine) -> None:
+    with up.begin("query", "followed", "--follow", "--json", "--env", "local") as process:
+        assert process.stdout and process.stderr
+        end = threading.Timer(100, process.kill)  # rather than wait for ever for what does not come
+        end.start()
+        assert process.stderr.readline() == "waiting for new rows; Ctrl-C ends it\n"
+        for number in range(2):
+            body = json.dumps({"device_id": "followed", "sensor_data": {"temperature": number}}).encode()
+            assert up.signed("execute-api", "POST", f"{up.api}/ingest", body)[0] == 200
+            assert json.loads(process.stdout.readline())["temperature"] == number
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert (process.stdout.read(), process.stderr.read()) == ("", "")
+        end.cancel()
 
 
 def series(up: Machine, path: str) -> dict[str, int]:

@@ -47,7 +47,7 @@ def typed(
     run: Run, place: Deployment, rows: dict[str, Row], env: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> Type:
     aws = SimpleNamespace(session=run.aws.session, region=REGION, account="123456789012", emulator=object())
-    session = SimpleNamespace(name="test", rows=lambda: rows, aws=aws, run=run, env=env, endpoint="")
+    session = SimpleNamespace(name="test", rows=lambda: rows, aws=aws, run=run, env=env, endpoint="", stop=run.stop)
     monkeypatch.setattr("iotpipe.cli.session.open_session", lambda *_: session)
     monkeypatch.setattr(
         "iotpipe.operations.outputs.outputs", lambda *_: {"ApiEndpoint": place.endpoint} if rows else {}
