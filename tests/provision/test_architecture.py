@@ -40,10 +40,11 @@ IMPORTS = {
     "target": {"configuration", "local", "provision"},
     "operations": {"handlers", "local", "provision"},
     "readings": {"operations", "provision"},
+    "observer": {"handlers", "operations", "pipeline", "provision"},
     "checks": {"configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"} | {"target"},
-    "render": {"checks", "operations", "pipeline", "provision", "readings"},
-    "cli": {"checks", "configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"}
-    | {"readings", "render", "target"},
+    "render": {"checks", "observer", "operations", "pipeline", "provision", "readings"},
+    "cli": {"checks", "configuration", "local", "observer", "operations", "packaging", "pipeline", "policy"}
+    | {"provision", "readings", "render", "target"},
     "__main__": {"cli"},
 }
 """What each folder may import: a folder stands below the folders that import it, and nothing but `cli` imports
