@@ -106,7 +106,10 @@ def _process_records(
         failed = {name: reason for name, reason in zip(rows, reasons, strict=True) if reason is not None}
         undone |= poison | failed
         now = clock.now()
-        line.lags += [now - int(row.item["timestamp"]["N"]) for name, row in rows.items() if name not in failed]
+        stored = [row.item for name, row in rows.items() if name not in failed]
+        line.lags += [now - int(item["timestamp"]["N"]) for item in stored]
+        received = (times.from_rfc_3339(item["received_at"]["S"]) for item in stored)
+        line.waits += [max(0, now - int(time)) for time in received if time is not None]
     line.counts.update(processed=len(line.lags), failed=len(undone))
     if undone:
         line.fields["reasons"] = dict(Counter(undone.values()).most_common(10))

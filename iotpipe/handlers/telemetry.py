@@ -20,7 +20,7 @@ class Line:
 
     `counts` become metrics: accepted, duplicates, failed, processed and refused_readings count readings, rejected
     counts requests, cold_starts and not_understood count invocations. `lags` are milliseconds from a reading's own
-    time to its processed row.
+    time to its processed row; `waits` are those from its receipt, which do not depend on the device's clock.
     """
 
     def __init__(self, function: str, context: Any) -> None:
@@ -28,6 +28,7 @@ class Line:
         self._started = clock.elapsed()
         self.counts = {"cold_starts": int(_cold)}
         self.lags: list[int] = []
+        self.waits: list[int] = []
         self.fields: dict[str, Any] = {"environment": settings.environment(), "function": function}
         request_id = getattr(context, "aws_request_id", None)
         if isinstance(request_id, str):
@@ -42,15 +43,15 @@ class Line:
     def write(self) -> None:
         """Print the line. CloudWatch extracts the metrics that `_aws` declares."""
         values: dict[str, Any] = dict(self.counts)
-        if self.lags:
-            values["lag"] = self.lags[:_MAX_VALUES]
-        milliseconds = round((clock.elapsed() - self._started) * 1000, 1)
-        document = {**self.fields, "milliseconds": milliseconds, **values, "_aws": _emf_metadata(values)}
+        milliseconds = {"lag": self.lags, "wait": self.waits}
+        values |= {name: numbers[:_MAX_VALUES] for name, numbers in milliseconds.items() if numbers}
+        took = round((clock.elapsed() - self._started) * 1000, 1)
+        document = {**self.fields, "milliseconds": took, **values, "_aws": _emf_metadata(values)}
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
 
 
 def _emf_metadata(values: dict[str, Any]) -> dict[str, Any]:
-    metrics = [{"Name": name, "Unit": "Milliseconds" if name == "lag" else "Count"} for name in values]
+    metrics = [{"Name": name, "Unit": "Milliseconds" if name in ("lag", "wait") else "Count"} for name in values]
     directive = {"Namespace": NAMESPACE, "Dimensions": [DIMENSIONS], "Metrics": metrics}
     return {"Timestamp": clock.now(), "CloudWatchMetrics": [directive]}

@@ -23,7 +23,7 @@ _ALWAYS = ("accepted", "processed")
 # Already in the line's prefix, or irrelevant for a reader.
 _TOLD = frozenset(
     {"environment", "function", "lambda_request_id", "request_id", "_aws", "route", "status", "milliseconds", "lag"}
-    | {"cold_starts", *_COUNTS}
+    | {"wait", "cold_starts", *_COUNTS}
 )
 
 
@@ -64,6 +64,8 @@ def _figures(line: dict[str, Any]) -> list[str]:
     told.append(f"{line['milliseconds']} ms")
     if isinstance(line.get("lag"), list) and line["lag"]:
         told.append(f"lag {max(line['lag'])} ms")
+    if isinstance(line.get("wait"), list) and line["wait"]:
+        told.append(f"wait {max(line['wait'])} ms")
     return told + (["cold start"] if line.get("cold_starts") else [])
 
 

@@ -180,6 +180,11 @@ def test_our_lines_are_shown_in_short_and_all_others_as_they_are(deployed: Shell
     assert lines[3:] == ["  Traceback", "    line 7"], "no further line begins like an entry"
 
 
+def test_a_batch_is_shown_with_the_longest_lag_and_wait(deployed: Shell) -> None:
+    log(deployed, "processor", {"route": "queue", "milliseconds": 3.5, "processed": 2, "lag": [9, 70], "wait": [4, 6]})
+    assert "  2 processed, 3.5 ms, lag 70 ms, wait 6 ms\n" in deployed.run("logs").stdout
+
+
 def test_logs_are_one_json_document_per_line_and_can_be_narrowed_down(deployed: Shell) -> None:
     log(deployed, "ingestion", LINE, LINE | {"correlation_id": "abc-2"})
     log(deployed, "query", "text", ago=4)

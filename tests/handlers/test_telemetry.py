@@ -52,7 +52,7 @@ def test_a_refusal_is_counted_and_its_reasons_named(world: World, lines: Any) ->
     assert (first["status"], first["reasons"], second["reasons"]) == (400, ["type"], ["required"])
 
 
-def test_a_batch_tells_the_lag_of_each_row_and_what_went_back(world: World, lines: Any) -> None:
+def test_a_batch_tells_the_lag_and_the_wait_of_each_row_and_what_went_back(world: World, lines: Any) -> None:
     world.ingest([reading(), reading(30_000)])
     world.clock.pass_(2)
     world.put_message("null")
@@ -64,6 +64,7 @@ def test_a_batch_tells_the_lag_of_each_row_and_what_went_back(world: World, line
     assert (found["processed"][0], found["failed"][0]) == (2, 1)
     assert found["lag"][1] == "Milliseconds"
     assert sorted(found["lag"][0]) == [32_000, 62_000]
+    assert found["wait"] == ([2000, 2000], "Milliseconds")
     assert line["route"] == "queue"
     assert line["reasons"] == {"not a message from ingestion": 1}
     assert line["milliseconds"] == 0
@@ -78,15 +79,15 @@ def test_a_large_batch_has_no_more_values_than_cloudwatch_takes(world: World, li
     lines()
     processor.lambda_handler({"Records": records}, world.context())
     (line,) = lines()
-    assert len(line["lag"]) == 100
+    assert len(line["lag"]) == len(line["wait"]) == 100
     assert line["processed"] == 120
 
 
-def test_a_batch_of_which_nothing_was_stored_has_no_lag(world: World, lines: Any) -> None:
+def test_a_batch_of_which_nothing_was_stored_has_neither_lag_nor_wait(world: World, lines: Any) -> None:
     record = sqs_record({"MessageId": "m", "ReceiptHandle": "r", "Body": "null", "MD5OfBody": ""})
     processor.lambda_handler({"Records": [record]}, world.context())
     (line,) = lines()
-    assert "lag" not in metrics(line)
+    assert not {"lag", "wait"} & metrics(line).keys()
 
 
 def test_only_the_first_invocation_is_a_cold_start(world: World, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
