@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from iotpipe.errors import UsageError
+from iotpipe.errors import IotpipeError, UsageError
 from iotpipe.provision.run import Run
 from iotpipe.times import ago
 
@@ -21,8 +21,8 @@ POLL = 2.0
 """Seconds between two polls; FilterLogEvents may be called 5 times a second per account."""
 
 OVERLAP = 120_000
-"""Milliseconds before a group's newest event that each poll reads again: logs arrive late and out of order. Following
-misses an event that arrives more than this after a newer event of its group.
+"""Milliseconds before a group's newest event that each poll usually reads again: logs arrive late and out of order.
+Following misses an event that arrives more than this after a newer event of its group.
 """
 
 # The most events in one FilterLogEvents response.
@@ -56,11 +56,16 @@ class LogEvent:
         return correlation_id == line.get("correlation_id") or correlation_id in (line.get("correlation_ids") or ())
 
 
+class TooManyEvents(IotpipeError):
+    """One poll would read more events than its reader may."""
+
+
 @dataclass
 class LogReader:
     """Poll one log group from `since` (epoch milliseconds) on; return each event once.
 
-    CloudWatch filters by `phrase` if it is set; an emulator may ignore the filter.
+    CloudWatch filters by `phrase` if it is set; an emulator may ignore the filter. Each poll reads `overlap`
+    milliseconds again, and raises TooManyEvents if it reads more than `most` events.
     """
 
     run: Run
@@ -69,6 +74,8 @@ class LogReader:
     since: int
     correlation_id: str | None = None
     phrase: str | None = None
+    overlap: int = OVERLAP
+    most: int | None = None
     group_exists: bool = False
     """Whether CloudWatch has returned the group."""
     _newest: int = 0
@@ -76,7 +83,11 @@ class LogReader:
 
     def new(self) -> Iterator[LogEvent]:
         """The events since the last poll, ordered by time."""
+        read = 0
         for page in self._pages(self._start()):
+            read += len(page)
+            if self.most is not None and read > self.most:
+                raise TooManyEvents(f"{self.group} has more than {self.most:,} log lines to read at once")
             for event in page:
                 if event.event_id in self._seen:
                     continue
@@ -91,7 +102,7 @@ class LogReader:
     def _start(self) -> int:
         # Event times are AWS's clock. Without the limit, an event with a future time would hide those before it.
         newest = min(self._newest, int(self.run.clock.now() * 1000))
-        return max(self.since, newest - OVERLAP)
+        return max(self.since, newest - self.overlap)
 
     def _pages(self, start: int) -> Iterator[Sequence[LogEvent]]:
         request: dict[str, Any] = {"logGroupName": self.group, "startTime": start}

@@ -13,7 +13,9 @@ from iotpipe.provision.run import Run
 BATCH = 10
 """The most messages that one SQS call receives, sends, deletes or makes visible."""
 
-_GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
+GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
+"""The error codes of a queue that does not exist."""
+
 # A standard queue may return the same messages several times while others wait.
 _MAX_REPEATS = 3
 
@@ -44,7 +46,7 @@ class QueueClient:
         try:
             return self.run.with_retries(verb, self.address, attempt)
         except ResourceError as error:
-            if error.code not in _GONE:
+            if error.code not in GONE:
                 raise
             hint = f"Run `iotpipe up --env {self.run.environment}`: it creates what is missing"
             raise ResourceError(f"there is no queue {self.name}", hint, address=self.address, code=error.code) from None
@@ -109,7 +111,7 @@ def messages_lost(run: Run, name: str) -> str:
     try:
         number = queue.count()
     except ResourceError as error:
-        return "" if error.code in _GONE else f"the number of messages in {queue.address} is unknown: {error}"
+        return "" if error.code in GONE else f"the number of messages in {queue.address} is unknown: {error}"
     return f"{queue.address}: its pending messages will be deleted, about {number}" if number else ""
 
 

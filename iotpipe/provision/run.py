@@ -72,7 +72,9 @@ class Run:
         clock: Clock | None = None,
         tell: Callable[[Event], None] = lambda event: None,
         stop: threading.Event | None = None,
+        patient: bool = True,
     ) -> None:
+        """With `patient=False` no call is retried: whoever looks every few seconds gets the error at once."""
         self.aws = aws
         self.environment = environment
         self.command = command
@@ -81,6 +83,7 @@ class Run:
         self.clock = clock or RealClock()
         self.tell = tell
         self.stop = stop or threading.Event()
+        self.patient = patient
         self.resources: Sequence[Resource] = ()
         self.ledger: Mapping[str, Properties] = {}
         self.deleted: Mapping[str, str] = {}
@@ -223,7 +226,7 @@ class Run:
         def wait_throttled(rule: Rule, budget: RetryBudget, error: ClientError) -> None:
             """Wait until a throttled call may be retried."""
             nonlocal call_retries
-            wait = budget.delay(rule, self.clock.now())
+            wait = budget.delay(rule, self.clock.now()) if self.patient else None
             if wait is None:
                 self._final_errors[error] = self._final_error(verb, address, error, number + call_retries, began)
                 raise error
@@ -238,7 +241,7 @@ class Run:
                 if error in self._final_errors:
                     raise self._final_errors[error] from error
                 rule = rule_for(error, bool({inside, address} & self.new_apis))
-                wait = budget.delay(rule, self.clock.now()) if rule else None
+                wait = budget.delay(rule, self.clock.now()) if rule and self.patient else None
                 if rule is None or wait is None:
                     raise self._final_error(verb, address, error, number + call_retries, began) from error
                 self._wait(address, rule, wait)

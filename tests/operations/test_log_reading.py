@@ -11,7 +11,15 @@ import pytest
 
 from iotpipe.errors import ResourceError, UsageError
 from iotpipe.operations.log_filter import Selection
-from iotpipe.operations.logs import OVERLAP, LogEvent, LogReader, follow_events, merge, parse_since
+from iotpipe.operations.logs import (
+    OVERLAP,
+    LogEvent,
+    LogReader,
+    TooManyEvents,
+    follow_events,
+    merge,
+    parse_since,
+)
 from tests.support.engine_world import World, refusal
 
 MINUTE = 60_000
@@ -273,3 +281,22 @@ def test_a_moment_is_so_long_ago_or_an_iso_time(text: str, seconds: int) -> None
 def test_what_is_no_time_or_still_to_come_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_since(text, 1_000_000)
+
+
+def test_a_reader_with_a_shorter_overlap_misses_what_comes_later_than_that(groups: Groups) -> None:
+    groups.make("query")
+    reader = groups.reader("query", overlap=5000)
+    groups.write("query", (10_000, "first"))
+    assert said(reader.new()) == ["first"]
+    groups.write("query", (20_000, "too late"), (14_000, "a little late"))
+    assert said(reader.new()) == ["a little late"]
+
+
+def test_a_reader_refuses_to_read_more_lines_at_once_than_it_may(groups: Groups) -> None:
+    groups.make("query")
+    groups.write("query", (9000, "first"), (8000, "second"))
+    reader = groups.reader("query", most=2)
+    assert said(reader.new()) == ["first", "second"]
+    groups.write("query", (7000, "third"))
+    with pytest.raises(TooManyEvents, match="query has more than 2 log lines"):
+        list(reader.new())

@@ -223,3 +223,13 @@ def test_the_error_classes_of_a_client_are_created_before_threads_share_it(monke
     monkeypatch.setattr(ClientExceptionsFactory, "create_client_exceptions", lambda *ignored: late.set())
     assert issubclass(client.exceptions.QueueDoesNotExist, ClientError)
     assert not late.is_set()
+
+
+@pytest.mark.parametrize("code", ["Throttling", "InternalFailure"])
+def test_a_run_that_is_not_patient_tells_the_first_error(world: QuickWorld, code: str) -> None:
+    world.before = lambda operation, parameters: refusal(operation, code, "later")
+    patient = world.run()
+    run = Run(patient.aws, "dev", clock=world.clock, patient=False)
+    with pytest.raises(ResourceError, match="later"):
+        run.with_retries("read", "queues", lambda attempt: run.client("sqs").list_queues())
+    assert (world.calls, world.clock.slept) == (["ListQueues"], [])
