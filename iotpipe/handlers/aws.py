@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,10 +60,23 @@ _TRANSIENT_CODES = {
 _lock = threading.Lock()
 _session: Any = None
 _clients: dict[str, Any] = {}
+_given: ContextVar[Mapping[str, Any] | None] = ContextVar("given", default=None)
+
+
+@contextmanager
+def using(**clients: Any) -> Iterator[None]:
+    """Let this thread call AWS with these clients, by service: outside of Lambda."""
+    before = _given.set(clients)
+    try:
+        yield
+    finally:
+        _given.reset(before)
 
 
 def client(service: str) -> Any:
     """Return the botocore client of a service. The first call creates it, which takes tens of milliseconds."""
+    if (given := _given.get()) is not None:
+        return given[service]
     if service not in _clients:
         with _lock:
             if service not in _clients:

@@ -26,6 +26,34 @@ def answer(call: Call) -> web.Answer:
     return rows.answer(call, items, None if last is None else _token(last))
 
 
+def ids(call: Call, after: str) -> Iterator[str]:
+    """Yield the ids of the devices in DynamoDB's order. Each costs the reading of one row, however many it has.
+
+    A Scan returns the rows of a device together, so one that starts after all of them finds the next device.
+    """
+    request: dict[str, Any] = {
+        "TableName": table_reads.table_name("processed"),
+        "ProjectionExpression": "device_id, event_date",
+        "Limit": 1,
+    }
+    found, start = after, _last_key(after) if after else None
+    while True:
+        if start is not None:
+            request["ExclusiveStartKey"] = start
+        page, start = table_reads.page(call.budget, request, _key)
+        for device, key in page:
+            if device == found:
+                # A row that no reading has made, with a key beyond those of readings.
+                start = start and {"device_id": {"S": device}, "event_date": {"S": key}}
+                continue
+            found, start = device, _last_key(device)
+            # The row with the time of the last alert has no device's id.
+            if identifiers.problem(device) is None:
+                yield device
+        if start is None:
+            return
+
+
 def _read(request: Request) -> tuple[int, str]:
     """Return the limit, and the device after which the page starts."""
     problems = [
@@ -62,38 +90,10 @@ def _device_of(token: str) -> str:
 
 def _devices(call: Call, after: str) -> Iterator[tuple[str, str]]:
     """Yield each device with its latest row as JSON text, and its id."""
-    for device in _ids(call, after):
+    for device in ids(call, after):
         latest = _latest(call, device)
         if latest is not None:
             yield f'{{"device_id": {json.dumps(device)}, "latest": {latest}}}', device
-
-
-def _ids(call: Call, after: str) -> Iterator[str]:
-    """Yield the ids of the devices in DynamoDB's order. Each costs the reading of one row, however many it has.
-
-    A Scan returns the rows of a device together, so one that starts after all of them finds the next device.
-    """
-    request: dict[str, Any] = {
-        "TableName": table_reads.table_name("processed"),
-        "ProjectionExpression": "device_id, event_date",
-        "Limit": 1,
-    }
-    found, start = after, _last_key(after) if after else None
-    while True:
-        if start is not None:
-            request["ExclusiveStartKey"] = start
-        page, start = table_reads.page(call.budget, request, _key)
-        for device, key in page:
-            if device == found:
-                # A row that no reading has made, with a key beyond those of readings.
-                start = start and {"device_id": {"S": device}, "event_date": {"S": key}}
-                continue
-            found, start = device, _last_key(device)
-            # The row with the time of the last alert has no device's id.
-            if identifiers.problem(device) is None:
-                yield device
-        if start is None:
-            return
 
 
 def _last_key(device: str) -> dict[str, Any]:

@@ -27,8 +27,8 @@ _parsed: dict[str, tuple[str | None, Settings]] = {}
 
 
 def environment() -> str:
-    """Return the environment's name, from /iot-pipeline/<name>/config."""
-    parts = os.environ["CONFIG_PARAM"].split("/")
+    """Return the environment's name, from /iot-pipeline/<name>/config; "unknown" outside of Lambda."""
+    parts = os.environ.get("CONFIG_PARAM", "").split("/")
     return parts[2] if len(parts) > 3 else "unknown"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import DecimalException
 from typing import Any, TypeVar
 
@@ -24,9 +26,24 @@ class OutOfTime(web.Unavailable):
     """There was no time left to begin the call."""
 
 
+_names: ContextVar[Mapping[str, str] | None] = ContextVar("names", default=None)
+
+
+@contextmanager
+def reading(dynamodb: Any, names: Mapping[str, str]) -> Iterator[None]:
+    """Read outside of Lambda, with this client: `names` are the physical names of "processed" and "raw"."""
+    before = _names.set(names)
+    try:
+        with aws.using(dynamodb=dynamodb):
+            yield
+    finally:
+        _names.reset(before)
+
+
 def table_name(table: str) -> str:
     """Return the physical name of the table "processed" or "raw"."""
-    return os.environ[_TABLES[table]]
+    names = _names.get()
+    return names[table] if names else os.environ[_TABLES[table]]
 
 
 def requests(query: Query, start: Place) -> Iterator[tuple[str, Request]]:
