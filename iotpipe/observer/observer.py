@@ -1,53 +1,293 @@
-"""Keeps what was seen of one environment, and samples its sources when somebody asks."""
+"""Keeps what was seen of one environment, and asks its sources when somebody looks."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from iotpipe.observer.snapshot import DeviceList, Snapshot
+from iotpipe.errors import IotpipeError
+from iotpipe.names import Names
+from iotpipe.observer import boxes, words
+from iotpipe.observer.alarms import AlarmStates
+from iotpipe.observer.counts import Counts, of_lines
+from iotpipe.observer.devices import DeviceRows
+from iotpipe.observer.log_lines import LogLines
+from iotpipe.observer.metrics import Metrics, Told, of_metrics
+from iotpipe.observer.queues import Queues
+from iotpipe.observer.snapshot import RANGES, DeviceList, Devices, Missing, Series, Snapshot, Source
+from iotpipe.observer.source import Sampled
+from iotpipe.observer.tables import Tables
+from iotpipe.operations.dead_letters import peek
+from iotpipe.operations.queue_client import QueueClient
+from iotpipe.pipeline.flow import flow
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.run import Run
+from iotpipe.provision.resources.alarm import Alarm
+from iotpipe.provision.resources.stage import Stage
+from iotpipe.provision.run import Clock, RealClock, Run
+
+_DEAD_LETTERS = 100
+"""Dead letters of one look."""
+_RECONNECT = 5.0
+"""Seconds between two attempts to connect."""
 
 
 class Observer:
     """Looks at one environment. Its methods are thread-safe and change nothing.
 
     `connect` returns a connection, again after one was lost; it raises IotpipeError if there is nothing to connect to.
+    Its run should not be patient: what fails is tried again at the next look. `local` says whether the environment is
+    on this machine, where looking costs nothing.
     """
 
     def __init__(
-        self, environment: str, connect: Callable[[], Run], resources: Sequence[Resource], suffix: str
+        self,
+        environment: str,
+        connect: Callable[[], Run],
+        resources: Sequence[Resource],
+        suffix: str,
+        *,
+        local: bool,
+        clock: Clock | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._environment = environment
+        self._names = Names(suffix)
+        self._local = local
+        self._clock = clock or RealClock()
+        self._connection = _Connection(connect, self._clock)
+        self._flow = flow(resources)
+        stage = next((each.name for each in resources if isinstance(each, Stage)), environment)
+        self._tables = Tables(self._names)
+        self._lines = LogLines(self._names, local)
+        self._metrics = Metrics(self._names, environment, stage, local)
+        self._queues = Queues(self._names, local)
+        self._alarms = AlarmStates([each.name for each in resources if isinstance(each, Alarm)], local)
+        self._devices = DeviceRows(self._tables, local)
+        self._asking = threading.Lock()
+        self._making = threading.Lock()
+        self._made: dict[int, Snapshot] = {}
+        self._revision = 0
 
-    def snapshot(self, range_seconds: int = 900) -> Snapshot:
-        """What is known now; sources that are due are asked first. The range is one of RANGES (else ValueError)."""
-        raise NotImplementedError
+    @property
+    def every(self) -> float:
+        """Seconds after which looking again is worth it."""
+        return self._queues.interval
+
+    def snapshot(self, range_seconds: int = RANGES[0]) -> Snapshot:
+        """What is known now; sources that are due are asked first. Raises ValueError for another range.
+
+        Whoever asks while another thread asks the sources gets what is known, without waiting.
+        """
+        if range_seconds not in RANGES:
+            raise ValueError(f"{range_seconds} is none of {RANGES}")
+        if self._asking.acquire(blocking=range_seconds not in self._made):
+            try:
+                self._ask(range_seconds)
+            finally:
+                self._asking.release()
+        with self._making:
+            return self._make(range_seconds)
 
     def devices(self) -> DeviceList:
-        """The devices; waits until they were read once. Before, and without a connection, the time is None."""
-        raise NotImplementedError
+        """The devices, read again if that is due. Before they could be read, the time is None."""
+        run = self._connection.get([self._devices])
+        if run:
+            self._devices.sample(run)
+        return self._devices.list
 
     def series(
         self, devices: Sequence[str], metrics: Sequence[str], every: str, start: int, end: int
     ) -> dict[str, Any]:
         """The answer of GET /query with `every`, all its pages joined, with at most 5,000 buckets.
 
-        Raises UsageError if a parameter is not valid, and ResourceError if the table cannot be read.
+        `start` and `end` are epoch milliseconds. Raises UsageError if a parameter is not valid, and IotpipeError if
+        the table cannot be read.
         """
-        raise NotImplementedError
+        asked = {"device_id": devices, "every": [every], "from": [str(start)], "to": [str(end)]}
+        return self._tables.series(self._connection.need(), asked | ({"metric": metrics} if metrics else {}))
 
     def rows(self, device: str, table: str, limit: int) -> list[str]:
         """The newest rows of the table "processed" or "raw", newest first, each as JSON text with all digits.
 
-        Raises UsageError if a parameter is not valid, and ResourceError if the table cannot be read.
+        Raises UsageError if a parameter is not valid, and IotpipeError if the table cannot be read.
         """
-        raise NotImplementedError
+        return self._tables.rows(self._connection.need(), device, table, limit)
 
     def dead_letters(self) -> dict[str, Any]:
         """The first 100 dead letters, which stay in their queue: `looked_at`, `total` and `items`.
 
         Raises IotpipeError if they cannot be read.
         """
-        raise NotImplementedError
+        run = self._connection.need()
+        queue, source = (QueueClient(run, name) for name in (self._names.dead_letter_queue, self._names.reading_queue))
+        dead = peek(queue, source, _DEAD_LETTERS)
+        items = [
+            {
+                "id": letter.message_id,
+                "sent": letter.sent,
+                "receives": letter.receives,
+                "device": letter.device_id,
+                "reason": dead.reason(letter),
+                "body": letter.body,
+            }
+            for letter in dead.letters
+        ]
+        return {"looked_at": self._now(), "total": dead.approximate_total, "items": items}
+
+    def _now(self) -> int:
+        return int(self._clock.now() * 1000)
+
+    def _ask(self, range_seconds: int) -> None:
+        sources: list[Sampled] = [self._queues, self._lines, self._alarms, self._metrics]
+        self._lines.want(range_seconds)
+        self._metrics.want(range_seconds)
+        run = self._connection.get([*sources, self._devices])
+        if run is None:
+            return
+        for source in sources:
+            source.sample(run)
+        # Many devices take seconds, for which no other number has to wait.
+        if self._devices.is_due(self._clock.now()):
+            threading.Thread(target=self._devices.sample, args=(run,), daemon=True).start()
+
+    def _make(self, range_seconds: int) -> Snapshot:
+        now = self._now()
+        told = self._metrics.told_of(range_seconds, now)
+        counts, counted_by = self._counts(range_seconds, now, told)
+        devices, alarms, missing = self._known_devices(), self._alarms.alarms, self._missing()
+        dead = self._queues.dead_letters
+        seen = boxes.Seen(
+            names=self._names,
+            counts=counts,
+            readings=self._queues.readings,
+            dead_letters=dead,
+            have_died=self._queues.have_died(now),
+            oldest=told.latest("oldest"),
+            oldest_dead=told.latest("oldest dead"),
+            refused=_most(told.total("4xx", "AWS/ApiGateway"), counts.totals.get("refused")),
+            failed=told.total("5xx", "AWS/ApiGateway"),
+            alerts=told.total("alerts", "AWS/SNS") if not self._local else None,
+            devices=devices,
+            alarms=alarms,
+        )
+        is_stuck = self._queues.have_waited(now) and counts.rates.get("stored") == 0
+        run = self._connection.run
+        made = Snapshot(
+            revision=self._revision,
+            environment=self._environment,
+            account=run.aws.account if run else "",
+            region=run.aws.region if run else "",
+            local=self._local,
+            time=now,
+            range=range_seconds,
+            every=self.every,
+            sentence=words.sentence(
+                missing, counts, range_seconds, is_stuck, dead.visible if dead else None, devices, alarms
+            ),
+            summary=words.summary(counts.totals, range_seconds),
+            nodes=boxes.nodes(self._flow, seen),
+            edges=boxes.edges(self._flow, seen),
+            series=self._series(counts, told),
+            reasons=counts.reasons,
+            alarms=alarms,
+            sources=(
+                self._queues.told(),
+                counted_by,
+                self._alarms.told(),
+                self._devices.told(),
+                self._metrics.told(),
+            ),
+            devices=devices,
+            missing=missing,
+        )
+        before = self._made.get(range_seconds)
+        if before is None or not made.same_as(before):
+            self._revision += 1
+            made = replace(made, revision=self._revision)
+        else:
+            made = replace(made, revision=before.revision)
+        self._made[range_seconds] = made
+        return made
+
+    def _counts(self, range_seconds: int, now: int, told: Told) -> tuple[Counts, Source]:
+        """The counts, and the source that told them: log lines as long as they can be read and reach that far back."""
+        lines, source = self._lines, self._lines.told()
+        from_lines = self._local or (lines.fits and lines.problem is None and range_seconds == RANGES[0])
+        if from_lines:
+            return of_lines(lines.tally, lines.told_until, range_seconds, now), source
+        metrics = self._metrics.told()
+        return of_metrics(told), replace(
+            metrics, name=source.name, problem=metrics.problem or source.problem, since=metrics.since or source.since
+        )
+
+    def _series(self, counts: Counts, told: Told) -> Series:
+        grid = counts.grid
+        looked, published = self._queues.waiting(grid), told.column("waiting", "AWS/SQS")
+        waiting: list[int | None] = []
+        for start in grid.starts:
+            number = (start - told.grid.start) // told.grid.step
+            value = published[number] if 0 <= number < len(published) else None
+            waiting.append(looked.get(start, None if value is None else int(value)))
+        return Series(
+            grid.start,
+            grid.step,
+            counts.accepted,
+            tuple(waiting),
+            counts.stored,
+            counts.p50,
+            counts.p95,
+            counts.told_until,
+        )
+
+    def _known_devices(self) -> Devices:
+        found = self._devices.list
+        if found.time is None:
+            return Devices()
+        return Devices(len(found.items), sum(each.silent for each in found.items), found.complete)
+
+    def _missing(self) -> Missing | None:
+        if error := self._connection.error:
+            return Missing(error.message, error.hint)
+        if self._queues.is_gone:
+            return Missing(f"{self._environment} is not up", f"`iotpipe up --env {self._environment}` brings it up")
+        return None
+
+
+class _Connection:
+    """A connection that is made anew after it was lost, at most every few seconds."""
+
+    def __init__(self, connect: Callable[[], Run], clock: Clock) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._tried: float | None = None
+        self._lock = threading.Lock()
+        self.run: Run | None = None
+        self.error: IotpipeError | None = None
+
+    def get(self, sources: Sequence[Sampled]) -> Run | None:
+        """The connection, made anew if a source has lost it; None if there is nothing to connect to."""
+        with self._lock:
+            now = self._clock.now()
+            is_lost = self.run is None or self.error or any(source.is_cut_off for source in sources)
+            if is_lost and (self._tried is None or not 0 <= now - self._tried < _RECONNECT):
+                self._tried = now
+                try:
+                    self.run, self.error = self._connect(), None
+                except IotpipeError as error:
+                    self.error = error
+                    for source in sources:
+                        source.fail(error, int(now * 1000))
+            return None if self.error else self.run
+
+    def need(self) -> Run:
+        """The connection. Raises IotpipeError if there is nothing to connect to."""
+        run = self.get([])
+        if run is None:
+            assert self.error
+            raise self.error
+        return run
+
+
+def _most(*numbers: float | None) -> float | None:
+    return max((each for each in numbers if each is not None), default=None)

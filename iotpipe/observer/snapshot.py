@@ -130,7 +130,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at an environment. `revision` changes if and only if something else but `time` does.
+    """One look at an environment. `revision` changes if and only if something else but the times of reading does.
 
     `time` is when it was made; `range` and `every` are seconds: how far it looks back, and how often it is worth to
     ask again.
@@ -164,16 +164,21 @@ class Snapshot:
         return document
 
     def same_as(self, other: Snapshot) -> bool:
-        """Whether both tell the same, whenever they were made."""
-        return replace(self, time=0, revision=0) == replace(other, time=0, revision=0)
+        """Whether both tell the same, whenever they were made and their sources were read."""
+        return self._timeless() == other._timeless()
+
+    def _timeless(self) -> Snapshot:
+        sources = tuple(replace(source, as_of=None) for source in self.sources)
+        series = replace(self.series, told_until=None)
+        return replace(self, time=0, revision=0, sources=sources, series=series)
 
 
 @dataclass(frozen=True)
 class Device:
     """A device: when its newest reading was taken, its usual interval in seconds, and its newest values.
 
-    `latest` holds numbers with all their digits as text, and other values as JSON text. `count` is the number of
-    newest rows that were looked at.
+    `latest` holds numbers with all their digits and other values as JSON text; a text stands for itself. `count` is
+    the number of newest rows that were looked at.
     """
 
     device_id: str

@@ -21,11 +21,14 @@ from iotpipe.provision.resources.subscription import Subscription
 MOVES, READS, FAILS = "moves", "reads", "fails"
 """What an arrow is: data that goes on, data that is looked up, or messages that could not be processed."""
 
+ALERTS = "alerts"
+"""The label of what a function publishes."""
+
 ACTIONS = {
     "dynamodb:BatchWriteItem": (MOVES, "stores"),
     "dynamodb:PutItem": (MOVES, "stores"),
     "sqs:SendMessage": (MOVES, "queues"),
-    "sns:Publish": (MOVES, "alerts"),
+    "sns:Publish": (MOVES, ALERTS),
     "dynamodb:Query": (READS, "reads"),
     "dynamodb:Scan": (READS, "reads"),
 }

@@ -40,7 +40,7 @@ IMPORTS = {
     "target": {"configuration", "local", "provision"},
     "operations": {"handlers", "local", "provision"},
     "readings": {"operations", "provision"},
-    "observer": {"handlers", "operations", "pipeline", "provision"},
+    "observer": {"handlers", "operations", "pipeline", "provision", "readings"},
     "checks": {"configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"} | {"target"},
     "render": {"checks", "observer", "operations", "pipeline", "provision", "readings"},
     "cli": {"checks", "configuration", "local", "observer", "operations", "packaging", "pipeline", "policy"}

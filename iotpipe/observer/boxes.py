@@ -1,0 +1,164 @@
+"""The boxes and arrows of the data flow with what was seen in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from iotpipe.names import HANDLERS, Names
+from iotpipe.observer.counts import Counts
+from iotpipe.observer.queues import Depth
+from iotpipe.observer.snapshot import BAD, WARN, Alarms, Devices, Edge, Node
+from iotpipe.observer.words import counted, duration
+from iotpipe.pipeline import flow
+from iotpipe.times import iso
+
+_KINDS = {"rest-api": "api", "function": "function", "table": "table", "queue": "queue", "topic": "topic"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the sources have told, for the boxes. Counts of the API are those of the range; ages are seconds."""
+
+    names: Names
+    counts: Counts
+    readings: Depth | None
+    dead_letters: Depth | None
+    have_died: bool
+    oldest: float | None
+    oldest_dead: float | None
+    refused: float | None
+    failed: float | None
+    alerts: float | None
+    devices: Devices
+    alarms: Alarms
+
+
+Said = tuple[str | None, str, str, str, str]
+"""Value, unit, note, tone and view of a box."""
+_NOTHING: Said = (None, "", "", "", "")
+
+
+def nodes(drawn: flow.Flow, seen: Seen) -> tuple[Node, ...]:
+    """Every box of the flow with its most important number."""
+    return tuple(_node(each, seen) for each in drawn.nodes)
+
+
+def edges(drawn: flow.Flow, seen: Seen) -> tuple[Edge, ...]:
+    """Every arrow of the flow, active if something went there in the last minute."""
+    active = _active(seen)
+    return tuple(
+        Edge(each.start, each.end, each.label, each.kind, seen.have_died if each.kind == flow.FAILS else active(each))
+        for each in drawn.edges
+    )
+
+
+def _node(node: flow.Node, seen: Seen) -> Node:
+    [*resources] = node.resources
+    resource = resources[0] if len(resources) == 1 else None
+    kind = _KINDS.get(resource.kind, node.id) if resource else node.id
+    if resource and resource.name == seen.names.dead_letter_queue:
+        kind = "dead-letters"
+    say = _SAY.get(kind)
+    said = say(seen, resource.name if resource else "") if say else _NOTHING
+    name = node.name.removesuffix(f"-{seen.names.suffix}")
+    return Node(node.id, kind, name, node.column, node.row, *said)
+
+
+def _devices(seen: Seen, name: str) -> Said:
+    devices = seen.devices
+    if devices.total is None:
+        return None, "known", "", "", "devices"
+    total = f"{devices.total:,}" if devices.complete else f"more than {devices.total:,}"
+    note, tone = (f"{devices.silent:,} silent", WARN) if devices.silent else ("none silent", "")
+    return total, "known", note, tone, "devices"
+
+
+def _api(seen: Seen, name: str) -> Said:
+    notes = [
+        f"{int(number):,} {word}" for number, word in ((seen.refused, "refused"), (seen.failed, "failed")) if number
+    ]
+    known = seen.refused is not None
+    return _rate(seen, "requests"), "req/s", ", ".join(notes) or ("none refused" if known else ""), "", ""
+
+
+def _function(seen: Seen, name: str) -> Said:
+    if name == seen.names.function("query"):
+        answered = seen.counts.answered.get("query", 0 if seen.counts.answered else None)
+        return None if answered is None else f"{answered:,}", "requests", "", "", ""
+    what = "accepted" if name == seen.names.function("ingestion") else "stored"
+    total = seen.counts.totals.get(what)
+    return _rate(seen, what), "/s", "" if total is None else f"{int(total):,} {what}", "", ""
+
+
+def _rate(seen: Seen, name: str) -> str | None:
+    rate = seen.counts.rates.get(name)
+    return None if rate is None else f"{rate:,.1f}"
+
+
+def _table(seen: Seen, name: str) -> Said:
+    is_raw = name == seen.names.raw_table
+    total = seen.counts.totals.get("accepted" if is_raw else "stored")
+    newest = None if is_raw else seen.counts.newest_stored
+    note = f"newest {iso(newest)[11:19]} UTC" if newest else ""
+    return None if total is None else f"+{int(total):,}", "rows", note, "", ""
+
+
+def _queue(seen: Seen, name: str) -> Said:
+    if seen.readings is None:
+        return None, "waiting", "", "", ""
+    return f"{seen.readings.visible:,}", "waiting", _depth_note(seen.readings, seen.oldest), "", ""
+
+
+def _dead_letters(seen: Seen, name: str) -> Said:
+    if seen.dead_letters is None:
+        return None, "waiting", "", "", "dead-letters"
+    note = _depth_note(seen.dead_letters, seen.oldest_dead) if seen.dead_letters.visible else ""
+    tone = BAD if seen.dead_letters.visible else ""
+    return f"{seen.dead_letters.visible:,}", "waiting", note, tone, "dead-letters"
+
+
+def _depth_note(depth: Depth, oldest: float | None) -> str:
+    note = f"{depth.in_flight:,} in flight"
+    return f"{note}, oldest {duration(oldest * 1000)}" if oldest and depth.visible else note
+
+
+def _topic(seen: Seen, name: str) -> Said:
+    return None if seen.alerts is None else f"{int(seen.alerts):,}", "alerts", "", "", ""
+
+
+def _alarms(seen: Seen, name: str) -> Said:
+    if not seen.alarms.evaluated:
+        return None, "firing", "", "", ""
+    firing, fine = len(seen.alarms.firing), seen.alarms.states.get("OK", 0)
+    return f"{firing:,}", "firing", counted(fine, "other") + " OK" if fine else "", BAD if firing else "", ""
+
+
+_SAY: Mapping[str, Callable[[Seen, str], Said]] = {
+    "devices": _devices,
+    "api": _api,
+    "function": _function,
+    "table": _table,
+    "queue": _queue,
+    "dead-letters": _dead_letters,
+    "topic": _topic,
+    "alarms": _alarms,
+}
+
+
+def _active(seen: Seen) -> Callable[[flow.Edge], bool]:
+    """Whether something went along an arrow: what a function does it does with what it works on."""
+    rates = seen.counts.rates
+    by_function = {f"function/{seen.names.function(each)}": bool(rates.get(each)) for each in HANDLERS}
+    devices = bool(rates.get("requests"))
+
+    def active(edge: flow.Edge) -> bool:
+        if edge.start == "devices":
+            return devices
+        if edge.start == "alarms":
+            return bool(seen.alarms.firing)
+        if edge.label == flow.ALERTS:
+            return False
+        return by_function.get(edge.start, False) or by_function.get(edge.end, False)
+
+    return active

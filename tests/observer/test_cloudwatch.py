@@ -1,0 +1,133 @@
+"""What CloudWatch tells, later than it happens, where log lines are too many or do not reach far enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from iotpipe.observer import log_lines
+from iotpipe.observer.counts import Grid
+from iotpipe.observer.metrics import Told
+from iotpipe.observer.snapshot import Snapshot
+from tests.support.observed_world import NAMES, Observed, said, source
+
+MINUTE = 60_000
+INGESTION = {"environment": "dev", "function": "ingestion"}
+PROCESSOR = {"environment": "dev", "function": "processor"}
+API = {"ApiName": NAMES.rest_api, "Stage": "dev"}
+
+
+def measured(observed: Observed, ago: int, accepted: float, stored: float) -> None:
+    """One minute of the functions' own metrics."""
+    observed.metric("iotpipe", "accepted", INGESTION, accepted, ago)
+    observed.metric("iotpipe", "rejected", INGESTION, 1, ago)
+    observed.metric("iotpipe", "processed", PROCESSOR, stored, ago)
+
+
+def value(found: Snapshot, name: str) -> tuple[str | None, str]:
+    return next((each.value, each.note) for each in found.nodes if each.name == name)
+
+
+def test_a_missing_minute_is_nothing_only_if_its_namespace_has_told_a_later_one() -> None:
+    grid = Grid(0, MINUTE, 5)
+    points = {"stored": {0: 6.0}, "accepted": {0: 6.0, 2 * MINUTE: 3.0}}
+    told = Told(grid, points, {"iotpipe": 2 * MINUTE})
+    assert told.column("stored", "iotpipe") == (6.0, 0.0, None, None, None)
+    assert told.column("accepted", "iotpipe") == (6.0, 0.0, 3.0, None, None)
+    assert told.column("accepted", "AWS/SQS") == (6.0, None, 3.0, None, None)
+    assert told.column("nothing", "AWS/SQS") == (None,) * 5
+    assert (told.total("stored", "iotpipe"), told.total("stored", "AWS/SQS")) == (6.0, None)
+
+
+def test_an_age_is_told_as_long_as_it_is_recent() -> None:
+    grid = Grid(0, MINUTE, 10)
+    assert Told(grid, {"oldest": {7 * MINUTE: 90.0, 3 * MINUTE: 5.0}}, {}).latest("oldest") == 90.0
+    assert Told(grid, {"oldest": {3 * MINUTE: 5.0}}, {}).latest("oldest") is None
+
+
+def test_a_longer_range_on_aws_is_told_by_the_metrics_up_to_the_minute_that_they_know(observed: Observed) -> None:
+    for minutes in (30, 5, 3):
+        measured(observed, minutes * MINUTE, accepted=60, stored=30)
+    observed.log("ingestion", {"route": "/ingest", "status": 200, "accepted": 7})
+    found = observed.look(observed.observer(local=False), 3600)
+    assert source(found, "counts").from_ == "CloudWatch metrics"
+    assert found.summary.startswith("180 readings accepted and 90 stored in an hour")
+    newest = (observed.now - 3 * MINUTE) // MINUTE * MINUTE
+    assert found.series.told_until == newest + MINUTE
+    rates = dict(zip(range(found.series.start, observed.now, MINUTE), found.series.accepted, strict=True))
+    assert (rates[newest], rates[newest - MINUTE], rates[newest + MINUTE]) == (1.0, 0.0, None)
+    assert [(each.count, each.kind) for each in found.reasons] == [(3, "refused")]
+
+
+def test_on_aws_lines_that_fit_tell_the_shortest_range_and_too_many_leave_it_to_the_metrics(
+    observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "_MOST", 3)
+    line: dict[str, Any] = {"route": "/ingest", "status": 200, "accepted": 1}
+    measured(observed, 3 * MINUTE, accepted=60, stored=30)
+    observed.log("ingestion", *[line] * 2, ago=20_000)
+    observer = observed.observer(local=False)
+    found = observed.look(observer)
+    assert source(found, "counts").from_ == "log lines"
+    assert found.summary.startswith("2 readings accepted")
+    assert found.series.told_until and found.series.told_until < observed.now, "lines come late"
+    observed.log("ingestion", *[line] * 2)
+    observed.pass_(10)
+    found = observed.look(observer)
+    assert (source(found, "counts").from_, source(found, "counts").problem) == ("CloudWatch metrics", None)
+    assert found.summary.startswith("60 readings accepted")
+    observed.pass_(30)
+    observed.world.calls.clear()
+    observed.look(observer)
+    assert "FilterLogEvents" not in observed.world.calls, "the lines are left alone for a while"
+    observed.pass_(600)
+    assert source(observed.look(observer), "counts").from_ == "log lines"
+
+
+def test_without_the_right_to_read_logs_the_metrics_count_and_say_so(observed: Observed) -> None:
+    measured(observed, 3 * MINUTE, accepted=60, stored=60)
+    observed.denied.add("FilterLogEvents")
+    found = observed.look(observed.observer(local=False))
+    told = source(found, "counts")
+    assert (told.from_, told.since) == ("CloudWatch metrics", observed.now)
+    assert told.problem and "FilterLogEvents" in told.problem
+    assert found.summary.startswith("60 readings accepted")
+
+
+def test_before_the_metrics_tell_anything_it_is_not_known_whether_readings_flow(observed: Observed) -> None:
+    found = observed.look(observed.observer(local=False), 3600)
+    assert said(found) == "Whether readings flow is not known. "
+    assert value(found, "data-ingestion") == (None, "")
+
+
+def test_the_api_counts_also_what_no_function_has_seen(observed: Observed) -> None:
+    observed.metric("AWS/ApiGateway", "Count", API, 10, 2 * MINUTE)
+    observed.metric("AWS/ApiGateway", "4XXError", API, 3, 2 * MINUTE)
+    observed.metric("AWS/ApiGateway", "5XXError", API, 1, 2 * MINUTE)
+    observed.log("ingestion", {"route": "/ingest", "status": 400, "rejected": 1})
+    assert value(observed.look(observed.observer()), "iot-api")[1] == "3 refused, 1 failed"
+
+
+def test_the_queue_is_told_with_its_oldest_message_and_how_it_was_before_anybody_looked(observed: Observed) -> None:
+    queue = {"QueueName": NAMES.reading_queue}
+    observed.metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, 179, 5 * MINUTE)
+    observed.metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, 2, 1 * MINUTE)
+    observed.metric("AWS/SQS", "ApproximateAgeOfOldestMessage", queue, 75, 1 * MINUTE)
+    observed.put(NAMES.reading_queue, "a")
+    observer = observed.observer()
+    found = observed.look(observer)
+    assert value(found, "iot-ingestion-queue") == ("1", "0 in flight, oldest 75 s")
+    starts = range(found.series.start, observed.now, found.series.step)
+    waiting = dict(zip(starts, found.series.waiting, strict=True))
+    then = (observed.now - 5 * MINUTE) // MINUTE * MINUTE
+    assert [waiting[then + step] for step in (-10_000, 0, 50_000, 60_000)] == [0, 179, 179, 0]
+    assert found.series.waiting[-1] == 1, "what was looked at itself"
+
+
+def test_one_question_a_minute_asks_for_all_metrics(observed: Observed) -> None:
+    observer = observed.observer(local=False)
+    for _ in range(12):
+        observed.look(observer)
+        observed.pass_(10)
+    assert observed.world.calls.count("GetMetricData") == 2
