@@ -245,6 +245,7 @@ def assert_none_twice(odd: OddAws, sent: Counter[str]) -> None:
         assert rows <= sent[device]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_acknowledged_is_stored_and_queued(play: Callable[[int], OddAws], now: Clock, seed: int) -> None:
     odd, believed, statuses, sent = play(seed), set[str](), Counter[int](), Counter[str]()
@@ -265,6 +266,7 @@ def test_what_is_acknowledged_is_stored_and_queued(play: Callable[[int], OddAws]
     assert_none_twice(odd, sent)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_what_the_processor_does_not_hand_back_is_stored(play: Callable[[int], OddAws], now: Clock, seed: int) -> None:
     odd, handed_back, done = play(seed), 0, set[Key]()
