@@ -10,6 +10,7 @@ import sys
 import click
 
 from iotpipe.cli import options
+from iotpipe.cli.devices import devices
 from iotpipe.cli.dlq import dlq
 from iotpipe.cli.doctor import doctor
 from iotpipe.cli.down import down
@@ -43,7 +44,24 @@ def iotpipe() -> None:
 
 
 for command in (
-    *(init, validate, plan, up, down, status, outputs, graph, send_test_data, query, local, logs, dlq, doctor, policy),
+    *(
+        init,
+        validate,
+        plan,
+        up,
+        down,
+        status,
+        outputs,
+        graph,
+        send_test_data,
+        query,
+        devices,
+        local,
+        logs,
+        dlq,
+        doctor,
+        policy,
+    ),
 ):
     iotpipe.add_command(command)
 

@@ -1,4 +1,4 @@
-"""Open the API of a deployed environment for `query` and `send-test-data`."""
+"""Open the API of a deployed environment for `query`, `devices` and `send-test-data`."""
 
 from __future__ import annotations
 

@@ -571,6 +571,7 @@ def test_the_devices_and_their_buckets_can_be_asked_for(up: Machine) -> None:
     assert found == {"a.b": 3, "temperature": 3}
     listed = json.loads(up.signed("execute-api", "GET", f"{up.api}/devices?limit=200")[1])["items"]
     assert [one["device_id"] for one in listed].count("charted") == 1
+    assert "charted" in up.run("devices", "--env", "local").stdout
     assert up.signed("execute-api", "POST", f"{up.api}/ingest", body.replace(b"charted", b"beside"))[0] == 200
     question = ("query", "charted", "beside", "--env", "local", "--from", "1d", "--metric", "a.b")
     rows = eventually(lambda: one if (one := up.json(*question))["count"] == 4 else None)
