@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from iotpipe.cli.query_options import Asked
     from iotpipe.readings.api_client import Api, Parameters
 
-FORMATS = ("csv", "jsonl")
+FORMATS = ("csv", "jsonl", "parquet")
+"""Of files; each is also the ending of one."""
 FEW_ROWS, FEW_BUCKETS = 100, 1000
 """The usual limits."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command(epilog="Example:  iotpipe query sensor-001 --from 6h")
+@click.command(epilog="Example:  iotpipe query sensor-001 sensor-002 --last 24h --plot")
 @options.on_aws
 @click.argument("devices", metavar="DEVICE...", nargs=-1, required=True)
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric. May be given 20 times.")
@@ -50,7 +51,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--order", type=click.Choice(["desc", "asc"]), help="desc: the latest first. [desc]")
 @click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV on stdout.")
 @click.option("-o", "--output", "file", type=_FILE, metavar="FILE", help="Write all rows to this file instead.")
-@click.option("--format", "how", type=click.Choice(FORMATS), help="Format of FILE. [csv]")
+@click.option("--format", "how", type=click.Choice(FORMATS), help="Format of FILE. [by its ending, or csv]")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--plot", is_flag=True, help="Plot each metric over time, as wide as the terminal.")
 @click.option("--follow", "-f", is_flag=True, help="Print new rows as they come, until Ctrl-C.")
@@ -59,7 +60,8 @@ def query(settings: Settings, **given: Any) -> int | None:
     """Query the readings of up to 10 devices through the API.
 
     Prints a table and a sparkline per metric; numbers keep all their digits. With -o the rows go to a file as
-    they come: CSV with the columns device_id, time and one per metric, or JSON Lines with the rows as they are stored.
+    they come: CSV or Parquet with the columns device_id, time and one per metric, or JSON Lines with the rows as they
+    are stored.
     With --every, each bucket has the exact minimum and maximum, the mean and the last value of one metric.
     --plot draws the whole period; if it has more rows than the screen has dots, the API is asked for buckets.
 
@@ -145,14 +147,15 @@ def note_more(count: int, what: str) -> None:
 def _export(api: Api, parameters: Parameters, asked: Asked, file: Path) -> None:
     from iotpipe.cli.session import answerable
     from iotpipe.readings.query import limited_pages
-    from iotpipe.render.export import BUCKETS, ROWS, export
+    from iotpipe.render.export import export
+    from iotpipe.render.layout import BUCKETS, ROWS
 
     pages = limited_pages(api, parameters, None if asked.everything else asked.limit)
     try:
         with answerable():
             # A symbolic link stays one: the file that it leads to is written.
             path = Path(os.path.realpath(file))
-            count, more = export(pages, path, asked.how or "csv", BUCKETS if asked.every else ROWS)
+            count, more = export(pages, path, asked.format, BUCKETS if asked.every else ROWS)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped: {file} was not written") from None
     except OSError as error:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iotpipe.cli.query import FORMATS
 from iotpipe.errors import UsageError
+from iotpipe.local import install_hint
 from iotpipe.readings.api_client import Parameters
 from iotpipe.readings.query import MAX_DEVICES, MAX_METRICS, MAX_NAME_LENGTH
 from iotpipe.times import ago, of_text
@@ -56,6 +58,12 @@ class Asked:
     def has_start(self) -> bool:
         """Whether the period has a beginning."""
         return bool(self.start or self.date or self.last)
+
+    @property
+    def format(self) -> str:
+        """The format of the file."""
+        ending = self.file.suffix.lower().removeprefix(".") if self.file else ""
+        return self.how or (ending if ending in FORMATS else FORMATS[0])
 
     @property
     def unit(self) -> str:
@@ -131,6 +139,8 @@ class Asked:
             return
         if self.as_csv:
             raise UsageError("--csv and -o exclude each other", "Use -o with --format csv")
+        if self.format == "parquet" and not install_hint.installed("parquet"):
+            raise UsageError("Parquet files need pyarrow, which is not installed", install_hint.remedy("parquet"))
         if self.file.exists() and not self.overwrite:
             raise UsageError(f"{self.file} exists", "Name another file, or add --overwrite")
         if self.file.exists() and not self.file.is_file():

@@ -10,7 +10,7 @@ from dataclasses import replace
 from iotpipe.readings import exact_json, stored_rows
 from iotpipe.readings.devices import Device
 from iotpipe.render import output
-from iotpipe.render.export import ROWS
+from iotpipe.render.layout import ROWS
 from iotpipe.render.query import aligned, cell, inert
 from iotpipe.times import iso
 

@@ -1,4 +1,4 @@
-"""Write rows or buckets to a file as they come, as tidy CSV or JSON Lines; memory does not grow with their number."""
+"""Write rows or buckets to a file as they come: memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -7,65 +7,19 @@ import csv
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from iotpipe.files import replacing
-from iotpipe.readings import buckets, stored_rows
 from iotpipe.readings.stored_rows import Page, Row
 from iotpipe.render import console
+from iotpipe.render.layout import Layout
+from iotpipe.render.parquet import write_parquet
 from iotpipe.render.query import as_json_line, inert
 from iotpipe.render.terminals import terminal
 from iotpipe.times import iso
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How rows become a table.
-
-    `keys` are the columns that `head` returns for each row; the last one is the time in epoch milliseconds. `cells`
-    returns the others by name: the `usual` ones come first, and those that are `always` there even without rows.
-    """
-
-    keys: tuple[str, ...]
-    head: Callable[[Row], list[Any]]
-    cells: Callable[[Row], Mapping[str, Any]]
-    usual: tuple[str, ...]
-    always: tuple[str, ...] = ()
-
-    def in_order(self, names: set[str]) -> list[str]:
-        """The usual columns, then all others by name, whatever the order of the rows."""
-        usual = [name for name in self.usual if name in names]
-        return usual + sorted(names.difference(usual))
-
-    def headings(self, names: Sequence[str]) -> list[str]:
-        """The names of all columns; a metric gets a prefix where it would name two columns alike."""
-        taken = [*self.keys]
-        for name in names:
-            while name in taken:
-                name = f"sensor_data.{name}"
-            taken.append(name)
-        return taken
-
-
-ROWS = Layout(
-    ("device_id", "time"),
-    lambda row: [row["device_id"], stored_rows.timestamp(row)],
-    stored_rows.metrics,
-    stored_rows.MAIN_METRICS,
-)
-"""A column per metric."""
-BUCKETS = Layout(
-    ("device_id", "metric", "time"),
-    lambda bucket: [bucket["device_id"], bucket["metric"], bucket["start"]],
-    lambda bucket: {name: bucket[name] for name in buckets.FIGURES},
-    buckets.FIGURES,
-    buckets.FIGURES,
-)
-"""A column per figure; the time is the bucket's start."""
 
 
 def export(pages: Iterable[Page], path: Path, how: str, layout: Layout) -> tuple[int, bool]:
@@ -85,6 +39,8 @@ def export(pages: Iterable[Page], path: Path, how: str, layout: Layout) -> tuple
 
         if how == "csv":
             _write_csv(rows(), file, path.parent, layout)
+        elif how == "parquet":
+            write_parquet(rows(), file, path.parent, layout)
         else:
             _write_json_lines(rows(), file)
     return count, more

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from iotpipe.local import install_hint
 from iotpipe.local.install_hint import remedy
 
 NEEDED = f"ministack=={metadata.version('ministack')}"
@@ -17,7 +18,12 @@ NEEDED = f"ministack=={metadata.version('ministack')}"
 class Installed:
     """The package metadata of iotpipe."""
 
-    requires = (f"{NEEDED}; extra == 'dev'", f"{NEEDED}; extra == 'local'", "boto3>=1")
+    requires = (
+        f"{NEEDED}; extra == 'dev'",
+        f"{NEEDED}; extra == 'local'",
+        "pyarrow>=20; extra == 'parquet'",
+        "boto3>=1",
+    )
 
     def __init__(self, **origin: object) -> None:
         self.origin = origin
@@ -52,4 +58,13 @@ def test_uv_installs_iotpipe_once_more_with_it_from_where_it_came(
     (tmp_path / "uv-receipt.toml").write_text("")
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     monkeypatch.setattr(metadata, "distribution", lambda name: Installed(**origin))
+    monkeypatch.setattr(install_hint, "installed", lambda extra: False)
     assert remedy() == f"Run `uv tool install --with {NEEDED} {source}`"
+
+
+def test_uv_keeps_the_other_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "uv-receipt.toml").write_text("")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(metadata, "distribution", lambda name: Installed())
+    monkeypatch.setattr(install_hint, "installed", lambda extra: extra == "local")
+    assert remedy("parquet") == f"Run `uv tool install --with {NEEDED} --with 'pyarrow>=20' iotpipe`"

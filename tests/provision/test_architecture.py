@@ -57,7 +57,7 @@ PACKAGES = {
     "operations": {"botocore"},
     "readings": {"boto3", "botocore"},
     "checks": {"boto3", "botocore"},
-    "render": {"click", "rich"},
+    "render": {"click", "pyarrow", "rich"},
 }
 """Which other people's packages a folder may use, where that matters."""
 
