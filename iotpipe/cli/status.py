@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from iotpipe.cli import options
+from iotpipe.cli.observed import observer_of, open_observer
 from iotpipe.cli.options import Settings
+from iotpipe.errors import Interrupted, UsageError
+from iotpipe.render import output
+from iotpipe.render.terminals import terminal
 
 if TYPE_CHECKING:
-    pass
+    from iotpipe.observer.observer import Observer
+    from iotpipe.observer.snapshot import Snapshot
 
 
 @click.command(epilog="Example:  iotpipe status --env prod --json")
 @options.on_aws
 @options.verbose
+@click.option("--watch", "-w", is_flag=True, help="Watch the flow of readings until q or Ctrl-C.")
+@click.option("--every", metavar="TIME", help="Time between two looks with --watch, such as 10s or 1m.  [2s]")
 @options.as_json
-def status(settings: Settings, as_json: bool) -> int:
+def status(settings: Settings, watch: bool, every: str | None, as_json: bool) -> int:
     """Show the health of an environment.
 
     Lists resources that are not live (changed, drifted, missing), queue depths and ages, firing alarms with their
     reasons, and unconfirmed alert subscriptions.
+
+    With --watch, shows instead how readings flow, what waits, and why something was refused or given back, as long as
+    you look. Without a terminal, or with --json, each look is a line of JSON.
     """
+    if watch:
+        return _watch(settings, _seconds(every or "2s"), as_json)
+    if every:
+        raise UsageError("--every goes with --watch", "Add --watch, or leave --every out")
+    return _show(settings, as_json)
+
+
+def _show(settings: Settings, as_json: bool) -> int:
     from iotpipe.cli.session import open_session, untouched
     from iotpipe.operations.health import Health, health
     from iotpipe.provision import plan as planning
@@ -30,13 +52,71 @@ def status(settings: Settings, as_json: bool) -> int:
     from iotpipe.render.status import show_status
 
     if new := untouched(settings):
-        steps = planning.from_nothing(new.declared()[0])
-        show_status(new.name, new.aws, steps, Health({}, {}, [], []), as_json, settings.verbose)
+        declared, _ = new.declared()
+        seen = _look(observer_of(new, declared, is_up=False)) if as_json else None
+        steps = planning.from_nothing(declared)
+        show_status(new.name, new.aws, steps, Health({}, {}, [], []), seen, settings.verbose)
         return 0
     with progress() as tell:
         session = open_session(settings, "status", tell)
         resources, _ = session.declared()
         steps = planning.plan(resources, session.run, session.rows(), foreign=True)
         read = health(session.run, resources)
-    show_status(session.name, session.aws, steps, read, as_json, settings.verbose)
+        seen = _look(observer_of(session, resources)) if as_json else None
+    show_status(session.name, session.aws, steps, read, seen, settings.verbose)
     return 1 if read.unread else 0
+
+
+def _look(observer: Observer) -> Snapshot:
+    """One look with the devices."""
+    observer.devices()
+    return observer.snapshot()
+
+
+def _seconds(text: str) -> float:
+    matched = re.fullmatch("([1-9][0-9]{0,3})([sm])", text)
+    if not matched:
+        raise UsageError(f"--every: {text!r} is not a time between two looks", "Use 2s, 10s or 1m")
+    return float(matched[1]) * (60 if matched[2] == "m" else 1)
+
+
+def _watch(settings: Settings, every: float, as_json: bool) -> int:
+    from iotpipe.cli.session import interruptible
+
+    observer, stop = open_observer(settings, "status"), threading.Event()
+    try:
+        with interruptible(stop):
+            if as_json or not terminal(sys.stdout):
+                _write_lines(observer, every, stop)
+            else:
+                _draw(observer, every, stop)
+    except (KeyboardInterrupt, Interrupted):
+        return 130
+    return 130 if stop.is_set() else 0
+
+
+def _write_lines(observer: Observer, every: float, stop: threading.Event) -> None:
+    """A line of JSON per look until Ctrl-C."""
+    observer.devices()
+    while not stop.is_set():
+        output.say(output.as_json(observer.snapshot().as_json()))
+        stop.wait(every)
+
+
+def _draw(observer: Observer, every: float, stop: threading.Event) -> None:
+    """Draw each look on the terminal until q or Ctrl-C."""
+    from iotpipe.render.keys import pressed_keys
+    from iotpipe.render.watch import on_terminal
+
+    with pressed_keys(stop.wait) as pressed, on_terminal(every) as show:
+        snapshot, held, due = observer.snapshot(), False, time.monotonic() + every
+        while not stop.is_set():
+            show(snapshot, held)
+            key = pressed(due - time.monotonic())
+            if key == "q":
+                return
+            if key == " ":
+                held = not held
+            if time.monotonic() >= due:
+                due = time.monotonic() + every
+                snapshot = snapshot if held else observer.snapshot()

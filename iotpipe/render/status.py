@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from iotpipe.names import DEAD_LETTER_QUEUE
+from iotpipe.observer.snapshot import Snapshot
 from iotpipe.operations.health import Depth, Health
 from iotpipe.provision.aws import Aws
 from iotpipe.provision.plan import Plan
@@ -25,14 +26,14 @@ _STATES = {
 _ALARMS = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 
 
-def show_status(name: str, aws: Aws, plan: Plan, health: Health, as_json: bool, verbose: bool) -> None:
-    """Print the status on stdout; what could not be read also on stderr."""
+def show_status(name: str, aws: Aws, plan: Plan, health: Health, snapshot: Snapshot | None, verbose: bool) -> None:
+    """Print the status on stdout, with a snapshot as JSON; what could not be read also on stderr."""
     states = {step.address: _state(step) for step in plan.steps}
-    if as_json:
+    if snapshot:
         output.answer(
             {"environment": name, "account": aws.account, "region": aws.region, "resources": states}
             | _data(health)
-            | {"foreign": foreign_data(plan)}
+            | {"foreign": foreign_data(plan), "snapshot": snapshot.as_json()}
         )
     else:
         out = console.stdout()

@@ -166,7 +166,7 @@ def test_an_empty_queue_has_no_oldest_message(
 ) -> None:
     run = world.run("status")
     found = Health({"q": depth}, {}, [], [])
-    show_status("dev", run.aws, planning.plan(RESOURCES, run, {}), found, as_json=False, verbose=False)
+    show_status("dev", run.aws, planning.plan(RESOURCES, run, {}), found, snapshot=None, verbose=False)
     (line,) = [each for each in capsys.readouterr().out.splitlines() if "queues" in each]
     assert line.strip() == f"queues     {said}"
 
@@ -181,7 +181,7 @@ def test_who_is_on_call_reads_the_reason_the_address_and_what_was_not_read(
         "iot-api-5xx-dev": AlarmState("INSUFFICIENT_DATA", "", "2026-01-15T10:30:00Z"),
     }
     found = Health({}, alarms, ["ann@example.org"], ["cannot read queue/iot-dlq-dev"])
-    show_status("dev", run.aws, steps, found, as_json=False, verbose=False)
+    show_status("dev", run.aws, steps, found, snapshot=None, verbose=False)
     said = capsys.readouterr()
     assert "alarms     1 ALARM, 1 INSUFFICIENT_DATA" in said.out
     assert "iot-dlq-depth-dev  since 2026-01-15T10:30:00Z: 3 datapoints" in said.out

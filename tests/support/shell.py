@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import select
@@ -106,8 +107,9 @@ def settings(shell: Shell, environment: str, text: str) -> None:
 def read_until(terminal: int, text: str) -> str:
     """What is shown on the terminal up to this text, for which it waits a minute."""
     shown, deadline = "", time.monotonic() + 60
+    decoder = codecs.getincrementaldecoder("utf-8")()  # a part may end within a character
     while text not in shown:
         ready, _, _ = select.select([terminal], [], [], deadline - time.monotonic())
         assert ready, shown
-        shown += os.read(terminal, 4096).decode()
+        shown += decoder.decode(os.read(terminal, 4096))
     return shown

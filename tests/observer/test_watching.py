@@ -1,0 +1,93 @@
+"""The picture in the terminal fits any terminal, and shows nothing that nobody knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from iotpipe.errors import UsageError
+from iotpipe.observer.snapshot import Snapshot
+from iotpipe.render.watch import ASCII, DRAWN, picture, sparkline
+from tests.support.observed_world import NAMES, Observed
+
+
+@pytest.fixture
+def seen(observed: Observed) -> Snapshot:
+    """A snapshot with everything in it that a picture can show."""
+    observed.put(NAMES.dead_letter_queue, "a")
+    observed.alarm("iot-dlq-depth-dev", "ALARM", "Threshold Crossed")
+    observed.store("roof", 3_600_000, 3_660_000)
+    observed.log("ingestion", {"route": "/ingest", "status": 200, "accepted": 120}, ago=20_000)
+    observed.log("processor", {"route": "queue", "processed": 120, "wait": [40] * 100}, ago=20_000)
+    observed.log("ingestion", {"route": "/ingest", "status": 400, "rejected": 1, "reasons": ["\x1b[2J" * 50]})
+    observed.denied.add("DescribeAlarms")
+    return observed.look(observed.observer())
+
+
+def lines(snapshot: Snapshot, width: int = 120, height: int = 40, held: bool = False) -> list[str]:
+    return [each.plain for each in picture(snapshot, 2, held, width, height)]
+
+
+@pytest.mark.parametrize("width", [1, 10, 30, 48, 60, 80, 120, 300])
+@pytest.mark.parametrize("height", [1, 8, 24, 60])
+def test_no_terminal_is_too_small(seen: Snapshot, width: int, height: int) -> None:
+    for signs in (DRAWN, ASCII):
+        drawn = picture(seen, 2, False, width, height, signs)
+        assert len(drawn) <= height
+        assert all(each.cell_len <= width and each.plain.isprintable() for each in drawn)
+
+
+def test_where_there_is_room_the_way_of_a_reading_goes_from_left_to_right(seen: Snapshot) -> None:
+    drawn = lines(seen)
+    assert drawn[0].startswith("dev  this machine ") and drawn[0].endswith(" UTC")
+    assert drawn[2] == "Readings flow. 1 dead letter waits, 1 device is silent."
+    names, values, notes, branches = drawn[4:8]
+    assert names.split() == ["devices", "API", "data-ingestion", "queue", "data-processor", "processed-data"]
+    assert values.split(" ──▶ ")[2].strip() == "2.0 /s"
+    assert "120 accepted" in notes and "120 stored" in notes
+    assert [each.strip() for each in branches.split("└▶")] == ["", "raw +120", "dlq 1", "alerts ?"]
+    assert drawn[-1] == "q ends · space holds"
+
+
+def test_where_there_is_none_each_box_is_a_line(seen: Snapshot) -> None:
+    drawn = lines(seen, width=60)
+    assert "data-ingestion  2.0 /s  120 accepted" in drawn
+    assert "dlq  1 waiting  0 in flight" in drawn
+
+
+def test_what_cannot_be_read_is_said_with_its_reason(seen: Snapshot) -> None:
+    [told] = [each for each in lines(seen, width=200) if each.startswith("alarms not read since ")]
+    assert "not authorized to perform DescribeAlarms" in told
+
+
+def test_on_a_low_terminal_the_keys_stay_in_sight(seen: Snapshot) -> None:
+    assert lines(seen, height=12)[-1] == "q ends · space holds"
+    assert lines(seen, held=True)[-1] == "q ends · space goes on"
+    assert " held every 2 s " in lines(seen, held=True)[0]
+
+
+def test_a_reason_is_on_one_line_that_cannot_control_the_terminal(seen: Snapshot) -> None:
+    [told] = [each for each in lines(seen) if "1×" in each]  # noqa: RUF001 - the sign for times
+    assert told.startswith("      1× \\x1b[2J\\x1b[2J")  # noqa: RUF001 - as above
+
+
+def test_what_is_not_up_shows_what_to_do(observed: Observed) -> None:
+    observed.error = UsageError("dev is not up", "Run `iotpipe up --env dev` first")
+    drawn = lines(observed.look(observed.observer()))
+    assert drawn[2:5] == ["dev is not up.", "", "Run `iotpipe up --env dev` first"]
+
+
+@pytest.mark.parametrize(
+    ("values", "columns", "shown"),
+    [
+        ([0.0, 1.0, 2.0, 4.0], 4, "▁▃▅█"),
+        ([0.0, 0.01, None, 100.0], 4, "▁▂·█"),
+        ([1.0, None, None, 8.0], 2, "▂█"),
+        ([4.0, 2.0], 4, "██▅▅"),
+        ([0.0, 0.0], 2, "▁▁"),
+        ([None, None], 3, "···"),
+    ],
+)
+def test_a_sparkline_shows_the_most_of_each_column_and_leaves_gaps(
+    values: list[float | None], columns: int, shown: str
+) -> None:
+    assert sparkline(values, columns) == shown
