@@ -295,7 +295,8 @@ def test_a_dead_letter_rings_the_alarm_which_tells_the_topic(machine: Machine) -
     def states() -> dict[str, str]:
         return {name: each["state"] for name, each in machine.json("status", "--env", "local")["alarms"].items()}
 
-    eventually(lambda: "INSUFFICIENT_DATA" not in states().values())
+    cloudwatch = machine.client("cloudwatch")
+    eventually(lambda: not cloudwatch.describe_alarms(StateValue="INSUFFICIENT_DATA")["MetricAlarms"])
     sqs.send_message(QueueUrl=dead, MessageBody="poison")
     told = eventually(lambda: sqs.receive_message(QueueUrl=inbox, WaitTimeSeconds=1).get("Messages"))
     said = json.loads(json.loads(told[0]["Body"])["Message"])

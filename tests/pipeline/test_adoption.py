@@ -186,25 +186,30 @@ def test_what_the_old_deployment_leaves_behind_can_go_with_the_adoption(
 # Piece by piece
 
 
-def test_adopted_piece_by_piece_it_is_the_same_in_the_end(world: World, wanted: Declared, tmp_path: Any) -> None:
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("third", range(3))
+def test_adopted_piece_by_piece_it_is_the_same_in_the_end(world: World, wanted: Declared, third: int) -> None:
+    """A third of the resources one by one, after those before them together, and before those after them."""
     Original(client).make()
-    left = {each.address for each in wanted.resources} - NEW - ROUTES
-    for resource in wanted.resources:
-        if resource.address not in left:
-            continue
-        before = inventory()
-        steps = looked_at(world, wanted, named(resource.address))
-        assert [step.address for step in steps.steps if step.adopted] == [resource.address]
-        assert {step.address for step in steps.later if step.refusal} == left - {resource.address}
-        assert inventory() == before
+    addresses = [each.address for each in wanted.resources if each.address not in NEW | ROUTES]
+    size = len(addresses) // 3 + 1
+    before, left = addresses[: third * size], set(addresses[third * size :])
+    if before:
+        world.bring_up(wanted, named(*before))
+    for address in addresses[third * size :][:size]:
+        found = inventory()
+        steps = looked_at(world, wanted, named(address))
+        assert [step.address for step in steps.steps if step.adopted] == [address]
+        assert {step.address for step in steps.later if step.refusal} == left - {address}
+        assert inventory() == found
 
-        world.bring_up(wanted, named(resource.address))
-        left.remove(resource.address)
+        world.bring_up(wanted, named(address))
+        left.remove(address)
         if left:
             said = refused(world, wanted)
             assert {each for each in left if f"`--adopt {each}`" in said} == left
-            assert f"`--adopt {resource.address}`" not in said
-    world.bring_up(wanted)
+            assert f"`--adopt {address}`" not in said
+    world.bring_up(wanted, EVERYTHING)
     assert world.planned(wanted).pending == ()
     world.bring_up(wanted)
     assert world.writes == []
