@@ -129,6 +129,18 @@ def _show(rows: Sequence[dict[str, Any]], asked: Asked) -> None:
         for line in view.as_sparklines(rows, _columns(), with_devices=several):
             output.say(line)
     note_silent(asked, {row["device_id"] for row in rows})
+    if rows:
+        _note_unknown_metrics(rows, asked)
+
+
+def _note_unknown_metrics(rows: Sequence[dict[str, Any]], asked: Asked) -> None:
+    """Name the metrics that no row has: perhaps they are mistyped."""
+    from iotpipe.readings.stored_rows import metrics
+
+    found = {row["metric"] for row in rows} if asked.every else {name for row in rows for name in metrics(row)}
+    unknown = [name for name in asked.metrics if name not in found]
+    if unknown:
+        output.note(f"none of these {asked.unit} has {' or '.join(unknown)}")
 
 
 def note_silent(asked: Asked, found: set[str]) -> None:

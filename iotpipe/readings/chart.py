@@ -60,7 +60,7 @@ class Chart:
 def of_buckets(api: Api, parameters: Parameters, limit: int | None, start: int | None, end: int | None) -> Chart:
     """The chart of a query with `every`."""
     found, more = fetch_rows(api, parameters, limit)
-    return _chart(_bucket_points(found, parameters), found, parameters, start, end, more)
+    return _chart(_bucket_points(found, parameters, start, end), found, parameters, start, end, more)
 
 
 def of_rows(api: Api, parameters: Parameters, limit: int | None, start: int | None, end: int | None) -> Chart:
@@ -111,12 +111,14 @@ def _row_points(rows: Iterable[Row]) -> Points:
     return points
 
 
-def _bucket_points(buckets: Iterable[Bucket], parameters: Parameters) -> Points:
-    """A point in the middle of each bucket, at its mean."""
-    half = _milliseconds(str(parameters["every"])) // 2
+def _bucket_points(buckets: Iterable[Bucket], parameters: Parameters, start: int | None, end: int | None) -> Points:
+    """A point in the middle of each bucket, or of its part that is in the period, at its mean."""
+    length = _milliseconds(str(parameters["every"]))
     points: Points = {}
     for bucket in buckets:
-        point = Point(bucket["start"] + half, bucket["min"], bucket["max"], bucket["mean"])
+        first, last = bucket["start"], bucket["start"] + length
+        middle = (first if start is None else max(first, start)) + (last if end is None else min(last, end))
+        point = Point(middle // 2, bucket["min"], bucket["max"], bucket["mean"])
         points.setdefault((bucket["device_id"], bucket["metric"]), []).append((point, bucket["last"]))
     return points
 

@@ -251,6 +251,13 @@ def test_buckets_that_are_asked_for_are_drawn(typed: Type, world: World, gateway
     assert len(gateway.requests) == 1
 
 
+def test_a_bucket_that_is_longer_than_the_period_is_in_its_middle(typed: Type, world: World) -> None:
+    rows_of(world, 30)
+    lines = typed("query", "A", "--plot", "--last", "1h", "--every", "366d", "--metric", "rain").stdout.splitlines()
+    (line,) = (each for each in body(lines[3:]) if each.strip())
+    assert len(line) == pytest.approx(38, abs=1)
+
+
 def test_a_limit_that_leaves_rows_out_is_told(typed: Type, world: World) -> None:
     rows_of(world, 5)
     result = typed("query", "A", "--plot", "--limit", "3")

@@ -77,6 +77,12 @@ def test_only_the_metrics_that_are_named_are_shown(typed: Type, house: World, ga
     assert typed("query", "roof", "--metric", "sky", "--table", "raw").stdout.splitlines()[0].split() == ["time", "sky"]
 
 
+def test_a_metric_that_no_row_has_is_named(typed: Type, house: World) -> None:
+    for words in ([], ["--last", "1d", "--every", "1h"]):
+        asked = ["query", "roof", *words, "--metric", "rain", "--metric", "ran", "--metric", "sun"]
+        assert typed(*asked).stderr == f"none of these {'buckets' if words else 'rows'} has ran or sun\n"
+
+
 def test_buckets_are_a_table_with_exact_numbers(typed: Type, house: World) -> None:
     lines = typed("query", "roof", "--last", "1d", "--every", "1h", "--metric", "temperature").stdout.splitlines()
     assert lines[0].split() == ["time", "metric", "count", "min", "mean", "max", "last"]
