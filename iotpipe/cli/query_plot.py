@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from iotpipe.cli.query import FEW_ROWS, note_more, note_silent
@@ -24,7 +26,8 @@ def plot(api: Api, parameters: Parameters, asked: Asked, now: float) -> None:
 
     width = shutil.get_terminal_size().columns if terminal(sys.stdout) else _WIDTH_OF_A_PIPE
     signs = BRAILLE if can_show("".join(map(str, BRAILLE[1:])), sys.stdout) else ASCII
-    chart = _chart(api, parameters, asked, int(now * 1000), width * len(signs.dots[0]))
+    with _waiting():
+        chart = _chart(api, parameters, asked, int(now * 1000), width * len(signs.dots[0]))
     if chart.series:
         out = console.stdout()
         for line in as_lines(chart, width, signs):
@@ -32,6 +35,18 @@ def plot(api: Api, parameters: Parameters, asked: Asked, now: float) -> None:
     note_silent(asked, {series.device for series in chart.series})
     if chart.more:
         note_more(chart.count, asked.unit)
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Show on a terminal that something goes on: for a year of readings, the API needs some seconds."""
+    from iotpipe.render import console
+
+    if not terminal(sys.stderr):
+        yield
+        return
+    with console.stderr().status("reading"):
+        yield
 
 
 def _chart(api: Api, parameters: Parameters, asked: Asked, now: int, dots: int) -> Chart:

@@ -84,7 +84,7 @@ def of_period(api: Api, parameters: Parameters, start: int | None, end: int | No
         newest, _ = fetch_rows(api, {**parameters, "order": "desc"}, 1)
         last = max(map(stored_rows.timestamp, newest), default=now)
     period = {} if "event_date" in parameters else {"from": iso(first)}
-    return of_buckets(api, {**ascending, **period, "every": _length((last - first) // dots)}, None, start, end)
+    return of_buckets(api, {**ascending, **period, "every": _length((last - first) // dots)}, None, first, last)
 
 
 def _length(milliseconds: int) -> str:
@@ -117,8 +117,11 @@ def _bucket_points(buckets: Iterable[Bucket], parameters: Parameters, start: int
     points: Points = {}
     for bucket in buckets:
         first, last = bucket["start"], bucket["start"] + length
-        middle = (first if start is None else max(first, start)) + (last if end is None else min(last, end))
-        point = Point(middle // 2, bucket["min"], bucket["max"], bucket["mean"])
+        if start is not None:
+            first = max(first, start)
+        if end is not None and first <= end:
+            last = min(last, end)
+        point = Point((first + last) // 2, bucket["min"], bucket["max"], bucket["mean"])
         points.setdefault((bucket["device_id"], bucket["metric"]), []).append((point, bucket["last"]))
     return points
 

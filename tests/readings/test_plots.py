@@ -216,13 +216,13 @@ def test_more_rows_than_dots_are_asked_for_as_buckets(typed: Type, world: World,
     world.deliver()
     asked = len(gateway.requests)
     whole = typed("query", "A", "--plot", "--all").stdout
+    assert whole.splitlines()[0].startswith("2026-11-22T09:47:00Z to 2026-11-22T12:00:00Z")
     assert "buckets of 30s" in whole.splitlines()[0]
     assert "-5 to 5   last 5" in whole and body(whole.splitlines()[3:])[-1].strip(), "no spike is lost"
     assert len(gateway.requests) - asked <= 3
     assert "160 rows" in typed("query", "A", "--plot", "--limit", "160").stdout.splitlines()[0]
-    assert "133 rows" not in typed("query", "A", "--plot", "--from", "40m").stdout
-    assert "121 rows" in typed("query", "A", "--plot", "--from", "40m").stdout
-    assert "by 100" not in typed("query", "A", "--plot", "--date", "2026-11-22").stdout
+    assert "121 rows" in typed("query", "A", "--plot", "--from", "40m").stdout.splitlines()[0]
+    typed("query", "A", "--plot", "--date", "2026-11-22")
     assert gateway.requests[-1].all_values.get("every") == ["5m"]
 
 
