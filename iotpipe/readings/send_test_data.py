@@ -14,9 +14,9 @@ from iotpipe.provision.run import Run
 from iotpipe.readings import bad_readings, dead_letters, generate, replay
 from iotpipe.readings.api_client import Api
 from iotpipe.readings.bad_readings import Poison, Rejection
+from iotpipe.readings.cells import BadRow, parse_time
 from iotpipe.readings.deployment import Deployment, queue_url
 from iotpipe.readings.generate import Reading
-from iotpipe.readings.replay import BadRow
 from iotpipe.readings.send import Sender, Tally, units
 from iotpipe.readings.verify import Findings, Verifier
 
@@ -68,7 +68,7 @@ class Result:
 def prepare(options: Options, now: float) -> Load:
     """Generate the readings or read them from the file. Raises UsageError for contradicting or invalid options."""
     try:
-        until = replay.parse_time(options.until) if options.until else None
+        until = parse_time(options.until) if options.until else None
     except BadRow as error:
         raise UsageError(f"--until: {error}") from error
     if options.file is None:
