@@ -70,11 +70,12 @@ def publish_queue_metrics() -> None:
         account, region, name, _ = sqs._queue_scope_from_record(key, queue)
         sqs._refresh_counts(queue)
         dimensions = {"QueueName": name}
-        oldest = min((message["sent_at"] for message in list(queue["messages"])), default=time.time())
+        now = time.time()
+        oldest = min((message["sent_at"] for message in list(queue["messages"])), default=now)
         with request_scope(account, region):
             visible = float(queue["attributes"]["ApproximateNumberOfMessages"])
             record("AWS/SQS", "ApproximateNumberOfMessagesVisible", dimensions, visible)
-            record("AWS/SQS", "ApproximateAgeOfOldestMessage", dimensions, max(0, time.time() - oldest), "Seconds")
+            record("AWS/SQS", "ApproximateAgeOfOldestMessage", dimensions, max(0, now - oldest), "Seconds")
 
 
 def delete_old() -> None:
