@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "groups",
     type=click.Choice(GROUPS),
     multiple=True,
-    help="Only for these commands; `plan` is in each. Repeatable.  [default: all]",
+    help="Only for these commands; `plan` is in each but `view`. Repeatable.  [default: all]",
 )
 @click.option("--part", type=click.IntRange(1), metavar="N", help="Only the Nth part that fits a managed policy.")
 @options.as_json
@@ -32,8 +32,8 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
     """Print the IAM policy that running iotpipe needs.
 
     For this environment only. plan: reading, also for `status` and `doctor`. up and down. operate:
-    send-test-data, query, logs, dlq. AWS is only called if neither the configuration nor the state file names the
-    account and region.
+    send-test-data, query, logs, dlq. view: `status --watch`, without the rights of plan. AWS is only called if neither
+    the configuration nor the state file names the account and region.
     """
     from iotpipe.policy import document, parts
 

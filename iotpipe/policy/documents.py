@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotpipe.policy.rights import API_KEY, DOCTOR
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.rights import GROUPS, Right
+from iotpipe.provision.rights import GROUPS, VIEW, Right
 
 if TYPE_CHECKING:
     from iotpipe.provision.ledger import Row
@@ -92,8 +92,12 @@ class Environment:
 
 
 def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy:
-    """The policy that allows the calls of these groups of commands, on this environment's resources only."""
-    wanted = [*groups, "plan"]
+    """The policy that allows the calls of these groups of commands, on this environment's resources only.
+
+    All of them read first what `plan` reads, except `view` alone.
+    """
+    asked = [*groups]
+    wanted = asked if asked == [VIEW] else [*asked, "plan"]
     statements: dict[str, dict[str, Any]] = {}
     for right, values in _rights(environment):
         actions = [f"{right.service}:{each}" for each in _actions(right, wanted, *values.get("kind", ()))]

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-GROUPS = ("plan", "up", "down", "operate")
-"""The groups of commands. plan: what only reads. Every other group includes `plan`: each command reads first.
+VIEW = "view"
+GROUPS = ("plan", "up", "down", "operate", VIEW)
+"""The groups of commands. plan: what only reads. Every other group but `view` includes `plan`: its commands read first.
 
 up: creates, updates, and deletes what is no longer declared, but no table. down: deletes. operate: sends readings,
-queries the API, reads logs, inspects and redrives dead letters.
+queries the API, reads logs, inspects and redrives dead letters. view: looks at how readings flow, at devices, stored
+readings and dead letters.
 """
 
 Condition = Mapping[str, Mapping[str, str]]
@@ -37,6 +39,7 @@ class Right:
     up: str = ""
     down: str = ""
     operate: str = ""
+    view: str = ""
     when: Condition = field(default_factory=dict)
     of: str = ""
     """Only granted where there is one: `key` or `acl`, declared or still to be taken off; `known_api`; a kind that the
@@ -66,7 +69,7 @@ def passed_to(service: str) -> Condition:
     return {"StringEquals": {"iam:PassedToService": service}}
 
 
-def use_key(service: str, plan: str = "", up: str = "", operate: str = "") -> Right:
+def use_key(service: str, plan: str = "", up: str = "", operate: str = "", view: str = "") -> Right:
     """Use of the KMS keys through a service. The end of the service's name differs by partition."""
     via = {"StringLike": {"kms:ViaService": f"{service}.{{region}}.*"}}
-    return Right("UseKey", "kms", ("{key}",), plan=plan, up=up, operate=operate, when=via, of="key")
+    return Right("UseKey", "kms", ("{key}",), plan=plan, up=up, operate=operate, view=view, when=via, of="key")

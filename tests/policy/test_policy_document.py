@@ -14,6 +14,7 @@ from moto import mock_aws
 from iotpipe.policy import GROUPS, MANAGED, Environment, document, parts, size
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.resource import Resource
+from iotpipe.provision.rights import VIEW
 from tests.support.engine_world import declared
 from tests.support.policy.calls import ACCOUNT, REGION, Asked
 from tests.support.policy.decision import allowing
@@ -102,10 +103,23 @@ def test_who_may_only_look_can_change_nothing(prod: Made) -> None:
     assert "execute-api:Invoke" not in found
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", [each for each in GROUPS if each != VIEW])
 def test_every_group_can_look_and_all_groups_together_are_the_whole(prod: Made, group: str) -> None:
     look, own, whole = (actions(document(prod(), groups)) for groups in (["plan"], [group], GROUPS))
     assert look <= own <= whole
+
+
+def test_who_views_reads_what_is_shown_of_this_environment_alone_and_fits_one_policy(prod: Made) -> None:
+    policy = document(prod(), [VIEW])
+    assert actions(policy) == {
+        *("cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "dynamodb:Query", "dynamodb:Scan"),
+        *("logs:FilterLogEvents", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
+    }
+    named = {each for statement in policy["Statement"] for each in statement["Resource"]}
+    assert {each for each in named if "-prod" not in each} == {"*", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:*"}
+    assert len(parts(policy)) == 1
+    received = [s["Resource"] for s in policy["Statement"] if "sqs:ReceiveMessage" in s["Action"]]
+    assert received == [[f"arn:aws:sqs:{REGION}:{ACCOUNT}:iot-dlq-prod"]]
 
 
 def test_tables_go_by_down_alone(prod: Made) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -69,6 +70,14 @@ class Operated:
         policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "added", **anybody}]})
         url = sqs.get_queue_url(QueueName="iot-ingestion-queue-local")["QueueUrl"]
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+
+    def unseen(self, *place: str) -> list[str]:
+        """The sources that `status --watch` cannot read."""
+        with self.machine.begin("status", "--watch", "--json", *place) as process:
+            assert process.stdout
+            sources = json.loads(process.stdout.readline())["sources"]
+            process.send_signal(signal.SIGINT)
+        return [each["name"] for each in sources if each["problem"]]
 
     def denied(self, *command: str) -> None:
         """The command fails, says what to do about it, and nothing has changed."""
@@ -150,7 +159,12 @@ def test_the_policies_suffice_for_every_command_and_each_groups_alone_for_no_mor
     assert "temperature" in machine.run("query", "sensor-001", *LOCAL).stdout
     operated.denied("down", *LOCAL, "--yes")
 
+    operated.may("view")
+    assert operated.unseen(*LOCAL) == []
+    operated.denied("plan", *LOCAL)
+
     operated.may("plan")
+    assert {*operated.unseen(*LOCAL)} == {"counts", "devices"}
     sent = machine.run("send-test-data", *LOCAL, "--count", "5", code=1)
     assert "403" in sent.stderr
     assert "iotpipe policy --for operate" in sent.stderr

@@ -39,7 +39,13 @@ class Alarm(Resource):
             down="DeleteAlarms",
         ),
         # AWS asks about all alarms, whichever are named.
-        Right("FindAlarms", "cloudwatch", (regional_arn("cloudwatch", "alarm:*"),), plan="DescribeAlarms"),
+        Right(
+            "FindAlarms",
+            "cloudwatch",
+            (regional_arn("cloudwatch", "alarm:*"),),
+            plan="DescribeAlarms",
+            view="DescribeAlarms",
+        ),
         Right("Anywhere", "tag", ("*",), plan="GetResources"),
         Right("Anywhere", "cloudwatch", ("*",), plan="ListMetrics ListAlarmMuteRules"),
         # The list of rules does not contain the alarms: each rule has to be read.

@@ -39,6 +39,7 @@ class LogGroup(Resource):
             " DisassociateKmsKey DeleteDataProtectionPolicy PutLogGroupDeletionProtection",
             down="DeleteLogGroup",
             operate="FilterLogEvents",
+            view="FilterLogEvents",
         ),
         # AWS asks about a group without a name.
         FIND_LOG_GROUPS,

@@ -42,6 +42,7 @@ class Queue(Resource):
             up="CreateQueue SetQueueAttributes TagQueue UntagQueue",
             down="DeleteQueue",
             operate="GetQueueUrl",
+            view="GetQueueAttributes",
         ),
         # Redriving asks for all of these at the dead-letter queue, and for SendMessage at the other.
         Right(
@@ -51,11 +52,12 @@ class Queue(Resource):
             of="used_by_queue",
             operate="ReceiveMessage DeleteMessage ChangeMessageVisibility PurgeQueue"
             " StartMessageMoveTask ListMessageMoveTasks",
+            view="ReceiveMessage ChangeMessageVisibility",
         ),
         Right("Readings", "sqs", _ARN, of="queue", operate="SendMessage"),
-        use_key("sqs", operate="Decrypt GenerateDataKey"),
+        use_key("sqs", operate="Decrypt GenerateDataKey", view="Decrypt"),
         # Metrics have no ARN.
-        Right("Anywhere", "cloudwatch", ("*",), plan="GetMetricData"),
+        Right("Anywhere", "cloudwatch", ("*",), plan="GetMetricData", view="GetMetricData"),
     )
 
     retention: int

@@ -49,8 +49,13 @@ class Table(Resource):
             " PutResourcePolicy DeleteResourcePolicy UpdateTimeToLive DisableKinesisStreamingDestination",
             down="DeleteTable",
         ),
+        Right("Rows", "dynamodb", _ARN, view="Query Scan"),
         # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
-        use_key("dynamodb", up="CreateGrant DescribeKey Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey"),
+        use_key(
+            "dynamodb",
+            up="CreateGrant DescribeKey Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey",
+            view="Decrypt",
+        ),
     )
 
     hash_key: tuple[str, str]

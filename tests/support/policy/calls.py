@@ -178,6 +178,7 @@ _on(
     "dynamodb", _table, "DescribeTable", "DescribeContinuousBackups", "ListTagsOfResource", "CreateTable", "UpdateTable"
 )
 _on("dynamodb", _table, "UpdateContinuousBackups", "TagResource", "UntagResource", "DeleteTable")
+_on("dynamodb", _table, "Query", "Scan")
 _on("dynamodb", _table, "GetResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy")
 _on("dynamodb", _table, "DescribeTimeToLive", "UpdateTimeToLive")
 _on("dynamodb", _table, "DescribeKinesisStreamingDestination", "DisableKinesisStreamingDestination")
@@ -228,6 +229,8 @@ _on("kms", lambda p: [p["KeyId"]], "DescribeKey", "GetKeyPolicy")
 _OF_TABLES = ("CreateGrant", "DescribeKey", "Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey")
 for each in ("CreateTable", "UpdateTable"):
     _also("dynamodb", each, lambda p: _by_way_of("dynamodb", *_OF_TABLES) if "SSESpecification" in p else [])
+for each in ("Query", "Scan"):
+    _also("dynamodb", each, lambda p: _by_way_of("dynamodb", "Decrypt"))
 _also("sqs", "ReceiveMessage", lambda p: _by_way_of("sqs", "Decrypt"))
 _also("sqs", "SendMessageBatch", lambda p: _by_way_of("sqs", "Decrypt", "GenerateDataKey"))
 _also("sqs", "StartMessageMoveTask", lambda p: _by_way_of("sqs", "Decrypt", "GenerateDataKey"))

@@ -18,6 +18,7 @@ from moto.kms.models import kms_backends
 from iotpipe.checks import aws_checks, permissions, preflight
 from iotpipe.configuration import load
 from iotpipe.errors import RefusedError
+from iotpipe.observer.snapshot import RANGES
 from iotpipe.operations.dead_letters import peek
 from iotpipe.operations.health import health
 from iotpipe.operations.logs import LogReader
@@ -40,6 +41,7 @@ from tests.support.engine_world import World as PlainWorld
 from tests.support.foreign.additions import ADDED, Added, let_two_in, of_group
 from tests.support.foreign.functions_world import Pipeline, api_id
 from tests.support.foreign.world import a_pipeline, looked_at, remembered
+from tests.support.observed_world import Observed
 from tests.support.original_stack import STAGE, Original
 from tests.support.pipeline_world import Declared, declare, with_a_changed_route, without_a_route
 from tests.support.policy.calls import ACCOUNT, REGION, Asked, recorded
@@ -94,7 +96,9 @@ class Heard:
 def everything_heard(directory: Path) -> Heard:
     """Each scene in an account that holds nothing."""
     heard = Heard()
-    for number, scene in enumerate((*_of_kinds(), _additions, _life, _death, _adopting, _operating, _meddled_with)):
+    for number, scene in enumerate(
+        (*_of_kinds(), _additions, _life, _death, _adopting, _operating, _viewing, _meddled_with)
+    ):
         BackendDict.reset()
         reset_model_data()
         (place := directory / str(number)).mkdir()
@@ -308,6 +312,20 @@ def _operating(heard: Heard, directory: Path) -> None:
         purge(queues.dead)
         list(LogReader(queues.run, "query", "/aws/lambda/data-query-dev", 0).new())
         _sent(queues)
+
+
+def _viewing(heard: Heard, directory: Path) -> None:
+    observed = Observed(PlainWorld(directory, clock=FakeClock(time.time())))
+    observed.put("iot-dlq-dev", body())
+    observed.store("roof", 1000, temperature="21.5")
+    observer = observed.observer(local=False)
+    with heard.of("view"):
+        for range_seconds in RANGES:
+            observed.look(observer, range_seconds)
+        observer.series(["roof"], [], "5m", 0, observed.now)
+        for table in ("processed", "raw"):
+            observer.rows("roof", table, 10)
+        assert observer.dead_letters()["items"]
 
 
 def _sent(queues: Queues) -> None:
