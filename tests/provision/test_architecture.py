@@ -41,10 +41,11 @@ IMPORTS = {
     "operations": {"handlers", "local", "provision"},
     "readings": {"operations", "provision"},
     "observer": {"handlers", "operations", "pipeline", "provision", "readings"},
+    "view": {"observer"},
     "checks": {"configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"} | {"target"},
     "render": {"checks", "observer", "operations", "pipeline", "provision", "readings"},
     "cli": {"checks", "configuration", "local", "observer", "operations", "packaging", "pipeline", "policy"}
-    | {"provision", "readings", "render", "target"},
+    | {"provision", "readings", "render", "target", "view"},
     "__main__": {"cli"},
 }
 """What each folder may import: a folder stands below the folders that import it, and nothing but `cli` imports
