@@ -61,6 +61,7 @@ demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, ea
 	  '  $(RUN)/iotpipe status                 how it is doing' \
 	  '  $(RUN)/iotpipe logs                   what the functions say' \
 	  '  $(RUN)/iotpipe graph                  how data flows through it' \
+  '  $(RUN)/iotpipe view                   all of this live in a browser' \
 	  '  $(RUN)/iotpipe down --delete-data     takes it down and leaves nothing' \
 	  'and for a real account, read "On AWS" in README.md.'
 
@@ -74,7 +75,7 @@ tests: setup
 
 # pyproject.toml says what the markers mean.
 quick: setup ## while you work: two cases of each test that needs no other process, without lint
-	$(PYTEST) --numprocesses auto --cases 2 -m 'not (build or embedded or matrix or server or subprocess)'
+	$(PYTEST) --numprocesses auto --cases 2 -m 'not (browser or build or embedded or matrix or server or subprocess)'
 
 lint: setup
 	$(RUN)/ruff check .

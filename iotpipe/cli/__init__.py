@@ -26,6 +26,7 @@ from iotpipe.cli.send_test_data import send_test_data
 from iotpipe.cli.status import status
 from iotpipe.cli.up import up
 from iotpipe.cli.validate import validate
+from iotpipe.cli.view import view
 from iotpipe.errors import ConfigurationError, IotpipeError
 from iotpipe.render import output
 from iotpipe.render.terminals import ready
@@ -51,6 +52,7 @@ for command in (
         up,
         down,
         status,
+        view,
         outputs,
         graph,
         send_test_data,

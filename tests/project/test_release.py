@@ -59,6 +59,7 @@ def test_the_wheel_holds_the_package_and_its_metadata_and_nothing_else(built: Pa
     names = set(contents(built))
     assert {name.split("/")[0] for name in names} == {"iotpipe", METADATA}
     shipped = {f"iotpipe/configuration/starter/{name}.yaml" for name in ("dev", "local", "prod")}
+    shipped |= {f"iotpipe/view/page/{each.name}" for each in (ROOT / "iotpipe/view/page").iterdir()}
     assert shipped | {"iotpipe/py.typed", f"{METADATA}/licenses/LICENSE"} <= names
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -259,14 +260,31 @@ def some_series(*, told: int = 90) -> Series:
     )
 
 
-NOTHING_UP = Missing("local is not up", "iotpipe up --env local")
+NOTHING_UP = Missing("local is not up", "`iotpipe up --env local` brings it up")
+
+
+class _Ending(Server):
+    """A server that can end as its process does: with all its connections."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._accepted: list[socket.socket] = []
+        super().__init__(*arguments, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._accepted.append(request)
+        super().process_request(request, client_address)
+
+    def cut(self) -> None:
+        for each in self._accepted:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def served(source: Any, tell: Callable[[str], None] | None = None, **options: Any) -> Iterator[Server]:
     """A server of this pipeline. Fails if iotpipe itself fails meanwhile, unless that is to be told."""
     bugs: list[str] = []
-    server = Server(source, tell or bugs.append, **options)
+    server = _Ending(source, tell or bugs.append, **options)
     # `start` would let each end of a server take half a second.
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
@@ -274,6 +292,7 @@ def served(source: Any, tell: Callable[[str], None] | None = None, **options: An
     finally:
         server.shutdown()
         server.server_close()
+        server.cut()
     assert not bugs, "\n".join(bugs)
 
 

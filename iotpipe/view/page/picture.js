@@ -1,0 +1,208 @@
+// The picture of the data flow: boxes with live numbers, arrows between them, and the same as a list for phones.
+import { el, setAttribute, setText, svg } from "./dom.js";
+import { icon } from "./icons.js";
+import { ways } from "./ways.js";
+
+const ROUND = 9;
+
+/** The picture as a card. The flow's rows are the columns here: it goes from left to right. */
+export class Picture {
+  #lines = svg("svg", { class: "arrows", "aria-hidden": "true" });
+  #boxes = el("div", { class: "boxes" });
+  #list = el("ol", { class: "list-of-boxes" });
+  #sources = el("p", { class: "sources" });
+  #shown = "";
+  #faces = new Map();
+  #edges = [];
+  #observer = new ResizeObserver(() => this.#draw());
+
+  constructor() {
+    const stage = el("div", { class: "stage" }, this.#lines, this.#boxes);
+    this.root = el("section", { class: "card picture", "aria-label": "Data flow" }, stage, this.#list, this.#sources);
+    this.#observer.observe(this.#boxes);
+  }
+
+  /** Show the nodes and edges of a snapshot. The picture is laid out anew only if other boxes are there. */
+  update(snapshot, sources) {
+    const shape = JSON.stringify([snapshot.nodes.map((node) => [node.id, node.to]), snapshot.edges.map((edge) => [edge.start, edge.end])]);
+    if (shape !== this.#shown) this.#build(snapshot, shape);
+    const ending = commonEnding(snapshot.nodes);
+    for (const node of snapshot.nodes) this.#faces.get(node.id).forEach((face) => face.update(node, ending));
+    snapshot.edges.forEach((edge, i) => this.#edges[i].update(edge));
+    this.#sources.replaceChildren(...sources);
+  }
+
+  close() {
+    this.#observer.disconnect();
+  }
+
+  #build(snapshot, shape) {
+    this.#shown = shape;
+    const { nodes, edges } = snapshot;
+    const boxes = nodes.map((node) => [node.row, node.column]);
+    const place = new Map(nodes.map((node, i) => [node.id, boxes[i]]));
+    const drawn = nodes.map((node) => new Box(node));
+    const listed = inOrder(nodes, edges).map(([node, inner]) => new Entry(node, inner));
+    this.#faces = new Map(nodes.map((node, i) => [node.id, [drawn[i], listed.find((entry) => entry.id === node.id)]]));
+    const found = ways(edges.map((edge) => [place.get(edge.start), place.get(edge.end)]), boxes);
+    this.#edges = edges.map((edge, i) => new Arrow(found[i]));
+    this.#boxes.style.setProperty("--columns", 1 + Math.max(...boxes.map((box) => box[0])));
+    this.#boxes.replaceChildren(...drawn.map((box) => box.root));
+    this.#list.replaceChildren(...listed.map((entry) => entry.root));
+    // A later line passes over the earlier ones: those that turn pass over the straight ones.
+    const over = [...this.#edges].sort((a, b) => a.way.length - b.way.length);
+    this.#lines.replaceChildren(...over.map((edge) => edge.root), ...this.#edges.map((edge) => edge.label));
+    this.#draw();
+  }
+
+  /** Draw the arrows for the current size of the boxes. */
+  #draw() {
+    const { clientWidth: width, clientHeight: height } = this.#boxes;
+    if (!width || !this.#edges.length) return;
+    setAttribute(this.#lines, "viewBox", `0 0 ${width} ${height}`);
+    const style = getComputedStyle(this.#boxes);
+    const columns = axis(style.gridTemplateColumns, style.columnGap, style.paddingLeft);
+    const rows = axis(style.gridTemplateRows, style.rowGap, style.paddingTop);
+    for (const edge of this.#edges) edge.draw(columns, rows);
+  }
+}
+
+/** The tracks of a grid in pixels: the middle of each lattice line, and half the size of a box. */
+function axis(tracks, gap, padding) {
+  const size = parseFloat(tracks), between = parseFloat(gap), edge = parseFloat(padding);
+  const middle = (line) => line === 0 ? edge / 2 : edge + ((line - 1) / 2) * (size + between) + size / 2;
+  return { middle, half: size / 2, last: tracks.split(" ").length * 2, edge };
+}
+
+/** What a box shows, both in the picture and in the list. */
+class Face {
+  constructor(node, tag) {
+    this.id = node.id;
+    this.name = el("b");
+    this.value = el("span", { class: "value" });
+    this.unit = el("span", { class: "unit" });
+    this.note = el("span", { class: "note" });
+    this.box = el(node.to ? "a" : tag, { class: "box", href: node.to ? `#/${node.to}` : null });
+  }
+
+  update(node, ending) {
+    setText(this.name, ending && node.name.endsWith(ending) ? node.name.slice(0, -ending.length) : node.name);
+    setText(this.value, node.value ?? "–");
+    setText(this.unit, node.unit);
+    setText(this.note, node.note);
+    setAttribute(this.box, "title", node.name);
+    setAttribute(this.box, "data-tone", node.tone || null);
+    setAttribute(this.value, "hidden", node.value === null && !node.unit);
+  }
+}
+
+class Box extends Face {
+  constructor(node) {
+    super(node, "div");
+    this.box.append(icon(node.kind), this.name, el("span", { class: "figures" }, this.value, " ", this.unit), this.note);
+    this.root = this.box;
+    this.root.style.gridColumn = node.row + 1;
+    this.root.style.gridRow = node.column + 1;
+  }
+}
+
+class Entry extends Face {
+  constructor(node, inner) {
+    super(node, "div");
+    const names = el("span", { class: "names" }, this.name, this.note);
+    this.box.append(icon(node.kind), names, el("span", { class: "figures" }, this.value, " ", this.unit));
+    this.root = el("li", { class: inner ? "inner" : null }, this.box);
+  }
+}
+
+/** What the names of all resources end with, such as "-dev": the head of the page tells the environment already. */
+function commonEnding(nodes) {
+  const names = nodes.filter((node) => node.id.endsWith(`/${node.name}`)).map((node) => node.name);
+  if (names.length < 2) return "";
+  let length = 0;
+  while (length < names[0].length && names.every((name) => name.at(-length - 1) === names[0].at(-length - 1))) length += 1;
+  const ending = names[0].slice(names[0].length - length);
+  return ending.includes("-") ? ending.slice(ending.indexOf("-")) : "";
+}
+
+/** The boxes as a list: the longest way of the data from its start, and after each box those beside that way. */
+function inOrder(nodes, edges) {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const next = (id) => edges.filter((edge) => edge.start === id && edge.kind === "moves").map((edge) => edge.end);
+  const longest = (id, seen) => {
+    const further = next(id).filter((each) => !seen.includes(each)).map((each) => longest(each, [...seen, each]));
+    return [id, ...further.reduce((a, b) => (b.length > a.length ? b : a), [])];
+  };
+  const main = longest(nodes[0].id, [nodes[0].id]);
+  const listed = new Map();
+  for (const id of main) {
+    listed.set(id, false);
+    for (const edge of edges) {
+      if (edge.start === id && edge.kind !== "reads" && !main.includes(edge.end) && !listed.has(edge.end)) listed.set(edge.end, true);
+    }
+  }
+  for (const node of nodes) if (!listed.has(node.id)) listed.set(node.id, true);
+  return [...listed].map(([id, inner]) => [byId.get(id), inner]);
+}
+
+/** An arrow along a way of lattice points. */
+class Arrow {
+  constructor(way) {
+    this.way = way;
+    this.line = svg("path", { class: "line" });
+    this.dots = svg("path", { class: "dots" });
+    this.halo = svg("path", { class: "halo" });
+    this.tip = svg("path", { class: "tip", d: "M0 0l-8-4.5v9z" });
+    this.root = svg("g", {}, this.halo, this.line, this.dots, this.tip);
+    this.label = svg("text", { class: "label" });
+  }
+
+  update(edge) {
+    const state = `${edge.kind} ${edge.active ? "active" : ""}`.trim();
+    setAttribute(this.root, "class", `arrow ${state}`);
+    setAttribute(this.label, "class", `label ${edge.kind}`);
+    setText(this.label, edge.label);
+  }
+
+  draw(columns, rows) {
+    const line = this.#pixels(columns, rows);
+    const path = rounded(line);
+    for (const each of [this.halo, this.line, this.dots]) each.setAttribute("d", path);
+    const [before, end] = line.slice(-2);
+    const turn = (Math.atan2(end[1] - before[1], end[0] - before[0]) * 180) / Math.PI;
+    this.tip.setAttribute("transform", `translate(${end[0]} ${end[1]}) rotate(${turn})`);
+    this.#placeLabel(line);
+  }
+
+  /** The pixels of the way; it begins and ends at the edges of its boxes. */
+  #pixels(columns, rows) {
+    const points = this.way.map(([x, y]) => [columns.middle(x), rows.middle(y)]);
+    const edge = (box, other) => [box[0] + Math.sign(other[0] - box[0]) * columns.half, box[1] + Math.sign(other[1] - box[1]) * rows.half];
+    const last = points.length - 1;
+    return points.map((point, i) => (i === 0 ? edge(point, points[1]) : i === last ? edge(point, points[last - 1]) : point));
+  }
+
+  /** Above the middle of a short level line or the beginning of the longest level part, else beside an upright one. */
+  #placeLabel(line) {
+    const pairs = line.slice(1).map((point, i) => [line[i], point]);
+    const level = pairs.filter(([a, b]) => a[1] === b[1]).sort((a, b) => Math.abs(b[0][0] - b[1][0]) - Math.abs(a[0][0] - a[1][0]))[0];
+    let place;
+    if (!level) place = { x: line[0][0] + 9, y: (line[0][1] + line[1][1]) / 2 + 4, anchor: "start" };
+    else if (line.length === 2) place = { x: (level[0][0] + level[1][0]) / 2, y: level[0][1] - 8, anchor: "middle" };
+    else place = { x: Math.min(level[0][0], level[1][0]) + 16, y: level[0][1] - 7, anchor: "start" };
+    this.label.setAttribute("x", place.x);
+    this.label.setAttribute("y", place.y);
+    this.label.setAttribute("text-anchor", place.anchor);
+  }
+}
+
+/** A path through points, with rounded corners. */
+function rounded(line) {
+  let path = `M${line[0][0]} ${line[0][1]}`;
+  for (let i = 1; i < line.length - 1; i++) {
+    const [before, here, after] = line.slice(i - 1, i + 2);
+    const near = (from, sign) => here.map((value, axis) => value + sign * ROUND * Math.sign(from[axis] - value));
+    path += `L${near(before, 1).join(" ")}Q${here.join(" ")} ${near(after, 1).join(" ")}`;
+  }
+  return `${path}L${line.at(-1).join(" ")}`;
+}

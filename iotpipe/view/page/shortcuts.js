@@ -1,0 +1,22 @@
+// Keys that lead to the views.
+
+const VIEWS = { p: "#/", d: "#/devices", x: "#/dead-letters" };
+
+/** Listen to keys, except where text is typed. */
+export function onKeys() {
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input, textarea, select")) return;
+    if (VIEWS[event.key]) location.hash = VIEWS[event.key];
+    if (event.key === "/") {
+      event.preventDefault();
+      focusFilter();
+    }
+  });
+}
+
+function focusFilter() {
+  const filter = () => document.querySelector("input.filter");
+  if (filter()) return filter().focus();
+  addEventListener("hashchange", () => setTimeout(() => filter()?.focus()), { once: true });
+  location.hash = "#/devices";
+}

@@ -1,0 +1,45 @@
+// Devices: when each was last seen, its latest values, and a filter by name.
+import { DeviceTable } from "./device-table.js";
+import { el, setText } from "./dom.js";
+import { many } from "./format.js";
+import { heading } from "./parts.js";
+
+export class DevicesView {
+  title = "devices";
+  wantsDevices = true;
+  #live;
+  #table = new DeviceTable(4, { others: true });
+  #title = el("h1", {}, "Devices");
+  #below = el("p", { class: "dim" });
+  #card = el("section", { class: "card" }, this.#table.root);
+  #filter = el("input", { class: "filter", type: "search", placeholder: "Filter by name  /", "aria-label": "Filter devices by name", input: () => this.update(), keydown: (event) => event.key === "Escape" && this.#filter.blur() });
+
+  constructor(live) {
+    this.#live = live;
+    this.root = el("div", {}, heading(this.#title, this.#below, this.#filter), this.#card);
+  }
+
+  update() {
+    const { devices, devicesProblem } = this.#live;
+    this.#card.hidden = !devices?.items.length;
+    if (!devices) return setText(this.#below, devicesProblem?.text ?? "Reading the newest row of every device");
+    this.#table.update(devices.items);
+    const shown = this.#table.filter(this.#filter.value);
+    setText(this.#title, devices.complete ? many(devices.items.length, "device") : `More than ${many(devices.limit, "device")}`);
+    setText(this.#below, this.#told(devices, shown));
+  }
+
+  close() {
+    this.#table.close();
+  }
+
+  #told({ items, complete, limit }, shown) {
+    if (!items.length) return "No device has sent a reading yet. iotpipe send-test-data sends some.";
+    const silent = items.filter((device) => device.silent).length;
+    const parts = [silent ? `${silent} silent: nothing came for three times their usual interval, or 5 minutes if that is longer.` : "All are reporting."];
+    if (!complete) parts.push(`Only the first ${limit.toLocaleString("en")} are listed.`);
+    if (this.#filter.value) parts.push(`${many(shown, "name")} with “${this.#filter.value}”.`);
+    else parts.push("Curves: the last 24 hours.");
+    return parts.join(" ");
+  }
+}
