@@ -27,6 +27,8 @@ SHOWN = {
     "graph": "→ iot-api-local",
     "send-test-data --count 2 --verify": "",
     "query sensor-001": "temperature",
+    "devices": "sensor-001",
+    "view --help": "--no-browser",
     "logs": "/ingest 200",
     "dlq list": "",
     "dlq redrive": "",
