@@ -52,7 +52,7 @@ def write_parquet(rows: Iterable[Row], file: BinaryIO, directory: Path, layout: 
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    with tempfile.TemporaryFile("w+", encoding="utf-8", dir=directory) as waiting:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass", dir=directory) as waiting:
         found = {name: _Column() for name in layout.always}
         for row in rows:
             cells = layout.cells(row)

@@ -125,6 +125,15 @@ def test_columns_of_odd_names_are_told_apart(typed: Type, world: World, tmp_path
 
 
 @needs_pyarrow
+def test_a_text_that_has_no_utf_8_is_escaped(typed: Type, gateway: Gateway, tmp_path: Path) -> None:
+    row = f'{{"device_id": "A", "timestamp": {NOON}, "sensor_data": {{"\\ud800": "a\\udfff"}}}}'
+    gateway.faults.append(answering(200, f'{{"items": [{row}]}}'))
+    typed("query", "A", "-o", str(tmp_path / "rows.parquet"))
+    (found,) = read(tmp_path / "rows.parquet").to_pylist()
+    assert found["\\ud800"] == "a\\udfff"
+
+
+@needs_pyarrow
 def test_buckets_have_a_column_for_each_figure(typed: Type, world: World, tmp_path: Path) -> None:
     store(world, '"temperature": 1', '"temperature": 2', '"temperature": 2.5')
     typed("query", "A", "--from", "1d", "--every", "1h", "-o", str(tmp_path / "buckets.parquet"))
