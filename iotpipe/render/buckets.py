@@ -60,7 +60,8 @@ def as_table(found: Sequence[Bucket], *, with_devices: bool = False) -> Iterator
 def as_sparklines(found: Sequence[Bucket], width: int, *, with_devices: bool = False) -> Iterator[str]:
     """A sparkline per series of the buckets' means."""
     points: dict[str, list[sparkline.Point]] = {}
+    widest = max(len(bucket["device_id"]) for bucket in found)
     for bucket in found:
-        device = f"{bucket['device_id']}  " if with_devices else ""
+        device = f"{bucket['device_id']:<{widest}}  " if with_devices else ""
         points.setdefault(f"{device}{bucket['metric']}", []).append((bucket["start"], bucket["mean"]))
     yield from sparklines(points, [bucket["start"] for bucket in found], width)

@@ -74,8 +74,9 @@ def aligned(lines: Sequence[Sequence[str]], texts: int) -> Iterator[str]:
 def as_sparklines(found: Sequence[Row], width: int, *, with_devices: bool = False) -> Iterator[str]:
     """A sparkline per numeric metric over the time of all rows, scaled from its lowest to its highest value."""
     points: dict[str, list[sparkline.Point]] = {}
+    widest = max(len(row["device_id"]) for row in found)
     for row in found:
-        device = f"{row['device_id']}  " if with_devices else ""
+        device = f"{row['device_id']:<{widest}}  " if with_devices else ""
         for name, value in stored_rows.metrics(row).items():
             if exact_json.is_number(value):
                 points.setdefault(f"{device}{name}", []).append((stored_rows.timestamp(row), value))
