@@ -35,7 +35,7 @@ def of_text(text: str, *, last: bool = False) -> int | None:
 
     None for any other text.
     """
-    if text.isascii() and text.isdigit():
+    if re.fullmatch("[0-9]{1,20}", text):
         return int(text)
     try:
         moment = datetime.fromisoformat(text)

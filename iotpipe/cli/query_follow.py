@@ -22,9 +22,9 @@ def follow(session: Session, api: Api, parameters: Parameters, asked: Asked, now
     from iotpipe.render import console
     from iotpipe.render.query import as_json_line, as_line
 
-    start, _ = asked.period(now)
     kept = {name: value for name, value in parameters.items() if name in ("table", "metric")}
-    followers = [follow.Follower(api, {**kept, "device_id": device}, start) for device in asked.devices]
+    since = str(parameters["from"]) if "from" in parameters else None
+    followers = [follow.Follower(api, {**kept, "device_id": device}, since) for device in asked.devices]
     widest = max(len(output.harmless(device)) for device in asked.devices)
     out = console.stdout()
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from iotpipe.cli.query import FEW_ROWS, note_more, note_silent
+from iotpipe.render import output
 from iotpipe.render.terminals import can_show, terminal
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def plot(api: Api, parameters: Parameters, asked: Asked, now: float) -> None:
         out = console.stdout()
         for line in as_lines(chart, width, signs):
             out.line(*line)
+        if unknown := {*asked.metrics} - {series.metric for series in chart.series}:
+            output.note(f"there are no numbers to plot of {', '.join(sorted(unknown))}")
     note_silent(asked, {series.device for series in chart.series})
     if chart.more:
         note_more(chart.count, asked.unit)

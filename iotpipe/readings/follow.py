@@ -29,40 +29,48 @@ one that is newer by more than this.
 class Follower:
     """Return each row of one device once, in order of time within a poll.
 
-    The first poll returns the rows from `since` on, in epoch milliseconds; without it none, but marks what is there.
+    The first poll returns the rows from `since` on, a time as the API takes it; without it none.
     """
 
     api: Api
     parameters: Parameters
-    since: int | None
+    since: str | None
     _start: int = 0
     _newest: int = 0
     _seen: dict[str, int] = field(default_factory=dict)
 
     def first(self, now: int) -> Iterator[Row]:
-        """The first poll."""
+        """The first poll. Raises UsageError if the API refuses the time."""
         latest = next(stored_rows.pages(self.api, {**self.parameters, "order": "desc", "limit": "1"}))
         for row in latest.items:
             self._newest = stored_rows.timestamp(row)
         self._advance(now)
+        for _ in self.new(now):
+            pass
         if self.since is not None:
-            self._start = min(self._start, self.since)
-        for row in self.new(now):
-            if self.since is not None and stored_rows.timestamp(row) >= self.since:
+            for row in self._rows(self.since):
+                self._take(row)
                 yield row
+            self._advance(now)
 
     def new(self, now: int) -> Iterator[Row]:
-        """The rows that no earlier poll has returned."""
-        period = {"order": "asc", "from": iso(self._start), "limit": str(stored_rows.MAX_ROWS)}
-        for page in stored_rows.pages(self.api, {**self.parameters, **period}):
-            for row in page.items:
-                # The range key of the table: in the raw table, the time has decimals that tell readings apart.
-                key = str(row.get("event_date", row["timestamp"]))
-                if key not in self._seen:
-                    self._seen[key] = time = stored_rows.timestamp(row)
-                    self._newest = max(self._newest, time)
-                    yield row
+        """The rows that no earlier poll has returned, or that there were before the first one."""
+        yield from filter(self._take, self._rows(iso(self._start)))
         self._advance(now)
+
+    def _rows(self, start: str) -> Iterator[Row]:
+        period = {"order": "asc", "from": start, "limit": str(stored_rows.MAX_ROWS)}
+        for page in stored_rows.pages(self.api, {**self.parameters, **period}):
+            yield from page.items
+
+    def _take(self, row: Row) -> bool:
+        """Remember a row, and return whether it is a new one."""
+        # The range key of the table: in the raw table, the time has decimals that tell readings apart.
+        key = str(row.get("event_date", row["timestamp"]))
+        is_new = key not in self._seen
+        self._seen[key] = time = stored_rows.timestamp(row)
+        self._newest = max(self._newest, time)
+        return is_new
 
     def _advance(self, now: int) -> None:
         # A row with a future time would otherwise hide those before it.

@@ -47,8 +47,13 @@ ASCII = Signs(((1,), (2,)), " '.:", "|", "+", "+", "-", "+")
 Line = tuple[Part, ...]
 
 
-def as_lines(chart: Chart, width: int, signs: Signs) -> Iterator[Line]:
+def as_lines(chart: Chart, width: int, signs: Signs) -> list[Line]:
     """A line about the period, and a plot per metric and device; those of one metric have the same scales."""
+    with localcontext(_EXACT):
+        return [*_lines(chart, width, signs)]
+
+
+def _lines(chart: Chart, width: int, signs: Signs) -> Iterator[Line]:
     times = [point.time for series in chart.series for point in series.points]
     start = min(times) if chart.start is None else chart.start
     end = max(times) if chart.end is None else chart.end
@@ -57,15 +62,14 @@ def as_lines(chart: Chart, width: int, signs: Signs) -> Iterator[Line]:
     if start == end:
         start, end = start - 30_000, end + 30_000
     several = len({series.device for series in chart.series}) > 1
-    with localcontext(_EXACT):
-        for series in chart.series:
-            alike = [each for each in chart.series if each.metric == series.metric]
-            low = min(Decimal(point.low) for each in alike for point in each.points)
-            high = max(Decimal(point.high) for each in alike for point in each.points)
-            yield ()
-            yield _heading(series, several)
-            lines = _LINES if len(alike) == 1 else _LINES_OF_SEVERAL
-            yield from _figure(series.points, (start, end), _scale(low, high), width, lines, signs)
+    for series in chart.series:
+        alike = [each for each in chart.series if each.metric == series.metric]
+        low = min(Decimal(point.low) for each in alike for point in each.points)
+        high = max(Decimal(point.high) for each in alike for point in each.points)
+        yield ()
+        yield _heading(series, several)
+        lines = _LINES if len(alike) == 1 else _LINES_OF_SEVERAL
+        yield from _figure(series.points, (start, end), _scale(low, high), width, lines, signs)
 
 
 def _heading(series: Series, several: bool) -> Line:
@@ -76,7 +80,7 @@ def _heading(series: Series, several: bool) -> Line:
 
 def _scale(low: Decimal, high: Decimal) -> tuple[Decimal, Decimal]:
     """The ends of the value axis; a constant is in its middle."""
-    if low != high:
+    if high - low:
         return low, high
     margin = abs(low) / 10 or Decimal(1)
     return low - margin, high + margin

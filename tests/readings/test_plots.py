@@ -274,8 +274,10 @@ def test_where_the_locale_has_no_braille_the_plot_is_ascii(
 
 
 def test_texts_are_not_plotted_and_names_stay_on_their_line(typed: Type, world: World) -> None:
-    rows_of(world, 2, sky="fair")
-    assert typed("query", "A", "--plot").output == "A has no numeric readings in this period\n"
+    rows_of(world, 2, sky="fair", rain=1)
+    assert typed("query", "A", "--plot", "--metric", "sky").output == "A has no numeric readings in this period\n"
+    told = typed("query", "A", "--plot", "--metric", "sky", "--metric", "rain").stderr
+    assert told == "there are no numbers to plot of sky\n"
     rows_of(world, 3, **{"\x1b[2J\n\u202ename": 1})
     shown = typed("query", "A", "--plot").output
     assert "\\x1b[2J\\n\\u202ename   1 to 1" in shown

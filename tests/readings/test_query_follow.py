@@ -103,6 +103,16 @@ def test_what_was_stored_before_comes_first_if_a_period_is_named(typed: Type, wo
     assert shown(result.stdout) == ["50", "45", "40", "1", "0.5"], "in the order of time"
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_row_that_comes_while_the_beginning_is_read_is_shown_once(
+    typed: Type, world: World, events: Events, gateway: Gateway, number: int
+) -> None:
+    stored(world, "A", 30)()
+    gateway.faults.extend([lambda _: None] * number + [lambda _: stored(world, "A", 25, 1)()])
+    events(lambda: None, stored(world, "A", 0))
+    assert shown(typed("query", "A", "--follow", "--last", "1h").stdout) == ["30", "25", "1", "0"]
+
+
 def test_equal_readings_at_the_same_time_are_all_shown(typed: Type, world: World, events: Events) -> None:
     def both() -> None:
         for identity in ("x", "y"):
@@ -154,6 +164,17 @@ def test_an_api_that_refuses_ends_it_with_the_reason(typed: Type, gateway: Gatew
     events(lambda: None)
     result = typed("query", "A", "--follow")
     assert isinstance(result.exception, IotpipeError) and "expired" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [("soon", "from: epoch milliseconds"), (str(NOON // 1000), "looks like epoch seconds"), ("9" * 5000, "from: ")],
+)
+def test_a_time_that_the_api_refuses_is_told(typed: Type, events: Events, time: str, told: str) -> None:
+    events()
+    for words in (["--follow"], ["--plot"]):
+        error = typed("query", "A", *words, "--from", time).exception
+        assert isinstance(error, UsageError) and told in str(error)
 
 
 @pytest.mark.parametrize(
