@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from iotpipe.readings import exact_json, stored_rows
 from iotpipe.readings.api_client import Api, Parameters
+from iotpipe.readings.api_pages import TooManyRows
 from iotpipe.readings.buckets import Bucket
 from iotpipe.readings.query import fetch_rows
 from iotpipe.readings.stored_rows import Row
@@ -84,13 +85,18 @@ def of_period(api: Api, parameters: Parameters, start: int | None, end: int | No
         newest, _ = fetch_rows(api, {**parameters, "order": "desc"}, 1)
         last = max(map(stored_rows.timestamp, newest), default=now)
     period = {} if "event_date" in parameters else {"from": iso(first)}
-    return of_buckets(api, {**ascending, **period, "every": _length((last - first) // dots)}, None, first, last)
+    *lengths, shortest = _lengths((last - first) // dots)
+    for length in lengths:
+        try:
+            return of_buckets(api, {**ascending, **period, "every": length}, None, first, last)
+        except TooManyRows:
+            continue
+    return of_buckets(api, {**ascending, **period, "every": shortest}, None, first, last)
 
 
-def _length(milliseconds: int) -> str:
-    """The longest length of buckets that is not longer than this, at least a second."""
-    fitting = [each for each in _LENGTHS if _milliseconds(each) <= milliseconds]
-    return fitting[-1] if fitting else _LENGTHS[0]
+def _lengths(milliseconds: int) -> list[str]:
+    """The lengths of buckets that are not longer than this, the longest first; at least a second."""
+    return [each for each in reversed(_LENGTHS) if _milliseconds(each) <= milliseconds] or [_LENGTHS[0]]
 
 
 def _milliseconds(length: str) -> int:

@@ -244,6 +244,23 @@ def test_a_year_takes_few_requests_and_little_of_the_screen(typed: Type, gateway
     assert [request.all_values.get("every") for request in gateway.requests] == [None, ["2d"]]
 
 
+@pytest.mark.matrix
+def test_buckets_of_too_many_rows_are_asked_for_again_in_shorter_ones(
+    typed: Type, world: World, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(0, 200, 100):
+        times = [NOON - 40_000 * number for number in range(index, index + 100)]
+        batch = [{"device_id": "A", "timestamp": time, "sensor_data": {"temperature": 1}} for time in times]
+        world.ingest({"readings": batch})
+    world.deliver()
+    monkeypatch.setattr("iotpipe.handlers.buckets.MAX_ROWS", 20)
+    assert "15 buckets of 10m" in typed("query", "A", "--plot", "--last", "2d").stdout
+    asked = [request.parameters["every"] for request in gateway.requests if "every" in request.parameters]
+    assert list(dict.fromkeys(asked)) == ["15m", "10m"] and asked[-1] == "10m"
+    refused = typed("query", "A", "--plot", "--last", "2d", "--every", "1h").exception
+    assert isinstance(refused, UsageError) and "ask for a shorter every" in str(refused)
+
+
 def test_buckets_that_are_asked_for_are_drawn(typed: Type, world: World, gateway: Gateway) -> None:
     rows_of(world, 30)
     lines = typed("query", "A", "--plot", "--last", "1h", "--every", "10m").stdout.splitlines()
