@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -169,6 +170,16 @@ def test_each_metric_has_a_plot_as_wide_as_80_characters_in_a_pipe(typed: Type, 
     assert lines[0] == "2026-11-22T11:30:00Z to 2026-11-22T11:59:00Z   30 rows"
     assert lines[2] == "temperature   20 to 49   last 49" and lines[16] == "rain   0.5 to 0.5   last 0.5"
     assert max(map(len, lines)) == 80 and result.stderr == ""
+
+
+@pytest.mark.parametrize("columns", [20, 47, 150])
+def test_on_a_terminal_a_plot_is_as_wide_as_it(
+    typed: Type, world: World, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    rows_of(world, 3)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("iotpipe.cli.query_plot.terminal", lambda stream: stream is sys.stdout)
+    assert max(map(len, typed("query", "A", "--plot", "--metric", "rain").stdout.splitlines()[3:])) == columns
 
 
 def test_devices_of_a_metric_have_the_same_scale(typed: Type, world: World) -> None:
