@@ -172,6 +172,7 @@ class Observer:
             alarms=alarms,
         )
         is_stuck = self._queues.have_waited(now) and counts.rates.get("stored") == 0
+        is_told = counted_by.problem is None or counted_by.from_ != self._lines.origin
         run = self._connection.run
         made = Snapshot(
             revision=self._revision,
@@ -183,7 +184,13 @@ class Observer:
             range=range_seconds,
             every=self.every,
             sentence=words.sentence(
-                missing, counts, range_seconds, is_stuck, dead.visible if dead else None, devices, alarms
+                missing,
+                counts if is_told else None,
+                range_seconds,
+                is_stuck,
+                dead.visible if dead else None,
+                devices,
+                alarms,
             ),
             summary=words.summary(counts.totals, range_seconds),
             nodes=boxes.nodes(self._flow, seen),
@@ -215,7 +222,9 @@ class Observer:
         lines, source = self._lines, self._lines.told()
         from_lines = self._local or (lines.fits and lines.problem is None and range_seconds == RANGES[0])
         if from_lines:
-            return of_lines(lines.tally, lines.told_until, range_seconds, now), source
+            tally = lines.tally
+            with tally.lock:
+                return of_lines(tally, lines.told_until, range_seconds, now), source
         metrics = self._metrics.told()
         return of_metrics(told), replace(
             metrics, name=source.name, problem=metrics.problem or source.problem, since=metrics.since or source.since

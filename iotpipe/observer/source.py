@@ -8,8 +8,8 @@ from iotpipe.errors import CredentialsError, IotpipeError, ResourceError
 from iotpipe.observer.snapshot import Source
 from iotpipe.provision.run import Run
 
-# Somebody who asks every two seconds asks a little earlier now and then.
-_TOLERANCE = 0.9
+_EARLY = 0.5
+"""Seconds: somebody who asks every two seconds asks a little earlier now and then."""
 
 
 class Sampled:
@@ -31,7 +31,7 @@ class Sampled:
 
     def is_due(self, now: float) -> bool:
         """Whether the last sample is an interval old; `now` in epoch seconds. A clock set back makes it due as well."""
-        return self._asked is None or not 0 <= now - self._asked < self.interval * _TOLERANCE
+        return self._asked is None or not 0 <= now - self._asked < self.interval - _EARLY
 
     def sample(self, run: Run) -> bool:
         """Read if it is due; returns whether it was."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -104,29 +105,35 @@ class Bucket:
 
 @dataclass
 class Tally:
-    """Everything that was told since `since` (epoch milliseconds), in buckets of every step of STEPS."""
+    """Everything that was told since `since` (epoch milliseconds), in buckets of every step of STEPS.
+
+    One thread may add while others read, as long as those hold the `lock`.
+    """
 
     since: int
     newest_stored: int | None = None
     _buckets: dict[int, dict[int, Bucket]] = field(default_factory=lambda: {step: {} for step in STEPS.values()})
     """By step and start."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, event: LogEvent) -> None:
         """Take in an entry of a log; entries that are not of a handler's invocation are left out."""
         line = event.document()
         if line is None or "milliseconds" not in line:
             return
-        for step, buckets in self._buckets.items():
-            buckets.setdefault(event.timestamp // step * step, Bucket()).add(event, line)
-        if _whole(line, "processed"):
-            self.newest_stored = max(self.newest_stored or 0, event.timestamp)
+        with self.lock:
+            for step, buckets in self._buckets.items():
+                buckets.setdefault(event.timestamp // step * step, Bucket()).add(event, line)
+            if _whole(line, "processed"):
+                self.newest_stored = max(self.newest_stored or 0, event.timestamp)
 
     def forget(self, now: int) -> None:
         """Forget the buckets that no range reaches."""
-        for seconds, step in STEPS.items():
-            buckets = self._buckets[step]
-            for start in [start for start in buckets if start < now - seconds * 1000 - step]:
-                del buckets[start]
+        with self.lock:
+            for seconds, step in STEPS.items():
+                buckets = self._buckets[step]
+                for start in [start for start in buckets if start < now - seconds * 1000 - step]:
+                    del buckets[start]
 
     def bucket(self, step: int, start: int) -> Bucket:
         """What was told of one bucket."""

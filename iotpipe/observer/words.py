@@ -12,14 +12,17 @@ RANGE_WORDS = {900: "15 minutes", 3600: "an hour", 21_600: "6 hours", 86_400: "a
 
 def sentence(
     missing: Missing | None,
-    counts: Counts,
+    counts: Counts | None,
     range_seconds: int,
     is_stuck: bool,
     dead_letters: int | None,
     devices: Devices,
     alarms: Alarms,
 ) -> tuple[Part, ...]:
-    """How the environment is doing, with what to look at. `is_stuck` says that readings wait and none is stored."""
+    """How the environment is doing, with what to look at. Without `counts` nobody knows what happens just now.
+
+    `is_stuck` says that readings wait and none is stored.
+    """
     if missing:
         return (Part(f"{missing.text}.", tone=BAD),)
     troubles = list(_troubles(dead_letters, devices, alarms))
@@ -30,12 +33,12 @@ def sentence(
     return tuple(parts)
 
 
-def _flow(counts: Counts, range_seconds: int, is_stuck: bool) -> Part:
-    accepted = counts.totals.get("accepted")
+def _flow(counts: Counts | None, range_seconds: int, is_stuck: bool) -> Part:
+    accepted = counts.totals.get("accepted") if counts else None
+    if counts is None or accepted is None:
+        return Part("Whether readings flow is not known. ", tone=WARN)
     if is_stuck:
         return Part("Readings wait in the queue, and none is stored. ", tone=BAD)
-    if accepted is None:
-        return Part("Whether readings flow is not known. ", tone=WARN)
     if not accepted:
         return Part(f"No reading was accepted in {RANGE_WORDS[range_seconds]}. ")
     return Part("Readings flow. " if counts.flows else "Readings came, but none in the last minute. ")
