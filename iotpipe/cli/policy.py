@@ -32,8 +32,8 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
     """Print the IAM policy that running iotpipe needs.
 
     For this environment only. plan: reading, also for `status` and `doctor`. up and down. operate:
-    send-test-data, query, logs, dlq. view: `status --watch`, without the rights of plan. AWS is only called if neither
-    the configuration nor the state file names the account and region.
+    send-test-data, query, logs, dlq. view: `view` and `status --watch`, without the rights of plan. AWS is only called
+    if neither the configuration nor the state file names the account and region.
     """
     from iotpipe.policy import document, parts
 

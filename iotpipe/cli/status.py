@@ -13,6 +13,7 @@ import click
 from iotpipe.cli import options
 from iotpipe.cli.observed import observer_of, open_observer
 from iotpipe.cli.options import Settings
+from iotpipe.cli.view import open_browser, server_of
 from iotpipe.errors import Interrupted, UsageError
 from iotpipe.render import output
 from iotpipe.render.terminals import terminal
@@ -20,6 +21,7 @@ from iotpipe.render.terminals import terminal
 if TYPE_CHECKING:
     from iotpipe.observer.observer import Observer
     from iotpipe.observer.snapshot import Snapshot
+    from iotpipe.view.server import Server
 
 
 @click.command(epilog="Example:  iotpipe status --env prod --json")
@@ -34,8 +36,9 @@ def status(settings: Settings, watch: bool, every: str | None, as_json: bool) ->
     Lists resources that are not live (changed, drifted, missing), queue depths and ages, firing alarms with their
     reasons, and unconfirmed alert subscriptions.
 
-    With --watch, shows instead how readings flow, what waits, and why something was refused or given back, as long as
-    you look. Without a terminal, or with --json, each look is a line of JSON.
+    With --watch, shows instead how readings flow, what waits, and why something was refused or given back, until q.
+    Space holds the picture, o opens the page of `iotpipe view`. Without a terminal, or with --json, each look is a line
+    of JSON.
     """
     if watch:
         return _watch(settings, _seconds(every or "2s"), as_json)
@@ -108,15 +111,35 @@ def _draw(observer: Observer, every: float, stop: threading.Event) -> None:
     from iotpipe.render.keys import pressed_keys
     from iotpipe.render.watch import on_terminal
 
+    page = _Page(observer)
     with pressed_keys(stop.wait) as pressed, on_terminal(every) as show:
-        snapshot, held, due = observer.snapshot(), False, time.monotonic() + every
+        snapshot, held, due, link = observer.snapshot(), False, time.monotonic() + every, ""
         while not stop.is_set():
-            show(snapshot, held)
+            show(snapshot, held, link)
             key = pressed(due - time.monotonic())
             if key == "q":
                 return
             if key == " ":
                 held = not held
+            if key == "o":
+                link = page.open()
             if time.monotonic() >= due:
                 due = time.monotonic() + every
                 snapshot = snapshot if held else observer.snapshot()
+
+
+class _Page:
+    """The page of `view` for the same observer, served from the first time that it is opened."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._server: Server | None = None
+
+    def open(self) -> str:
+        """Open the page in a browser, and return a link to it."""
+        if self._server is None:
+            self._server = server_of(self._observer)
+            self._server.start()
+        link = self._server.link()
+        open_browser(link)
+        return link

@@ -39,7 +39,7 @@ def view(settings: Settings, port: int, every: int | None, no_browser: bool, as_
     from iotpipe.cli.observed import open_observer
     from iotpipe.cli.session import interruptible
 
-    server = _server(open_observer(settings, "view"), port, every or 0)
+    server = server_of(open_observer(settings, "view"), port, every or 0)
     if port and server.port != port:
         output.note(f"port {port} is taken: serving on {server.port}")
     stop = threading.Event()
@@ -48,14 +48,14 @@ def view(settings: Settings, port: int, every: int | None, no_browser: bool, as_
             server.start()
             _show(link := server.link(), as_json)
             if not no_browser and not as_json:
-                _open(link)
+                open_browser(link)
             _wait(server, stop, as_json)
     except KeyboardInterrupt:
         pass
     return 130
 
 
-def _server(observer: Observer, port: int, every: int) -> Server:
+def server_of(observer: Observer, port: int = 0, every: int = 0) -> Server:
     """The server on the port, or on a free one if it is taken. Raises IotpipeError if there is none."""
     from iotpipe.view.server import Server
 
@@ -83,7 +83,7 @@ def _show(link: str, as_json: bool) -> None:
         output.note("The link is good once, for a minute. Enter prints another one, Ctrl-C ends.")
 
 
-def _open(link: str) -> None:
+def open_browser(link: str) -> None:
     """Open the browser. A text browser would take the terminal over."""
     try:
         found = webbrowser.get()

@@ -42,9 +42,9 @@ ASCII = Signs("-->", "`>", "*", "x", "_.-=+*%#", " ")
 
 
 class Look(Protocol):
-    """Shows a snapshot; `held` says that no newer one is shown for now."""
+    """Shows a snapshot; `held` says that no newer one is shown for now, `link` leads to the page in a browser."""
 
-    def __call__(self, snapshot: Snapshot, held: bool) -> None: ...
+    def __call__(self, snapshot: Snapshot, held: bool, link: str) -> None: ...
 
 
 @contextmanager
@@ -54,18 +54,22 @@ def on_terminal(every: float) -> Iterator[Look]:
     signs = DRAWN if terminals.can_show("".join(vars(DRAWN).values()), sys.stdout) else ASCII
     with Live(console=out, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
 
-        def show(snapshot: Snapshot, held: bool) -> None:
+        def show(snapshot: Snapshot, held: bool, link: str) -> None:
             width, height = out.size
-            lines = picture(snapshot, every, held, width, height, signs)
+            lines = picture(snapshot, every, held, width, height, link, signs)
             live.update(Group(*lines), refresh=True)
 
         yield show
 
 
-def picture(snapshot: Snapshot, every: float, held: bool, width: int, height: int, signs: Signs = DRAWN) -> list[Text]:
+def picture(
+    snapshot: Snapshot, every: float, held: bool, width: int, height: int, link: str = "", signs: Signs = DRAWN
+) -> list[Text]:
     """The lines of a terminal of this size, none of them wider; what does not fit is left out from below."""
     above = [_head(snapshot, every, held, width, signs), Text(), _sentence(snapshot), Text()]
-    below = [Text(), line(("q ends · space goes on" if held else "q ends · space holds", "dim"))]
+    below = [Text(), line((f"q ends · space {'goes on' if held else 'holds'} · o opens the page", "dim"))]
+    if link:
+        below.insert(1, line(link, ("  good once, for a minute", "dim")))
     lines = [*above, *_middle(snapshot, width, signs)[: max(0, height - len(above) - len(below))], *below]
     for each in lines:
         each.no_wrap = True

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import termios
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,7 +30,7 @@ def watching(shell: Shell) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]
     with subprocess.Popen(
         shell.command("status", "--watch"),
         cwd=shell.directory,
-        env=kept | {"TERM": "xterm", "LANG": "C.UTF-8"},
+        env=kept | {"TERM": "xterm", "LANG": "C.UTF-8", "BROWSER": "true"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -54,6 +56,10 @@ def test_on_a_terminal_keys_hold_and_end_it_and_the_terminal_is_as_before(deploy
         read_until(mine, "space goes on")
         os.write(mine, b" ")
         read_until(mine, "space holds")
+        os.write(mine, b"o")
+        [link] = re.findall(r"http://127\.0\.0\.1:[0-9]+/#\S+", read_until(mine, "good once"))
+        with urllib.request.urlopen(link) as page:
+            assert b"<html" in page.read()
         os.write(mine, b"xq")
         assert "\x1b[?1049l" in read_until(mine, "\x1b[?1049l"), "the screen from before"
         assert process.wait(30) == 0

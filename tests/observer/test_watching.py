@@ -31,7 +31,7 @@ def lines(snapshot: Snapshot, width: int = 120, height: int = 40, held: bool = F
 @pytest.mark.parametrize("height", [1, 8, 24, 60])
 def test_no_terminal_is_too_small(seen: Snapshot, width: int, height: int) -> None:
     for signs in (DRAWN, ASCII):
-        drawn = picture(seen, 2, False, width, height, signs)
+        drawn = picture(seen, 2, False, width, height, "http://127.0.0.1:1/#token", signs)
         assert len(drawn) <= height
         assert all(each.cell_len <= width and each.plain.isprintable() for each in drawn)
 
@@ -45,7 +45,7 @@ def test_where_there_is_room_the_way_of_a_reading_goes_from_left_to_right(seen: 
     assert values.split(" ──▶ ")[2].strip() == "2.0 /s"
     assert "120 accepted" in notes and "120 stored" in notes
     assert [each.strip() for each in branches.split("└▶")] == ["", "raw +120", "dlq 1", "alerts ?"]
-    assert drawn[-1] == "q ends · space holds"
+    assert drawn[-1] == "q ends · space holds · o opens the page"
 
 
 def test_where_there_is_none_each_box_is_a_line(seen: Snapshot) -> None:
@@ -60,9 +60,17 @@ def test_what_cannot_be_read_is_said_with_its_reason(seen: Snapshot) -> None:
 
 
 def test_on_a_low_terminal_the_keys_stay_in_sight(seen: Snapshot) -> None:
-    assert lines(seen, height=12)[-1] == "q ends · space holds"
-    assert lines(seen, held=True)[-1] == "q ends · space goes on"
+    assert lines(seen, height=12)[-1] == "q ends · space holds · o opens the page"
+    assert lines(seen, held=True)[-1] == "q ends · space goes on · o opens the page"
     assert " held every 2 s " in lines(seen, held=True)[0]
+
+
+def test_a_link_to_the_page_is_shown_above_the_keys(seen: Snapshot) -> None:
+    drawn = [each.plain for each in picture(seen, 2, False, 120, 30, "http://127.0.0.1:1/#token")]
+    assert drawn[-2:] == [
+        "http://127.0.0.1:1/#token  good once, for a minute",
+        "q ends · space holds · o opens the page",
+    ]
 
 
 def test_a_reason_is_on_one_line_that_cannot_control_the_terminal(seen: Snapshot) -> None:
