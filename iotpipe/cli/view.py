@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 @click.option("--no-browser", is_flag=True, help="Print the link without opening a browser.")
 @options.as_json
 def view(settings: Settings, port: int, every: int | None, no_browser: bool, as_json: bool) -> int:
-    """Show the pipeline in a browser: its flow with live numbers, devices, charts, dead letters.
+    """Show the pipeline in a browser, with live numbers.
 
-    Serves a page on this machine only, until Ctrl-C, and changes nothing. The printed link is good once and for a
-    minute; Enter prints another one.
+    The page has the flow, devices, charts and dead letters. It is served on this machine only, until Ctrl-C, and
+    changes nothing. The printed link is good once and for a minute; Enter prints another one.
     """
     from iotpipe.cli.observed import open_observer
     from iotpipe.cli.session import interruptible
