@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import NamedTuple
 
-from iotpipe.readings.chart import Chart, Point, Series
+from iotpipe.readings.chart import Chart, Number, Point, Series
 from iotpipe.render.console import Part
 from iotpipe.render.query import cell
 from iotpipe.render.time_axis import ticks as time_ticks
@@ -47,6 +47,28 @@ ASCII = Signs(((1,), (2,)), " '.:", "|", "+", "+", "-", "+")
 Line = tuple[Part, ...]
 
 
+class _Frame(NamedTuple):
+    """The rectangle of a plot: its period, its scale, and its size in characters."""
+
+    start: int
+    end: int
+    low: Decimal
+    high: Decimal
+    columns: int
+    lines: int
+    signs: Signs
+
+    def x(self, time: int) -> int:
+        """The column of dots of a time, from the left."""
+        width = self.columns * len(self.signs.dots[0])
+        return max(0, min(width - 1, (time - self.start) * width // (self.end - self.start)))
+
+    def y(self, value: Number) -> int:
+        """The line of dots of a value, from the top."""
+        height = self.lines * len(self.signs.dots)
+        return round((self.high - value) / (self.high - self.low) * (height - 1))
+
+
 def as_lines(chart: Chart, width: int, signs: Signs) -> list[Line]:
     """A line about the period, and a plot per metric and device; those of one metric have the same scales."""
     with localcontext(_EXACT):
@@ -64,12 +86,10 @@ def _lines(chart: Chart, width: int, signs: Signs) -> Iterator[Line]:
     several = len({series.device for series in chart.series}) > 1
     for series in chart.series:
         alike = [each for each in chart.series if each.metric == series.metric]
-        low = min(Decimal(point.low) for each in alike for point in each.points)
-        high = max(Decimal(point.high) for each in alike for point in each.points)
+        lines = _LINES if len(alike) == 1 else _LINES_OF_SEVERAL
         yield ()
         yield _heading(series, several)
-        lines = _LINES if len(alike) == 1 else _LINES_OF_SEVERAL
-        yield from _figure(series.points, (start, end), _scale(low, high), width, lines, signs)
+        yield from _figure(series.points, _Frame(start, end, *_scale(alike), width, lines, signs))
 
 
 def _heading(series: Series, several: bool) -> Line:
@@ -78,34 +98,29 @@ def _heading(series: Series, several: bool) -> Line:
     return (name, "bold"), (f"   {cell(low)} to {cell(high)}   last {cell(series.last)}", "dim")
 
 
-def _scale(low: Decimal, high: Decimal) -> tuple[Decimal, Decimal]:
+def _scale(alike: Sequence[Series]) -> tuple[Decimal, Decimal]:
     """The ends of the value axis; a constant is in its middle."""
+    low = min(Decimal(point.low) for series in alike for point in series.points)
+    high = max(Decimal(point.high) for series in alike for point in series.points)
     if high - low:
         return low, high
     margin = abs(low) / 10 or Decimal(1)
     return low - margin, high + margin
 
 
-def _figure(
-    points: Sequence[Point],
-    period: tuple[int, int],
-    scale: tuple[Decimal, Decimal],
-    width: int,
-    lines: int,
-    signs: Signs,
-) -> Iterator[Line]:
-    low, high = scale
-    height = lines * len(signs.dots)
-    labels = {_dot(value, low, high, height) // len(signs.dots): label for value, label in _ticks(low, high)}
-    if any(len(label) > max(_FEWEST_COLUMNS, width // 3) for label in labels.values()):
+def _figure(points: Sequence[Point], frame: _Frame) -> Iterator[Line]:
+    """The plot with its axes, in all columns of the frame."""
+    signs = frame.signs
+    labels = {frame.y(value) // len(signs.dots): label for value, label in _ticks(frame.low, frame.high)}
+    if any(len(label) > max(_FEWEST_COLUMNS, frame.columns // 3) for label in labels.values()):
         labels = dict.fromkeys(labels, "")
-    margin = max(map(len, labels.values()), default=0)
-    columns = max(_FEWEST_COLUMNS, width - margin - 2)
-    for number, text in enumerate(_canvas(points, period, scale, columns, lines, signs)):
+    margin = max(map(len, labels.values()))
+    frame = frame._replace(columns=max(_FEWEST_COLUMNS, frame.columns - margin - 2))
+    for number, text in enumerate(_canvas(points, frame)):
         side = signs.tick if number in labels else signs.side
         yield (f"{labels.get(number, ''):>{margin}} {side}", "dim"), (text.rstrip(), "cyan")
-    marks, texts = [signs.line] * columns, [" "] * columns
-    for at, label in time_ticks(*period, columns):
+    marks, texts = [signs.line] * frame.columns, [" "] * frame.columns
+    for at, label in time_ticks(frame.start, frame.end, frame.columns):
         begin = at - len(label) // 2
         marks[at] = signs.mark
         texts[begin : begin + len(label)] = label
@@ -113,54 +128,30 @@ def _figure(
     yield ((f"{'':>{margin}}  {''.join(texts)}".rstrip(), "dim"),)
 
 
-def _dot(value: Decimal, low: Decimal, high: Decimal, height: int) -> int:
-    """The dot of a value, from the top."""
-    return round((high - value) / (high - low) * (height - 1))
-
-
-def _canvas(
-    points: Sequence[Point],
-    period: tuple[int, int],
-    scale: tuple[Decimal, Decimal],
-    columns: int,
-    lines: int,
-    signs: Signs,
-) -> list[str]:
+def _canvas(points: Sequence[Point], frame: _Frame) -> list[str]:
     """Lowest to highest of each column of dots, joined to the column before unless a gap is between."""
-    down, across = len(signs.dots), len(signs.dots[0])
-    low, high = scale
-    cells = [[0] * columns for _ in range(lines)]
+    dots = frame.signs.dots
+    cells = [[0] * frame.columns for _ in range(frame.lines)]
 
     def draw(x: int, top: int, bottom: int) -> None:
         for y in range(top, bottom + 1):
-            cells[y // down][x // across] |= signs.dots[y % down][x % across]
+            cells[y // len(dots)][x // len(dots[0])] |= dots[y % len(dots)][x % len(dots[0])]
 
     longest = _GAP * _usual_interval(points)
     before: tuple[int, int, int] | None = None
-    for x, held in _by_column(points, period, columns * across):
-        values = max(each.high for each in held), min(each.low for each in held), held[0].value, held[-1].value
-        top, bottom, first, last = (_dot(Decimal(value), low, high, lines * down) for value in values)
+    for x, group in groupby(points, lambda point: frame.x(point.time)):
+        held = [*group]
+        top, bottom = frame.y(max(each.high for each in held)), frame.y(min(each.low for each in held))
         if before and held[0].time - before[2] <= longest:
-            y = before[1]
+            y, first = before[1], frame.y(held[0].value)
             for between in range(before[0] + 1, x):
                 to = before[1] + round((first - before[1]) * (between - before[0]) / (x - before[0]))
                 draw(between, min(to, y + 1), max(to, y - 1))
                 y = to
             top, bottom = min(top, y + 1), max(bottom, y - 1)
         draw(x, top, bottom)
-        before = x, last, held[-1].time
-    return ["".join(signs.cells[each] for each in line) for line in cells]
-
-
-def _by_column(points: Sequence[Point], period: tuple[int, int], width: int) -> Iterator[tuple[int, list[Point]]]:
-    """The columns of dots that have points, and these."""
-    start, end = period
-
-    def column(point: Point) -> int:
-        return max(0, min(width - 1, (point.time - start) * width // (end - start)))
-
-    for x, held in groupby(points, column):
-        yield x, list(held)
+        before = x, frame.y(held[-1].value), held[-1].time
+    return ["".join(frame.signs.cells[each] for each in line) for line in cells]
 
 
 def _usual_interval(points: Sequence[Point]) -> float:
