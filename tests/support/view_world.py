@@ -63,7 +63,7 @@ class Pipeline:
     """What every method raises."""
     asked: list[str] = field(default_factory=list)
     hold: threading.Event | None = None
-    """What `snapshot` waits for."""
+    """What `series` waits for."""
 
     def changed(self, **parts: Any) -> None:
         """The snapshot with other parts and the next revision."""
@@ -71,8 +71,6 @@ class Pipeline:
 
     def snapshot(self, range_seconds: int) -> Snapshot:
         self._note(f"snapshot {range_seconds}")
-        if self.hold:
-            self.hold.wait(10)
         return replace(self.snapshot_now, range=range_seconds)
 
     def devices(self) -> DeviceList:
@@ -83,6 +81,8 @@ class Pipeline:
         self, devices: Sequence[str], metrics: Sequence[str], every: str, start: int, end: int
     ) -> Mapping[str, Any]:
         self._note(f"series {' '.join(devices)} {every} {end - start}")
+        if self.hold:
+            assert self.hold.wait(20)
         seconds = int(every[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[every[-1]]
         named = [each for each in self.devices_now.items if each.device_id in devices]
         found = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from iotpipe.view.server import Server
 from tests.support.browser import NAMES, Browser, Page, browser, browser_binary
+from tests.support.local_machine import eventually
 from tests.support.view_world import EMOJI, HOSTILE, NOT_REACHED, NOTHING_UP, Pipeline, served, some_series
 
 pytestmark = [
@@ -54,6 +56,7 @@ def test_the_page_shows_the_pipeline_and_follows_it(page: Page, pipeline: Pipeli
     pipeline.changed(sentence=sentence, summary="no reading in 15 minutes")
     page.shows("no reading in 15 minutes")
     assert page.text("h1") == "Nothing arrives."
+    page.until("document.querySelector('.arrows').style.strokeDashoffset")
 
 
 def test_text_of_devices_is_never_more_than_text(page: Page) -> None:
@@ -88,6 +91,17 @@ def test_a_drag_zooms_into_finer_buckets_and_a_double_click_returns(page: Page, 
         page.mouse("mouseReleased", left + 90, y, clicks)
     page.shows("mean of 5 minutes")
     assert page.value("document.querySelector('.tools .accent').hidden")
+
+
+def test_another_period_is_read_without_waiting_for_the_first(page: Page, pipeline: Pipeline) -> None:
+    pipeline.hold = threading.Event()
+    page.value("location.hash = '#/devices/sensor-001'")
+    page.shows("reading 24 hours")
+    page.value("[...document.querySelectorAll('.choice button')].find((each) => each.innerText === '7 d').click()")
+    page.shows("reading 7 days")
+    eventually(lambda: [each for each in pipeline.asked if each.startswith("series sensor-001 30m")])
+    pipeline.hold.set()
+    page.shows("mean of 30 minutes")
 
 
 def test_a_gap_is_not_joined(page: Page) -> None:
@@ -137,7 +151,8 @@ def test_dead_letters_are_read_only_when_asked_for(page: Page, pipeline: Pipelin
 def test_the_theme_is_that_of_the_system_until_the_user_chooses(chromium: Browser, server: Server) -> None:
     with opened(chromium, server, prefers_color_scheme="dark", prefers_reduced_motion="reduce") as page:
         assert page.value("document.documentElement.dataset.theme") == "dark"
-        assert page.value("getComputedStyle(document.querySelector('.active .dots')).animationName") == "none"
+        page.until("document.querySelectorAll('tbody tr').length")  # a second answer: time has passed
+        assert page.value("document.querySelector('.arrows').style.strokeDashoffset") == ""
         page.click("#theme")
         page.call("Page.reload")
         page.shows("Readings flow.")

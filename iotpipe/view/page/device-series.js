@@ -15,6 +15,7 @@ export class DeviceSeries {
   #span;
   #zoom = null;
   #known = 0;
+  #asking = null;
 
   constructor(devices, span) {
     [this.#devices, this.#span] = [devices, span];
@@ -31,27 +32,37 @@ export class DeviceSeries {
 
   /** Show the last `span` milliseconds. */
   setSpan(span) {
+    this.cancel();
     [this.#span, this.#zoom, this.#known] = [span, null, 0];
   }
 
   /** Show a fixed period; null goes back to the one that ends now. */
   setZoom(period) {
+    this.cancel();
     [this.#zoom, this.#known] = [period, 0];
+  }
+
+  /** Whether nothing of the period is known yet. */
+  get loading() {
+    return this.#known === 0;
+  }
+
+  /** Give up what is being asked for: raises Cancelled in `refresh`. */
+  cancel() {
+    this.#asking?.abort();
   }
 
   /** Ask for what is not known yet. Returns whether there is anything new. May raise the errors of the API. */
   async refresh() {
+    if (this.#zoom && this.#known) return false;
+    this.#asking = new AbortController();
     const [from, to] = this.window;
-    const zoom = this.#zoom;
-    if (zoom && this.#known) return false;
     const count = Math.max(USUAL_METRICS, this.buckets.size);
     const [length, every] = bucketLength(to - from, count);
     // The newest known bucket may have grown.
     const start = this.#known ? Math.max(from, this.#known - length) : from;
     const first = Math.floor(start / length) * length;
-    const { series } = await get("series", { device: this.#devices, every, from: first, to: Math.ceil(to) });
-    // Meanwhile the user may have zoomed.
-    if (zoom !== this.#zoom) return false;
+    const { series } = await get("series", { device: this.#devices, every, from: first, to: Math.ceil(to) }, this.#asking.signal);
     if (!this.#known || every !== this.every) this.buckets = new Map();
     [this.length, this.every, this.#known] = [length, every, to];
     for (const each of series) this.#of(each.device_id, each.metric).merge(each, first, from - length);

@@ -16,7 +16,6 @@ export class DeviceTable {
   #body = el("tbody");
   #rows = new Map();
   #metrics = [];
-  #filter = "";
 
   constructor(most, { others = false } = {}) {
     this.#most = most;
@@ -42,15 +41,14 @@ export class DeviceTable {
       before = row.root;
     }
     gone.forEach((id) => this.#remove(id));
-    this.filter(this.#filter);
   }
 
   /** Show only devices whose name contains a text. Returns how many these are. */
   filter(text) {
-    this.#filter = text.toLowerCase();
+    const wanted = text.toLowerCase();
     let count = 0;
     for (const [id, row] of this.#rows) {
-      row.root.hidden = !id.toLowerCase().includes(this.#filter);
+      row.root.hidden = !id.toLowerCase().includes(wanted);
       if (!row.root.hidden) count += 1;
     }
     return count;
@@ -89,7 +87,9 @@ class Row {
     this.address = `#/devices/${encodeURIComponent(id)}`;
     this.metrics = metrics;
     this.dot = el("span", { class: "dot" });
-    this.seen = el("td", { class: "seen" });
+    this.silent = el("span", { class: "wide" }, "silent, ");
+    this.age = el("span");
+    this.seen = el("td", {}, this.silent, this.age);
     this.values = new Map(metrics.map((metric) => [metric, el("span", { class: "value" })]));
     this.curves = new Map(metrics.map((metric) => [metric, el("span", { class: "curve", "--line-colour": `var(${colourOf(metric, metrics)})` })]));
     this.others = others ? el("td", { class: "wide dim others" }) : null;
@@ -100,8 +100,9 @@ class Row {
 
   update(device) {
     setAttribute(this.dot, "class", `dot ${device.silent ? "silent" : ""}`);
-    setAttribute(this.seen, "class", `seen ${device.silent ? "warn" : "dim"}`);
-    showAgo(this.seen, device.seen, device.silent ? "silent, " : "");
+    setAttribute(this.seen, "class", device.silent ? "warn" : "dim");
+    setAttribute(this.silent, "hidden", !device.silent);
+    showAgo(this.age, device.seen);
     for (const [metric, value] of this.values) setText(value, device.latest[metric] ?? "");
     if (this.others) setText(this.others, named(device.latest, this.metrics));
   }

@@ -24,7 +24,7 @@ export class Choice {
 }
 
 /** Show in an element how long ago a time was; the time in UTC is its title. */
-export function showAgo(node, time, before = "") {
-  setText(node, `${before}${ago(time)}`);
+export function showAgo(node, time) {
+  setText(node, ago(time));
   if (node.title !== utc(time)) node.title = utc(time);
 }

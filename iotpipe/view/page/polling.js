@@ -23,10 +23,13 @@ export class Polling {
     if (this.#running || this.#stopped || document.hidden) return;
     this.#running = true;
     this.#again = false;
-    await this.#ask();
-    this.#running = false;
-    if (this.#again) this.soon();
-    else if (!this.#stopped && !document.hidden) this.#timer = setTimeout(() => this.soon(), this.#every());
+    try {
+      await this.#ask();
+    } finally {
+      this.#running = false;
+      if (this.#again) this.soon();
+      else if (!this.#stopped && !document.hidden) this.#timer = setTimeout(() => this.soon(), this.#every());
+    }
   }
 
   stop() {

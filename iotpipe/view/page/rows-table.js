@@ -52,7 +52,7 @@ function rowsOf(items) {
 function rowAndText({ text, row }, columns, width) {
   const measured = values(row);
   const whole = el("tr", { class: "whole", hidden: true }, el("td", { colspan: width }, el("pre", {}, text)));
-  const button = el("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-label": `Whole row of ${when(row)}`, click: toggle }, "JSON");
+  const button = el("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-label": `JSON of the row of ${when(row)}`, click: toggle }, "JSON");
   function toggle() {
     whole.hidden = !whole.hidden;
     button.setAttribute("aria-expanded", String(!whole.hidden));

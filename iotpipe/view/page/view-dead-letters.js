@@ -64,6 +64,7 @@ export class DeadLettersView {
     });
     this.#content.replaceChildren(letters.length ? el("div", { class: "letters" }, el("div", { class: "groups" }, cards), detail) : "");
     buttons[0]?.click();
+    scrollTo(0, 0);
   }
 
   #choose(letter, button, buttons, detail) {
@@ -75,6 +76,8 @@ export class DeadLettersView {
       el("pre", { class: "body", tabindex: 0, "aria-label": "Body of the message" }, before, flaw ? el("mark", {}, flaw) : null, after),
       el("p", { class: "explained dim" }, "This page changes nothing. In the terminal, the first command sends all dead letters back to the queue, the second deletes them:"),
       command("iotpipe", "dlq", "redrive", ...environment), command("iotpipe", "dlq", "purge", ...environment));
+    // On a phone the letter is shown below the list.
+    detail.scrollIntoView({ block: "nearest" });
   }
 
   #showProblem(error) {

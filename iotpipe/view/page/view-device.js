@@ -1,5 +1,5 @@
 // One device: a chart per metric, beside other devices if wanted, and its newest rows.
-import { Failed, NotAllowed, Unreachable } from "./api.js";
+import { Cancelled, Failed, NotAllowed, Unreachable } from "./api.js";
 import { command } from "./commands.js";
 import { Compare } from "./compare.js";
 import { DeviceSeries } from "./device-series.js";
@@ -55,8 +55,9 @@ export class DeviceView {
     const own = this.#own();
     setAttribute(this.#dot, "class", `dot ${own?.silent ? "silent" : ""}`);
     const seen = own ? `${own.silent ? "silent, last " : ""}seen ${ago(own.seen)}` : devices ? "not among the devices that are listed" : "";
+    const reading = this.#series.loading ? `reading ${this.#shownPeriod()}` : "";
     const drawn = `each point is the mean of ${period(this.#series.length / 1000)}, the band reaches from the lowest to the highest value`;
-    setText(this.#state, [seen, drawn].filter(Boolean).join(" · "));
+    setText(this.#state, [seen, reading || drawn].filter(Boolean).join(" · "));
   }
 
   redraw() {
@@ -65,6 +66,7 @@ export class DeviceView {
 
   close() {
     this.#polling.stop();
+    this.#series.cancel();
     this.#charts.close();
   }
 
@@ -77,22 +79,28 @@ export class DeviceView {
       setText(this.#problem, "");
     } catch (error) {
       if (error instanceof Failed) setText(this.#problem, [error.message, error.hint].filter(Boolean).join(". "));
+      else if (error instanceof Cancelled) this.#polling.soon();
       else if (!(error instanceof Unreachable || error instanceof NotAllowed)) throw error;
     }
   }
 
   #showCharts() {
     const left = this.#charts.update(this.#series);
-    const [from, to] = this.#series.window;
-    const none = this.#series.metrics().length === 0;
-    setText(this.#nothing, none ? `No numbers from this device in ${period(Math.round((to - from) / 1000))}.` : left ? `${left} more metrics are not drawn.` : "");
+    const none = !this.#series.loading && this.#series.metrics().length === 0;
+    setText(this.#nothing, none ? `No numbers from this device in ${this.#shownPeriod()}.` : left ? `${left} more metrics are not drawn.` : "");
     this.update();
+  }
+
+  #shownPeriod() {
+    const [from, to] = this.#series.window;
+    return period(Math.round((to - from) / 1000));
   }
 
   #setSpan(span) {
     this.#span = span;
     this.#series.setSpan(span);
     this.#unzoom.hidden = true;
+    this.update();
     this.#polling.soon();
   }
 

@@ -1,18 +1,23 @@
 // Devices: when each was last seen, its latest values, and a filter by name.
 import { DeviceTable } from "./device-table.js";
 import { el, setText } from "./dom.js";
-import { many } from "./format.js";
+import { many, now } from "./format.js";
 import { heading } from "./parts.js";
+
+/** The ages in a long list need not be right to the second. */
+const LONG_LIST = 200, OFTEN_ENOUGH = 10_000;
 
 export class DevicesView {
   title = "devices";
   wantsDevices = true;
   #live;
+  #shown = null;
+  #shownAt = 0;
   #table = new DeviceTable(4, { others: true });
   #title = el("h1", {}, "Devices");
   #below = el("p", { class: "dim" });
   #card = el("section", { class: "card" }, this.#table.root);
-  #filter = el("input", { class: "filter", type: "search", placeholder: "Filter by name  /", "aria-label": "Filter devices by name", input: () => this.update(), keydown: (event) => event.key === "Escape" && this.#filter.blur() });
+  #filter = el("input", { class: "filter", type: "search", placeholder: "Filter by name  /", "aria-label": "Filter devices by name", input: () => this.#onFilter(), keydown: (event) => event.key === "Escape" && this.#filter.blur() });
 
   constructor(live) {
     this.#live = live;
@@ -23,14 +28,20 @@ export class DevicesView {
     const { devices, devicesProblem } = this.#live;
     this.#card.hidden = !devices?.items.length;
     if (!devices) return setText(this.#below, devicesProblem?.text ?? "Reading the newest row of every device");
+    if (devices === this.#shown && devices.items.length > LONG_LIST && now() - this.#shownAt < OFTEN_ENOUGH) return;
+    [this.#shown, this.#shownAt] = [devices, now()];
     this.#table.update(devices.items);
-    const shown = this.#table.filter(this.#filter.value);
     setText(this.#title, devices.complete ? many(devices.items.length, "device") : `More than ${many(devices.limit, "device")}`);
-    setText(this.#below, this.#told(devices, shown));
+    this.#onFilter();
   }
 
   close() {
     this.#table.close();
+  }
+
+  #onFilter() {
+    const count = this.#table.filter(this.#filter.value);
+    if (this.#shown) setText(this.#below, this.#told(this.#shown, count));
   }
 
   #told({ items, complete, limit }, shown) {
