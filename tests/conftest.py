@@ -79,7 +79,7 @@ def pytest_collection_finish() -> None:
     collect_seldom()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def users_environment() -> dict[str, str]:
     """The environment as it was before the credentials in it became nobody's."""
     return dict(_USERS)

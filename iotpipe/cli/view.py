@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -43,15 +45,12 @@ def view(settings: Settings, port: int, every: int | None, no_browser: bool, as_
     if port and server.port != port:
         output.note(f"port {port} is taken: serving on {server.port}")
     stop = threading.Event()
-    try:
-        with interruptible(stop):
-            server.start()
-            _show(link := server.link(), as_json)
-            if not no_browser and not as_json:
-                open_browser(link)
-            _wait(server, stop, as_json)
-    except KeyboardInterrupt:
-        pass
+    with suppress(KeyboardInterrupt), interruptible(stop):
+        server.start()
+        _show(link := server.link(), as_json)
+        if not no_browser and not as_json:
+            open_browser(link)
+        _wait(server, stop, as_json)
     return 130
 
 
@@ -94,7 +93,12 @@ def open_browser(link: str) -> None:
 
 
 def _wait(server: Server, stop: threading.Event, as_json: bool) -> None:
-    """Wait for Ctrl-C, and print another link at each Enter."""
-    while sys.stdin.readline():
-        _show(server.link(), as_json)
+    """Wait for Ctrl-C, and print another link at each Enter.
+
+    The terminal would stop a command in the background that reads from it; without the signal reading fails.
+    """
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+    with suppress(OSError):
+        while sys.stdin.readline():
+            _show(server.link(), as_json)
     stop.wait()

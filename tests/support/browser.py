@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,10 @@ os.execv(sys.argv[3], sys.argv[3:])
 """Chromium reads commands from descriptor 3 and writes answers to 4. A shell cannot move descriptors above 9 there."""
 
 
-def browser_binary() -> str | None:
+def browser_binary(environment: Mapping[str, str]) -> str | None:
     """The browser that IOTPIPE_BROWSER names, or the first on the PATH."""
-    if named := os.environ.get("IOTPIPE_BROWSER"):
-        return named
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    named = environment.get("IOTPIPE_BROWSER")
+    return named or next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
 class Browser:

@@ -15,19 +15,17 @@ from tests.support.browser import NAMES, Browser, Page, browser, browser_binary
 from tests.support.local_machine import eventually
 from tests.support.view_world import EMOJI, HOSTILE, NOT_REACHED, NOTHING_UP, Pipeline, served, some_series
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        browser_binary() is None, reason=f"there is no browser: none of {', '.join(NAMES)}, no IOTPIPE_BROWSER"
-    ),
-]
+pytestmark = pytest.mark.browser
 
 FOREIGN = "evil.test"
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser(browser_binary() or "", hosts=(FOREIGN,)) as running:
+def chromium(users_environment: dict[str, str]) -> Iterator[Browser]:
+    binary = browser_binary(users_environment)
+    if not binary:
+        pytest.skip(f"there is no {' or '.join(NAMES)} on the PATH, and IOTPIPE_BROWSER names no browser")
+    with browser(binary, hosts=(FOREIGN,)) as running:
         yield running
 
 
@@ -127,6 +125,8 @@ def test_keys_lead_to_the_views_and_read_a_chart(page: Page) -> None:
     page.shows("13 devices", "h1")
     page.key("x")
     page.shows("3 dead letters", "h1")
+    page.click(".skip")
+    assert page.value("[document.activeElement.id, location.hash]") == ["main", "#/dead-letters"]
     page.key("/")
     page.until("document.activeElement === document.querySelector('input.filter')")
     for each in "012":

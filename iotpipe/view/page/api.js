@@ -21,13 +21,23 @@ export class Failed extends Error {
 // A link that is opened in one tab lets the other tabs of this page in again, too.
 keys.onmessage = (event) => sessionStorage.setItem(STORED, event.data);
 
+/** The token in the address if it is a link of the terminal, else undefined. */
+function token() {
+  return /^#([\w-]{32})$/.exec(location.hash)?.[1];
+}
+
+/** Whether the address is a link of the terminal. */
+export function isLink() {
+  return token() !== undefined;
+}
+
 /** Exchange the token in the address for a key. Returns whether there was a token that the server did not take. */
 export async function openLink() {
-  const token = location.hash.slice(1);
-  if (!token || token.startsWith("/")) return false;
+  if (!isLink()) return false;
+  const body = JSON.stringify({ token: token() });
   history.replaceState(null, "", "#/");
   try {
-    const { key } = await ask("/session", { method: "POST", body: JSON.stringify({ token }) });
+    const { key } = await ask("/session", { method: "POST", body });
     sessionStorage.setItem(STORED, key);
     keys.postMessage(key);
     return false;

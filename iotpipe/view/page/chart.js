@@ -4,13 +4,14 @@ import { axisLabel, clock } from "./format.js";
 import { hatch } from "./hatching.js";
 
 const FONT = "11.5px Inter, system-ui, sans-serif";
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((each) => each * 10 ** power)).flat();
 const KEYS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
 
 /**
  * A chart as a card.
  *
  * `lines` are [{name, colour, fill, band}]: a line with a band has two more columns, its lowest and highest values.
- * `show(value)` is [number, unit]. `sync` is the key of the charts that share a cursor. With `onZoom(from, to)` a drag
+ * `show(value)` is [number, unit], and `whole` says that values are counts. `sync` is the key of the charts that share a cursor. With `onZoom(from, to)` a drag
  * selects a period and a double click calls `onReset()`.
  */
 export class Chart {
@@ -97,7 +98,7 @@ export class Chart {
     const values = (_, splits) => splits.map((value) => this.#axisValue(value, splits));
     return [
       { ...look, grid: { show: false }, size: 26, space: 76, values: times },
-      { ...look, grid, size: 52, space: 34, gap: 6, values },
+      { ...look, grid, size: 52, space: 34, gap: 6, values, incrs: this.#options.whole ? WHOLE : undefined },
     ];
   }
 

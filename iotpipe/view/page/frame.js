@@ -5,14 +5,16 @@ const VIEWS = [["#/", "Pipeline"], ["#/devices", "Devices"], ["#/dead-letters", 
 const environment = document.getElementById("environment");
 const connection = document.getElementById("connection");
 const badge = el("i", { hidden: true });
+const links = VIEWS.map(([address, name]) => el("a", { href: address }, name, address === "#/dead-letters" ? [" ", badge] : null));
+document.getElementById("views").append(...links);
 
-/** Show the links to the views; that of the address is marked. */
+/** Mark the link to the view of the address. */
 export function showViews() {
-  const links = VIEWS.map(([address, name]) => {
+  for (const link of links) {
+    const address = link.getAttribute("href");
     const here = address === "#/" ? /^(#\/)?$/.test(location.hash) : location.hash.startsWith(address);
-    return el("a", { href: address, "aria-current": here ? "page" : null }, name, address === "#/dead-letters" ? badge : null);
-  });
-  document.getElementById("views").replaceChildren(...links);
+    setAttribute(link, "aria-current", here ? "page" : null);
+  }
 }
 
 /** Show where the page looks and whether it is live; `title` is that of the view. */

@@ -1,5 +1,5 @@
 // Starts the page: opens the link, shows the view of the address, and feeds it with what the server tells.
-import { openLink } from "./api.js";
+import { isLink, openLink } from "./api.js";
 import { showFrame, showViews } from "./frame.js";
 import { Live } from "./live.js";
 import { showNotices } from "./notices.js";
@@ -26,15 +26,23 @@ let view = null;
 function route() {
   const nothing = !live.snapshot;
   const [pattern, kind] = ROUTES.find(([each]) => each.test(location.hash));
-  const parts = pattern.exec(location.hash)?.slice(1).map((part) => part && decodeURIComponent(part));
+  const parts = pattern.exec(location.hash).slice(1).map((part) => part && decoded(part));
   view?.close();
   view = nothing ? new EmptyView(live) : new kind(live, ...parts);
   view.showsNothing = nothing;
   live.wantsDevices = view.wantsDevices ?? false;
   main.replaceChildren(view.root);
-  showViews(live);
+  showViews();
   update();
   scrollTo(0, 0);
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** Show what has changed. */
@@ -47,9 +55,8 @@ function update() {
 
 /** A link that is opened in this tab lets the page in again; every other change of the address is another view. */
 async function onAddress() {
-  if (location.hash && !location.hash.startsWith("#/")) {
-    const refused = await openLink().catch(() => false);
-    live.linkRefused = refused;
+  if (isLink()) {
+    live.linkRefused = await openLink().catch(() => false);
     live.soon();
   }
   route();

@@ -114,7 +114,7 @@ function fourCharts() {
   const line = (name, colour, fill) => ({ name, colour, fill });
   return {
     accepted: new Chart({ ...small, title: "Accepted", lines: [line("", "--flow", true)], show: perSecond }),
-    waiting: new Chart({ ...small, title: "Waiting in the queue", lines: [line("", "--flow", true)], show: (value) => [number(value), ""] }),
+    waiting: new Chart({ ...small, title: "Waiting in the queue", whole: true, lines: [line("", "--flow", true)], show: (value) => [number(value), ""] }),
     stored: new Chart({ ...small, title: "Stored", lines: [line("", "--flow", true)], show: perSecond }),
     time: new Chart({ ...small, title: "Time to store", lines: [line("p50", "--flow"), line("p95", "--c3")], show: duration, showAxis: (value) => (value ? duration(value).join(" ") : "0") }),
   };
