@@ -73,6 +73,7 @@ def test_the_data_flow_is_what_is_drawn_unless_something_else_is_asked_for(shell
     assert "layer/" in shell.run("graph", "--what", "dependencies").stdout
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("how", ["text", "svg", "mermaid", "dot"])
 def test_every_format_is_printed_as_it_is_and_names_every_box(shell: Shell, how: str) -> None:
     settings(shell, "full", EVERY_OPTION.replace("'&{|}`#$%" + "x" * 50, ""))

@@ -104,6 +104,7 @@ def test_an_invocation_that_is_not_sampled_sends_nothing(tmp_path: Path, daemon:
     assert received(daemon) == []
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "environment",
     [

@@ -82,6 +82,7 @@ def test_silent_devices_come_first_and_the_others_by_name(observed: Observed) ->
     assert (found.time, found.complete, found.limit) == (observed.now, True, 2000)
 
 
+@pytest.mark.matrix
 def test_only_the_newest_twenty_rows_are_looked_at(observed: Observed) -> None:
     observed.store("a", *range(0, 19 * MINUTE, MINUTE), *range(3_600_000, 40 * 3_600_000, 3_600_000))
     [found] = observed.observer().devices().items

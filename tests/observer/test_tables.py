@@ -17,6 +17,7 @@ from tests.support.observed_world import NAMES, Observed
 MINUTE = 60_000
 
 
+@pytest.mark.matrix
 def test_the_pages_of_a_series_are_joined(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(30):
         observed.store("a", number * MINUTE, temperature=str(number), humidity="50")

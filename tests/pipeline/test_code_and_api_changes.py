@@ -21,6 +21,7 @@ def named(plan: Plan) -> dict[str, list[str]]:
     return {step.address: [change.property for change in step.changes] for step in plan.pending}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("handler", ["ingestion", "processor", "query"])
 def test_a_handlers_new_code_goes_to_that_function_alone(world: World, tmp_path: Path, handler: str) -> None:
     code = archive({f"iotpipe/handlers/{handler}.py": b"def lambda_handler(event, context): ..."})
@@ -134,6 +135,7 @@ def test_a_route_that_somebody_else_changed_is_put_back(
     assert not world.planned(declared()).pending
 
 
+@pytest.mark.matrix
 def test_what_somebody_else_deployed_is_not_served_any_longer(world: World, declared: Declare, live: Things) -> None:
     ours = served()
     open_to_everybody()

@@ -26,6 +26,7 @@ def test_who_is_taken_off_the_list_gets_no_more_alerts(world: World, declared: D
     assert "subscription/gone@example.com" not in world.rows()
 
 
+@pytest.mark.matrix
 def test_a_renamed_stage_takes_the_place_of_the_old_one_and_of_its_logs(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     api = str(client("apigateway").get_rest_apis()["items"][0]["id"])
@@ -40,6 +41,7 @@ def test_a_renamed_stage_takes_the_place_of_the_old_one_and_of_its_logs(world: W
     assert not world.planned(renamed).pending
 
 
+@pytest.mark.matrix
 def test_a_renamed_stage_of_a_changed_api_leaves_no_deployment_that_nobody_serves(
     world: World, declared: Declare
 ) -> None:
@@ -106,6 +108,7 @@ def test_tables_that_stay_are_kept_in_the_ledger_and_named_until_their_data_may_
     }
 
 
+@pytest.mark.matrix
 def test_logging_that_is_switched_off_leaves_the_accounts_role_alone(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     role = client("apigateway").get_account()["cloudwatchRoleArn"]

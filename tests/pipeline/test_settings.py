@@ -320,6 +320,7 @@ def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, dec
     assert not world.planned(before).pending
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("setting", NOT_ON_AWS)
 def test_a_setting_for_the_commands_changes_nothing_on_aws(world: World, declared: Declare, setting: str) -> None:
     up(world, declared(BASE))

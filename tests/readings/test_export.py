@@ -59,6 +59,7 @@ def test_many_rows_come_back_equal_from_json_lines(typed: Type, gateway: Gateway
     assert list(map(exact_json.loads, lines)) == [exact_json.loads(row_text(number)) for number in range(20_000)]
 
 
+@pytest.mark.matrix
 def test_many_rows_come_back_equal_from_csv(typed: Type, gateway: Gateway, tmp_path: Path) -> None:
     serve(gateway, 20_000)
     assert typed("query", "A", "-o", str(tmp_path / "rows.csv")).exception is None
