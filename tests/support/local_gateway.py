@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -109,6 +110,13 @@ def answering(status: int, body: str = "{}", **headers: str) -> Callable[[Reques
     return lambda request: (status, headers, body)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about clients that close the connection, as many tests let them do."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def listening(gateway: Gateway) -> Iterator[Gateway]:
     class Handler(BaseHTTPRequestHandler):
@@ -144,7 +152,7 @@ def listening(gateway: Gateway) -> Iterator[Gateway]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         gateway.url = f"http://127.0.0.1:{server.server_port}{gateway.stage}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
