@@ -54,7 +54,8 @@ class LogLines(Sampled):
         if self._range < self._wanted or not self.fits:
             readers, tally = self._from_the_start(run, now)
         try:
-            for reader in readers:
+            # The last function first: what is accepted meanwhile is not stored before.
+            for reader in reversed(readers):
                 reader.run = run
                 for event in reader.new():
                     tally.add(event)
