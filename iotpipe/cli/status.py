@@ -84,11 +84,11 @@ def _seconds(text: str) -> float:
 
 
 def _watch(settings: Settings, every: float, as_json: bool) -> int:
-    from iotpipe.cli.session import interruptible
+    from iotpipe.cli.session import answerable, interruptible
 
     observer, stop = open_observer(settings, "status"), threading.Event()
     try:
-        with interruptible(stop):
+        with answerable(), interruptible(stop):
             if as_json or not terminal(sys.stdout):
                 _write_lines(observer, every, stop)
             else:

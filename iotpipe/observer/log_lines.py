@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from iotpipe.names import HANDLERS, Names
 from iotpipe.observer.snapshot import RANGES
 from iotpipe.observer.source import Sampled
@@ -19,6 +21,8 @@ _MOST_AT_FIRST, _MOST = 10_000, 1600
 not fit one page of FilterLogEvents, of which an account gets five a second.
 """
 _MOST_LOCAL = 400_000
+_PAUSE = 60_000
+"""Milliseconds without a look after which the next one reads as many lines as the first."""
 _REST = 600
 """Seconds until log lines are tried again after they were too many."""
 
@@ -37,6 +41,7 @@ class LogLines(Sampled):
         self._range = 0
         self._wanted = RANGES[0]
         self._rest_until = 0
+        self._read_at = 0
         self.tally = Tally(0)
         self.told_until: int | None = None
         self.fits = True
@@ -50,33 +55,41 @@ class LogLines(Sampled):
     def read(self, run: Run, now: int) -> None:
         if now < self._rest_until:
             return
-        readers, tally = self._readers, self.tally
-        if self._range < self._wanted or not self.fits:
+        readers, tally, pause = self._readers, self.tally, now - self._read_at
+        if self._range < self._wanted or not self.fits or pause > self._wanted * 1000:
             readers, tally = self._from_the_start(run, now)
+        elif pause > _PAUSE:
+            self._may_read(readers, _MOST_AT_FIRST)
         try:
             # The last function first: what is accepted meanwhile is not stored before.
             for reader in reversed(readers):
                 reader.run = run
                 for event in reader.new():
                     tally.add(event)
-                reader.most = _MOST_LOCAL if self._local else _MOST
         except TooManyEvents:
             self._give_up(now)
             if self._local:
                 raise
             return
         tally.forget(now)
+        self._may_read(readers, _MOST)
+        self._read_at = now
         self._readers, self.tally, self._range, self.fits = readers, tally, self._wanted, True
         self.told_until = now if self._local else now - _LATE
+
+    def _may_read(self, readers: Sequence[LogReader], most: int) -> None:
+        for reader in readers:
+            reader.most = _MOST_LOCAL if self._local else most
 
     def _from_the_start(self, run: Run, now: int) -> tuple[list[LogReader], Tally]:
         step = STEPS[self._wanted]
         since = (now - self._wanted * 1000) // step * step
-        overlap, most = (_LOCAL_OVERLAP, _MOST_LOCAL) if self._local else (OVERLAP, _MOST_AT_FIRST)
+        overlap = _LOCAL_OVERLAP if self._local else OVERLAP
         readers = [
-            LogReader(run, each, self._names.log_group(each), since, phrase="milliseconds", overlap=overlap, most=most)
+            LogReader(run, each, self._names.log_group(each), since, phrase="milliseconds", overlap=overlap)
             for each in HANDLERS
         ]
+        self._may_read(readers, _MOST_AT_FIRST)
         return readers, Tally(since)
 
     def _give_up(self, now: int) -> None:

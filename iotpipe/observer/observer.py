@@ -139,8 +139,10 @@ class Observer:
         return int(self._clock.now() * 1000)
 
     def _ask(self, range_seconds: int) -> None:
-        sources: list[Sampled] = [self._queues, self._lines, self._alarms, self._metrics]
-        self._lines.want(range_seconds)
+        sources: list[Sampled] = [self._queues, self._alarms, self._metrics]
+        if self._local or range_seconds == RANGES[0]:
+            self._lines.want(range_seconds)
+            sources.insert(1, self._lines)
         self._metrics.want(range_seconds)
         run = self._connection.get([*sources, self._devices])
         if run is None:

@@ -66,11 +66,12 @@ def test_on_a_terminal_keys_hold_and_end_it_and_the_terminal_is_as_before(deploy
         assert termios.tcgetattr(theirs) == before
 
 
-def test_ctrl_c_ends_it_at_once_and_leaves_the_terminal_as_before(deployed: Shell) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_at_once_and_leaves_the_terminal_as_before(deployed: Shell, number: signal.Signals) -> None:
     with watching(deployed) as (process, mine, theirs):
         before = termios.tcgetattr(theirs)
         read_until(mine, "q ends")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         read_until(mine, "\x1b[?1049l")
         assert process.wait(30) == 130
         assert termios.tcgetattr(theirs) == before

@@ -8,7 +8,7 @@ import pytest
 
 from iotpipe.observer import log_lines
 from iotpipe.observer.counts import Grid
-from iotpipe.observer.metrics import Told
+from iotpipe.observer.metrics import Told, of_metrics
 from iotpipe.observer.snapshot import Snapshot
 from tests.support.observed_world import NAMES, Observed, said, source
 
@@ -131,3 +131,38 @@ def test_one_question_a_minute_asks_for_all_metrics(observed: Observed) -> None:
         observed.look(observer)
         observed.pass_(10)
     assert observed.world.calls.count("GetMetricData") == 2
+
+
+def test_the_metrics_tell_the_times_to_store_and_what_went_back() -> None:
+    names = ("accepted", "refused", "refused queries", "stored", "given back", "p50", "p95", "requests")
+    points: dict[str, dict[int, float]] = {name: {} for name in names}
+    points["accepted"] = points["stored"] = {0: 60.0, MINUTE: 120.0}
+    points["p50"], points["p95"] = {0: 40.0, MINUTE: 60.0, 2 * MINUTE: 41.0}, {MINUTE: 900.0}
+    points["refused"], points["given back"], points["requests"] = {0: 2.0}, {MINUTE: 3.0}, {MINUTE: 30.0}
+    told = of_metrics(Told(Grid(0, MINUTE, 4), points, {"iotpipe": 2 * MINUTE, "AWS/ApiGateway": MINUTE}))
+    assert (told.accepted, told.told_until) == ((1.0, 2.0, None, None), 3 * MINUTE)
+    assert (told.p50, told.p95) == ((40.0, 60.0, 41.0, None), (None, 900.0, None, None))
+    assert told.totals == {"accepted": 180, "stored": 180, "refused": 2, "given_back": 3, "median_wait": 41}
+    assert (told.rates, told.flows) == ({"accepted": 2.0, "stored": 2.0, "requests": 0.5}, True)
+    assert [(each.count, each.kind) for each in told.reasons] == [(2, "refused"), (3, "given back")]
+    assert told.newest_stored == MINUTE
+
+
+def test_after_a_pause_the_lines_of_the_whole_range_may_be_read_again(
+    observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "_MOST", 1)
+    line: dict[str, Any] = {"route": "/ingest", "status": 200, "accepted": 1}
+    observer = observed.observer(local=False)
+    observed.look(observer)
+    for seconds, accepted in ((300, 2), (3600, 2)):
+        observed.pass_(seconds)
+        observed.log("ingestion", line, line, ago=20_000)
+        found = observed.look(observer)
+        assert source(found, "counts").from_ == "log lines"
+        assert found.summary.startswith(f"{accepted} readings accepted")
+
+
+def test_on_aws_log_lines_are_only_read_for_the_range_that_they_tell(observed: Observed) -> None:
+    observed.look(observed.observer(local=False), 3600)
+    assert "FilterLogEvents" not in observed.world.calls
