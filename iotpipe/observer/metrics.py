@@ -66,9 +66,9 @@ class Metrics(Sampled):
     The embedded CloudWatch does not read the functions' own metrics out of their log lines.
     """
 
-    def __init__(self, names: Names, environment: str, stage: str, local: bool) -> None:
+    def __init__(self, names: Names, stage: str, local: bool) -> None:
         super().__init__("metrics", "CloudWatch metrics", 10 if local else 60)
-        self._metrics = dict(_metrics(names, environment, stage, with_own=not local))
+        self._metrics = dict(_metrics(names, stage, with_own=not local))
         self._wanted: set[int] = set()
         self._told: dict[int, Told] = {}
 
@@ -121,7 +121,7 @@ class Metrics(Sampled):
         return ((each, (number, period)) for number, each in enumerate(self._metrics.values()))
 
 
-def _metrics(names: Names, environment: str, stage: str, with_own: bool) -> Iterator[tuple[str, _Metric]]:
+def _metrics(names: Names, stage: str, with_own: bool) -> Iterator[tuple[str, _Metric]]:
     api = {"ApiName": names.rest_api, "Stage": stage}
     yield "requests", _Metric(_API, "Count", api)
     yield "4xx", _Metric(_API, "4XXError", api)
@@ -134,7 +134,9 @@ def _metrics(names: Names, environment: str, stage: str, with_own: bool) -> Iter
         return
     yield "alerts", _Metric(_SNS, "NumberOfMessagesPublished", {"TopicName": names.topic})
     ingestion, processor, query = (
-        {"environment": environment, "function": each} for each in ("ingestion", "processor", "query")
+        # The functions take the environment's name from the path of their settings, which has the suffix.
+        {"environment": names.suffix, "function": each}
+        for each in ("ingestion", "processor", "query")
     )
     yield "accepted", _Metric(_OWN, "accepted", ingestion)
     yield "refused", _Metric(_OWN, "rejected", ingestion)

@@ -60,7 +60,7 @@ class Observer:
         stage = next((each.name for each in resources if isinstance(each, Stage)), environment)
         self._tables = Tables(self._names)
         self._lines = LogLines(self._names, local)
-        self._metrics = Metrics(self._names, environment, stage, local)
+        self._metrics = Metrics(self._names, stage, local)
         self._queues = Queues(self._names, local)
         self._alarms = AlarmStates([each.name for each in resources if isinstance(each, Alarm)], local)
         self._devices = DeviceRows(self._tables, local)

@@ -60,6 +60,12 @@ def test_a_longer_range_on_aws_is_told_by_the_metrics_up_to_the_minute_that_they
     assert [(each.count, each.kind) for each in found.reasons] == [(3, "refused")]
 
 
+def test_the_metrics_are_those_of_the_suffix_which_the_functions_know(observed: Observed) -> None:
+    measured(observed, 3 * MINUTE, accepted=60, stored=30)
+    found = observed.look(observed.observer(local=False, environment="staging"), 3600)
+    assert (found.environment, found.summary.partition(" ")[0]) == ("staging", "60")
+
+
 def test_on_aws_lines_that_fit_tell_the_shortest_range_and_too_many_leave_it_to_the_metrics(
     observed: Observed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
