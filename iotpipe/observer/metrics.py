@@ -16,6 +16,9 @@ from iotpipe.provision.run import Run
 PERIODS = {900: 60, 3600: 60, 21_600: 300, 86_400: 900, 604_800: 3600}
 """Seconds of a data point, by the seconds of the range."""
 
+_RECENT = 900_000
+"""Milliseconds. SQS publishes once a minute, some minutes late."""
+
 _OWN, _API, _SQS, _SNS = "iotpipe", "AWS/ApiGateway", "AWS/SQS", "AWS/SNS"
 
 Points = Mapping[int, float]
@@ -54,10 +57,10 @@ class Told:
         return tuple(points.get(start, 0.0 if start < newest else None) for start in self.grid.starts)
 
     def latest(self, name: str) -> float | None:
-        """The newest value; None if there is none among the last three periods."""
+        """The newest value; None if there is none of the last 15 minutes, which says nothing about the present."""
         points = self.points.get(name) or {}
         newest = max(points, default=0)
-        return points[newest] if newest >= self.grid.end - 4 * self.grid.step else None
+        return points[newest] if newest >= self.grid.end - max(_RECENT, 2 * self.grid.step) else None
 
 
 class Metrics(Sampled):

@@ -41,9 +41,10 @@ def test_a_missing_minute_is_nothing_only_if_its_namespace_has_told_a_later_one(
 
 
 def test_an_age_is_told_as_long_as_it_is_recent() -> None:
-    grid = Grid(0, MINUTE, 10)
-    assert Told(grid, {"oldest": {7 * MINUTE: 90.0, 3 * MINUTE: 5.0}}, {}).latest("oldest") == 90.0
-    assert Told(grid, {"oldest": {3 * MINUTE: 5.0}}, {}).latest("oldest") is None
+    grid = Grid(0, MINUTE, 60)
+    assert Told(grid, {"oldest": {47 * MINUTE: 90.0, 3 * MINUTE: 5.0}}, {}).latest("oldest") == 90.0
+    assert Told(grid, {"oldest": {44 * MINUTE: 5.0}}, {}).latest("oldest") is None
+    assert Told(Grid(0, 60 * MINUTE, 168), {"oldest": {166 * 60 * MINUTE: 5.0}}, {}).latest("oldest") == 5.0
 
 
 def test_a_longer_range_on_aws_is_told_by_the_metrics_up_to_the_minute_that_they_know(observed: Observed) -> None:
