@@ -200,7 +200,7 @@ def _sparklines(snapshot: Snapshot, width: int, signs: Signs) -> list[Text]:
         bars = sparkline(values, columns, signs) if columns > 0 else ""
         lines.append(line((f"{label:<{_LABEL}}", "dim"), (bars, "cyan"), (figures[:11], "bold"), (figures[11:], "dim")))
     if columns >= len("00:00  00:00"):
-        end = series.start + series.step * len(series.accepted)
+        end = min(snapshot.time, series.start + series.step * len(series.accepted))
         axis = f"{_clock(series.start)}{_clock(end):>{columns - 5}}"
         lines.append(line((" " * _LABEL + axis, "dim")))
     return lines

@@ -46,6 +46,8 @@ def test_where_there_is_room_the_way_of_a_reading_goes_from_left_to_right(seen: 
     assert "120 accepted" in notes and "120 stored" in notes
     assert [each.strip() for each in branches.split("└▶")] == ["", "raw +120", "dlq 1", "alerts ?"]
     assert drawn[-1] == "q ends · space holds · o opens the page"
+    axis = drawn[13].split()
+    assert axis[1] == drawn[0].split()[-2][:5], "the last minutes end now"
 
 
 def test_where_there_is_none_each_box_is_a_line(seen: Snapshot) -> None:
