@@ -147,18 +147,25 @@ _SAY: Mapping[str, Callable[[Seen, str], Said]] = {
 
 
 def _active(seen: Seen) -> Callable[[flow.Edge], bool]:
-    """Whether something went along an arrow: what a function does it does with what it works on."""
+    """Whether something went along an arrow: what a function did, it did with all that it works on."""
     rates = seen.counts.rates
-    by_function = {f"function/{seen.names.function(each)}": bool(rates.get(each)) for each in HANDLERS}
-    devices = bool(rates.get("requests"))
+    asked = {each: bool(rates.get(f"requests of {each}")) for each in HANDLERS}
+    # CloudWatch's metrics tell no requests by function.
+    asked["ingestion"] = asked["ingestion"] or bool(rates.get("accepted"))
+    works = asked | {"processor": bool(rates.get("stored") or rates.get("given_back"))}
+    asked_by_id, works_by_id = (
+        {f"function/{seen.names.function(handler)}": did for handler, did in each.items()} for each in (asked, works)
+    )
 
     def active(edge: flow.Edge) -> bool:
         if edge.start == "devices":
-            return devices
+            return bool(rates.get("requests"))
         if edge.start == "alarms":
             return bool(seen.alarms.firing)
         if edge.label == flow.ALERTS:
             return False
-        return by_function.get(edge.start, False) or by_function.get(edge.end, False)
+        if edge.start == f"rest-api/{seen.names.rest_api}":
+            return asked_by_id.get(edge.end, False)
+        return works_by_id.get(edge.start, False) or works_by_id.get(edge.end, False)
 
     return active

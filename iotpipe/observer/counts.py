@@ -42,9 +42,9 @@ class Counts:
 
     `accepted` and `stored` are readings per second and `p50` and `p95` milliseconds from received to stored, per
     bucket of the grid. `totals` are those of the whole range by name: accepted, stored, refused (requests), given_back
-    (messages) and median_wait. `rates` are means per second of the last minute that is told, by name: accepted, stored
-    and requests, and the requests of each handler. `flows` says whether readings were accepted just now. `answered`
-    counts the requests of the range by handler.
+    (messages) and median_wait. `rates` are means per second of the last minute that is told, by name: accepted, stored,
+    given_back, requests and `requests of` each handler. `flows` says whether readings were accepted just now.
+    `answered` counts the requests of the range by handler.
     """
 
     grid: Grid
@@ -100,8 +100,8 @@ def of_lines(tally: Tally, told_until: int | None, range_seconds: int, now: int)
             "accepted": present.accepted * 1000 / _PRESENT,
             "stored": present.stored * 1000 / _PRESENT,
             "requests": sum(present.requests.values()) * 1000 / _PRESENT,
-            **{handler: number * 1000 / _PRESENT for handler, number in present.requests.items()},
-            "processor": present.stored + present.given_back,
+            "given_back": present.given_back * 1000 / _PRESENT,
+            **{f"requests of {handler}": number * 1000 / _PRESENT for handler, number in present.requests.items()},
         },
         flows=bool(present.accepted or tally.between(fine, end, now).accepted),
         answered=dict(total.requests),

@@ -95,6 +95,32 @@ def test_every_box_and_arrow_of_the_flow_is_told_at_its_place(observed: Observed
     observer.devices()
 
 
+def test_the_arrows_along_which_something_went_just_now_are_active(observed: Observed) -> None:
+    def active() -> set[tuple[str, str]]:
+        edges = observed.look(observer).edges
+        short = {node.id: node.name for node in observer.snapshot().nodes}
+        return {(short[each.start], short[each.end]) for each in edges if each.active}
+
+    observer = observed.observer()
+    assert active() == set()
+    observed.log("ingestion", ACCEPTED, ago=12_000)
+    observed.pass_(2)
+    taken = {
+        ("Devices and clients", "iot-api"),
+        ("iot-api", "data-ingestion"),
+        ("data-ingestion", "raw-sensor-data"),
+        ("data-ingestion", "iot-ingestion-queue"),
+    }
+    assert active() == taken
+    observed.log("processor", STORED, ago=12_000)
+    observed.put(NAMES.dead_letter_queue, "a")
+    observed.pass_(2)
+    stored = {("iot-ingestion-queue", "data-processor"), ("data-processor", "processed-data")}
+    assert active() == taken | stored | {("iot-ingestion-queue", "iot-dlq")}
+    observed.pass_(120)
+    assert active() == set()
+
+
 @pytest.mark.parametrize("range_seconds", RANGES)
 def test_on_this_machine_lines_tell_every_range(observed: Observed, range_seconds: int) -> None:
     observed.log("ingestion", ACCEPTED, ago=range_seconds * 900)
