@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from iotpipe.observer.snapshot import BAD, WARN, Node, Reason, Snapshot, Source
+from iotpipe.observer.snapshot import BAD, WARN, Node, Reason, Snapshot
 from iotpipe.observer.words import duration
 from iotpipe.render import console, terminals
 from iotpipe.render.console import Part, line
@@ -85,7 +85,7 @@ def _middle(snapshot: Snapshot, width: int, signs: Signs) -> list[Text]:
         Text(),
         *_sparklines(snapshot, width, signs),
         Text(),
-        *_problems(snapshot.sources),
+        *_problems(snapshot),
         *_firing(snapshot),
         *(_reason(each, snapshot.time, signs) for each in snapshot.reasons),
     ]
@@ -232,13 +232,15 @@ def _clock(milliseconds: int, seconds: bool = False) -> str:
 # What is wrong
 
 
-def _problems(sources: Iterable[Source]) -> Iterator[Text]:
-    for each in sources:
+def _problems(snapshot: Snapshot) -> Iterator[Text]:
+    told = snapshot.series.told_until
+    for each in snapshot.sources:
         if each.problem:
             since = f" since {_clock(each.since, seconds=True)}" if each.since else ""
             yield line((f"{each.name} not read{since}", "red"), f": {each.problem}")
-        elif each.name == "counts" and each.from_ == "CloudWatch metrics":
-            yield line(("counts as CloudWatch tells them, some minutes late", "dim"))
+        if each.name == "counts" and each.from_ == "CloudWatch metrics" and told is not None:
+            behind = duration(max(0, snapshot.time - told))
+            yield line((f"counts to {_clock(told)}, CloudWatch is {behind} behind", "dim"))
 
 
 def _firing(snapshot: Snapshot) -> Iterator[Text]:

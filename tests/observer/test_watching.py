@@ -7,6 +7,7 @@ import pytest
 from iotpipe.errors import UsageError
 from iotpipe.observer.snapshot import Snapshot
 from iotpipe.render.watch import ASCII, DRAWN, picture, sparkline
+from iotpipe.times import iso
 from tests.support.observed_world import NAMES, Observed
 
 
@@ -59,6 +60,17 @@ def test_where_there_is_none_each_box_is_a_line(seen: Snapshot) -> None:
 def test_what_cannot_be_read_is_said_with_its_reason(seen: Snapshot) -> None:
     [told] = [each for each in lines(seen, width=200) if each.startswith("alarms not read since ")]
     assert "not authorized to perform DescribeAlarms" in told
+
+
+def test_how_far_cloudwatch_is_behind_is_said(observed: Observed) -> None:
+    ingestion = {"environment": "dev", "function": "ingestion"}
+    observed.metric("iotpipe", "accepted", ingestion, 60, ago=180_000)
+    found = observed.look(observed.observer(local=False), 3600)
+    assert found.series.told_until
+    behind = (found.time - found.series.told_until) // 1000
+    told = iso(found.series.told_until)[11:16]
+    assert f"counts to {told}, CloudWatch is {round(behind / 60)} min behind" in lines(found)
+    assert lines(found)[0].startswith("dev  account 123456789012, us-east-1 ")
 
 
 def test_on_a_low_terminal_the_keys_stay_in_sight(seen: Snapshot) -> None:
