@@ -1,7 +1,8 @@
 // Asks the server. The link from the terminal gives the page a key, which every request shows.
 
 const STORED = "iotpipe-key";
-const PATIENCE = 40_000, LONG_PATIENCE = 600_000;
+const PATIENCE = 40_000,
+  LONG_PATIENCE = 600_000;
 const keys = new BroadcastChannel("iotpipe-key");
 
 /** The server does not answer. */
@@ -81,7 +82,12 @@ async function send(path, options, signal) {
   if (key) headers.Authorization = `Bearer ${key}`;
   try {
     const limit = AbortSignal.timeout(signal ? LONG_PATIENCE : PATIENCE);
-    return await fetch(path, { ...options, headers, cache: "no-store", signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    return await fetch(path, {
+      ...options,
+      headers,
+      cache: "no-store",
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
   } catch (error) {
     throw signal?.aborted ? new Cancelled() : new Unreachable(error.message);
   }

@@ -1,11 +1,27 @@
 // Buckets of a device's numbers: which length to ask for, what is joined by a line, and what is a gap.
 
-const SECOND = 1000, MINUTE = 60_000, HOUR = 3_600_000, DAY = 86_400_000;
+const SECOND = 1000,
+  MINUTE = 60_000,
+  HOUR = 3_600_000,
+  DAY = 86_400_000;
 const LENGTHS = [
-  [10 * SECOND, "10s"], [30 * SECOND, "30s"], [MINUTE, "1m"], [2 * MINUTE, "2m"], [5 * MINUTE, "5m"], [10 * MINUTE, "10m"],
-  [15 * MINUTE, "15m"], [30 * MINUTE, "30m"], [HOUR, "1h"], [2 * HOUR, "2h"], [6 * HOUR, "6h"], [12 * HOUR, "12h"], [DAY, "1d"], [7 * DAY, "7d"],
+  [10 * SECOND, "10s"],
+  [30 * SECOND, "30s"],
+  [MINUTE, "1m"],
+  [2 * MINUTE, "2m"],
+  [5 * MINUTE, "5m"],
+  [10 * MINUTE, "10m"],
+  [15 * MINUTE, "15m"],
+  [30 * MINUTE, "30m"],
+  [HOUR, "1h"],
+  [2 * HOUR, "2h"],
+  [6 * HOUR, "6h"],
+  [12 * HOUR, "12h"],
+  [DAY, "1d"],
+  [7 * DAY, "7d"],
 ];
-const MOST = 400, MOST_OF_ALL = 4800;
+const MOST = 400,
+  MOST_OF_ALL = 4800;
 
 /** The shortest length [milliseconds, text] that keeps `count` series over a period within what can be asked for. */
 export function bucketLength(milliseconds, count = 1) {
@@ -15,7 +31,10 @@ export function bucketLength(milliseconds, count = 1) {
 
 /** How far apart two buckets may be and still be joined: three times what is usual, as a device becomes silent. */
 export function joinedWithin(starts, length) {
-  const apart = starts.slice(1).map((start, i) => start - starts[i]).sort((a, b) => a - b);
+  const apart = starts
+    .slice(1)
+    .map((start, i) => start - starts[i])
+    .sort((a, b) => a - b);
   return Math.max(1.5 * length, 3 * (apart[Math.floor(apart.length / 2)] ?? 0));
 }
 
@@ -27,12 +46,13 @@ export class Buckets {
   max = [];
   last = [];
 
-  /** Take over newer buckets; those from `from` on replace what was known, and what is older than `oldest` is dropped. */
+  /** Take over newer buckets: they replace those from `from` on, and those older than `oldest` are dropped. */
   merge(newer, from, oldest) {
     const first = this.start.findIndex((start) => start >= oldest);
     const end = this.start.findIndex((start) => start >= from);
     const keep = [first < 0 ? this.start.length : first, end < 0 ? this.start.length : end];
-    for (const name of ["start", "mean", "min", "max", "last"]) this[name] = [...this[name].slice(...keep), ...newer[name]];
+    for (const name of ["start", "mean", "min", "max", "last"])
+      this[name] = [...this[name].slice(...keep), ...newer[name]];
   }
 }
 

@@ -10,9 +10,10 @@ const KEYS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -I
 /**
  * A chart as a card.
  *
- * `lines` are [{name, colour, fill, band}]: a line with a band has two more columns, its lowest and highest values.
- * `show(value)` is [number, unit], and `whole` says that values are counts. `sync` is the key of the charts that share a cursor. With `onZoom(from, to)` a drag
- * selects a period and a double click calls `onReset()`.
+ * `lines` are [{name, colour, fill, band, newest}]: a line with a band has two more columns, its lowest and highest
+ * values, and `newest()` may tell a newer value than the line has. `show(value)` is [number, unit], and `whole` says
+ * that values are counts. `sync` is the key of the charts that share a cursor. With `onZoom(from, to)` a drag selects
+ * a period, and a double click calls `onReset()`.
  */
 export class Chart {
   #options;
@@ -27,10 +28,21 @@ export class Chart {
 
   constructor(options) {
     this.#options = options;
-    this.#host = el("div", { class: "plot", tabindex: 0, role: "img", "aria-label": options.title, keydown: (event) => this.#onKey(event) });
+    this.#host = el("div", {
+      class: "plot",
+      tabindex: 0,
+      role: "img",
+      "aria-label": options.title,
+      keydown: (event) => this.#onKey(event),
+    });
     this.#values = el("span", { class: "values" });
     const title = el("h2", { title: options.title }, options.title);
-    this.root = el("section", { class: `card chart ${options.large ? "large" : ""}` }, el("header", {}, title, this.#detail, this.#values), this.#host);
+    this.root = el(
+      "section",
+      { class: `card chart ${options.large ? "large" : ""}` },
+      el("header", {}, title, this.#detail, this.#values),
+      this.#host,
+    );
     this.#host.style.height = `${options.height}px`;
     this.#resize.observe(this.#host);
   }
@@ -79,7 +91,10 @@ export class Chart {
         sync: { key: sync },
         bind: { dblclick: () => () => onReset?.() },
       },
-      scales: { x: { time: true, range: () => this.#window }, y: { range: (_, low, high) => valueRange(low, high, zero) } },
+      scales: {
+        x: { time: true, range: () => this.#window },
+        y: { range: (_, low, high) => valueRange(low, high, zero) },
+      },
       axes: this.#axes(),
       series: [{}, ...lines.flatMap(seriesOf)],
       bands: bandsOf(lines),
@@ -105,8 +120,13 @@ export class Chart {
   #axisValue(value, splits) {
     if (value === null) return "";
     if (this.#options.showAxis) return this.#options.showAxis(value);
-    const decimals = Math.min(6, Math.max(0, ...splits.map((each) => String(Number(each?.toPrecision(10))).split(".")[1]?.length ?? 0)));
-    return Math.abs(value) >= 1e6 ? value.toExponential(1) : value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    const decimals = Math.min(
+      6,
+      Math.max(0, ...splits.map((each) => String(Number(each?.toPrecision(10))).split(".")[1]?.length ?? 0)),
+    );
+    return Math.abs(value) >= 1e6
+      ? value.toExponential(1)
+      : value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   }
 
   #onSelect(plot) {
@@ -124,8 +144,19 @@ export class Chart {
       const values = this.#data[column] ?? [];
       column += line.band ? 3 : 1;
       const value = index === null ? (line.newest ? line.newest() : newest(values)) : values[index];
-      const [text, unit] = value === null || value === undefined ? ["–", ""] : typeof value === "string" ? [value, ""] : this.#options.show(value);
-      return el("span", { "--line-colour": `var(${line.colour})` }, line.name ? el("small", {}, `${line.name} `) : null, text, unit ? el("small", {}, ` ${unit}`) : null);
+      const [text, unit] =
+        value === null || value === undefined
+          ? ["–", ""]
+          : typeof value === "string"
+            ? [value, ""]
+            : this.#options.show(value);
+      return el(
+        "span",
+        { "--line-colour": `var(${line.colour})` },
+        line.name ? el("small", {}, `${line.name} `) : null,
+        text,
+        unit ? el("small", {}, ` ${unit}`) : null,
+      );
     });
     this.#values.replaceChildren(...parts);
   }

@@ -1,7 +1,8 @@
 // Chooses the devices that are compared: a button and a list with a filter.
 import { el, setText } from "./dom.js";
 
-const MOST = 4, MOST_LISTED = 100;
+const MOST = 4,
+  MOST_LISTED = 100;
 
 /** A button "Compare" that opens a list. `choose(devices)` is called with the chosen ones when the list is closed. */
 export class Compare {
@@ -11,15 +12,32 @@ export class Compare {
   #known = [];
   #list = el("ul");
   #told = el("p", { class: "dim" });
-  #filter = el("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter the devices to compare with", input: () => this.#show() });
+  #filter = el("input", {
+    type: "search",
+    placeholder: "Filter by name",
+    "aria-label": "Filter the devices to compare with",
+    input: () => this.#show(),
+  });
   #dialog;
 
   constructor(device, chosen, choose) {
     [this.#device, this.#chosen, this.#choose] = [device, new Set(chosen), choose];
     const done = el("button", { type: "button", class: "button", click: () => this.#dialog.close() }, "Done");
-    this.#dialog = el("dialog", { "aria-label": "Compare with other devices", close: () => this.#choose([...this.#chosen]) }, el("h2", {}, "Compare with"), this.#filter, this.#list, this.#told, done);
+    this.#dialog = el(
+      "dialog",
+      { "aria-label": "Compare with other devices", close: () => this.#choose([...this.#chosen]) },
+      el("h2", {}, "Compare with"),
+      this.#filter,
+      this.#list,
+      this.#told,
+      done,
+    );
     const text = chosen.length ? `Compare (${chosen.length})` : "Compare";
-    this.button = el("button", { type: "button", class: "button", "aria-haspopup": "dialog", click: () => this.#open() }, text);
+    this.button = el(
+      "button",
+      { type: "button", class: "button", "aria-haspopup": "dialog", click: () => this.#open() },
+      text,
+    );
     this.root = el("div", {}, this.button, this.#dialog);
   }
 
@@ -42,7 +60,12 @@ export class Compare {
   }
 
   #entry(name) {
-    const box = el("input", { type: "checkbox", checked: this.#chosen.has(name), disabled: !this.#chosen.has(name) && this.#chosen.size >= MOST, change: () => this.#toggle(name, box.checked) });
+    const box = el("input", {
+      type: "checkbox",
+      checked: this.#chosen.has(name),
+      disabled: !this.#chosen.has(name) && this.#chosen.size >= MOST,
+      change: () => this.#toggle(name, box.checked),
+    });
     return el("li", {}, el("label", {}, box, ` ${name}`));
   }
 

@@ -62,7 +62,11 @@ export class DeviceSeries {
     // The newest known bucket may have grown.
     const start = this.#known ? Math.max(from, this.#known - length) : from;
     const first = Math.floor(start / length) * length;
-    const { series } = await get("series", { device: this.#devices, every, from: first, to: Math.ceil(to) }, this.#asking.signal);
+    const { series } = await get(
+      "series",
+      { device: this.#devices, every, from: first, to: Math.ceil(to) },
+      this.#asking.signal,
+    );
     if (!this.#known || every !== this.every) this.buckets = new Map();
     [this.length, this.every, this.#known] = [length, every, to];
     for (const each of series) this.#of(each.device_id, each.metric).merge(each, first, from - length);
@@ -82,6 +86,8 @@ export class DeviceSeries {
 
   /** The metrics that have a bucket. */
   metrics() {
-    return [...new Set([...this.buckets].filter(([, buckets]) => buckets.start.length).map(([key]) => JSON.parse(key)[1]))];
+    return [
+      ...new Set([...this.buckets].filter(([, buckets]) => buckets.start.length).map(([key]) => JSON.parse(key)[1])),
+    ];
   }
 }

@@ -27,7 +27,9 @@ export class DeviceTable {
   /** Show these devices, in their order. */
   update(devices) {
     const metrics = commonest(devices, this.#most);
-    const others = this.#mayShowOthers && devices.some((device) => Object.keys(device.latest).some((name) => !metrics.includes(name)));
+    const others =
+      this.#mayShowOthers &&
+      devices.some((device) => Object.keys(device.latest).some((name) => !metrics.includes(name)));
     const same = metrics.join("\n") === this.#metrics.join("\n") && others === this.#others;
     if (!same || !this.#head.childElementCount) this.#setColumns(metrics, others);
     const gone = new Set(this.#rows.keys());
@@ -63,14 +65,23 @@ export class DeviceTable {
     [...this.#rows.keys()].forEach((id) => this.#remove(id));
     const heads = metrics.map((metric, i) => el("th", { scope: "col", class: i ? "wide" : null }, spaced(metric)));
     const last = others ? [el("th", { scope: "col", class: "wide" }, "others")] : [];
-    this.#head.replaceChildren(el("th", { scope: "col" }, "Device"), el("th", { scope: "col" }, "Last seen"), ...heads, ...last);
+    this.#head.replaceChildren(
+      el("th", { scope: "col" }, "Device"),
+      el("th", { scope: "col" }, "Last seen"),
+      ...heads,
+      ...last,
+    );
   }
 
   #newRow(device) {
     const row = new Row(device.device_id, this.#metrics, this.#others);
     this.#rows.set(device.device_id, row);
     const numeric = this.#metrics.filter((metric) => isNumber(device.latest[metric] ?? ""));
-    this.#sparklines.watch(row.root, device.device_id, new Map(numeric.map((metric) => [metric, row.curves.get(metric)])));
+    this.#sparklines.watch(
+      row.root,
+      device.device_id,
+      new Map(numeric.map((metric) => [metric, row.curves.get(metric)])),
+    );
     return row;
   }
 
@@ -91,9 +102,16 @@ class Row {
     this.age = el("span");
     this.seen = el("td", {}, this.silent, this.age);
     this.values = new Map(metrics.map((metric) => [metric, el("span", { class: "value" })]));
-    this.curves = new Map(metrics.map((metric) => [metric, el("span", { class: "curve", "--line-colour": `var(${colourOf(metric, metrics)})` })]));
+    this.curves = new Map(
+      metrics.map((metric) => [
+        metric,
+        el("span", { class: "curve", "--line-colour": `var(${colourOf(metric, metrics)})` }),
+      ]),
+    );
     this.others = others ? el("td", { class: "wide dim others" }) : null;
-    const cells = metrics.map((metric, i) => el("td", { class: i ? "wide" : null }, this.values.get(metric), this.curves.get(metric)));
+    const cells = metrics.map((metric, i) =>
+      el("td", { class: i ? "wide" : null }, this.values.get(metric), this.curves.get(metric)),
+    );
     const name = el("td", { class: "name" }, this.dot, el("a", { href: this.address, title: id }, id));
     this.root = el("tr", { click: (event) => this.#open(event) }, name, this.seen, cells, this.others);
   }
@@ -116,7 +134,10 @@ class Row {
 
 function named(latest, shown) {
   const others = Object.keys(latest).filter((metric) => !shown.includes(metric));
-  const text = others.slice(0, MOST_OTHERS).map((metric) => `${spaced(metric)} ${latest[metric]}`).join(", ");
+  const text = others
+    .slice(0, MOST_OTHERS)
+    .map((metric) => `${spaced(metric)} ${latest[metric]}`)
+    .join(", ");
   return others.length > MOST_OTHERS ? `${text}, ${others.length - MOST_OTHERS} more` : text;
 }
 

@@ -22,7 +22,8 @@ function setProperty(node, name, value) {
   if (typeof value === "function") node.addEventListener(name, value);
   // The policy of the page forbids style attributes; properties set by scripts are allowed.
   else if (name.startsWith("--")) node.style.setProperty(name, value);
-  else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  else if (value !== null && value !== undefined && value !== false)
+    node.setAttribute(name, value === true ? "" : value);
 }
 
 /** Set the text of an element, unless it has it already: a selection in it survives then. */

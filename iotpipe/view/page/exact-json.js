@@ -16,7 +16,12 @@ export function parseExactly(text) {
 }
 
 function isMark(value) {
-  return value !== null && typeof value === "object" && Object.keys(value).join() === "digits" && typeof value.digits === "string";
+  return (
+    value !== null &&
+    typeof value === "object" &&
+    Object.keys(value).join() === "digits" &&
+    typeof value.digits === "string"
+  );
 }
 
 /** A parsed value as text: digits and strings as they are, anything else as JSON. */
@@ -30,5 +35,7 @@ function written(value) {
   if (value instanceof Digits) return value.text;
   if (Array.isArray(value)) return `[${value.map(written).join(", ")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
-  return `{${Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${written(each)}`).join(", ")}}`;
+  return `{${Object.entries(value)
+    .map(([key, each]) => `${JSON.stringify(key)}: ${written(each)}`)
+    .join(", ")}}`;
 }

@@ -3,7 +3,9 @@
 /** The body as parts [before, flaw, after]; the flaw is empty if the reason does not say where it is. */
 export function marked(body, reason) {
   const text = reason ?? "";
-  return atCharacter(body, /at character (\d+)/.exec(text)) ?? ofField(body, /^([\w.]+): /.exec(text)) ?? [body, "", ""];
+  return (
+    atCharacter(body, /at character (\d+)/.exec(text)) ?? ofField(body, /^([\w.]+): /.exec(text)) ?? [body, "", ""]
+  );
 }
 
 function atCharacter(body, found) {

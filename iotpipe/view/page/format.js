@@ -23,7 +23,10 @@ export function number(value, decimals = 0) {
 
 /** A rate: with one decimal where it is small. */
 export function rate(value) {
-  return value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0, minimumFractionDigits: value < 100 ? 1 : 0 });
+  return value.toLocaleString("en", {
+    maximumFractionDigits: value < 100 ? 1 : 0,
+    minimumFractionDigits: value < 100 ? 1 : 0,
+  });
 }
 
 /** A mean or an extreme: as many digits as tell it from its neighbours on the screen. */

@@ -1,11 +1,17 @@
 // The head of the page: environment, views, and whether the page is live.
 import { el, setAttribute, setText } from "./dom.js";
 
-const VIEWS = [["#/", "Pipeline"], ["#/devices", "Devices"], ["#/dead-letters", "Dead letters"]];
+const VIEWS = [
+  ["#/", "Pipeline"],
+  ["#/devices", "Devices"],
+  ["#/dead-letters", "Dead letters"],
+];
 const environment = document.getElementById("environment");
 const connection = document.getElementById("connection");
 const badge = el("i", { hidden: true });
-const links = VIEWS.map(([address, name]) => el("a", { href: address }, name, address === "#/dead-letters" ? [" ", badge] : null));
+const links = VIEWS.map(([address, name]) =>
+  el("a", { href: address }, name, address === "#/dead-letters" ? [" ", badge] : null),
+);
 document.getElementById("views").append(...links);
 
 /** Mark the link to the view of the address. */
@@ -24,7 +30,8 @@ export function showFrame(live, title) {
   setAttribute(environment, "hidden", !where);
   if (where) {
     const place = where.local ? "this machine" : `${where.account} · ${where.region}`;
-    if (environment.textContent !== `${where.name}${place}`) environment.replaceChildren(where.name, el("small", {}, place));
+    if (environment.textContent !== `${where.name}${place}`)
+      environment.replaceChildren(where.name, el("small", {}, place));
   }
   const dead = Number(snapshot?.nodes.find((node) => node.kind === "dead-letters")?.value?.replaceAll(",", "") ?? 0);
   setText(badge, dead ? dead.toLocaleString("en") : "");
@@ -34,7 +41,13 @@ export function showFrame(live, title) {
 
 function showConnection(live) {
   const seconds = live.every / 1000;
-  const text = live.connection ? "Not connected" : live.missing ? "Waiting" : live.snapshot ? `Live, every ${seconds} s` : "Connecting";
+  const text = live.connection
+    ? "Not connected"
+    : live.missing
+      ? "Waiting"
+      : live.snapshot
+        ? `Live, every ${seconds} s`
+        : "Connecting";
   setText(connection, text);
   setAttribute(connection, "data-state", live.connection || live.missing ? "off" : "on");
 }

@@ -1,7 +1,9 @@
 // Hatches what a chart does not know: no line is drawn across it.
 import { colour } from "./dom.js";
 
-const APART = 7, NARROWEST = 4, TEXT_FROM = 78;
+const APART = 7,
+  NARROWEST = 4,
+  TEXT_FROM = 78;
 const FONT_SIZE = 11.5;
 
 /** Hatch a gap {from, to, text} in seconds. */
@@ -16,7 +18,8 @@ export function hatch(plot, { from, to, text }) {
   context.rect(left, top, right - left, height);
   context.clip();
   drawLines(context, left, right, top, height);
-  if (text && right - left > TEXT_FROM * devicePixelRatio) drawText(context, text, (left + right) / 2, top + height / 2);
+  if (text && right - left > TEXT_FROM * devicePixelRatio)
+    drawText(context, text, (left + right) / 2, top + height / 2);
   context.restore();
 }
 

@@ -3,7 +3,8 @@ import { Failed, get, NotAllowed, Unreachable } from "./api.js";
 import { now, setServerTime } from "./format.js";
 import { Polling } from "./polling.js";
 
-const SHORT_LIST = 200, SELDOM = 10_000;
+const SHORT_LIST = 200,
+  SELDOM = 10_000;
 
 /** Asks for snapshots, and for devices while a view wants them. Calls `changed` after every answer. */
 export class Live {
@@ -32,8 +33,14 @@ export class Live {
   }
 
   start() {
-    this.#polling = new Polling(() => this.#askSnapshot(), () => this.every);
-    this.#devicePolling = new Polling(() => this.#askDevices(), () => this.#deviceInterval());
+    this.#polling = new Polling(
+      () => this.#askSnapshot(),
+      () => this.every,
+    );
+    this.#devicePolling = new Polling(
+      () => this.#askDevices(),
+      () => this.#deviceInterval(),
+    );
   }
 
   /** Ask now instead of later. */

@@ -26,7 +26,10 @@ let view = null;
 function route() {
   const nothing = !live.snapshot;
   const [pattern, kind] = ROUTES.find(([each]) => each.test(location.hash));
-  const parts = pattern.exec(location.hash).slice(1).map((part) => part && decoded(part));
+  const parts = pattern
+    .exec(location.hash)
+    .slice(1)
+    .map((part) => part && decoded(part));
   view?.close();
   view = nothing ? new EmptyView(live) : new kind(live, ...parts);
   view.showsNothing = nothing;

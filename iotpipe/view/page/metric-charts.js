@@ -53,14 +53,29 @@ export class MetricCharts {
       band: true,
       newest: alone ? () => this.#latest(metric) : undefined,
     }));
-    return new Chart({ title: spaced(metric), height: 210, large: alone, sync: "device", lines, show: (value) => [measured(value), ""], onZoom: this.#onZoom, onReset: this.#onReset });
+    return new Chart({
+      title: spaced(metric),
+      height: 210,
+      large: alone,
+      sync: "device",
+      lines,
+      show: (value) => [measured(value), ""],
+      onZoom: this.#onZoom,
+      onReset: this.#onReset,
+    });
   }
 
   #show(metric, series) {
     const found = this.#devices.map((device) => series.of(device, metric));
     const parts = found.map((buckets) => columnsOf(buckets, series.length));
     // Where one device has no bucket and another has, `join` leaves undefined, across which a line goes on.
-    const columns = parts.length === 1 ? parts[0].columns : uPlot.join(parts.map((each) => each.columns), parts.map(() => NULLS_STAY));
+    const columns =
+      parts.length === 1
+        ? parts[0].columns
+        : uPlot.join(
+            parts.map((each) => each.columns),
+            parts.map(() => NULLS_STAY),
+          );
     const gaps = parts.length === 1 ? parts[0].gaps : parts.map((each) => each.gaps).reduce(inBoth);
     const window = series.window.map((time) => time / 1000);
     const range = extentOf(found);
@@ -69,25 +84,32 @@ export class MetricCharts {
       window,
       gaps: parts.length === 1 ? [...gaps, ...atEdges(found[0], series, window)] : gaps,
       detail: range && parts.length === 1 ? `${measured(range[0])} to ${measured(range[1])}` : "",
-      describe: `${this.#devices.join(", ")} over ${period(Math.round(window[1] - window[0]))}, ${range ? `from ${measured(range[0])} to ${measured(range[1])}` : "no readings"}`,
+      describe: `${this.#devices.join(", ")} over ${period(Math.round(window[1] - window[0]))}, ${spoken(range)}`,
     });
   }
 }
 
 /** The gaps that two devices have at the same time. */
 function inBoth(some, others) {
-  const pairs = some.flatMap((one) => others.map((other) => ({ ...one, from: Math.max(one.from, other.from), to: Math.min(one.to, other.to) })));
+  const pairs = some.flatMap((one) =>
+    others.map((other) => ({ ...one, from: Math.max(one.from, other.from), to: Math.min(one.to, other.to) })),
+  );
   return pairs.filter((gap) => gap.from < gap.to);
 }
 
 /** What is missing before the first and after the last bucket, if it is more than is usual between two. */
 function atEdges(buckets, series, [from, to]) {
-  const first = buckets.start[0] / 1000, last = (buckets.start.at(-1) + series.length) / 1000;
+  const first = buckets.start[0] / 1000,
+    last = (buckets.start.at(-1) + series.length) / 1000;
   const much = Math.max((to - from) / 20, (3 * series.length) / 1000);
   const gaps = [];
   if (first - from > much) gaps.push({ from, to: first, text: "no readings" });
   if (to - last > much) gaps.push({ from: last, to, text: "no readings" });
   return gaps;
+}
+
+function spoken(range) {
+  return range ? `from ${measured(range[0])} to ${measured(range[1])}` : "no readings";
 }
 
 function extentOf(found) {

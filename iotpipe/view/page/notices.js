@@ -21,17 +21,36 @@ function found(live) {
     return [{ text: `No answer from iotpipe view since ${clock(live.connectionSince, true)}.${after}`, hint: "" }];
   }
   if (live.connection === "not allowed") {
-    const why = live.linkRefused ? "This link was used already or is older than a minute." : "This page has no key, or one that is no longer accepted.";
-    return [{ text: `${why} Press Enter in the terminal where iotpipe view runs, and open the link that it prints.`, hint: "" }];
+    const why = live.linkRefused
+      ? "This link was used already or is older than a minute."
+      : "This page has no key, or one that is no longer accepted.";
+    return [
+      {
+        text: `${why} Press Enter in the terminal where iotpipe view runs, and open the link that it prints.`,
+        hint: "",
+      },
+    ];
   }
-  if (live.missing) return [{ text: `${sentence(live.missing.text)} Not up to date since ${clock(live.missing.since, true)}.${after}`, hint: live.missing.hint }];
+  if (live.missing)
+    return [
+      {
+        text: `${sentence(live.missing.text)} Not up to date since ${clock(live.missing.since, true)}.${after}`,
+        hint: live.missing.hint,
+      },
+    ];
   const problems = live.snapshot.sources.filter((source) => source.problem);
-  return problems.map((source) => ({ text: `${sentence(`${source.name}: ${source.problem}`)}${source.since ? ` Not up to date since ${clock(source.since, true)}.` : ""}`, hint: "" }));
+  return problems.map(({ name, problem, since }) => {
+    const old = since ? ` Not up to date since ${clock(since, true)}.` : "";
+    return { text: sentence(`${name}: ${problem}`) + old, hint: "" };
+  });
 }
 
 /** A message of iotpipe as a sentence. A name of an environment or of a command at its beginning stays as it is. */
 export function sentence(text) {
-  const begun = text.replace(/^(the|a|an|no|there|cannot|queues|counts|alarms|devices|metrics)\b/, (word) => word.charAt(0).toUpperCase() + word.slice(1));
+  const begun = text.replace(
+    /^(the|a|an|no|there|cannot|queues|counts|alarms|devices|metrics)\b/,
+    (word) => word.charAt(0).toUpperCase() + word.slice(1),
+  );
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
@@ -43,5 +62,10 @@ function notice({ text, hint }) {
 export function hintOf(hint) {
   if (!hint) return null;
   const commands = hint.match(/(?<=`)iotpipe [^`]+(?=`)/g) ?? [];
-  return el("div", { class: "hint" }, el("p", {}, sentence(hint.replaceAll("`", ""))), commands.map((line) => command(...line.split(" "))));
+  return el(
+    "div",
+    { class: "hint" },
+    el("p", {}, sentence(hint.replaceAll("`", ""))),
+    commands.map((line) => command(...line.split(" "))),
+  );
 }

@@ -12,8 +12,25 @@ export class Choice {
   #buttons;
 
   constructor(label, choices, chosen, choose) {
-    this.#buttons = choices.map(([value, text]) => [value, el("button", { type: "button", click: () => { this.set(value); choose(value); } }, text)]);
-    this.root = el("div", { class: "choice", role: "group", "aria-label": label }, this.#buttons.map(([, button]) => button));
+    this.#buttons = choices.map(([value, text]) => [
+      value,
+      el(
+        "button",
+        {
+          type: "button",
+          click: () => {
+            this.set(value);
+            choose(value);
+          },
+        },
+        text,
+      ),
+    ]);
+    this.root = el(
+      "div",
+      { class: "choice", role: "group", "aria-label": label },
+      this.#buttons.map(([, button]) => button),
+    );
     this.set(chosen);
   }
 

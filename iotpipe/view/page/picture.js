@@ -6,7 +6,9 @@ import { ways } from "./ways.js";
 const ROUND = 9;
 /** The dots on active arrows move by a fifth of their distance, five times a second: a style sheet's animation would
  *  paint sixty times a second. */
-const STEP = 2.6, STEPS = 5, STEP_MILLISECONDS = 200;
+const STEP = 2.6,
+  STEPS = 5,
+  STEP_MILLISECONDS = 200;
 
 /** The picture as a card. The flow's rows are the columns here: it goes from left to right. */
 export class Picture {
@@ -19,7 +21,9 @@ export class Picture {
   #edges = [];
   #observer = new ResizeObserver(() => this.#draw());
   #steps = 0;
-  #motion = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : setInterval(() => this.#move(), STEP_MILLISECONDS);
+  #motion = matchMedia("(prefers-reduced-motion: reduce)").matches
+    ? 0
+    : setInterval(() => this.#move(), STEP_MILLISECONDS);
 
   constructor() {
     const stage = el("div", { class: "stage" }, this.#lines, this.#boxes);
@@ -29,7 +33,10 @@ export class Picture {
 
   /** Show the nodes and edges of a snapshot. The picture is laid out anew only if other boxes are there. */
   update(snapshot, sources) {
-    const shape = JSON.stringify([snapshot.nodes.map((node) => [node.id, node.to]), snapshot.edges.map((edge) => [edge.start, edge.end])]);
+    const shape = JSON.stringify([
+      snapshot.nodes.map((node) => [node.id, node.to]),
+      snapshot.edges.map((edge) => [edge.start, edge.end]),
+    ]);
     if (shape !== this.#shown) this.#build(snapshot, shape);
     const ending = commonEnding(snapshot.nodes);
     for (const node of snapshot.nodes) this.#faces.get(node.id).forEach((face) => face.update(node, ending));
@@ -55,7 +62,10 @@ export class Picture {
     const drawn = nodes.map((node) => new Box(node));
     const listed = inOrder(nodes, edges).map(([node, look]) => new Entry(node, look));
     this.#faces = new Map(nodes.map((node, i) => [node.id, [drawn[i], listed.find((entry) => entry.id === node.id)]]));
-    const found = ways(edges.map((edge) => [place.get(edge.start), place.get(edge.end)]), boxes);
+    const found = ways(
+      edges.map((edge) => [place.get(edge.start), place.get(edge.end)]),
+      boxes,
+    );
     this.#edges = edges.map((edge, i) => new Arrow(found[i]));
     this.#boxes.style.setProperty("--columns", 1 + Math.max(...boxes.map((box) => box[0])));
     this.#boxes.replaceChildren(...drawn.map((box) => box.root));
@@ -80,8 +90,10 @@ export class Picture {
 
 /** The tracks of a grid in pixels: the middle of each lattice line, and half the size of a box. */
 function axis(tracks, gap, padding) {
-  const size = parseFloat(tracks), between = parseFloat(gap), edge = parseFloat(padding);
-  const middle = (line) => line === 0 ? edge / 2 : edge + ((line - 1) / 2) * (size + between) + size / 2;
+  const size = parseFloat(tracks),
+    between = parseFloat(gap),
+    edge = parseFloat(padding);
+  const middle = (line) => (line === 0 ? edge / 2 : edge + ((line - 1) / 2) * (size + between) + size / 2);
   return { middle, half: size / 2, last: tracks.split(" ").length * 2, edge };
 }
 
@@ -110,7 +122,12 @@ class Face {
 class Box extends Face {
   constructor(node) {
     super(node, "div");
-    this.box.append(icon(node.kind), this.name, el("span", { class: "figures" }, this.value, " ", this.unit), this.note);
+    this.box.append(
+      icon(node.kind),
+      this.name,
+      el("span", { class: "figures" }, this.value, " ", this.unit),
+      this.note,
+    );
     this.root = this.box;
     this.root.style.gridColumn = node.row + 1;
     this.root.style.gridRow = node.column + 1;
@@ -132,7 +149,8 @@ function commonEnding(nodes) {
   const names = nodes.filter((node) => node.id.endsWith(`/${node.name}`)).map((node) => node.name);
   if (names.length < 2) return "";
   let length = 0;
-  while (length < names[0].length && names.every((name) => name.at(-length - 1) === names[0].at(-length - 1))) length += 1;
+  while (length < names[0].length && names.every((name) => name.at(-length - 1) === names[0].at(-length - 1)))
+    length += 1;
   const ending = names[0].slice(names[0].length - length);
   return ending.includes("-") ? ending.slice(ending.indexOf("-")) : "";
 }
@@ -143,7 +161,9 @@ function inOrder(nodes, edges) {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const next = (id) => edges.filter((edge) => edge.start === id && edge.kind === "moves").map((edge) => edge.end);
   const longest = (id, seen) => {
-    const further = next(id).filter((each) => !seen.includes(each)).map((each) => longest(each, [...seen, each]));
+    const further = next(id)
+      .filter((each) => !seen.includes(each))
+      .map((each) => longest(each, [...seen, each]));
     return [id, ...further.reduce((a, b) => (b.length > a.length ? b : a), [])];
   };
   const main = longest(nodes[0].id, [nodes[0].id]);
@@ -191,15 +211,22 @@ class Arrow {
   /** The pixels of the way; it begins and ends at the edges of its boxes. */
   #pixels(columns, rows) {
     const points = this.way.map(([x, y]) => [columns.middle(x), rows.middle(y)]);
-    const edge = (box, other) => [box[0] + Math.sign(other[0] - box[0]) * columns.half, box[1] + Math.sign(other[1] - box[1]) * rows.half];
+    const edge = (box, other) => [
+      box[0] + Math.sign(other[0] - box[0]) * columns.half,
+      box[1] + Math.sign(other[1] - box[1]) * rows.half,
+    ];
     const last = points.length - 1;
-    return points.map((point, i) => (i === 0 ? edge(point, points[1]) : i === last ? edge(point, points[last - 1]) : point));
+    return points.map((point, i) =>
+      i === 0 ? edge(point, points[1]) : i === last ? edge(point, points[last - 1]) : point,
+    );
   }
 
   /** Above the middle of a short level line or the beginning of the longest level part, else beside an upright one. */
   #placeLabel(line) {
     const pairs = line.slice(1).map((point, i) => [line[i], point]);
-    const level = pairs.filter(([a, b]) => a[1] === b[1]).sort((a, b) => Math.abs(b[0][0] - b[1][0]) - Math.abs(a[0][0] - a[1][0]))[0];
+    const level = pairs
+      .filter(([a, b]) => a[1] === b[1])
+      .sort((a, b) => Math.abs(b[0][0] - b[1][0]) - Math.abs(a[0][0] - a[1][0]))[0];
     let place;
     if (!level) place = { x: line[0][0] + 9, y: (line[0][1] + line[1][1]) / 2 + 4, anchor: "start" };
     else if (line.length === 2) place = { x: (level[0][0] + level[1][0]) / 2, y: level[0][1] - 8, anchor: "middle" };

@@ -4,9 +4,13 @@ import { joinedWithin } from "./buckets.js";
 import { svg } from "./dom.js";
 import { now } from "./format.js";
 
-const DAY = 86_400_000, LENGTH = 1_800_000, EVERY = "30m";
-const AT_ONCE = 8, FRESH = 300_000;
-const WIDTH = 100, HEIGHT = 22;
+const DAY = 86_400_000,
+  LENGTH = 1_800_000,
+  EVERY = "30m";
+const AT_ONCE = 8,
+  FRESH = 300_000;
+const WIDTH = 100,
+  HEIGHT = 22;
 
 /** Loads curves and draws them. */
 export class Sparklines {
@@ -62,7 +66,13 @@ export class Sparklines {
     const metrics = [...new Set([...batch.values()].flatMap((cells) => [...cells.keys()]))];
     if (!metrics.length) return;
     const to = now();
-    const parameters = { device: [...batch.keys()], metric: metrics, every: EVERY, from: Math.floor(to - DAY), to: Math.ceil(to) };
+    const parameters = {
+      device: [...batch.keys()],
+      metric: metrics,
+      every: EVERY,
+      from: Math.floor(to - DAY),
+      to: Math.ceil(to),
+    };
     const { series } = await get("series", parameters);
     for (const [device, cells] of batch) {
       const own = series.filter((each) => each.device_id === device);
@@ -89,5 +99,9 @@ function curve({ start, mean }) {
   const joined = (i) => i > 0 && start[i] - start[i - 1] <= within;
   const d = start.map((time, i) => `${joined(i) ? "L" : "M"}${x(time)} ${y(mean[i])}`).join("");
   const path = svg("path", { d, "vector-effect": "non-scaling-stroke" });
-  return svg("svg", { class: "sparkline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, path);
+  return svg(
+    "svg",
+    { class: "sparkline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    path,
+  );
 }

@@ -27,7 +27,13 @@ export class DeadLettersView {
     const known = this.#answer ? number(Math.max(this.#answer.total, this.#answer.items.length)) : (box?.value ?? null);
     setText(this.#title, known === null ? "Dead letters" : `${known} dead letter${known === "1" ? "" : "s"}`);
     if (this.#answer) setText(this.#below, this.#told(this.#answer));
-    else setText(this.#below, known === "0" ? "No message has failed for good." : "Looking reads them and leaves them where they are, but counts as one more receive of each.");
+    else
+      setText(
+        this.#below,
+        known === "0"
+          ? "No message has failed for good."
+          : "Looking reads them and leaves them where they are, but counts as one more receive of each.",
+      );
   }
 
   close() {}
@@ -48,7 +54,11 @@ export class DeadLettersView {
 
   #told({ looked_at: at, total, items }) {
     const accepted = items.filter((letter) => letter.reason === null).length;
-    const would = !items.length ? "The queue is empty." : accepted ? `${number(accepted)} of ${number(items.length)} would be processed if sent back.` : "None would be processed if sent back.";
+    const would = !items.length
+      ? "The queue is empty."
+      : accepted
+        ? `${number(accepted)} of ${number(items.length)} would be processed if sent back.`
+        : "None would be processed if sent back.";
     const more = total > items.length ? ` ${many(items.length, "letter")} of about ${number(total)} are shown.` : "";
     return `${would}${more} Looked at ${ago(at)}.`;
   }
@@ -57,12 +67,21 @@ export class DeadLettersView {
     const groups = grouped(letters);
     const detail = el("section", { class: "card letter-detail" });
     const buttons = [];
-    const cards = [...groups].sort((a, b) => b[1].length - a[1].length).map(([kind, members]) => {
-      const list = members.map((letter) => entry(letter, (button) => this.#choose(letter, button, buttons, detail)));
-      buttons.push(...list);
-      return el("section", { class: "card group" }, el("header", {}, el("h2", {}, kind), el("span", { class: "dim" }, `${number(members.length)}×`)), list);
-    });
-    this.#content.replaceChildren(letters.length ? el("div", { class: "letters" }, el("div", { class: "groups" }, cards), detail) : "");
+    const cards = [...groups]
+      .sort((a, b) => b[1].length - a[1].length)
+      .map(([kind, members]) => {
+        const list = members.map((letter) => entry(letter, (button) => this.#choose(letter, button, buttons, detail)));
+        buttons.push(...list);
+        return el(
+          "section",
+          { class: "card group" },
+          el("header", {}, el("h2", {}, kind), el("span", { class: "dim" }, `${number(members.length)}×`)),
+          list,
+        );
+      });
+    this.#content.replaceChildren(
+      letters.length ? el("div", { class: "letters" }, el("div", { class: "groups" }, cards), detail) : "",
+    );
     buttons[0]?.click();
     scrollTo(0, 0);
   }
@@ -72,34 +91,70 @@ export class DeadLettersView {
     button.setAttribute("aria-current", "true");
     const [before, flaw, after] = marked(letter.body, letter.reason);
     const environment = ["--env", this.#live.environment.name];
-    detail.replaceChildren(el("header", {}, el("h2", {}, letter.reason ?? "Nothing is wrong with it")), facts(letter),
-      el("pre", { class: "body", tabindex: 0, "aria-label": "Body of the message" }, before, flaw ? el("mark", {}, flaw) : null, after),
-      el("p", { class: "explained dim" }, "This page changes nothing. In the terminal, the first command sends all dead letters back to the queue, the second deletes them:"),
-      command("iotpipe", "dlq", "redrive", ...environment), command("iotpipe", "dlq", "purge", ...environment));
+    detail.replaceChildren(
+      el("header", {}, el("h2", {}, letter.reason ?? "Nothing is wrong with it")),
+      facts(letter),
+      el(
+        "pre",
+        { class: "body", tabindex: 0, "aria-label": "Body of the message" },
+        before,
+        flaw ? el("mark", {}, flaw) : null,
+        after,
+      ),
+      el(
+        "p",
+        { class: "explained dim" },
+        "This page changes nothing. In the terminal, the first command sends all back, the second deletes all:",
+      ),
+      command("iotpipe", "dlq", "redrive", ...environment),
+      command("iotpipe", "dlq", "purge", ...environment),
+    );
     // On a phone the letter is shown below the list.
     detail.scrollIntoView({ block: "nearest" });
   }
 
   #showProblem(error) {
     if (error instanceof Unreachable || error instanceof NotAllowed) return this.#live.soon();
-    this.#content.replaceChildren(el("section", { class: "card problem", role: "status" }, el("p", { class: "warn" }, sentence(error.message)), hintOf(error.hint)));
+    this.#content.replaceChildren(
+      el(
+        "section",
+        { class: "card problem", role: "status" },
+        el("p", { class: "warn" }, sentence(error.message)),
+        hintOf(error.hint),
+      ),
+    );
   }
 }
 
 function grouped(letters) {
   const groups = new Map();
-  for (const letter of letters) groups.set(kindOf(letter.reason), [...(groups.get(kindOf(letter.reason)) ?? []), letter]);
+  for (const letter of letters)
+    groups.set(kindOf(letter.reason), [...(groups.get(kindOf(letter.reason)) ?? []), letter]);
   return groups;
 }
 
 function entry(letter, choose) {
   const receives = letter.receives === null ? "" : `received ${many(letter.receives, "time")}`;
   const device = letter.device ?? el("span", { class: "dim" }, "no device");
-  const button = el("button", { type: "button", class: "letter", click: () => choose(button) }, el("span", { class: "dim" }, clock(letter.sent, true)), el("span", { class: "device" }, device), el("span", { class: "dim" }, receives));
+  const button = el(
+    "button",
+    { type: "button", class: "letter", click: () => choose(button) },
+    el("span", { class: "dim" }, clock(letter.sent, true)),
+    el("span", { class: "device" }, device),
+    el("span", { class: "dim" }, receives),
+  );
   return button;
 }
 
 function facts({ sent, device, id }) {
-  const rows = [["sent", `${clock(sent, true)}, ${ago(sent)}`], ["device", device ?? "the body does not name one"], ["message", id]];
-  return el("dl", { class: "facts", title: utc(sent) }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  const rows = [
+    ["sent", `${clock(sent, true)}, ${ago(sent)}`],
+    ["device", device ?? "the body does not name one"],
+    ["message", id],
+  ];
+  return el(
+    "dl",
+    { class: "facts", title: utc(sent) },
+    rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
+  );
 }

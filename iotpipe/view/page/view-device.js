@@ -11,8 +11,20 @@ import { Polling } from "./polling.js";
 import { RowsTable } from "./rows-table.js";
 
 const HOUR = 3_600_000;
-const SPANS = [[HOUR, "1 h"], [6 * HOUR, "6 h"], [24 * HOUR, "24 h"], [168 * HOUR, "7 d"], [720 * HOUR, "30 d"]];
-const LAST = new Map([[HOUR, "1h"], [6 * HOUR, "6h"], [24 * HOUR, "24h"], [168 * HOUR, "7d"], [720 * HOUR, "30d"]]);
+const SPANS = [
+  [HOUR, "1 h"],
+  [6 * HOUR, "6 h"],
+  [24 * HOUR, "24 h"],
+  [168 * HOUR, "7 d"],
+  [720 * HOUR, "30 d"],
+];
+const LAST = new Map([
+  [HOUR, "1h"],
+  [6 * HOUR, "6h"],
+  [24 * HOUR, "24h"],
+  [168 * HOUR, "7d"],
+  [720 * HOUR, "30d"],
+]);
 const SHORTEST_ZOOM = 10_000;
 
 export class DeviceView {
@@ -30,23 +42,60 @@ export class DeviceView {
   #dot = el("span", { class: "dot" });
   #state = el("span");
   #spans = new Choice("Period", SPANS, this.#span, (span) => this.#setSpan(span));
-  #unzoom = el("button", { type: "button", class: "button accent", hidden: true, click: () => this.#setZoom(null) }, "Back to live");
+  #unzoom = el(
+    "button",
+    { type: "button", class: "button accent", hidden: true, click: () => this.#setZoom(null) },
+    "Back to live",
+  );
   #nothing = el("p", { class: "nothing dim" });
   #export = el("dialog", { "aria-label": "Export readings" });
 
   constructor(live, device, others) {
     [this.#live, this.#device, this.title] = [live, device, device];
-    this.#others = others ? others.split(",").map(decodeURIComponent).filter((each) => each !== device).slice(0, 4) : [];
+    this.#others = others
+      ? others
+          .split(",")
+          .map(decodeURIComponent)
+          .filter((each) => each !== device)
+          .slice(0, 4)
+      : [];
     const devices = [device, ...this.#others];
     this.#series = new DeviceSeries(devices, this.#span);
-    this.#charts = new MetricCharts(devices, (metric) => this.#latest(metric), (from, to) => this.#setZoom([from, to]), () => this.#setZoom(null));
+    this.#charts = new MetricCharts(
+      devices,
+      (metric) => this.#latest(metric),
+      (from, to) => this.#setZoom([from, to]),
+      () => this.#setZoom(null),
+    );
     this.#rows = new RowsTable(device);
     this.#compare = new Compare(device, this.#others, (chosen) => this.#compareWith(chosen));
-    const exporting = el("button", { type: "button", class: "button", "aria-haspopup": "dialog", click: () => this.#openExport() }, "Export");
-    this.root = el("div", {}, el("p", {}, el("a", { class: "back", href: "#/devices" }, "← Devices")),
-      heading(el("h1", {}, device), el("p", { class: "dim" }, this.#dot, this.#state), this.#unzoom, this.#spans.root, this.#compare.root, exporting),
-      this.#problem, this.#nothing, this.#charts.root, this.#rows.root, this.#export);
-    this.#polling = new Polling(() => this.#refresh(), () => live.every);
+    const exporting = el(
+      "button",
+      { type: "button", class: "button", "aria-haspopup": "dialog", click: () => this.#openExport() },
+      "Export",
+    );
+    this.root = el(
+      "div",
+      {},
+      el("p", {}, el("a", { class: "back", href: "#/devices" }, "← Devices")),
+      heading(
+        el("h1", {}, device),
+        el("p", { class: "dim" }, this.#dot, this.#state),
+        this.#unzoom,
+        this.#spans.root,
+        this.#compare.root,
+        exporting,
+      ),
+      this.#problem,
+      this.#nothing,
+      this.#charts.root,
+      this.#rows.root,
+      this.#export,
+    );
+    this.#polling = new Polling(
+      () => this.#refresh(),
+      () => live.every,
+    );
   }
 
   update() {
@@ -54,9 +103,13 @@ export class DeviceView {
     this.#compare.update(devices?.items.map((each) => each.device_id) ?? []);
     const own = this.#own();
     setAttribute(this.#dot, "class", `dot ${own?.silent ? "silent" : ""}`);
-    const seen = own ? `${own.silent ? "silent, last " : ""}seen ${ago(own.seen)}` : devices ? "not among the devices that are listed" : "";
+    const seen = own
+      ? `${own.silent ? "silent, last " : ""}seen ${ago(own.seen)}`
+      : devices
+        ? "not among the devices that are listed"
+        : "";
     const reading = this.#series.loading ? `reading ${this.#shownPeriod()}` : "";
-    const drawn = `each point is the mean of ${period(this.#series.length / 1000)}, the band reaches from the lowest to the highest value`;
+    const drawn = `each point is the mean of ${period(this.#series.length / 1000)}, the band from lowest to highest`;
     setText(this.#state, [seen, reading || drawn].filter(Boolean).join(" · "));
   }
 
@@ -87,7 +140,14 @@ export class DeviceView {
   #showCharts() {
     const left = this.#charts.update(this.#series);
     const none = !this.#series.loading && this.#series.metrics().length === 0;
-    setText(this.#nothing, none ? `No numbers from this device in ${this.#shownPeriod()}.` : left ? `${left} more metrics are not drawn.` : "");
+    setText(
+      this.#nothing,
+      none
+        ? `No numbers from this device in ${this.#shownPeriod()}.`
+        : left
+          ? `${left} more metrics are not drawn.`
+          : "",
+    );
     this.update();
   }
 
@@ -135,8 +195,13 @@ export class DeviceView {
     const when = this.#series.zoomed ? ["--from", from, "--to", to] : ["--last", LAST.get(this.#span)];
     const words = ["iotpipe", "query", this.#device, "--env", this.#live.environment.name, ...when];
     const file = this.#device.replace(/[^\w.-]/g, "_").replace(/^[.-]/, "_");
-    this.#export.replaceChildren(el("h2", {}, "Export"), el("p", { class: "dim" }, "The terminal writes all rows of this period to a file, page by page:"),
-      command(...words, "-o", `${file}.csv`), command(...words, "-o", `${file}.jsonl`), el("button", { type: "button", class: "button", click: () => this.#export.close() }, "Done"));
+    this.#export.replaceChildren(
+      el("h2", {}, "Export"),
+      el("p", { class: "dim" }, "The terminal writes all rows of this period to a file, page by page:"),
+      command(...words, "-o", `${file}.csv`),
+      command(...words, "-o", `${file}.jsonl`),
+      el("button", { type: "button", class: "button", click: () => this.#export.close() }, "Done"),
+    );
     this.#export.showModal();
   }
 }

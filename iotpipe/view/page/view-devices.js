@@ -5,7 +5,8 @@ import { many, now } from "./format.js";
 import { heading } from "./parts.js";
 
 /** The ages in a long list need not be right to the second. */
-const LONG_LIST = 200, OFTEN_ENOUGH = 10_000;
+const LONG_LIST = 200,
+  OFTEN_ENOUGH = 10_000;
 
 export class DevicesView {
   title = "devices";
@@ -17,7 +18,14 @@ export class DevicesView {
   #title = el("h1", {}, "Devices");
   #below = el("p", { class: "dim" });
   #card = el("section", { class: "card" }, this.#table.root);
-  #filter = el("input", { class: "filter", type: "search", placeholder: "Filter by name  /", "aria-label": "Filter devices by name", input: () => this.#onFilter(), keydown: (event) => event.key === "Escape" && this.#filter.blur() });
+  #filter = el("input", {
+    class: "filter",
+    type: "search",
+    placeholder: "Filter by name  /",
+    "aria-label": "Filter devices by name",
+    input: () => this.#onFilter(),
+    keydown: (event) => event.key === "Escape" && this.#filter.blur(),
+  });
 
   constructor(live) {
     this.#live = live;
@@ -31,7 +39,10 @@ export class DevicesView {
     if (devices === this.#shown && devices.items.length > LONG_LIST && now() - this.#shownAt < OFTEN_ENOUGH) return;
     [this.#shown, this.#shownAt] = [devices, now()];
     this.#table.update(devices.items);
-    setText(this.#title, devices.complete ? many(devices.items.length, "device") : `More than ${many(devices.limit, "device")}`);
+    setText(
+      this.#title,
+      devices.complete ? many(devices.items.length, "device") : `More than ${many(devices.limit, "device")}`,
+    );
     this.#onFilter();
   }
 
@@ -47,7 +58,11 @@ export class DevicesView {
   #told({ items, complete, limit }, shown) {
     if (!items.length) return "No device has sent a reading yet. iotpipe send-test-data sends some.";
     const silent = items.filter((device) => device.silent).length;
-    const parts = [silent ? `${silent} silent: nothing came for three times their usual interval, or 5 minutes if that is longer.` : "All are reporting."];
+    const parts = [
+      silent
+        ? `${silent} silent: nothing came for three times their usual interval, or 5 minutes if that is longer.`
+        : "All are reporting.",
+    ];
     if (!complete) parts.push(`Only the first ${limit.toLocaleString("en")} are listed.`);
     if (this.#filter.value) parts.push(`${many(shown, "name")} with “${this.#filter.value}”.`);
     else parts.push("Curves: the last 24 hours.");

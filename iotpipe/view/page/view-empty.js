@@ -18,7 +18,11 @@ export class EmptyView {
     const after = missing && !connection ? "This page fills by itself when there is something to see." : "";
     if (this.#shown === text) return;
     this.#shown = text;
-    this.root.replaceChildren(el("h1", {}, text), el("p", { class: "dim" }, after), connection || !missing ? "" : (hintOf(missing.hint) ?? ""));
+    this.root.replaceChildren(
+      el("h1", {}, text),
+      el("p", { class: "dim" }, after),
+      connection || !missing ? "" : (hintOf(missing.hint) ?? ""),
+    );
   }
 
   close() {}

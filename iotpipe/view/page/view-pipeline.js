@@ -7,9 +7,17 @@ import { ago, clock, duration, many, now, number, period, rate } from "./format.
 import { heading, Choice, showAgo } from "./parts.js";
 import { Picture } from "./picture.js";
 
-const RANGES = [[900, "15 min"], [3600, "1 h"], [21_600, "6 h"], [86_400, "24 h"], [604_800, "7 d"]];
+const RANGES = [
+  [900, "15 min"],
+  [3600, "1 h"],
+  [21_600, "6 h"],
+  [86_400, "24 h"],
+  [604_800, "7 d"],
+];
 const SINCE = { 900: "15m", 3600: "1h", 21_600: "6h", 86_400: "1d", 604_800: "7d" };
-const MOST_DEVICES = 6, MOST_REASONS = 6, OLD = 15_000;
+const MOST_DEVICES = 6,
+  MOST_REASONS = 6,
+  OLD = 15_000;
 
 export class PipelineView {
   title = "";
@@ -31,10 +39,39 @@ export class PipelineView {
   constructor(live) {
     this.#live = live;
     const range = new Choice("Period", RANGES, live.range, (seconds) => live.setRange(seconds));
-    const devices = el("section", { class: "card" }, el("header", {}, el("h2", {}, "Devices"), el("span", { class: "dim" }, "curves of 24 h"), this.#allDevices), this.#devices.root, this.#noDevices);
-    const failed = el("section", { class: "card" }, el("header", {}, el("h2", {}, "Refused and given back"), this.#reasonPeriod, el("a", { class: "more", href: "#/dead-letters" }, "Dead letters")), this.#reasons, this.#logs);
-    this.root = el("div", {}, heading(this.#sentence, this.#summary, range.root), this.#alarms, this.#picture.root,
-      el("div", { class: "four" }, Object.values(this.#charts).map((chart) => chart.root)), el("div", { class: "two" }, devices, failed));
+    const devices = el(
+      "section",
+      { class: "card" },
+      el("header", {}, el("h2", {}, "Devices"), el("span", { class: "dim" }, "curves of 24 h"), this.#allDevices),
+      this.#devices.root,
+      this.#noDevices,
+    );
+    const failed = el(
+      "section",
+      { class: "card" },
+      el(
+        "header",
+        {},
+        el("h2", {}, "Refused and given back"),
+        this.#reasonPeriod,
+        el("a", { class: "more", href: "#/dead-letters" }, "Dead letters"),
+      ),
+      this.#reasons,
+      this.#logs,
+    );
+    this.root = el(
+      "div",
+      {},
+      heading(this.#sentence, this.#summary, range.root),
+      this.#alarms,
+      this.#picture.root,
+      el(
+        "div",
+        { class: "four" },
+        Object.values(this.#charts).map((chart) => chart.root),
+      ),
+      el("div", { class: "two" }, devices, failed),
+    );
   }
 
   update() {
@@ -71,31 +108,65 @@ export class PipelineView {
     const told = series.told_until === null ? end : series.told_until / 1000;
     const step = series.step / 1000;
     const shown = { window: [series.start / 1000, end - step], detail: "" };
-    const show = (chart, lines, gaps, what) => chart.update({ ...shown, columns: [times, ...lines], gaps, describe: `${what} over ${period(range)}` });
+    const show = (chart, lines, gaps, what) =>
+      chart.update({ ...shown, columns: [times, ...lines], gaps, describe: `${what} over ${period(range)}` });
     const late = lateOf(series, count);
     const unknown = (values) => gapsOf(values, times, step, told);
-    show(this.#charts.accepted, [series.accepted], [...unknown(series.accepted), ...late], "readings accepted per second");
-    show(this.#charts.waiting, [series.waiting], gapsOf(series.waiting, times, step, Infinity), "messages in the queue");
+    show(
+      this.#charts.accepted,
+      [series.accepted],
+      [...unknown(series.accepted), ...late],
+      "readings accepted per second",
+    );
+    show(
+      this.#charts.waiting,
+      [series.waiting],
+      gapsOf(series.waiting, times, step, Infinity),
+      "messages in the queue",
+    );
     show(this.#charts.stored, [series.stored], [...unknown(series.stored), ...late], "readings stored per second");
     show(this.#charts.time, [series.p50, series.p95], late, "time from received to stored, median and 95th percentile");
   }
 
   #showAlarms(firing) {
     this.#alarms.hidden = !firing.length;
-    this.#alarms.replaceChildren(el("header", {}, el("h2", { class: "bad" }, `${many(firing.length, "alarm")} firing`)),
-      el("ul", { class: "reasons" }, firing.map((alarm) => el("li", {}, el("span", {}, alarm.name), el("time", { title: alarm.since }, ago(Date.parse(alarm.since))), el("small", {}, alarm.reason)))));
+    this.#alarms.replaceChildren(
+      el("header", {}, el("h2", { class: "bad" }, `${many(firing.length, "alarm")} firing`)),
+      el(
+        "ul",
+        { class: "reasons" },
+        firing.map((alarm) =>
+          el(
+            "li",
+            {},
+            el("span", {}, alarm.name),
+            el("time", { title: alarm.since }, ago(Date.parse(alarm.since))),
+            el("small", {}, alarm.reason),
+          ),
+        ),
+      ),
+    );
   }
 
   #showReasons({ reasons, range, environment }) {
     this.#unlessTold("reasons", reasons, () => {
-      const nothing = el("li", { class: "nothing" }, el("span", { class: "dim" }, "Nothing was refused or given back."));
+      const nothing = el(
+        "li",
+        { class: "nothing" },
+        el("span", { class: "dim" }, "Nothing was refused or given back."),
+      );
       const more = reasons.length - MOST_REASONS;
       const rest = more > 0 ? [el("li", { class: "nothing dim" }, `and ${many(more, "other reason")}`)] : [];
-      this.#reasons.replaceChildren(...(reasons.length ? reasons.slice(0, MOST_REASONS).map(reason) : [nothing]), ...rest);
+      this.#reasons.replaceChildren(
+        ...(reasons.length ? reasons.slice(0, MOST_REASONS).map(reason) : [nothing]),
+        ...rest,
+      );
     });
     for (const time of this.#reasons.querySelectorAll("time")) showAgo(time, Number(time.dataset.time));
     setText(this.#reasonPeriod, `in ${period(range)}`);
-    this.#unlessTold("logs", [range, environment], () => this.#logs.replaceChildren(command("iotpipe", "logs", "--env", environment, "--since", SINCE[range])));
+    this.#unlessTold("logs", [range, environment], () =>
+      this.#logs.replaceChildren(command("iotpipe", "logs", "--env", environment, "--since", SINCE[range])),
+    );
   }
 
   #showDevices(devices) {
@@ -103,7 +174,10 @@ export class PipelineView {
     setText(this.#allDevices, devices ? `All ${number(items.length)}` : "All");
     this.#devices.root.hidden = !items.length;
     this.#noDevices.hidden = items.length > 0;
-    setText(this.#noDevices, devices ? "No device has sent a reading yet." : (this.#live.devicesProblem?.text ?? "Reading the newest rows."));
+    setText(
+      this.#noDevices,
+      devices ? "No device has sent a reading yet." : (this.#live.devicesProblem?.text ?? "Reading the newest rows."),
+    );
     if (items.length) this.#devices.update(items.slice(0, MOST_DEVICES));
   }
 }
@@ -114,16 +188,30 @@ function fourCharts() {
   const line = (name, colour, fill) => ({ name, colour, fill });
   return {
     accepted: new Chart({ ...small, title: "Accepted", lines: [line("", "--flow", true)], show: perSecond }),
-    waiting: new Chart({ ...small, title: "Waiting in the queue", whole: true, lines: [line("", "--flow", true)], show: (value) => [number(value), ""] }),
+    waiting: new Chart({
+      ...small,
+      title: "Waiting in the queue",
+      whole: true,
+      lines: [line("", "--flow", true)],
+      show: (value) => [number(value), ""],
+    }),
     stored: new Chart({ ...small, title: "Stored", lines: [line("", "--flow", true)], show: perSecond }),
-    time: new Chart({ ...small, title: "Time to store", lines: [line("p50", "--flow"), line("p95", "--c3")], show: duration, showAxis: (value) => (value ? duration(value).join(" ") : "0") }),
+    time: new Chart({
+      ...small,
+      title: "Time to store",
+      lines: [line("p50", "--flow"), line("p95", "--c3")],
+      show: duration,
+      showAxis: (value) => (value ? duration(value).join(" ") : "0"),
+    }),
   };
 }
 
 /** The end of a series of `count` buckets that is not told yet, from the newest value on. */
 export function lateOf({ start, step, told_until: told }, count) {
   const end = start + count * step;
-  return told !== null && told < end - step ? [{ from: (told - step) / 1000, to: end / 1000, text: "not told yet" }] : [];
+  return told !== null && told < end - step
+    ? [{ from: (told - step) / 1000, to: end / 1000, text: "not told yet" }]
+    : [];
 }
 
 /** The runs of values that are not known, up to a time. */
@@ -143,14 +231,31 @@ function part({ text, to, tone }) {
 }
 
 function reason({ count, text, detail, last }) {
-  return el("li", {}, el("b", {}, `${number(count)}×`), el("span", {}, text), el("time", { "data-time": last }, ago(last)), el("small", {}, detail));
+  return el(
+    "li",
+    {},
+    el("b", {}, `${number(count)}×`),
+    el("span", {}, text),
+    el("time", { "data-time": last }, ago(last)),
+    el("small", {}, detail),
+  );
 }
 
 /** Where the numbers come from and how old they are. */
 function sources({ sources: all, alarms }) {
   return all.map((source) => {
-    const state = source.name === "alarms" && !alarms.evaluated ? "not evaluated" : source.problem ? "not up to date" : age(source.as_of);
-    const node = el("span", { title: `from ${source.from}${source.problem ? `: ${source.problem}` : ""}` }, el("b", {}, source.name), ` ${state}`);
+    const state =
+      source.name === "alarms" && !alarms.evaluated
+        ? "not evaluated"
+        : source.problem
+          ? "not up to date"
+          : age(source.as_of);
+    const node = el(
+      "span",
+      { title: `from ${source.from}${source.problem ? `: ${source.problem}` : ""}` },
+      el("b", {}, source.name),
+      ` ${state}`,
+    );
     setAttribute(node, "data-tone", source.problem ? "warn" : null);
     return node;
   });

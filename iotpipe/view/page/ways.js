@@ -2,8 +2,16 @@
 //
 // The ways run on a lattice: the box of column 0 and row 1 stands at (1, 3), even numbers are the lanes between boxes.
 
-const DIRECTIONS = [[1, 0], [0, 1], [-1, 0], [0, -1]];
-const STEP = 2, TURN = 3, CROSSING = 5, SHARED = 40;
+const DIRECTIONS = [
+  [1, 0],
+  [0, 1],
+  [-1, 0],
+  [0, -1],
+];
+const STEP = 2,
+  TURN = 3,
+  CROSSING = 5,
+  SHARED = 40;
 
 /** For each arrow [start, end] between boxes [column, row] the lattice points where it begins, turns and ends. */
 export function ways(arrows, boxes) {
@@ -18,7 +26,8 @@ export function ways(arrows, boxes) {
 const atBox = ([column, row]) => [2 * column + 1, 2 * row + 1];
 const distance = ([start, end]) => Math.abs(start[0] - end[0]) + Math.abs(start[1] - end[1]);
 const turns = (before, here, after) => before[0] !== after[0] && before[1] !== after[1];
-const corners = (way) => way.filter((here, i) => i === 0 || i === way.length - 1 || turns(way[i - 1], here, way[i + 1]));
+const corners = (way) =>
+  way.filter((here, i) => i === 0 || i === way.length - 1 || turns(way[i - 1], here, way[i + 1]));
 const named = (point) => point.join();
 const between = (a, b) => [named(a), named(b)].sort().join(" ");
 
