@@ -257,6 +257,9 @@ CALCULATED = [
         "columnsOf({start: [0, 6e4, 12e4, 6e5], mean: [1, 2, 3, 4], min: [], max: []}, 10000).columns.slice(0, 2)",
         [[0, 60, 120, 130, 600], [1, 2, 3, None, 4]],
     ),
+    ("addresses.js", "deviceAddress('a/b', ['c,d', 'e#f'])", "#/devices/a%2Fb?with=c%252Cd,e%2523f"),
+    ("addresses.js", "othersOf('c%2Cd,e%23f')", ["c,d", "e#f"]),
+    ("addresses.js", "decoded('%zz')", "%zz"),
     ("ways.js", "ways([[[0, 0], [2, 0]]], [[0, 0], [1, 0], [2, 0]])[0].length", 4),
 ]
 

@@ -20,8 +20,9 @@ const LENGTHS = [
   [DAY, "1d"],
   [7 * DAY, "7d"],
 ];
-const MOST = 400,
-  MOST_OF_ALL = 4800;
+const MOST = 400;
+/** An answer ends after 5,000 buckets. */
+export const MOST_OF_ALL = 4800;
 
 /** The shortest length [milliseconds, text] that keeps `count` series over a period within what can be asked for. */
 export function bucketLength(milliseconds, count = 1) {

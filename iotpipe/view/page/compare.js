@@ -1,8 +1,9 @@
 // Chooses the devices that are compared: a button and a list with a filter.
 import { el, setText } from "./dom.js";
 
-const MOST = 4,
-  MOST_LISTED = 100;
+/** How many devices can be compared with one. */
+export const MOST_OTHERS = 4;
+const MOST_LISTED = 100;
 
 /** A button "Compare" that opens a list. `choose(devices)` is called with the chosen ones when the list is closed. */
 export class Compare {
@@ -56,14 +57,14 @@ export class Compare {
     const found = this.#known.filter((name) => name.toLowerCase().includes(text));
     this.#list.replaceChildren(...found.slice(0, MOST_LISTED).map((name) => this.#entry(name)));
     const more = found.length > MOST_LISTED ? ` The list shows ${MOST_LISTED} of ${found.length}.` : "";
-    setText(this.#told, `Up to ${MOST} devices.${more}`);
+    setText(this.#told, `Up to ${MOST_OTHERS} devices.${more}`);
   }
 
   #entry(name) {
     const box = el("input", {
       type: "checkbox",
       checked: this.#chosen.has(name),
-      disabled: !this.#chosen.has(name) && this.#chosen.size >= MOST,
+      disabled: !this.#chosen.has(name) && this.#chosen.size >= MOST_OTHERS,
       change: () => this.#toggle(name, box.checked),
     });
     return el("li", {}, el("label", {}, box, ` ${name}`));
@@ -72,6 +73,6 @@ export class Compare {
   #toggle(name, chosen) {
     if (chosen) this.#chosen.add(name);
     else this.#chosen.delete(name);
-    for (const box of this.#list.querySelectorAll("input")) box.disabled = !box.checked && this.#chosen.size >= MOST;
+    for (const box of this.#list.querySelectorAll("input")) box.disabled = !box.checked && this.#chosen.size >= MOST_OTHERS;
   }
 }

@@ -1,9 +1,11 @@
 // Keeps the buckets of the devices that are shown, and asks only for what is new.
 import { get } from "./api.js";
-import { Buckets, bucketLength } from "./buckets.js";
+import { Buckets, bucketLength, MOST_OF_ALL } from "./buckets.js";
 import { now } from "./format.js";
 
-const USUAL_METRICS = 12;
+const USUAL_COUNT = 12;
+/** How often a bucket is asked for before it is complete: rows that are read cost money on AWS. */
+const TIMES_PER_BUCKET = 10;
 
 /** The buckets of some devices over a period that ends now, or over a fixed one while the charts are zoomed. */
 export class DeviceSeries {
@@ -13,12 +15,14 @@ export class DeviceSeries {
   every = "1m";
   #devices;
   #span;
+  #count;
   #zoom = null;
   #known = 0;
   #asking = null;
 
-  constructor(devices, span) {
-    [this.#devices, this.#span] = [devices, span];
+  /** `count` is the number of series that the devices have, as far as it is known. */
+  constructor(devices, span, count) {
+    [this.#devices, this.#span, this.#count] = [devices, span, Math.max(USUAL_COUNT, count)];
   }
 
   /** The period [from, to] that is shown. */
@@ -54,11 +58,10 @@ export class DeviceSeries {
 
   /** Ask for what is not known yet. Returns whether there is anything new. May raise the errors of the API. */
   async refresh() {
-    if (this.#zoom && this.#known) return false;
-    this.#asking = new AbortController();
     const [from, to] = this.window;
-    const count = Math.max(USUAL_METRICS, this.buckets.size);
-    const [length, every] = bucketLength(to - from, count);
+    const [length, every] = bucketLength(to - from, this.#count);
+    if (this.#known && (this.#zoom || to - this.#known < length / TIMES_PER_BUCKET)) return false;
+    this.#asking = new AbortController();
     // The newest known bucket may have grown.
     const start = this.#known ? Math.max(from, this.#known - length) : from;
     const first = Math.floor(start / length) * length;
@@ -67,10 +70,19 @@ export class DeviceSeries {
       { device: this.#devices, every, from: first, to: Math.ceil(to) },
       this.#asking.signal,
     );
-    if (!this.#known || every !== this.every) this.buckets = new Map();
+    if (this.#ended(series)) return this.refresh();
+    if (!this.#known) this.buckets = new Map();
     [this.length, this.every, this.#known] = [length, every, to];
     for (const each of series) this.#of(each.device_id, each.metric).merge(each, first, from - length);
     return true;
+  }
+
+  /** Whether the answer ended early, because there are more series than was known: longer buckets are needed. */
+  #ended(series) {
+    const buckets = series.reduce((sum, each) => sum + each.start.length, 0);
+    const ended = buckets > MOST_OF_ALL && this.#count < MOST_OF_ALL;
+    if (ended) [this.#count, this.#known] = [2 * Math.max(this.#count, series.length), 0];
+    return ended;
   }
 
   #of(device, metric) {

@@ -1,4 +1,5 @@
 // The table of devices: one row each, silent ones first, with latest values and curves of a day.
+import { deviceAddress } from "./addresses.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { colourOf, inOrder, isNumber, spaced } from "./metrics.js";
 import { showAgo } from "./parts.js";
@@ -95,7 +96,7 @@ export class DeviceTable {
 
 class Row {
   constructor(id, metrics, others) {
-    this.address = `#/devices/${encodeURIComponent(id)}`;
+    this.address = deviceAddress(id);
     this.metrics = metrics;
     this.dot = el("span", { class: "dot" });
     this.silent = el("span", { class: "wide" }, "silent, ");

@@ -79,9 +79,9 @@ export function many(count, what) {
 
 /** The period of a snapshot or a chart in words: 900 s is "15 minutes". */
 export function period(seconds) {
-  if (seconds < 60) return `${seconds} seconds`;
+  if (seconds < 60) return `${number(seconds)} seconds`;
   if (seconds === 60) return "1 minute";
-  if (seconds >= 172_800) return `${seconds / 86_400} days`;
-  if (seconds > 3600) return `${seconds / 3600} hours`;
-  return seconds === 3600 ? "1 hour" : `${seconds / 60} minutes`;
+  if (seconds >= 172_800) return `${number(seconds / 86_400, 1)} days`;
+  if (seconds > 3600) return `${number(seconds / 3600, 1)} hours`;
+  return seconds === 3600 ? "1 hour" : `${number(seconds / 60)} minutes`;
 }

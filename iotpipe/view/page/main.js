@@ -1,4 +1,5 @@
 // Starts the page: opens the link, shows the view of the address, and feeds it with what the server tells.
+import { decoded } from "./addresses.js";
 import { isLink, openLink } from "./api.js";
 import { showFrame, showViews } from "./frame.js";
 import { Live } from "./live.js";
@@ -38,14 +39,6 @@ function route() {
   showViews();
   update();
   scrollTo(0, 0);
-}
-
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }
 
 /** Show what has changed. */

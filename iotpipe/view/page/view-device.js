@@ -1,11 +1,13 @@
 // One device: a chart per metric, beside other devices if wanted, and its newest rows.
+import { deviceAddress, othersOf } from "./addresses.js";
 import { Cancelled, Failed, NotAllowed, Unreachable } from "./api.js";
 import { command } from "./commands.js";
-import { Compare } from "./compare.js";
+import { Compare, MOST_OTHERS } from "./compare.js";
 import { DeviceSeries } from "./device-series.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { ago, clock, period } from "./format.js";
 import { MetricCharts } from "./metric-charts.js";
+import { isNumber } from "./metrics.js";
 import { Choice, heading } from "./parts.js";
 import { Polling } from "./polling.js";
 import { RowsTable } from "./rows-table.js";
@@ -52,15 +54,9 @@ export class DeviceView {
 
   constructor(live, device, others) {
     [this.#live, this.#device, this.title] = [live, device, device];
-    this.#others = others
-      ? others
-          .split(",")
-          .map(decodeURIComponent)
-          .filter((each) => each !== device)
-          .slice(0, 4)
-      : [];
+    this.#others = othersOf(others).slice(0, MOST_OTHERS);
     const devices = [device, ...this.#others];
-    this.#series = new DeviceSeries(devices, this.#span);
+    this.#series = new DeviceSeries(devices, this.#span, this.#numbersOf(devices));
     this.#charts = new MetricCharts(
       devices,
       (metric) => this.#latest(metric),
@@ -180,13 +176,18 @@ export class DeviceView {
     return this.#live.devices?.items.find((each) => each.device_id === this.#device);
   }
 
+  /** How many series the devices have, as far as that is known. */
+  #numbersOf(devices) {
+    const known = this.#live.devices?.items.filter((each) => devices.includes(each.device_id)) ?? [];
+    return known.flatMap((each) => Object.values(each.latest).filter(isNumber)).length;
+  }
+
   #latest(metric) {
     return this.#series.zoomed ? null : (this.#own()?.latest[metric] ?? null);
   }
 
   #compareWith(chosen) {
-    const others = chosen.map((each) => encodeURIComponent(encodeURIComponent(each))).join(",");
-    const address = `#/devices/${encodeURIComponent(this.#device)}${others ? `?with=${others}` : ""}`;
+    const address = deviceAddress(this.#device, chosen);
     if (address !== location.hash) location.hash = address;
   }
 
