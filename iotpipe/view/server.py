@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import socketserver
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -79,8 +80,12 @@ class Server(socketserver.ThreadingTCPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Tell a bug. The default prints it past the filter of everything that is printed."""
-        self.tell(traceback.format_exc())
+        """Tell a bug. The default prints it past the filter of everything that is printed.
+
+        A connection that the client has closed is none, wherever that shows.
+        """
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            self.tell(traceback.format_exc())
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -95,19 +100,6 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self._raw = DeadlineReader(self.connection, self.server.idle_seconds, self.server.request_seconds)
         self.rfile = io.BufferedReader(self._raw)
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except (ConnectionError, TimeoutError):
-            # The browser closed the connection, or did not read its answer.
-            self.close_connection = True
-
-    def finish(self) -> None:
-        try:
-            super().finish()
-        except (ConnectionError, TimeoutError):
-            self.rfile.close()
 
     def handle_one_request(self) -> None:
         self._raw.expect_request()

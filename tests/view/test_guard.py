@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -270,6 +271,17 @@ def test_no_more_connections_are_held_than_a_browser_needs(server: Server) -> No
             assert each.recv(100).startswith(b"HTTP/1.1 200")
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as refused:
             assert refused.recv(100).startswith(b"HTTP/1.1 503")
+
+
+def test_clients_that_are_gone_before_they_are_refused_are_no_bug(pipeline: Pipeline) -> None:
+    told: list[str] = []
+    with Server(pipeline, told.append) as server, connected(server, MOST_CONNECTIONS + 1) as clients:
+        # A connection that is closed like this is reset.
+        clients[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        clients[-1].close()
+        for _ in clients:
+            server.handle_request()
+    assert not told
 
 
 @pytest.mark.parametrize("begun", [b"", b"G", b"GET / HTTP/1.1\r\nHost: ", b"POST /session HTTP/1.1\r\nHost: "])
