@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from iotpipe.errors import IotpipeError
 from iotpipe.names import Names
 from iotpipe.observer import boxes, words
 from iotpipe.observer.alarms import AlarmStates
+from iotpipe.observer.connection import Connection
 from iotpipe.observer.counts import Counts, of_lines
 from iotpipe.observer.devices import DeviceRows
 from iotpipe.observer.log_lines import LogLines
@@ -29,8 +29,6 @@ from iotpipe.provision.run import Clock, RealClock, Run
 
 _DEAD_LETTERS = 100
 """Dead letters of one look."""
-_RECONNECT = 5.0
-"""Seconds between two attempts to connect."""
 
 
 class Observer:
@@ -55,7 +53,7 @@ class Observer:
         self._names = Names(suffix)
         self._local = local
         self._clock = clock or RealClock()
-        self._connection = _Connection(connect, self._clock)
+        self._connection = Connection(connect, self._clock)
         self._flow = flow(resources)
         stage = next((each.name for each in resources if isinstance(each, Stage)), environment)
         self._tables = Tables(self._names)
@@ -263,41 +261,6 @@ class Observer:
         if self._queues.is_gone:
             return Missing(f"{self._environment} is not up", f"`iotpipe up --env {self._environment}` brings it up")
         return None
-
-
-class _Connection:
-    """A connection that is made anew after it was lost, at most every few seconds."""
-
-    def __init__(self, connect: Callable[[], Run], clock: Clock) -> None:
-        self._connect = connect
-        self._clock = clock
-        self._tried: float | None = None
-        self._lock = threading.Lock()
-        self.run: Run | None = None
-        self.error: IotpipeError | None = None
-
-    def get(self, sources: Sequence[Sampled]) -> Run | None:
-        """The connection, made anew if a source has lost it; None if there is nothing to connect to."""
-        with self._lock:
-            now = self._clock.now()
-            is_lost = self.run is None or self.error or any(source.is_cut_off for source in sources)
-            if is_lost and (self._tried is None or not 0 <= now - self._tried < _RECONNECT):
-                self._tried = now
-                try:
-                    self.run, self.error = self._connect(), None
-                except IotpipeError as error:
-                    self.error = error
-                    for source in sources:
-                        source.fail(error, int(now * 1000))
-            return None if self.error else self.run
-
-    def need(self) -> Run:
-        """The connection. Raises IotpipeError if there is nothing to connect to."""
-        run = self.get([])
-        if run is None:
-            assert self.error
-            raise self.error
-        return run
 
 
 def _most(*numbers: float | None) -> float | None:
