@@ -105,6 +105,8 @@ dist: setup ## the release in dist/: a wheel and a source archive
 # -rP prints the figures of the first run.
 matrix: setup ## every case of which make test takes a sample, 40,000 readings, 2,000 questions, and every call with every fault
 	$(PYTEST) --numprocesses auto --whole -m 'sampled or hypothesis'
+	$(PIP_INSTALL) '.[dev,parquet]'
+	$(PYTEST) tests/readings/test_parquet.py
 	$(PYTEST) tests/handlers/whole_no_loss.py tests/handlers/whole_buckets.py --numprocesses auto -rP
 	$(PYTEST) tests/pipeline/whole_matrix.py --numprocesses auto
 
