@@ -194,6 +194,15 @@ def test_an_aws_that_does_not_answer_leaves_what_was_known(page: Page, pipeline:
     late = replace(pipeline.snapshot_now.sources[0], problem="AccessDenied", since=pipeline.snapshot_now.time)
     pipeline.changed(sources=(late,))
     page.shows("Queues: AccessDenied. Not up to date since", "#notices")
+    pipeline.changed(sources=(late, replace(late, name="counts")))
+    page.shows("Queues and counts: AccessDenied. Not up to date since", "#notices")
+
+
+def test_what_is_not_known_is_not_told_as_nothing(page: Page, pipeline: Pipeline) -> None:
+    pipeline.changed(reasons=())
+    page.shows("Nothing was refused or given back.")
+    pipeline.changed(series=replace(some_series(told=0), told_until=None))
+    page.shows("Whether something was refused or given back is not known.")
 
 
 def test_what_is_not_told_yet_is_said(page: Page, pipeline: Pipeline) -> None:

@@ -38,11 +38,22 @@ function found(live) {
         hint: live.missing.hint,
       },
     ];
-  const problems = live.snapshot.sources.filter((source) => source.problem);
-  return problems.map(({ name, problem, since }) => {
+  return problems(live.snapshot.sources).map(({ names, problem, since }) => {
     const old = since ? ` Not up to date since ${clock(since, true)}.` : "";
-    return { text: sentence(`${name}: ${problem}`) + old, hint: "" };
+    return { text: sentence(`${names.join(" and ")}: ${problem}`) + old, hint: "" };
   });
+}
+
+/** What is wrong with the sources, once for those that have it in common. */
+function problems(sources) {
+  const found = [];
+  for (const { name, problem, since } of sources) {
+    if (!problem) continue;
+    const same = found.find((each) => each.problem === problem && each.since === since);
+    if (same) same.names.push(name);
+    else found.push({ names: [name], problem, since });
+  }
+  return found;
 }
 
 /** A message of iotpipe as a sentence. A name of an environment or of a command at its beginning stays as it is. */

@@ -125,7 +125,9 @@ export class PipelineView {
       "messages in the queue",
     );
     show(this.#charts.stored, [series.stored], [...unknown(series.stored), ...late], "readings stored per second");
-    show(this.#charts.time, [series.p50, series.p95], late, "time from received to stored, median and 95th percentile");
+    // A period in which nothing was stored has no time to store, so only a series that is not known at all is hatched.
+    const untold = series.told_until === null ? [{ from: times[0], to: end, text: "not known" }] : late;
+    show(this.#charts.time, [series.p50, series.p95], untold, "time from received to stored, median and 95th percentile");
   }
 
   #showAlarms(firing) {
@@ -148,12 +150,17 @@ export class PipelineView {
     );
   }
 
-  #showReasons({ reasons, range, environment }) {
-    this.#unlessTold("reasons", reasons, () => {
+  #showReasons({ reasons, range, series, environment }) {
+    const isKnown = series.told_until !== null;
+    this.#unlessTold("reasons", [reasons, isKnown], () => {
       const nothing = el(
         "li",
         { class: "nothing" },
-        el("span", { class: "dim" }, "Nothing was refused or given back."),
+        el(
+          "span",
+          { class: "dim" },
+          isKnown ? "Nothing was refused or given back." : "Whether something was refused or given back is not known.",
+        ),
       );
       const more = reasons.length - MOST_REASONS;
       const rest = more > 0 ? [el("li", { class: "nothing dim" }, `and ${many(more, "other reason")}`)] : [];
