@@ -209,6 +209,10 @@ def test_what_is_not_told_yet_is_said(page: Page, pipeline: Pipeline) -> None:
     late = replace(pipeline.snapshot_now.sources[1], as_of=pipeline.snapshot_now.time - 150_000)
     pipeline.changed(series=some_series(told=75), sources=(late,))
     page.shows("2.5 min behind", ".sources")
+    metrics = replace(late, name="metrics", as_of=pipeline.snapshot_now.time)
+    pipeline.changed(sources=(replace(late, as_of=pipeline.snapshot_now.time), metrics))
+    page.shows("metrics asked for", ".sources")
+    page.shows("2.5 min behind", ".sources")
     drawn = (
         "import('/view-pipeline.js').then((module) => module.lateOf({start: 0, step: 10000, told_until: 750000}, 90))"
     )

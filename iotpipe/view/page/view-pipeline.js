@@ -249,14 +249,14 @@ function reason({ count, text, detail, last }) {
 }
 
 /** Where the numbers come from and how old they are. */
-function sources({ sources: all, alarms }) {
+function sources({ sources: all, alarms, series }) {
   return all.map((source) => {
     const state =
       source.name === "alarms" && !alarms.evaluated
         ? "not evaluated"
         : source.problem
           ? "not up to date"
-          : age(source.as_of);
+          : stateOf(source, series.told_until);
     const node = el(
       "span",
       { title: `from ${source.from}${source.problem ? `: ${source.problem}` : ""}` },
@@ -266,6 +266,12 @@ function sources({ sources: all, alarms }) {
     setAttribute(node, "data-tone", source.problem ? "warn" : null);
     return node;
   });
+}
+
+/** How old a source is. CloudWatch's counts are as old as the newest minute it tells; of its metrics that differs. */
+function stateOf({ name, as_of: time }, told) {
+  if (name === "metrics" && time !== null) return `asked for ${ago(time)}`;
+  return age(name === "counts" && told !== null ? Math.min(time, told) : time);
 }
 
 function age(time) {
