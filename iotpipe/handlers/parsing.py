@@ -69,7 +69,7 @@ def parse(text: str, max_values: int = MAX_VALUES) -> Document:
     except RecursionError:
         raise NotJson("nesting", _TOO_DEEP) from None
     except json.JSONDecodeError as error:
-        raise NotJson("json", f"not JSON: {error.msg} at character {error.pos}") from None
+        raise NotJson("json", f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from None
     return Document(value, not flawed)
 
 

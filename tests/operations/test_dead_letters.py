@@ -114,6 +114,7 @@ def test_what_a_processor_that_does_not_start_could_not_take_is_not_said_to_be_r
     ("text", "why"),
     [
         ("not JSON", "not JSON: Expecting value at character 0"),
+        ('{"version', "not JSON: Unterminated string starting at character 1"),
         ("{}", "not a message from ingestion"),
         (body(sensor_data={"temperature": "hot"}), "sensor_data.temperature: number required"),
         (body(device_id="no spaces, please"), "device_id: 1 to 128 of A-Z a-z 0-9 . _ : / # - required"),

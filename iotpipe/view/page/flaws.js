@@ -8,10 +8,11 @@ export function marked(body, reason) {
   );
 }
 
+/** Characters are counted from 0. */
 function atCharacter(body, found) {
   if (!found) return null;
-  const at = Math.max(0, Number(found[1]) - 1);
-  if (at >= body.length - 1) return [body, "… ends here", ""];
+  const at = Number(found[1]);
+  if (at >= body.length) return [body, "… ends here", ""];
   return [body.slice(0, at), body.slice(at, at + 1), body.slice(at + 1)];
 }
 
