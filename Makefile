@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN = $(VENV)/bin
 PYTEST = $(RUN)/python -m pytest --dist worksteal
 .DEFAULT_GOAL := help
-.PHONY: help setup python demo test tests quick lint format schema lock dist matrix bench bench-local clean
+.PHONY: help setup python demo test tests quick lint format schema lock dist matrix bench bench-local pictures clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -57,11 +57,12 @@ demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, ea
 	$(RUN)/iotpipe query --env local sensor-001 --limit 24
 	@printf '%s\n' '' 'One of the two bad ones was refused; the other fails again and again, and is a dead letter 18 s later:' \
 	  '  $(RUN)/iotpipe dlq list               shows it' \
-	  '' 'The pipeline is up on this machine. Go on with:' \
+	  '' 'The pipeline is up on this machine. See all of it live in a browser:' \
+	  '  $(RUN)/iotpipe view' \
+	  '' 'Or go on with:' \
 	  '  $(RUN)/iotpipe status                 how it is doing' \
 	  '  $(RUN)/iotpipe logs                   what the functions say' \
 	  '  $(RUN)/iotpipe graph                  how data flows through it' \
-  '  $(RUN)/iotpipe view                   all of this live in a browser' \
 	  '  $(RUN)/iotpipe down --delete-data     takes it down and leaves nothing' \
 	  'and for a real account, read "On AWS" in README.md.'
 
@@ -116,6 +117,9 @@ bench: setup ## the benchmarks' tables
 
 bench-local: setup ## the table of the pipeline on this machine with up to 300,000 readings, some 15 minutes
 	$(RUN)/python benchmarks/local.py
+
+pictures: setup ## the pictures of README.md, from a pipeline that gets readings for a quarter of an hour
+	$(RUN)/python -m docs.pictures.make
 
 clean: ## the virtual environment, what was built and every cache
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache
