@@ -38,7 +38,8 @@ def of_text(text: str, *, last: bool = False) -> int | None:
     if re.fullmatch("[0-9]{1,20}", text):
         return int(text)
     try:
-        moment = datetime.fromisoformat(text)
+        # RFC 3339 allows a small t and z, Python does not.
+        moment = datetime.fromisoformat(text.upper())
     except ValueError:
         return None
     found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH

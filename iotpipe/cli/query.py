@@ -14,7 +14,7 @@ import click
 from iotpipe.cli import options
 from iotpipe.cli.deployed_api import api_of, open_deployment
 from iotpipe.cli.options import Settings
-from iotpipe.errors import Interrupted, IotpipeError
+from iotpipe.errors import Interrupted
 from iotpipe.render import output
 from iotpipe.render.terminals import terminal
 
@@ -157,6 +157,7 @@ def note_more(count: int, what: str) -> None:
 
 
 def _export(api: Api, parameters: Parameters, asked: Asked, file: Path) -> None:
+    from iotpipe.cli.query_options import cannot_write
     from iotpipe.cli.session import answerable
     from iotpipe.readings.query import limited_pages
     from iotpipe.render.export import export
@@ -171,7 +172,7 @@ def _export(api: Api, parameters: Parameters, asked: Asked, file: Path) -> None:
     except KeyboardInterrupt:
         raise Interrupted(f"stopped: {file} was not written") from None
     except OSError as error:
-        raise IotpipeError(f"cannot write {file}: {error.strerror or error}", "Name another file with -o") from error
+        raise cannot_write(file, error) from error
     if asked.as_json:
         output.answer({"count": count, "more": more, "file": str(file)})
     else:

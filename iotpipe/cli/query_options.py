@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iotpipe.cli.query import FORMATS
-from iotpipe.errors import UsageError
+from iotpipe.errors import IotpipeError, UsageError
 from iotpipe.local import install_hint
 from iotpipe.readings.api_client import Parameters
-from iotpipe.readings.query import MAX_DEVICES, MAX_METRICS, MAX_NAME_LENGTH
+from iotpipe.readings.query import DEVICE_ID, MAX_DEVICES, MAX_METRICS, MAX_NAME_LENGTH
 from iotpipe.times import ago, of_text
 
 _EVERY = re.compile("[1-9][0-9]{0,4}[smhd]")
 _OFFSET = re.compile("[+-]([01][0-9]|2[0-3]):[0-5][0-9]")
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# The API takes no time without a zone.
+_TIME = re.compile(f"[0-9]{{1,20}}|{_DAY.pattern}(.{{9,}}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}}))?")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Asked:
         self._check_names()
         if self.as_csv and self.as_json:
             raise UsageError("--csv and --json exclude each other", "Use one of them")
+        if self.everything and self.limit is not None:
+            raise UsageError("--all and --limit exclude each other", "Use one of them")
         self._check_period()
         self._check_buckets()
         self._check_file()
@@ -104,14 +109,30 @@ class Asked:
                 raise UsageError(
                     f"{len(names)} {what}s are more than one query may ask for", f"Name at most {most} of them"
                 )
-        if any(not 1 <= len(name) <= MAX_NAME_LENGTH for name in self.metrics):
-            raise UsageError(f"--metric needs a name of 1 to {MAX_NAME_LENGTH} characters")
+        for device in self.devices:
+            if not re.fullmatch(DEVICE_ID, device):
+                hint = "A name has 1 to 128 of A-Z a-z 0-9 . _ : / # -; several devices stand apart, with spaces"
+                raise UsageError(f"no device can be named {device!r}", hint)
+        if any(not 1 <= len(name) <= MAX_NAME_LENGTH or not _is_text(name) for name in self.metrics):
+            hint = "One that is not ASCII has to be in UTF-8, also for the shell: `LC_ALL=C.UTF-8`"
+            raise UsageError(f"--metric needs a name of 1 to {MAX_NAME_LENGTH} characters", hint)
 
     def _check_period(self) -> None:
+        given = {"--date": self.date, "--from": self.start, "--to": self.end}
+        for name, text in given.items():
+            # For example `--from "$SINCE"` with SINCE unset: without it, the period would have no beginning.
+            if text == "":
+                raise UsageError(f"{name} is empty", "Give it a time, or leave it out")
         if self.date and (self.start or self.end):
             raise UsageError("--date excludes --from and --to", "Leave out --from and --to, or --date")
-        if self.last and (self.date or self.start or self.end):
+        if self.last and any(given.values()):
             raise UsageError("--last excludes --date, --from and --to", "Use --last alone, or --from and --to")
+        if self.date and not (_DAY.fullmatch(self.date) and _is_time(self.date)):
+            raise UsageError(f"--date: {self.date[:40]!r} is not a day", "Use YYYY-MM-DD, such as 2026-01-31")
+        for name, text in given.items():
+            if text and not _is_time(text):
+                hint = "Use 30m, 6h or 7d ago, a day such as 2026-01-31, 2026-01-31T12:00:00Z or epoch milliseconds"
+                raise UsageError(f"{name}: {text[:40]!r} is not a time", hint)
         if self.last is not None and ago(self.last, 0) is None:
             raise UsageError(
                 f"{self.last!r} is not a duration", "Use a number and s, m, h or d, such as 90m, 24h or 7d"
@@ -137,13 +158,19 @@ class Asked:
             if self.how or self.overwrite:
                 raise UsageError("--format and --overwrite need -o", "Name the file with -o FILE")
             return
+        if self.file in (Path(), Path("-")):
+            raise UsageError("-o needs the name of a file", "Leave it out and use --csv or --json for stdout")
         if self.as_csv:
             raise UsageError("--csv and -o exclude each other", "Use -o with --format csv")
         if self.format == "parquet" and not install_hint.installed("parquet"):
             raise UsageError("Parquet files need pyarrow, which is not installed", install_hint.remedy("parquet"))
-        if self.file.exists() and not self.overwrite:
+        try:
+            exists, is_regular = self.file.exists(), self.file.is_file()
+        except OSError as error:  # its name is too long, or a directory above it may not be searched
+            raise cannot_write(self.file, error) from error
+        if exists and not self.overwrite:
             raise UsageError(f"{self.file} exists", "Name another file, or add --overwrite")
-        if self.file.exists() and not self.file.is_file():
+        if exists and not is_regular:
             raise UsageError(f"{self.file} is not a regular file", "Name another file")
 
     def _check_plot(self) -> None:
@@ -169,6 +196,24 @@ class Asked:
         for name, value in others.items():
             if value:
                 raise UsageError(f"--follow excludes {name}", "It prints each row as it comes; --from begins earlier")
+
+
+def cannot_write(file: Path, error: OSError) -> IotpipeError:
+    """The error that a file cannot be written."""
+    return IotpipeError(f"cannot write {file}: {error.strerror or error}", "Name another file with -o")
+
+
+def _is_time(text: str) -> bool:
+    return ago(text, 0) is not None or (bool(_TIME.fullmatch(text)) and of_text(text) is not None)
+
+
+def _is_text(name: str) -> bool:
+    """Whether it came as UTF-8: Python makes lone surrogates of other bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _repeated(names: Sequence[str]) -> str | None:

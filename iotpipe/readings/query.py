@@ -12,6 +12,8 @@ MAX_DEVICES, MAX_METRICS = 10, 20
 """The most that one GET may ask for."""
 MAX_NAME_LENGTH = 255
 """Of a metric's name, in characters."""
+DEVICE_ID = "[A-Za-z0-9._:/#-]{1,128}"
+"""A regular expression of the ids that devices may have."""
 
 
 def limited_pages(api: Api, parameters: Parameters, limit: int | None) -> Iterator[Page]:

@@ -172,10 +172,22 @@ def test_a_directory_that_is_not_there_is_told(typed: Type, tmp_path: Path) -> N
     assert f"cannot write {tmp_path}/none/rows.csv: No such file or directory" in str(result.exception)
 
 
+def test_a_name_that_no_file_can_have_is_told_before_anything_is_read(
+    typed: Type, gateway: Gateway, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{'a' * 300}.csv"
+    result = typed("query", "A", "-o", str(file))
+    assert isinstance(result.exception, IotpipeError)
+    assert f"cannot write {file}: File name too long" in str(result.exception)
+    assert not gateway.requests
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["--format", "csv"], "--format and --overwrite need -o"),
+        (["-o", ""], "-o needs the name of a file"),
+        (["-o", "-"], "-o needs the name of a file"),
         (["--overwrite"], "--format and --overwrite need -o"),
         (["--csv", "-o", "rows.csv"], "--csv and -o exclude each other"),
         (["-o", os.devnull, "--overwrite"], f"{os.devnull} is not a regular file"),

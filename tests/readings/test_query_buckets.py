@@ -12,7 +12,7 @@ import click
 import pytest
 
 from iotpipe.errors import UsageError
-from iotpipe.handlers import query_parameters
+from iotpipe.handlers import identifiers, query_parameters
 from iotpipe.handlers import readings as handlers_readings
 from iotpipe.readings import buckets
 from iotpipe.readings import query as limits
@@ -170,6 +170,7 @@ def test_odd_names_of_metrics_are_asked_for_and_shown_harmlessly(typed: Type, wo
 def test_the_limits_are_those_of_the_api() -> None:
     assert {"device_id": limits.MAX_DEVICES, "metric": limits.MAX_METRICS} == query_parameters.REPEATABLE
     assert handlers_readings.MAX_NAME_LENGTH == limits.MAX_NAME_LENGTH
+    assert identifiers.PATTERN == limits.DEVICE_ID
     assert buckets.MAX_BUCKETS == query_parameters.MAX_BUCKETS
 
 

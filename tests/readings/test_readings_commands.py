@@ -380,9 +380,11 @@ def test_text_of_a_device_cannot_move_the_cursor(typed: Type, world: World) -> N
     assert "\x1b" not in typed("query", "A").output
 
 
-def test_a_name_that_is_no_text_at_all_is_refused_like_others(typed: Type) -> None:
-    result = typed("query", "\udcff")  # what Python makes of a byte that is not UTF-8
-    assert isinstance(result.exception, UsageError) and "device_id: 1 to 128 of" in str(result.exception)
+@pytest.mark.parametrize("name", ["", "a,b", "a b", "a" * 129, "\udcff"])  # Python makes that of a byte 0xff
+def test_a_name_that_no_device_has_is_refused_before_any_request(typed: Type, gateway: Gateway, name: str) -> None:
+    result = typed("query", "A", name)
+    assert isinstance(result.exception, UsageError) and f"no device can be named {name!r}" in str(result.exception)
+    assert not gateway.requests
 
 
 def test_times_before_the_first_year_are_refused_like_others(typed: Type) -> None:
@@ -401,12 +403,35 @@ def test_times_before_the_first_year_are_refused_like_others(typed: Type) -> Non
         (["--last", "1h", "--date", "2026-11-22"], "--last excludes --date, --from and --to"),
         (["--last", "2026-11-22"], "'2026-11-22' is not a duration"),
         (["--last", ""], "'' is not a duration"),
-        (["--date", "yesterday"], "event_date: YYYY-MM-DD required"),
+        (["--date", ""], "--date is empty"),
+        (["--from", ""], "--from is empty"),
+        (["--last", "1h", "--to", ""], "--to is empty"),
+        (["--date", "yesterday"], "--date: 'yesterday' is not a day"),
+        (["--date", "1h"], "--date: '1h' is not a day"),
+        (["--date", "2026-02-30"], "--date: '2026-02-30' is not a day"),
+        (["--from", "soon"], "--from: 'soon' is not a time"),
+        (["--from", "2026-11-22T12:00:00"], "--from: '2026-11-22T12:00:00' is not a time"),
+        (["--from", "9" * 5000], f"--from: '{'9' * 40}' is not a time"),
+        (["--from", "1h", "--to", "2026-13-01"], "--to: '2026-13-01' is not a time"),
+        (["--metric", ""], "--metric needs a name of 1 to 255 characters"),
+        (["--metric", "\udce9"], "--metric needs a name of 1 to 255 characters"),
+        (["--all", "--limit", "5"], "--all and --limit exclude each other"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(typed: Type, words: list[str], told: str) -> None:
+def test_a_question_that_makes_no_sense_is_refused_before_any_request(
+    typed: Type, gateway: Gateway, words: list[str], told: str
+) -> None:
     result = typed("query", "A", *words)
     assert isinstance(result.exception, UsageError) and told in str(result.exception)
+    assert not gateway.requests
+
+
+@pytest.mark.parametrize("start", ["2026-11-22t11:58:00z", "2026-11-22 12:58:00.000000000+01:00", "0", "2026-11-22"])
+def test_every_form_of_a_time_that_the_api_takes_may_be_typed(typed: Type, world: World, start: str) -> None:
+    rows_of(world, 3)
+    for words in ([], ["--plot"], ["--every", "1m"]):
+        result = typed("query", "A", "--from", start, *words)
+        assert result.exception is None and result.stdout
 
 
 @pytest.mark.parametrize(
