@@ -95,14 +95,29 @@ def _run() -> int:
         _report(error)
         return error.exit_code
     except OSError as error:
-        if error.errno not in _FULL:
+        if (told := _told(error)) is None:
             raise
-        _report(IotpipeError(f"cannot write: {error}", "Free some disk space and run it again"))
-        return 1
+        _report(told)
+        return told.exit_code
     return code if isinstance(code, int) else 0
 
 
+def _told(error: OSError) -> IotpipeError | None:
+    """What to tell the user about an error of the file system; None if it may be a bug."""
+    if error.errno in _FULL:
+        return IotpipeError(f"cannot write: {error}", "Free some disk space and run it again")
+    if error.errno in _UNUSABLE and isinstance(error.filename, str):
+        hint = "Check --state-dir and --config-dir, and the permissions"
+        return IotpipeError(f"cannot use {error.filename}: {error.strerror}", hint)
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return IotpipeError("the current directory was deleted", "Change to one that exists")
+    return None
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def _written(code: int) -> int:

@@ -233,6 +233,22 @@ def test_a_state_directory_that_everybody_may_write_is_refused_with_what_to_do(c
     assert cloud.operations() == []
 
 
+@pytest.mark.parametrize("command", [["plan"], ["status"], ["query", "A"], ["graph"], ["devices"]], ids=" ".join)
+def test_a_directory_that_cannot_be_there_is_told_in_a_line(shell: Shell, command: list[str]) -> None:
+    name = "a" * 300
+    said = shell.run("--state-dir", name, *command, code=1).stderr
+    assert f"cannot use {name}" in said and "File name too long" in said and "--state-dir" in said
+
+
+def test_a_current_directory_that_was_deleted_is_told_in_a_line(shell: Shell) -> None:
+    command = f'mkdir gone && cd gone && rmdir ../gone && "{shell.command()[0]}" devices'
+    said = subprocess.run(
+        ["sh", "-c", command], cwd=shell.directory, env=shell.environment, capture_output=True, text=True
+    )
+    assert said.returncode == 1
+    assert said.stderr == "error: the current directory was deleted\nhint: Change to one that exists.\n"
+
+
 def test_with_several_state_files_the_environment_must_be_named(shell: Shell) -> None:
     row = {"kind": "topic", "name": "t", "status": "ready", "properties": {}, "needs": [], "inside": ""}
     row |= {"created_at": NOW, "updated_at": NOW}
