@@ -54,7 +54,7 @@ def as_csv_text(devices: Sequence[Device]) -> str:
     names = _LAYOUT.in_order({name for each in cells for name in each})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(inert, _LAYOUT.headings(names)))
+    writer.writerow(_LAYOUT.headings(names, inert))
     for device, values in zip(devices, cells, strict=True):
         listed = (inert(values[name]) if name in values else "" for name in names)
         writer.writerow([inert(device.device_id), iso(device.last_seen), *listed])

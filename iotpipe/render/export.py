@@ -63,7 +63,7 @@ def _write_csv(rows: Iterable[Row], file: BinaryIO, directory: Path, layout: Lay
         columns = layout.in_order(found)
         waiting.seek(0)
         writer = csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n")
-        writer.writerow(map(inert, layout.headings(columns)))
+        writer.writerow(layout.headings(columns, inert))
         for line in waiting:
             *head, cells = json.loads(line)
             writer.writerow([*head, *(cells.get(name, "") for name in columns)])

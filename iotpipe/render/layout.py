@@ -31,14 +31,22 @@ class Layout:
         usual = [name for name in self.usual if name in names]
         return usual + sorted(names.difference(usual))
 
-    def headings(self, names: Sequence[str]) -> list[str]:
-        """The names of all columns; a metric gets a prefix where it would name two columns alike."""
-        taken = [*self.keys]
-        for name in names:
-            while name in taken:
-                name = f"sensor_data.{name}"
-            taken.append(name)
-        return taken
+    def headings(self, names: Sequence[str], written: Callable[[str], str]) -> list[str]:
+        """The names of all columns as they are `written`, each once."""
+        return distinct([*self.keys, *names], written)
+
+
+def distinct(names: Sequence[str], written: Callable[[str], str]) -> list[str]:
+    """The names as they are `written`; one gets a prefix where it would name two columns alike.
+
+    Names that differ may be written alike: of a line break and of a backslash with an n.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        while (heading := written(name)) in found:
+            name = f"sensor_data.{name}"
+        found[heading] = None
+    return [*found]
 
 
 ROWS = Layout(

@@ -66,7 +66,7 @@ def write_parquet(rows: Iterable[Row], file: BinaryIO, directory: Path, layout: 
             column = found[name]
             types.append(_type(column, name in layout.whole))
             converters.append(_decimal if column.digits else _text)
-        schema = pyarrow.schema(list(zip(map(_text, layout.headings(names)), types, strict=True)))
+        schema = pyarrow.schema(list(zip(layout.headings(names, _text), types, strict=True)))
         waiting.seek(0)
         with ParquetWriter(file, schema) as writer:
             for group in _groups(waiting, names):

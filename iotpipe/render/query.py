@@ -11,6 +11,7 @@ from iotpipe.readings import exact_json, stored_rows
 from iotpipe.readings.stored_rows import Row
 from iotpipe.render import output, sparkline
 from iotpipe.render.console import Part
+from iotpipe.render.layout import distinct
 from iotpipe.times import iso
 
 _WIDEST = 60
@@ -44,7 +45,7 @@ def as_csv_text(found: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if names:
-        writer.writerow(map(inert, names))
+        writer.writerow(distinct(names, inert))
     for row in flat:
         writer.writerow([inert(row[name]) if name in row else "" for name in names])
     return text.getvalue()

@@ -111,6 +111,19 @@ def test_a_file_of_csv_is_as_harmless_as_csv_on_stdout(typed: Type, world: World
     }
 
 
+@pytest.mark.parametrize("words", [["query", "A", "-o"], ["query", "A", "--csv"], ["devices", "--csv"]], ids=" ".join)
+def test_no_two_columns_of_csv_have_one_name(typed: Type, world: World, tmp_path: Path, words: list[str]) -> None:
+    data = {"=a": 1, "'=a": 2, "a\nb": 3, "a\\nb": 4, "time": 5, "sensor_data.time": 6, "last_seen": 7}
+    world.ingest(json.dumps({"device_id": "A", "timestamp": NOON, "sensor_data": data}))
+    world.deliver()
+    path = tmp_path / "rows.csv"
+    result = typed(*words, *([str(path)] if words[-1] == "-o" else []))
+    header, row = csv.reader((path.read_text("utf-8") if words[-1] == "-o" else result.stdout).splitlines())
+    assert len({*header}) == len(header)
+    assert [row[header.index(name)] for name in header if name.endswith("nb")] in (["3", "4"], ["4", "3"])
+    assert {"1", "2", "3", "4", "5", "6", "7"} <= {*row}
+
+
 def test_limits_limit_an_export_too(typed: Type, gateway: Gateway, tmp_path: Path) -> None:
     serve(gateway, 3000)
     result = typed("query", "A", "--limit", "1500", "-o", str(tmp_path / "rows.csv"))
