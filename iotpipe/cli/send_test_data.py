@@ -35,9 +35,7 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
     help="Also send N bad readings: half for a 400, half for the DLQ.",
 )
 @click.option("--seed", type=int, help="The same seed and --until generate the same readings.")
-@click.option(
-    "--until", default="", metavar="TIME", help="When the last reading is; moves a file's times. [now; as they are]"
-)
+@click.option("--until", metavar="TIME", help="When the last reading is; moves a file's times. [now; as they are]")
 @click.option("--file", type=_FILE, help="Send the readings of this CSV or JSON Lines file, also of .gz; - is stdin.")
 @click.option(
     "--map",

@@ -35,7 +35,7 @@ class Options:
     maps: Sequence[str] = ()
     device: str = ""
     time_format: str = ""
-    until: str = ""
+    until: str | None = None
     devices: int | None = None
     count: int | None = None
     seed: int | None = None
@@ -68,7 +68,7 @@ class Result:
 def prepare(options: Options, now: float) -> Load:
     """Generate the readings or read them from the file. Raises UsageError for contradicting or invalid options."""
     try:
-        until = parse_time(options.until) if options.until else None
+        until = None if options.until is None else parse_time(options.until)
     except BadRow as error:
         raise UsageError(f"--until: {error}") from error
     if options.file is None:

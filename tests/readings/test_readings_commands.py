@@ -202,6 +202,7 @@ def test_the_key_is_sent_where_it_is_required_and_never_shown(typed: Type, world
         (["--file", "nowhere.csv"], "cannot read nowhere.csv"),
         (["--map", "temperature=t"], "Pass --file"),
         (["--until", "tomorrow"], "--until"),
+        (["--until", ""], "--until: no time"),
         (["--file", "x.csv", "--seed", "1"], "--file replays"),
     ],
 )
