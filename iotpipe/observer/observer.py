@@ -95,15 +95,22 @@ class Observer:
         return self._devices.list
 
     def series(
-        self, devices: Sequence[str], metrics: Sequence[str], every: str, start: int, end: int
+        self,
+        devices: Sequence[str],
+        metrics: Sequence[str],
+        every: str,
+        start: int,
+        end: int,
+        gone: Callable[[], bool] = lambda: False,
     ) -> dict[str, Any]:
         """The answer of GET /query with `every`, all its pages joined, with at most 5,000 buckets.
 
-        `start` and `end` are epoch milliseconds. Raises UsageError if a parameter is not valid, and IotpipeError if
-        the table cannot be read.
+        `start` and `end` are epoch milliseconds. As soon as nobody waits for the answer, which `gone` tells, no more
+        rows are read, and what is returned or raised is worth nothing. Raises UsageError if a parameter is not valid,
+        and IotpipeError if the table cannot be read.
         """
         asked = {"device_id": devices, "every": [every], "from": [str(start)], "to": [str(end)]}
-        return self._tables.series(self._connection.need(), asked | ({"metric": metrics} if metrics else {}))
+        return self._tables.series(self._connection.need(), asked | ({"metric": metrics} if metrics else {}), gone)
 
     def rows(self, device: str, table: str, limit: int) -> list[str]:
         """The newest rows of the table "processed" or "raw", newest first, each as JSON text with all digits.

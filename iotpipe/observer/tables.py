@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,7 +42,7 @@ class Tables:
         """
         found: list[tuple[str, list[str]]] = []
         with self._reading(run):
-            for device in devices.ids(_call({}, _SECONDS_FOR_ALL_DEVICES), ""):
+            for device in devices.ids(_call({}, Budget(_SECONDS_FOR_ALL_DEVICES, None)), ""):
                 found.append((device, _rows(device, "processed", 20)))
                 if len(found) == most:
                     break
@@ -53,8 +53,8 @@ class Tables:
         with self._reading(run):
             return _rows(device, table, limit)
 
-    def series(self, run: Run, parameters: Parameters) -> dict[str, Any]:
-        """All pages of the answer of GET /query with `every`, up to MAX_BUCKETS.
+    def series(self, run: Run, parameters: Parameters, gone: Callable[[], bool]) -> dict[str, Any]:
+        """All pages of the answer of GET /query with `every`, up to MAX_BUCKETS, or until nobody waits for it.
 
         Raises UsageError and ResourceError.
         """
@@ -63,7 +63,7 @@ class Tables:
         with self._reading(run):
             while True:
                 page["limit"] = [str(MAX_BUCKETS - count)]
-                answer = json.loads(query.ROUTES["GET /query"](_call(page, _SECONDS))["body"])
+                answer = json.loads(query.ROUTES["GET /query"](_call(page, _WhileWanted(_SECONDS, gone)))["body"])
                 for series in answer["series"]:
                     _join(joined, series)
                 count += answer["count"]
@@ -83,14 +83,25 @@ class Tables:
             raise ResourceError(str(error), code=UNAVAILABLE) from None
 
 
-def _call(parameters: Parameters, seconds: float) -> Call:
+class _WhileWanted(Budget):
+    """A time that is over as soon as nobody waits for the answer: the functions ask before each call."""
+
+    def __init__(self, seconds: float, gone: Callable[[], bool]) -> None:
+        super().__init__(seconds, None)
+        self._gone = gone
+
+    def remaining(self) -> float:
+        return 0 if self._gone() else super().remaining()
+
+
+def _call(parameters: Parameters, budget: Budget) -> Call:
     lists = {name: list(values) for name, values in parameters.items()}
-    return Call(Request({}, lists, "", "", {}, ""), Settings(), Budget(seconds, None), Line("observer", None))
+    return Call(Request({}, lists, "", "", {}, ""), Settings(), budget, Line("observer", None))
 
 
 def _rows(device: str, table: str, limit: int) -> list[str]:
     parameters = {"device_id": [device], "table": [table], "limit": [str(limit)], "order": ["desc"]}
-    call = _call(parameters, _SECONDS)
+    call = _call(parameters, Budget(_SECONDS, None))
     found, _ = rows.fetch(call, query_parameters.read(call.request), Place(device, ""))
     return found
 

@@ -1,4 +1,4 @@
-"""Reads from a connection until a deadline, so that a client that sends slowly cannot hold it for long."""
+"""A connection of a client: reads from it until a deadline, and notices when the client has closed it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 
-class DeadlineReader(io.RawIOBase):
-    """A socket as a stream. Seconds: `idle` to the first byte of a request, `request` from there to its last.
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the client has closed the connection. Changes its timeout."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
 
-    A socket's own timeout begins anew with each byte. Reading raises TimeoutError after the deadline.
+
+class DeadlineReader(io.RawIOBase):
+    """A socket as a stream, so that a client that sends slowly cannot hold it for long.
+
+    Seconds: `idle` to the first byte of a request, `request` from there to its last. A socket's own timeout begins anew
+    with each byte. Reading raises TimeoutError after the deadline.
     """
 
     def __init__(

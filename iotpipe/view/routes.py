@@ -22,12 +22,16 @@ class BadRequest(ValueError):
     """Parameters that the page does not send."""
 
 
+Route = Callable[[Parameters, Callable[[], bool]], Answer]
+"""Answers a request with these parameters. The second argument tells whether nobody waits for the answer any more."""
+
+
 class Api:
     """The routes below /api. The page asks again every `every` seconds, or less often if the source says so."""
 
     def __init__(self, source: Source, every: float) -> None:
         self._source, self._every = source, every
-        self.routes: Mapping[tuple[str, str], Callable[[Parameters], Answer]] = {
+        self.routes: Mapping[tuple[str, str], Route] = {
             ("GET", "/api/snapshot"): self._snapshot,
             ("GET", "/api/devices"): self._devices,
             ("GET", "/api/series"): self._series,
@@ -40,25 +44,26 @@ class Api:
         """Whether the path is one of the API, with whatever method."""
         return any(path == known for _, known in self.routes)
 
-    def _snapshot(self, given: Parameters) -> Answer:
+    def _snapshot(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
         seconds = _number(given, "range", RANGES[0])
         if seconds not in RANGES:
             raise BadRequest(f"range is one of {', '.join(map(str, RANGES))}")
         told = self._source.snapshot(seconds)
         return _unless_known(replace(told, every=max(told.every, self._every)), given)
 
-    def _devices(self, given: Parameters) -> Answer:
+    def _devices(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
         return _unless_known(self._source.devices(), given)
 
-    def _series(self, given: Parameters) -> Answer:
+    def _series(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
         start, end = _number(given, "from"), _number(given, "to")
-        return self._source.series(given.get("device", ()), given.get("metric", ()), _one(given, "every"), start, end)
+        devices, metrics, every = given.get("device", ()), given.get("metric", ()), _one(given, "every")
+        return self._source.series(devices, metrics, every, start, end, gone)
 
-    def _rows(self, given: Parameters) -> Answer:
+    def _rows(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
         table, limit = _one(given, "table", "processed"), _number(given, "limit", 20)
         return {"items": list(self._source.rows(_one(given, "device"), table, limit))}
 
-    def _dead_letters(self, given: Parameters) -> Answer:
+    def _dead_letters(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
         return self._source.dead_letters()
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 from iotpipe.errors import IotpipeError, UsageError
 from iotpipe.view import guard
-from iotpipe.view.connection import DeadlineReader
+from iotpipe.view.connection import DeadlineReader, is_closed
 from iotpipe.view.files import page_files
 from iotpipe.view.routes import Api, BadRequest, parameters
 from iotpipe.view.sessions import Sessions
@@ -168,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         if method == "POST" and not self._is_json():
             return self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body has to be JSON")
         try:
-            found = route(parameters(query))
+            found = route(parameters(query), partial(is_closed, self.connection))
         except BadRequest as error:
             return self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         except IotpipeError as error:

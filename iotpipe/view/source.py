@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from iotpipe.observer.snapshot import DeviceList, Snapshot
@@ -19,8 +19,16 @@ class Source(Protocol):
     def devices(self) -> DeviceList: ...
 
     def series(
-        self, devices: Sequence[str], metrics: Sequence[str], every: str, start: int, end: int
-    ) -> Mapping[str, Any]: ...
+        self,
+        devices: Sequence[str],
+        metrics: Sequence[str],
+        every: str,
+        start: int,
+        end: int,
+        gone: Callable[[], bool],
+    ) -> Mapping[str, Any]:
+        """Reads for minutes if there are many rows, but ends soon after nobody waits for the answer: `gone()`."""
+        ...
 
     def rows(self, device: str, table: str, limit: int) -> Sequence[str]: ...
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from decimal import Decimal
 
 import boto3
 import pytest
 
-from iotpipe.errors import UsageError
+from iotpipe.errors import IotpipeError, UsageError
 from iotpipe.handlers import buckets
 from iotpipe.observer import tables
 from tests.support.dead_letter_world import body
@@ -36,6 +37,14 @@ def test_the_pages_of_a_series_are_joined(observed: Observed, monkeypatch: pytes
         "humidity",
         "temperature",
     }
+
+
+def test_a_series_that_nobody_waits_for_is_not_read_on(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buckets, "MAX_ROWS", 2)
+    observed.store("a", *range(0, 30 * MINUTE, MINUTE), temperature="1")
+    with suppress(IotpipeError):
+        observed.observer().series(["a"], [], "1m", 0, observed.now, lambda: "Query" in observed.world.calls)
+    assert observed.world.calls.count("Query") == 1
 
 
 def test_a_series_ends_after_the_most_buckets(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,8 @@ class Pipeline:
     asked: list[str] = field(default_factory=list)
     hold: threading.Event | None = None
     """What `series` waits for."""
+    gone: Callable[[], bool] = lambda: False
+    """Whether nobody waits any more for what `series` was asked last."""
 
     def changed(self, **parts: Any) -> None:
         """The snapshot with other parts and the next revision."""
@@ -78,8 +80,15 @@ class Pipeline:
         return self.devices_now
 
     def series(
-        self, devices: Sequence[str], metrics: Sequence[str], every: str, start: int, end: int
+        self,
+        devices: Sequence[str],
+        metrics: Sequence[str],
+        every: str,
+        start: int,
+        end: int,
+        gone: Callable[[], bool],
     ) -> Mapping[str, Any]:
+        self.gone = gone
         self._note(f"series {' '.join(devices)} {every} {end - start}")
         if self.hold:
             assert self.hold.wait(20)

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ import pytest
 from iotpipe.view import guard
 from iotpipe.view.server import MOST_CONNECTIONS, Server
 from iotpipe.view.sessions import LINK_SECONDS, Sessions
+from tests.support.local_machine import eventually
 from tests.support.view_world import Pipeline, served
 
 Header = tuple[str, str]
@@ -271,6 +273,18 @@ def test_no_more_connections_are_held_than_a_browser_needs(server: Server) -> No
             assert each.recv(100).startswith(b"HTTP/1.1 200")
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as refused:
             assert refused.recv(100).startswith(b"HTTP/1.1 503")
+
+
+def test_who_answers_is_told_that_the_client_is_gone(server: Server, pipeline: Pipeline) -> None:
+    pipeline.hold = threading.Event()
+    name, key = opened(server)
+    path = "/api/series?device=sensor-001&every=5m&from=1795500000000&to=1795528606000"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n{name}: {key}\r\n\r\n".encode())
+        eventually(lambda: pipeline.asked)
+        assert not pipeline.gone()
+    eventually(pipeline.gone)
+    pipeline.hold.set()
 
 
 def test_clients_that_are_gone_before_they_are_refused_are_no_bug(pipeline: Pipeline) -> None:
