@@ -27,6 +27,11 @@ LIVE = 15 * 60
 WIDTH = 1440
 HEIGHTS = {"pipeline": 1250, "device": 950}
 """The page, and how much of its views is shown."""
+DRAWN = {
+    "pipeline": "[...document.querySelectorAll('.table tbody tr')].every((row) => row.querySelector('.sparkline'))",
+    "device": "document.querySelectorAll('.metric-charts canvas').length >= 4",
+}
+"""What is true in the page when a view is drawn: curves are read one after the other, and only those in sight."""
 TERMINALS = (
     ("status", ("status", "--watch"), (112, 32), 4),
     (
@@ -157,17 +162,17 @@ def draw_page(made: Pipeline, binary: str) -> None:
                 page.shows(traffic.SILENT, ".table")
                 taken.append((f"view-pipeline-{theme}.png", photograph(page, "pipeline")))
                 page.value(f"location.hash = '#/devices/{traffic.GAP}'")
-                page.until("document.querySelectorAll('.metric-charts canvas').length >= 4")
                 taken.append((f"view-device-{theme}.png", photograph(page, "device")))
     for name, picture in taken:
         keep(name, png.with_palette(picture))
 
 
 def photograph(page: Page, view: str) -> bytes:
-    """A picture of the page, once its charts are drawn."""
+    """A picture of the page, once its numbers are there and its charts have settled."""
     size = {"width": WIDTH, "height": HEIGHTS[view], "deviceScaleFactor": 1, "mobile": False}
     page.call("Emulation.setDeviceMetricsOverride", **size)
     page.call("Emulation.setScrollbarsHidden", hidden=True)
+    page.until(DRAWN[view])
     time.sleep(3)
     with tempfile.NamedTemporaryFile(suffix=".png") as file:
         page.screenshot(Path(file.name))
