@@ -124,7 +124,9 @@ def _depth_note(depth: Depth, oldest: float | None) -> str:
 
 
 def _topic(seen: Seen, name: str) -> Said:
-    return None if seen.alerts is None else f"{int(seen.alerts):,}", "alerts", "", "", ""
+    if seen.alerts is None:
+        return None, "alerts", "", "", ""
+    return f"{int(seen.alerts):,}", "alert" if int(seen.alerts) == 1 else "alerts", "", "", ""
 
 
 def _alarms(seen: Seen, name: str) -> Said:

@@ -197,7 +197,7 @@ def of_metrics(told: Told) -> Counts:
         },
         flows=bool(_last(accepted)),
         newest_stored=max((start for start, value in told.points["stored"].items() if value), default=None),
-        reasons=tuple(each for each in reasons if each.count),
+        reasons=tuple(sorted((each for each in reasons if each.count), key=lambda each: -each.count)),
     )
 
 

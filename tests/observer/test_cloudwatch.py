@@ -151,7 +151,7 @@ def test_the_metrics_tell_the_times_to_store_and_what_went_back() -> None:
     assert (told.p50, told.p95) == ((40.0, 60.0, 41.0, None), (None, 900.0, None, None))
     assert told.totals == {"accepted": 180, "stored": 180, "refused": 2, "given_back": 3, "median_wait": 41}
     assert (told.rates, told.flows) == ({"accepted": 2.0, "stored": 2.0, "requests": 0.5}, True)
-    assert [(each.count, each.kind) for each in told.reasons] == [(2, "refused"), (3, "given back")]
+    assert [(each.count, each.kind) for each in told.reasons] == [(3, "given back"), (2, "refused")]
     assert told.newest_stored == MINUTE
 
 
