@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
+
 from iotpipe.readings import exact_json, stored_rows
 from iotpipe.readings.stored_rows import Row
 from iotpipe.render import output, sparkline
@@ -65,11 +67,16 @@ def as_table(found: Sequence[Row], *, with_devices: bool = False) -> Iterator[st
 def aligned(lines: Sequence[Sequence[str]], texts: int) -> Iterator[str]:
     """Lines of cells in columns: the first `texts` columns begin at the left, those of numbers end at the right."""
     lines = [[output.harmless(each) for each in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        cells = [each.ljust(width) for each, width in zip(line[:texts], widths, strict=False)]
-        cells += [each.rjust(width) for each, width in zip(line[texts:], widths[texts:], strict=True)]
+        cells = [f"{each}{_room(each, width)}" for each, width in zip(line[:texts], widths, strict=False)]
+        cells += [f"{_room(each, width)}{each}" for each, width in zip(line[texts:], widths[texts:], strict=True)]
         yield "  ".join(cells).rstrip()
+
+
+def _room(text: str, width: int) -> str:
+    """The spaces that a text needs to be so wide: a terminal shows some characters two columns wide."""
+    return " " * (width - cell_len(text))
 
 
 def as_sparklines(found: Sequence[Row], width: int, *, with_devices: bool = False) -> Iterator[str]:
@@ -87,11 +94,12 @@ def as_sparklines(found: Sequence[Row], width: int, *, with_devices: bool = Fals
 def sparklines(points: Mapping[str, Sequence[sparkline.Point]], moments: Sequence[int], width: int) -> Iterator[str]:
     """A sparkline per name over all moments."""
     columns = sparkline.columns_for(moments, min(width, _WIDEST))
-    widest = max((len(output.harmless(name)) for name in points), default=0)
+    shown = {name: output.harmless(name) for name in points}
+    widest = max(map(cell_len, shown.values()), default=0)
     for name, drawn in points.items():
         line = sparkline.sparkline(drawn, min(moments), max(moments), columns)
         low, high = (choose(value for _, value in drawn) for choose in (min, max))
-        yield f"{output.harmless(name):<{widest}}  {line}  {cell(low)} to {cell(high)}"
+        yield f"{shown[name]}{_room(shown[name], widest)}  {line}  {cell(low)} to {cell(high)}"
 
 
 def _names(values: Iterable[Mapping[str, Any]]) -> list[str]:

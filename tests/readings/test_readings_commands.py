@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.cells import cell_len
 
 from iotpipe.cli import iotpipe
 from iotpipe.errors import Interrupted, IotpipeError, UsageError
@@ -288,6 +289,16 @@ def test_a_table_has_a_line_per_reading_and_a_picture_per_metric(typed: Type, wo
     assert lines[0].split() == ["time", "temperature", "rain"]
     assert lines[1].split() == ["2026-11-22T11:59:00.000Z", "24", "0.5"], "the latest first"
     assert lines[7:] == ["temperature  ▁▃▅▇█  20 to 24", "rain         ▄▄▄▄▄  0.5 to 0.5"]
+
+
+def test_columns_stay_in_line_where_characters_are_two_columns_wide(typed: Type, world: World) -> None:
+    rows_of(world, 2, **{"温度": 5, "sky": "😀"})
+    for words in (["query", "A"], ["query", "A", "--last", "1h", "--every", "1h"]):
+        table, pictures = typed(*words).stdout.split("\n\n")
+        ends = {cell_len(line.rstrip()) for line in table.splitlines()}
+        assert len(ends) == 1, table
+        starts = {cell_len(line.partition(" to ")[0].rpartition(" ")[0]) for line in pictures.splitlines()}
+        assert len(starts) == 1, pictures
 
 
 def test_a_period_may_be_named_by_how_long_ago_it_was(typed: Type, world: World) -> None:
