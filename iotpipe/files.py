@@ -16,7 +16,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     If the block raises, the old file is unchanged. Raises OSError.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # With all of the name, that of the new file could be too long.
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

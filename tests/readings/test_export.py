@@ -179,6 +179,13 @@ def test_an_interrupted_export_leaves_no_file(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_file_may_have_the_longest_name_that_there_is(typed: Type, world: World, tmp_path: Path) -> None:
+    rows_of(world)
+    path = tmp_path / f"{'温' * 83}.csv"
+    assert typed("query", "A", "-o", str(path)).exception is None
+    assert len(read_csv(path)) == 5
+
+
 def test_a_directory_that_is_not_there_is_told(typed: Type, tmp_path: Path) -> None:
     result = typed("query", "A", "-o", str(tmp_path / "none" / "rows.csv"))
     assert isinstance(result.exception, IotpipeError)
