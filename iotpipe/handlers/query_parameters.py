@@ -158,7 +158,8 @@ def _period_problems(given: dict[str, str]) -> Details:
     problems: Details = []
     if "event_date" in given and ("from" in given or "to" in given):
         problems.append(detail("event_date", "conflict", "not together with from or to"))
-    if "event_date" in given and (times.from_day(given["event_date"]) or -1) < 0:
+    day = times.from_day(given["event_date"]) if "event_date" in given else 0
+    if day is None or day < 0:
         problems.append(detail("event_date", "format", "YYYY-MM-DD required"))
     for name in ("from", "to"):
         if name in given and _parse_time(given[name], end=False) is None:

@@ -99,8 +99,9 @@ def test_the_first_moment_of_all_can_be_sent_and_asked_for(world: World) -> None
     world.configure(past_days=36_500)
     first = "1970-01-01T00:00:00Z"
     world.process([reading(timestamp=first)])
-    items = answered(world.query(device_id="sensor-001", from_=first, to=first))["items"]
-    assert [one["timestamp"] for one in items] == [0]
+    for period in ({"from_": first, "to": first}, {"event_date": first[:10]}):
+        items = answered(world.query(device_id="sensor-001", **period))["items"]
+        assert [one["timestamp"] for one in items] == [0]
 
 
 @pytest.mark.parametrize(
