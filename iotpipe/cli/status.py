@@ -41,8 +41,8 @@ def status(settings: Settings, watch: bool, every: str | None, as_json: bool) ->
     of JSON.
     """
     if watch:
-        return _watch(settings, _seconds(every or "2s"), as_json)
-    if every:
+        return _watch(settings, _seconds("2s" if every is None else every), as_json)
+    if every is not None:
         raise UsageError("--every goes with --watch", "Add --watch, or leave --every out")
     return _show(settings, as_json)
 

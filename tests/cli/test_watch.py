@@ -108,7 +108,12 @@ def test_what_is_not_up_is_watched_until_it_is(cloud: Shell) -> None:
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(["--every", "2s"], "--every goes with --watch"), (["--watch", "--every", "0s"], "is not a time between")],
+    [
+        (["--every", "2s"], "--every goes with --watch"),
+        (["--every", ""], "--every goes with --watch"),
+        (["--watch", "--every", "0s"], "is not a time between"),
+        (["--watch", "--every", ""], "is not a time between"),
+    ],
 )
 def test_a_time_between_looks_has_to_be_one_and_needs_looks(cloud: Shell, words: list[str], told: str) -> None:
     assert told in cloud.run("status", "--env", "dev", *words, code=2).stderr
