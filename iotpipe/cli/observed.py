@@ -9,6 +9,9 @@ from iotpipe.cli.deployed import not_up, open_deployed
 from iotpipe.cli.options import Settings
 from iotpipe.names import recorded_suffix
 
+_PATIENCE = 5.0
+"""Seconds that a look may take. The page gives up what takes much longer."""
+
 if TYPE_CHECKING:
     from iotpipe.cli.session import Session
     from iotpipe.observer.observer import Observer
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 def open_observer(settings: Settings, command: str, tell: Callable[[Event], None] = lambda event: None) -> Observer:
     """The observer of an environment, which connects by itself when somebody looks, and again after a failure.
+
+    A look that takes longer than a few seconds tells what is known, and the next one tells the rest.
 
     Raises ConfigurationError and UsageError if there is no such environment.
     """
@@ -37,7 +42,7 @@ def open_observer(settings: Settings, command: str, tell: Callable[[Event], None
         session, _ = open_deployed(settings, command, tell)
         return Run(session.aws, name, command=command, patient=False)
 
-    return Observer(name, connect, undeployed(settings), suffix, local=target.is_local)
+    return Observer(name, connect, undeployed(settings), suffix, local=target.is_local, patience=_PATIENCE)
 
 
 def observer_of(session: Session, resources: Sequence[Resource], is_up: bool = True) -> Observer:

@@ -36,7 +36,8 @@ class Observer:
 
     `connect` returns a connection, again after one was lost; it raises IotpipeError if there is nothing to connect to.
     Its run should not be patient: what fails is tried again at the next look. `local` says whether the environment is
-    on this machine, where looking costs nothing.
+    on this machine, where looking costs nothing. Somebody who looks waits for `patience` seconds at most; what was not
+    told by then is told later. Without it everybody waits for everything.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Observer:
         suffix: str,
         *,
         local: bool,
+        patience: float | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._environment = environment
         self._names = Names(suffix)
         self._local = local
+        self._patience = patience
         self._clock = clock or RealClock()
         self._connection = Connection(connect, self._clock)
         self._flow = flow(resources)
@@ -63,6 +66,7 @@ class Observer:
         self._alarms = AlarmStates([each.name for each in resources if isinstance(each, Alarm)], local)
         self._devices = DeviceRows(self._tables, local)
         self._asking = threading.Lock()
+        self._reading_devices = threading.Lock()
         self._making = threading.Lock()
         self._made: dict[int, Snapshot] = {}
         self._revision = 0
@@ -79,19 +83,16 @@ class Observer:
         """
         if range_seconds not in RANGES:
             raise ValueError(f"{range_seconds} is none of {RANGES}")
-        if self._asking.acquire(blocking=range_seconds not in self._made):
-            try:
-                self._ask(range_seconds)
-            finally:
-                self._asking.release()
+        for source in self._sources(range_seconds):
+            source.expect(self._now())
+        self._alone(self._asking, lambda: self._ask(range_seconds), range_seconds in self._made)
         with self._making:
             return self._make(range_seconds)
 
     def devices(self) -> DeviceList:
         """The devices, read again if that is due. Before they could be read, the time is None."""
-        run = self._connection.get([self._devices])
-        if run:
-            self._devices.sample(run)
+        is_known = self._patience is not None and self._devices.list.time is not None
+        self._alone(self._reading_devices, self._read_devices, is_known)
         return self._devices.list
 
     def series(
@@ -143,11 +144,43 @@ class Observer:
     def _now(self) -> int:
         return int(self._clock.now() * 1000)
 
+    def _alone(self, lock: threading.Lock, work: Callable[[], None], is_known: bool) -> None:
+        """Do the work unless another thread does it; wait for that only if nothing is known yet."""
+        if not lock.acquire(timeout=0 if is_known else -1 if self._patience is None else self._patience):
+            return
+        failures: list[Exception] = []
+
+        def done() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - whoever waits for the work raises it
+                failures.append(error)
+            finally:
+                lock.release()
+
+        if self._patience is None:
+            done()
+        else:
+            # A call that gets no answer takes a minute.
+            thread = threading.Thread(target=done, daemon=True)
+            thread.start()
+            thread.join(self._patience)
+        if failures:
+            raise failures[0]
+
+    def _read_devices(self) -> None:
+        if run := self._connection.get([self._devices]):
+            self._devices.sample(run)
+
+    def _sources(self, range_seconds: int) -> list[Sampled]:
+        """Whatever tells something of a range, in the order of reading."""
+        has_lines = self._local or range_seconds == RANGES[0]
+        return [self._queues, *([self._lines] if has_lines else []), self._alarms, self._metrics]
+
     def _ask(self, range_seconds: int) -> None:
-        sources: list[Sampled] = [self._queues, self._alarms, self._metrics]
-        if self._local or range_seconds == RANGES[0]:
+        sources = self._sources(range_seconds)
+        if self._lines in sources:
             self._lines.want(range_seconds)
-            sources.insert(1, self._lines)
         self._metrics.want(range_seconds)
         run = self._connection.get([*sources, self._devices])
         if run is None:
@@ -155,7 +188,7 @@ class Observer:
         for source in sources:
             source.sample(run)
         # Many devices take seconds, for which no other number has to wait.
-        if self._devices.is_due(self._clock.now()):
+        if self._devices.is_due(self._clock.now()) and not self._devices.is_busy:
             threading.Thread(target=self._devices.sample, args=(run,), daemon=True).start()
 
     def _make(self, range_seconds: int) -> Snapshot:
@@ -179,7 +212,8 @@ class Observer:
             alarms=alarms,
         )
         is_stuck = self._queues.have_waited(now) and counts.rates.get("stored") == 0
-        is_told = counted_by.problem is None or counted_by.from_ != self._lines.origin
+        is_from_metrics = counted_by.from_ == self._metrics.origin
+        is_told = (self._metrics.told(now) if is_from_metrics else counted_by).problem is None
         run = self._connection.run
         made = Snapshot(
             revision=self._revision,
@@ -206,11 +240,11 @@ class Observer:
             reasons=counts.reasons,
             alarms=alarms,
             sources=(
-                self._queues.told(),
+                self._queues.told(now),
                 counted_by,
-                self._alarms.told(),
-                self._devices.told(),
-                self._metrics.told(),
+                self._alarms.told(now),
+                self._devices.told(now),
+                self._metrics.told(now),
             ),
             devices=devices,
             missing=missing,
@@ -226,16 +260,16 @@ class Observer:
 
     def _counts(self, range_seconds: int, now: int, told: Told) -> tuple[Counts, Source]:
         """The counts, and the source that told them: log lines as long as they can be read and reach that far back."""
-        lines, source = self._lines, self._lines.told()
+        lines, source = self._lines, self._lines.told(now)
         from_lines = self._local or (lines.fits and lines.problem is None and range_seconds == RANGES[0])
         if from_lines:
             tally = lines.tally
             with tally.lock:
                 return of_lines(tally, lines.told_until, range_seconds, now), source
-        metrics = self._metrics.told()
-        return of_metrics(told), replace(
-            metrics, name=source.name, problem=metrics.problem or source.problem, since=metrics.since or source.since
-        )
+        metrics = self._metrics.told(now)
+        # Nobody asks for log lines while a longer range is looked at.
+        failed = metrics if metrics.problem or range_seconds != RANGES[0] else source
+        return of_metrics(told), replace(metrics, name=source.name, problem=failed.problem, since=failed.since)
 
     def _series(self, counts: Counts, told: Told) -> Series:
         grid = counts.grid

@@ -102,6 +102,23 @@ def test_without_the_right_to_read_logs_the_metrics_count_and_say_so(observed: O
     assert found.summary.startswith("60 readings accepted")
 
 
+def test_a_longer_range_has_no_problem_with_the_logs_that_it_does_not_read(observed: Observed) -> None:
+    measured(observed, 3 * MINUTE, accepted=60, stored=60)
+    observed.denied.add("FilterLogEvents")
+    observer = observed.observer(local=False)
+    assert source(observed.look(observer), "counts").problem
+    assert not source(observed.look(observer, 3600), "counts").problem
+
+
+def test_metrics_that_cannot_be_read_any_more_do_not_tell_whether_readings_flow(observed: Observed) -> None:
+    measured(observed, 3 * MINUTE, accepted=60, stored=60)
+    observer = observed.observer(local=False)
+    assert said(observed.look(observer, 3600)) == "Readings flow. "
+    observed.denied.add("GetMetricData")
+    observed.pass_(61)
+    assert said(observed.look(observer, 3600)) == "Whether readings flow is not known. "
+
+
 def test_before_the_metrics_tell_anything_it_is_not_known_whether_readings_flow(observed: Observed) -> None:
     found = observed.look(observed.observer(local=False), 3600)
     assert said(found) == "Whether readings flow is not known. "

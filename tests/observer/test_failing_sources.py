@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from iotpipe.errors import CredentialsError, ResourceError
 from tests.support.engine_world import refusal
+from tests.support.local_machine import eventually
 from tests.support.observed_world import NAMES, Observed, said, source
 
 SOURCES = {
@@ -44,6 +47,47 @@ def test_a_source_without_the_right_leaves_the_others_and_comes_back(
     observed.pass_(60)
     told = source(observed.look(observer), name)
     assert (told.problem, told.since, told.as_of) == (None, None, observed.now)
+
+
+@pytest.mark.parametrize(("name", "operation"), [("queues", "GetQueueAttributes"), ("alarms", "DescribeAlarms")])
+def test_a_source_that_does_not_answer_is_told_while_it_is_waited_for(
+    observed: Observed, name: str, operation: str
+) -> None:
+    hung, goes_on = threading.Event(), threading.Event()
+
+    def hang(called: str, parameters: dict[str, object]) -> None:
+        if called == operation and not goes_on.is_set():
+            hung.set()
+            assert goes_on.wait(20)
+
+    asked = observed.now
+    observed.world.before = hang
+    observer = observed.observer(patience=0)
+    found = observer.snapshot()
+    assert hung.wait(20)
+    assert not any(each.problem for each in found.sources), "a moment is no reason to worry"
+    for _ in range(2):
+        observed.pass_(11)
+        found = observer.snapshot()
+    assert source(found, name).since == asked
+    assert {each.problem for each in found.sources if each.name != "devices"} == {"no answer yet"}
+    assert said(found).startswith("Whether readings flow is not known.")
+    goes_on.set()
+    eventually(lambda: not any(each.problem for each in observer.snapshot().sources))
+
+
+def test_many_devices_are_not_waited_for(observed: Observed) -> None:
+    goes_on = threading.Event()
+
+    def hang(called: str, parameters: dict[str, object]) -> None:
+        assert called != "Scan" or goes_on.wait(20)
+
+    observed.store("roof", 0)
+    observed.world.before = hang
+    observer = observed.observer(patience=0)
+    assert observer.devices().time is None
+    goes_on.set()
+    eventually(lambda: observer.devices().items)
 
 
 def test_what_is_logged_while_the_lines_cannot_be_read_is_counted_afterwards_once(observed: Observed) -> None:

@@ -60,14 +60,16 @@ class Observed:
     def now(self) -> int:
         return int(self.world.clock.now() * 1000)
 
-    def observer(self, local: bool = True, environment: str = "dev") -> Observer:
+    def observer(self, local: bool = True, environment: str = "dev", patience: float | None = None) -> Observer:
         def connect() -> Run:
             self.connections += 1
             if self.error:
                 raise self.error
             return Run(self.world.connect(), "dev", clock=self.world.clock, patient=False)
 
-        return Observer(environment, connect, self.resources, "dev", local=local, clock=self.world.clock)
+        return Observer(
+            environment, connect, self.resources, "dev", local=local, patience=patience, clock=self.world.clock
+        )
 
     def look(self, observer: Observer, range_seconds: int = 900) -> Snapshot:
         """A snapshot with the devices, which a first look does not wait for."""
