@@ -2,6 +2,10 @@
 
 const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
+// What each begins with while it is parsed: every one is a string then.
+const STRING = "s",
+  NUMBER = "n";
+
 /** A number as it was written. */
 class Digits {
   constructor(text) {
@@ -9,19 +13,20 @@ class Digits {
   }
 }
 
-/** Parse JSON text; its numbers become Digits. */
+/** Parse JSON text; its numbers become Digits. Objects inherit nothing: devices choose the names of their members. */
 export function parseExactly(text) {
-  const marked = text.replace(STRING_OR_NUMBER, (found) => (found.startsWith('"') ? found : `{"digits":"${found}"}`));
-  return JSON.parse(marked, (_, value) => (isMark(value) ? new Digits(value.digits) : value));
+  const marked = text.replace(STRING_OR_NUMBER, (found) =>
+    found.startsWith('"') ? `"${STRING}${found.slice(1)}` : `"${NUMBER}${found}"`,
+  );
+  return JSON.parse(marked, (_, value) => unmarked(value));
 }
 
-function isMark(value) {
-  return (
-    value !== null &&
-    typeof value === "object" &&
-    Object.keys(value).join() === "digits" &&
-    typeof value.digits === "string"
-  );
+function unmarked(value) {
+  if (typeof value === "string") return value.startsWith(NUMBER) ? new Digits(value.slice(1)) : value.slice(1);
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  const found = Object.create(null);
+  for (const [key, each] of Object.entries(value)) found[key.slice(1)] = each;
+  return found;
 }
 
 /** A parsed value as text: digits and strings as they are, anything else as JSON. */

@@ -24,6 +24,7 @@ export class Live {
   every = 2000;
   #changed;
   #revision = null;
+  #devicesRevision = null;
   #polling = null;
   #devicePolling = null;
   #wantsDevices = false;
@@ -94,7 +95,7 @@ export class Live {
     if (!(error instanceof Unreachable || error instanceof NotAllowed)) throw error;
     const problem = error instanceof NotAllowed ? "not allowed" : "lost";
     // What was known may be of another run of the server: ask for all of it.
-    this.#revision = null;
+    this.#revision = this.#devicesRevision = null;
     if (this.connection !== problem) this.connectionSince = now();
     this.connection = problem;
   }
@@ -102,15 +103,22 @@ export class Live {
   async #askDevices() {
     if (!this.#wantsDevices || this.connection) return;
     try {
-      const known = this.devices ? { revision: this.devices.revision } : {};
+      const known = this.#devicesRevision === null ? {} : { revision: this.#devicesRevision };
       const told = await get("devices", known);
       this.devicesProblem = null;
-      if (told && told.time !== null) this.devices = told;
+      if (told && told.time !== null) this.#takeDevices(told);
     } catch (error) {
       if (error instanceof Failed) this.devicesProblem = { text: error.message, hint: error.hint };
       else this.#onError(error);
     }
     this.#changed();
+  }
+
+  #takeDevices(told) {
+    this.#devicesRevision = told.revision;
+    // A device without a metric named `constructor` has no value of that name.
+    for (const { latest } of told.items) Object.setPrototypeOf(latest, null);
+    this.devices = told;
   }
 
   #deviceInterval() {

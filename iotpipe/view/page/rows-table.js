@@ -130,7 +130,7 @@ function when(row) {
 function values(row) {
   const beside = Object.entries(row).filter(([name]) => !NOT_MEASURED.includes(name));
   const inside = row.sensor_data && typeof row.sensor_data === "object" ? Object.entries(row.sensor_data) : [];
-  return Object.fromEntries([...beside, ...inside]);
+  return Object.setPrototypeOf(Object.fromEntries([...beside, ...inside]), null);
 }
 
 function waited(row) {
