@@ -74,6 +74,14 @@ def test_text_of_devices_is_never_more_than_text(page: Page) -> None:
     ]
 
 
+def test_control_characters_of_devices_are_escaped(page: Page, pipeline: Pipeline) -> None:
+    items = (device("a", **{"\u202eno\x1b": "1.5", "note": "\u2067\x00"}),)
+    pipeline.devices_now = replace(pipeline.devices_now, revision=2, items=items)
+    page.key("d")
+    page.shows(r"\u202eno\u001b", ".table")
+    page.shows(r"\u2067\u0000", ".table")
+
+
 def test_a_metric_may_have_the_name_of_what_every_object_has(page: Page, pipeline: Pipeline) -> None:
     items = device("a", constructor="1.5"), device("b", temperature="2.5")
     pipeline.devices_now = replace(pipeline.devices_now, revision=2, items=items)

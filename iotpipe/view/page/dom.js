@@ -1,5 +1,7 @@
 // Makes and changes elements. Text is only ever set as text: nothing in this page parses HTML.
 
+// Control characters, and those that turn the direction of the text after them.
+const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A new HTML element. `props` are attributes; a function is a listener; null and false are left out. */
@@ -14,8 +16,14 @@ export function svg(tag, props = {}, ...children) {
 
 function fill(node, props, children) {
   for (const [name, value] of Object.entries(props)) setProperty(node, name, value);
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  const shown = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  node.append(...shown.map((child) => (typeof child === "string" ? visible(child) : child)));
   return node;
+}
+
+/** Text that a device chose, with its control characters as JSON writes them. */
+export function visible(text) {
+  return text.replace(CONTROLS, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function setProperty(node, name, value) {
@@ -28,7 +36,8 @@ function setProperty(node, name, value) {
 
 /** Set the text of an element, unless it has it already: a selection in it survives then. */
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const shown = visible(String(text));
+  if (node.textContent !== shown) node.textContent = shown;
 }
 
 /** Set or remove an attribute. */
