@@ -167,7 +167,8 @@ def _reasons(event: LogEvent, line: Mapping[str, Any]) -> Iterator[tuple[_Key, i
                 yield ("given back", str(text), f"given back to the queue by {where}"), count
     elif isinstance(reasons, list):
         status = line.get("status")
-        did = "answered" if isinstance(status, int) and status >= 500 else "refused"
+        # An answer of 200 has reasons if DynamoDB failed after some rows.
+        did = "refused" if isinstance(status, int) and 400 <= status < 500 else "answered"
         with_status = f"{did} with {status} by {where}" if status is not None else f"not understood by {where}"
         for each in reasons:
             code = str(each)

@@ -44,11 +44,13 @@ def test_the_reasons_say_what_was_refused_and_what_was_given_back(observed: Obse
     observed.log("ingestion", refused, refused, refused | {"reasons": ["new_code"]})
     observed.log("processor", {"route": "queue", "processed": 0, "failed": 5, "reasons": {"not JSON: \x1b[2J": 5}})
     observed.log("query", {"route": "/query", "status": 503, "rejected": 0, "reasons": ["cannot query t: throttled"]})
+    observed.log("query", {"route": "/query", "status": 200, "rejected": 0, "reasons": ["cannot query t: timeout"]})
     found = observed.look(observed.observer()).reasons
     assert [(each.count, each.text, each.detail, each.kind) for each in found] == [
         (5, "not JSON: \x1b[2J", "given back to the queue by data-processor", "given back"),
         (2, "the wrong number of readings or metrics", "refused with 400 by data-ingestion: count", "refused"),
         (1, "cannot query t: throttled", "answered with 503 by data-query", "refused"),
+        (1, "cannot query t: timeout", "answered with 200 by data-query", "refused"),
         (1, "new_code", "refused with 400 by data-ingestion", "refused"),
     ]
 
