@@ -82,7 +82,7 @@ export class Chart {
     return {
       width,
       height,
-      padding: [10, 15, 0, 0],
+      padding: [10, 20, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
