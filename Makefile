@@ -75,8 +75,8 @@ tests: setup
 	$(PYTEST) --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 ))
 
 # pyproject.toml says what the markers mean.
-quick: setup ## while you work: two cases of each test that needs no other process, without lint
-	$(PYTEST) --numprocesses auto --cases 2 -m 'not (browser or build or embedded or matrix or server or subprocess)'
+quick: setup ## while you work: one case of each test that needs no other process, without lint
+	$(PYTEST) --numprocesses auto --cases 1 -m 'not (browser or build or embedded or matrix or server or subprocess)'
 
 lint: setup
 	$(RUN)/ruff check .

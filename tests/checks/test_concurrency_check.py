@@ -58,6 +58,7 @@ def test_who_follows_the_advice_is_let_through(clinic: Clinic, limit: int, more:
     assert {each.result for each in concurrency.check(run, advised)} == {OK}
 
 
+@pytest.mark.matrix
 def test_what_is_reserved_already_is_not_asked_for_and_a_raise_counts_by_what_it_adds(clinic: Clinic) -> None:
     clinic.answers[ASKS] = limits(1000)
     clinic.up(declare(settings("", clinic.directory)))

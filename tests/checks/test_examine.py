@@ -58,6 +58,7 @@ def told(clinic: Clinic, text: str | None = "", name: str = "dev") -> list[Findi
     return findings
 
 
+@pytest.mark.matrix
 def test_where_nothing_is_in_the_way_everything_is_ok_and_said_in_order(clinic: Clinic) -> None:
     assert list(results(told(clinic)).items()) == [
         (check, OK)

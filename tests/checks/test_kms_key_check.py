@@ -186,6 +186,7 @@ DENIED = {"Effect": "Deny", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/{
 DENIED |= {"Resource": "*"}
 
 
+@pytest.mark.matrix
 def test_a_key_that_is_denied_to_a_functions_role_alone_is_refused(clinic: Clinic) -> None:
     (told,) = found(clinic, a_key(ROOT, LOGS, ALARMS, DENIED))
     assert told.result == PROBLEM and f":role/{QUERY} kms:Decrypt" in told.found
@@ -248,6 +249,7 @@ def test_a_policy_may_name_the_functions_roles_instead_of_letting_iam_decide(cli
     assert told.result == PROBLEM
 
 
+@pytest.mark.matrix
 def test_a_key_that_nothing_can_be_encrypted_with_is_refused(clinic: Clinic) -> None:
     disabled = a_key(ROOT, LOGS, ALARMS)
     boto3.client("kms", region_name="us-east-1").disable_key(KeyId=disabled.rpartition("/")[2])

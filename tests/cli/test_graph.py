@@ -84,6 +84,7 @@ def test_every_format_is_printed_as_it_is_and_names_every_box(shell: Shell, how:
     assert shown.endswith("\n")
 
 
+@pytest.mark.matrix
 def test_json_has_the_boxes_and_the_arrows_between_them(shell: Shell) -> None:
     found = shell.json("graph")
     ids = [node["id"] for node in found["nodes"]]
@@ -265,6 +266,7 @@ def test_arrows_avoid_boxes_and_do_not_run_on_one_another() -> None:
     assert len(corners(found[-1])) == 2, "neighbours are joined by a straight line"
 
 
+@pytest.mark.matrix
 def test_the_example_of_the_help_writes_a_picture(shell: Shell) -> None:
     ElementTree.fromstring(shell.run("graph", "--format", "svg").stdout)
     assert json.loads(shell.run("graph", "--format", "svg", "--json").stdout)["nodes"]

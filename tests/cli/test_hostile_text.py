@@ -151,6 +151,7 @@ def test_what_stands_in_files_and_the_environment_is_told_escaped(shell: Shell) 
         assert_harmless(shell.run("outputs", "--env", "dev", code=1).stderr)
 
 
+@pytest.mark.matrix
 def test_what_is_printable_and_not_seen_is_shown_escaped(shell: Shell) -> None:
     settings(shell, "dev", json.dumps({"tags": {UNSEEN: 1}, "suffix": UNSEEN}, ensure_ascii=False))
     done = shell.run("validate", "--env", "dev", code=2)

@@ -152,6 +152,7 @@ def test_without_a_region_the_three_places_for_one_are_named(shell: Shell) -> No
     assert "Set `region` in the configuration, AWS_REGION or --region" in done.stderr
 
 
+@pytest.mark.matrix
 def test_an_aws_that_cannot_be_reached_is_said_to_be(shell: Shell) -> None:
     settings(shell, "dev", "")
     done = shell.run("up", "--env", "dev", code=1)
@@ -240,6 +241,7 @@ def test_a_directory_that_cannot_be_there_is_told_in_a_line(shell: Shell, comman
     assert f"cannot use {name}" in said and "File name too long" in said and "--state-dir" in said
 
 
+@pytest.mark.matrix
 def test_a_current_directory_that_was_deleted_is_told_in_a_line(shell: Shell) -> None:
     command = f'mkdir gone && cd gone && rmdir ../gone && "{shell.command()[0]}" devices'
     said = subprocess.run(

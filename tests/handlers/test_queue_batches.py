@@ -269,6 +269,7 @@ def test_an_alert_never_quotes_a_message(world: World, calls: Calls, capsys: pyt
     assert "s3cr3t" not in capsys.readouterr().out
 
 
+@pytest.mark.matrix
 def test_all_workers_together_send_one_alert_per_cool_down(world: World, worker: Callable[[], None]) -> None:
     for _ in range(100):
         worker()

@@ -62,6 +62,7 @@ def calls_of(invocation: dict[str, Any], documents: list[dict[str, Any]]) -> lis
     return [one for one in documents if one.get("parent_id") == invocation["id"]]
 
 
+@pytest.mark.matrix
 def test_a_daemon_receives_every_invocation_with_its_calls_and_annotations(
     tmp_path: Path, daemon: socket.socket
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_daemon_receives_every_invocation_with_its_calls_and_annotations(
     ]
 
 
+@pytest.mark.matrix
 def test_an_invocation_that_is_not_sampled_sends_nothing(tmp_path: Path, daemon: socket.socket) -> None:
     host, port = daemon.getsockname()
     unsampled = TRACE.replace("Sampled=1", "Sampled=0")
@@ -120,10 +122,12 @@ def test_without_a_daemon_or_a_trace_the_work_is_done_in_silence(tmp_path: Path,
     assert work(tmp_path, **environment) == ""
 
 
+@pytest.mark.matrix
 def test_a_daemon_s_address_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
     assert "tracing is disabled" in work(tmp_path, AWS_XRAY_DAEMON_ADDRESS="nowhere")
 
 
+@pytest.mark.matrix
 def test_without_the_sdk_the_work_is_done_untraced(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()

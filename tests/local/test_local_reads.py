@@ -93,6 +93,7 @@ def answer(read: Read, data: dict[str, Any]) -> Any:
     return status, json.loads(body)
 
 
+@pytest.mark.matrix
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("kind", "keys"), [("N", NUMBERS), ("S", TEXTS)])

@@ -113,6 +113,7 @@ def test_nothing_that_is_not_known_is_told_as_nothing(observed: Observed) -> Non
     assert set(found.series.accepted) | set(found.series.waiting) | set(found.series.stored) == {None}
 
 
+@pytest.mark.matrix
 def test_a_lost_connection_is_made_anew_with_the_credentials_of_then(observed: Observed) -> None:
     observer = observed.observer()
     observed.look(observer)
@@ -135,6 +136,7 @@ def test_a_lost_connection_is_made_anew_with_the_credentials_of_then(observed: O
     assert not [each for each in found.sources if each.problem]
 
 
+@pytest.mark.matrix
 def test_an_aws_that_does_not_answer_is_tried_anew_and_a_refusal_is_not(observed: Observed) -> None:
     observer = observed.observer()
     observed.denied.add("GetQueueAttributes")

@@ -39,6 +39,7 @@ def test_the_pages_of_a_series_are_joined(observed: Observed, monkeypatch: pytes
     }
 
 
+@pytest.mark.matrix
 def test_a_series_that_nobody_waits_for_is_not_read_on(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buckets, "MAX_ROWS", 2)
     observed.store("a", *range(0, 30 * MINUTE, MINUTE), temperature="1")
@@ -47,6 +48,7 @@ def test_a_series_that_nobody_waits_for_is_not_read_on(observed: Observed, monke
     assert observed.world.calls.count("Query") == 1
 
 
+@pytest.mark.matrix
 def test_a_series_ends_after_the_most_buckets(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_BUCKETS", 4)
     observed.store("a", *range(0, 30 * MINUTE, MINUTE), temperature="1")
@@ -63,6 +65,7 @@ def test_a_parameter_that_is_not_valid_is_named(observed: Observed, device: str,
         observed.observer().series([device], [], every, 0, observed.now)
 
 
+@pytest.mark.matrix
 def test_rows_are_as_they_are_stored_the_newest_first(observed: Observed) -> None:
     number = "21.123456789012345678901234567890123456"
     observed.store("a", 2000, 3000, 1000, temperature=number)
@@ -78,6 +81,7 @@ def test_rows_are_as_they_are_stored_the_newest_first(observed: Observed) -> Non
         observed.observer().rows("a", "raw", 1001)
 
 
+@pytest.mark.matrix
 def test_dead_letters_are_read_with_their_reasons_and_stay(observed: Observed) -> None:
     observed.put(NAMES.dead_letter_queue, "null", body())
     observer = observed.observer()

@@ -57,6 +57,7 @@ def measured(world: World, queue: str, seconds: float, ago: int) -> None:
     boto3.client("cloudwatch").put_metric_data(Namespace="AWS/SQS", MetricData=[data])
 
 
+@pytest.mark.matrix
 def test_the_latest_age_is_told_per_queue_and_an_old_or_missing_one_is_unknown(
     world: World, look: Callable[[], Health]
 ) -> None:

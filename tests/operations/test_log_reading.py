@@ -120,6 +120,7 @@ def test_every_page_is_read(groups: Groups) -> None:
     assert groups.world.calls.count("FilterLogEvents") == 4
 
 
+@pytest.mark.matrix
 def test_an_emulator_that_cuts_off_without_a_token_is_asked_on(groups: Groups) -> None:
     groups.make("query")
     entries = [(30_000 - number, f"entry {number}") for number in range(10_001)]

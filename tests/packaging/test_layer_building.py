@@ -130,10 +130,12 @@ def give_back_the_wheel(tmp_path: Path) -> None:
     (tmp_path / PURE).rename(tmp_path / "wheels" / PURE)
 
 
+@pytest.mark.matrix
 def test_a_built_layer_is_not_built_again(built: Layer, tmp_path: Path) -> None:
     assert set(unpacked(built.content())) == {SOURCE, COMPILED}
 
 
+@pytest.mark.matrix
 def test_a_layer_with_bytecode_serves_where_the_interpreter_has_gone(
     built: Layer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +190,7 @@ def test_a_file_that_another_user_put_there_is_not_deployed(
     assert built.content() != forged
 
 
+@pytest.mark.matrix
 def test_the_cache_is_for_its_owner_alone(built: Layer, tmp_path: Path) -> None:
     (file,) = (tmp_path / "cache").iterdir()
     assert file.parent.stat().st_mode & 0o777 == 0o700
@@ -208,6 +211,7 @@ def test_without_a_choice_the_cache_follows_the_users_settings(
     assert len(list((tmp_path / "home/.cache/iotpipe").iterdir())) == 1
 
 
+@pytest.mark.matrix
 def test_a_cache_that_cannot_be_written_is_named_with_a_way_out(only_wheel: OnlyWheel, tmp_path: Path) -> None:
     only_wheel(PURE, SIX)
     (tmp_path / "file").write_text("")
@@ -217,6 +221,7 @@ def test_a_cache_that_cannot_be_written_is_named_with_a_way_out(only_wheel: Only
     assert "XDG_CACHE_HOME" in caught.value.hint
 
 
+@pytest.mark.matrix
 def test_a_full_disk_leaves_no_half_file(
     only_wheel: OnlyWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +238,7 @@ def test_a_full_disk_leaves_no_half_file(
 # Trimming
 
 
+@pytest.mark.matrix
 def test_a_model_loses_its_prose_but_not_a_member_of_the_name_documentation(
     only_wheel: OnlyWheel, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from iotpipe.packaging import archive, layer, wheels
 from tests.support.layer_samples import HOST, PURE, RUNNING, SIX, SOURCE, OnlyWheel, unpacked
 
 
+@pytest.mark.matrix
 def test_a_layer_that_lambda_would_refuse_is_neither_answered_nor_kept(
     only_wheel: OnlyWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_an_environment_without_pip_says_so(tmp_path: Path, monkeypatch: pytest.
     assert caught.value.hint == "Install pip into the environment that iotpipe runs in"
 
 
+@pytest.mark.matrix
 def test_what_pip_is_told_for_other_installations_does_not_get_in_the_way(
     only_wheel: OnlyWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +138,7 @@ def test_what_pip_is_told_for_other_installations_does_not_get_in_the_way(
     assert SOURCE in unpacked(layer(RUNNING, HOST, tmp_path / "cache").content())
 
 
+@pytest.mark.matrix
 def test_a_file_named_pip_in_the_users_directory_is_not_run(
     only_wheel: OnlyWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def served() -> str:
     return str(client("apigateway").get_stage(restApiId=api_id(), stageName="dev")["deploymentId"])
 
 
+@pytest.mark.matrix
 def test_a_changed_api_is_deployed_anew_and_the_old_deployment_goes(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     before = deployments()
@@ -68,6 +69,7 @@ def test_an_unchanged_api_is_not_deployed_again(world: World, declared: Declare)
     assert deployments() == before == [served()]
 
 
+@pytest.mark.matrix
 def test_a_route_that_is_given_up_is_not_served_any_longer(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     world.bring_up(without_a_route(declared(), "GET /query"))

@@ -40,6 +40,7 @@ def test_while_a_suffix_changes_the_newest_api_counts(world: World, declared: De
         assert outputs("123456789012", "us-east-1", rows) == named(world)
 
 
+@pytest.mark.matrix
 def test_tables_that_down_has_kept_are_named_as_long_as_they_are_there(world: World, declared: Declare) -> None:
     world.bring_up(declared({"suffix": "other"}))
     world.down()

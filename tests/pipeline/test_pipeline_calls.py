@@ -27,6 +27,7 @@ def test_with_nothing_to_do_up_reads_at_most_60_times_and_writes_nothing(world: 
     assert world.path.read_bytes() == before
 
 
+@pytest.mark.matrix
 def test_a_plan_reads_what_up_reads_and_writes_nothing(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     world.bring_up(declared())

@@ -328,6 +328,7 @@ def test_a_setting_for_the_commands_changes_nothing_on_aws(world: World, declare
     assert world.writes == []
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("tags", "differing"),
     [
@@ -447,6 +448,7 @@ def the_api_key() -> str:
     return str(found["Parameter"]["Value"])
 
 
+@pytest.mark.matrix
 def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, declared: Declare) -> None:
     running = declared(BASE)
     stopped = declared(BASE | {"functions": {"processor": {"reserved_concurrency": 0}}})
@@ -462,6 +464,7 @@ def test_a_processor_that_is_stopped_is_not_fed_until_it_goes_on(world: World, d
     assert not world.planned(running).pending
 
 
+@pytest.mark.matrix
 def test_the_functions_may_use_a_key_before_what_they_use_is_encrypted_with_it(world: World, declared: Declare) -> None:
     world.parallel = 1
     world.bring_up(declared(BASE))

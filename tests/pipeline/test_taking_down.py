@@ -37,6 +37,7 @@ def test_down_keeps_the_tables_with_their_data_and_says_so(world: World, declare
     assert inventory() == made
 
 
+@pytest.mark.matrix
 def test_down_with_the_data_leaves_nothing_but_the_accounts_role(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     role = client("apigateway").get_account()["cloudwatchRoleArn"]
@@ -86,6 +87,7 @@ def test_the_data_can_go_later(world: World, declared: Declare) -> None:
     assert not world.rows()
 
 
+@pytest.mark.matrix
 def test_what_somebody_else_deleted_is_no_obstacle(world: World, declared: Declare) -> None:
     world.bring_up(declared({"alerts": {"emails": ["ops@example.com"]}}))
     [api] = client("apigateway").get_rest_apis()["items"]
@@ -137,6 +139,7 @@ def test_without_logging_the_account_gets_no_role(world: World, declared: Declar
     assert not [each for each in client("iam").list_roles()["Roles"] if "gateway" in each["RoleName"]]
 
 
+@pytest.mark.matrix
 def test_where_only_tags_tell_what_there_is_what_uses_something_goes_before_it(world: World, declared: Declare) -> None:
     world.bring_up(declared())
     world.path.unlink()

@@ -41,6 +41,7 @@ def items(pytester: pytest.Pytester) -> list[pytest.Item]:
     return pytester.getitems(SOURCE)
 
 
+@pytest.mark.matrix
 def test_a_sample_has_as_many_cases_as_its_marker_says(items: list[pytest.Item]) -> None:
     kept = sampled(items)
     assert [len(names(kept, test)) for test in ("test_cells", "test_rows", "test_few")] == [12, 2, 3]
@@ -51,6 +52,7 @@ def test_each_value_of_a_parameter_with_few_is_in_the_sample(items: list[pytest.
     assert kinds == {"queue", "table", "topic"}
 
 
+@pytest.mark.matrix
 def test_what_is_not_marked_runs_whole(items: list[pytest.Item]) -> None:
     kept = sampled(items)
     assert len(names(kept, "test_every_case")) == 30
@@ -61,5 +63,6 @@ def test_the_sample_is_the_same_in_every_run_and_in_every_order(items: list[pyte
     assert set(sampled(items)) == set(sampled(items[::-1]))
 
 
+@pytest.mark.matrix
 def test_evenly_spread_cases_begin_with_the_first(items: list[pytest.Item]) -> None:
     assert names(evenly_spread(items, 2), "test_every_case") == ["test_every_case[0]", "test_every_case[15]"]

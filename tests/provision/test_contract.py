@@ -46,6 +46,7 @@ def test_every_kind_has_a_sample_and_there_is_no_other() -> None:
     assert registered == set(SAMPLES)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_is_left_of_a_kind_would_be_seen(kind: str, world: QuickWorld) -> None:
     """Else every test that nothing is left passes, whatever is left of this kind."""

@@ -69,6 +69,7 @@ def test_the_profiles_services_are_found_as_botocore_finds_them(profile: Path) -
         assert theirs == ours == f"http://{'rest' if service == ASKED[-1] else service}.example:1"
 
 
+@pytest.mark.matrix
 def test_every_service_that_is_called_is_looked_at() -> None:
     called = {
         node.args[0].value

@@ -363,6 +363,7 @@ def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+@pytest.mark.matrix
 def test_a_stage_that_down_finds_in_an_api_without_tags_is_recorded_so_that_it_can_be_read_again(
     world: QuickWorld,
 ) -> None:

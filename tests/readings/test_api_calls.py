@@ -33,6 +33,7 @@ def test_a_device_of_any_allowed_name_is_asked_for_as_it_is(api: Api, world: Wor
     assert [row["device_id"] for row in page.items] == [device]
 
 
+@pytest.mark.matrix
 def test_passing_trouble_is_tried_again_and_not_before_the_api_says(api: Api, gateway: Gateway, run: Run) -> None:
     gateway.faults.extend([answering(503, Retry_After="7"), answering(429), answering(502), answering(504)])
     answer = api.post("/ingest", ONE)

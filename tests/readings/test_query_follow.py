@@ -88,6 +88,7 @@ def test_a_device_whose_clock_is_fast_hides_no_readings(typed: Type, world: Worl
     assert shown(typed("query", "A", "--follow").stdout) == ["1", "9"]
 
 
+@pytest.mark.matrix
 def test_a_device_whose_clock_is_slow_is_followed_as_well(typed: Type, world: World, events: Events) -> None:
     stored(world, "A", 600)()
     stored(world, "B", 1)()
@@ -95,6 +96,7 @@ def test_a_device_whose_clock_is_slow_is_followed_as_well(typed: Type, world: Wo
     assert shown(typed("query", "A", "B", "--follow").stdout) == ["599", "0", "598"]
 
 
+@pytest.mark.matrix
 def test_what_was_stored_before_comes_first_if_a_period_is_named(typed: Type, world: World, events: Events) -> None:
     stored(world, "A", 90, 50, 40)()
     stored(world, "B", 45)()
@@ -113,6 +115,7 @@ def test_a_row_that_comes_while_the_beginning_is_read_is_shown_once(
     assert shown(typed("query", "A", "--follow", "--last", "1h").stdout) == ["30", "25", "1", "0"]
 
 
+@pytest.mark.matrix
 def test_equal_readings_at_the_same_time_are_all_shown(typed: Type, world: World, events: Events) -> None:
     def both() -> None:
         for identity in ("x", "y"):

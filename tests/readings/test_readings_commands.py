@@ -135,6 +135,7 @@ def test_a_row_that_does_not_come_makes_it_fail(typed: Type, run: Run) -> None:
     assert "missing: sensor-003 at 2026-11-22T12:00:00.000Z: processed row" in result.stderr
 
 
+@pytest.mark.matrix
 def test_a_refused_reading_makes_it_fail_and_is_told_by_its_line(typed: Type, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("device_id,timestamp,temperature\nA,2001-01-01,1\nA,2026-11-22T11:00:00Z,2\nA,never,3\n")

@@ -208,6 +208,7 @@ def test_what_an_earlier_run_has_left_proves_nothing_of_this_one(
     assert found.proven and min(map(min, (values for values in found.hops.values() if values))) >= 0
 
 
+@pytest.mark.matrix
 def test_of_a_reading_that_was_sent_twice_either_sending_may_have_made_the_row(proving: Proving, run: Run) -> None:
     run.aws.emulator = Emulator("http://127.0.0.1:9")
     proving.send(count=8)
@@ -216,6 +217,7 @@ def test_of_a_reading_that_was_sent_twice_either_sending_may_have_made_the_row(p
     assert proving.verify().proven
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("times", "proven"), [(1, True), (100, False)])
 def test_a_row_that_a_query_has_seen_is_asked_for_again_before_it_counts_as_gone(
     proving: Proving, gateway: Gateway, times: int, proven: bool
@@ -266,6 +268,7 @@ def test_where_nothing_was_accepted_nothing_is_proven(proving: Proving, world: W
     assert not proving.verify().proven
 
 
+@pytest.mark.matrix
 def test_a_reading_that_came_twice_in_one_run_needs_one_row_only(proving: Proving, run: Run) -> None:
     proving.send(count=10)
     proving.proof.tally.accepted += proving.proof.tally.accepted[:3]

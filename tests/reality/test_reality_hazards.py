@@ -107,6 +107,7 @@ def test_what_somebody_made_right_before_us_stays_theirs_after_a_minute(play: Pl
     assert play.world.writes.count("TagQueue") == 0
 
 
+@pytest.mark.matrix
 @lately()
 def test_the_logs_of_an_api_that_a_killed_down_has_deleted_do_not_stay(play: Play) -> None:
     served = parts.stage(account=parts.ACCOUNT)

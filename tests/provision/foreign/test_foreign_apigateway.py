@@ -270,6 +270,7 @@ def deployments() -> list[str]:
     return [each["id"] for each in client("apigateway").get_deployments(restApiId=api_id())["items"]]
 
 
+@pytest.mark.matrix
 def test_an_api_as_it_was_made_has_nothing_foreign(pipeline: Pipeline, kept: list[Pipeline]) -> None:
     plan, found, _ = pipeline.looked_at()
     assert not plan.pending
@@ -333,6 +334,7 @@ def test_a_route_that_is_not_as_declared_is_not_deployed_under_the_declared_hash
     assert pipeline.looked_at()[1] == []
 
 
+@pytest.mark.matrix
 def test_what_up_will_delete_is_not_foreign(pipeline: Pipeline) -> None:
     without = [each for each in pipeline.resources if each.name != "GET /query"]
     [stage] = [each for each in without if isinstance(each, Stage)]
@@ -366,6 +368,7 @@ def test_what_is_added_to_the_logs_of_the_stage_is_found_and_removed(
     kept.append(pipeline)
 
 
+@pytest.mark.matrix
 def test_a_stage_that_logs_nothing_has_no_logs_for_others_to_read(pipeline: Pipeline) -> None:
     [stage] = [each for each in pipeline.resources if isinstance(each, Stage)]
     [added, *_] = of_group(f"API-Gateway-Execution-Logs_{api_id()}/dev")

@@ -241,6 +241,7 @@ def empty_account() -> None:
     """Keep the pipeline up between tests: replaces the fixture that empties the account."""
 
 
+@pytest.mark.matrix
 def test_a_pipeline_as_it_was_made_has_nothing_foreign(pipeline: Pipeline, kept: list[Pipeline]) -> None:
     plan, found, _ = pipeline.looked_at()
     assert not plan.pending
