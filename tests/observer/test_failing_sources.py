@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from iotpipe.errors import CredentialsError, ResourceError
+from iotpipe.handlers import clock
 from tests.support.engine_world import refusal
 from tests.support.local_machine import eventually
 from tests.support.observed_world import NAMES, Observed, said, source
@@ -137,7 +138,10 @@ def test_a_lost_connection_is_made_anew_with_the_credentials_of_then(observed: O
 
 
 @pytest.mark.matrix
-def test_an_aws_that_does_not_answer_is_tried_anew_and_a_refusal_is_not(observed: Observed) -> None:
+def test_an_aws_that_does_not_answer_is_tried_anew_and_a_refusal_is_not(
+    observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "sleep", lambda seconds: None)
     observer = observed.observer()
     observed.denied.add("GetQueueAttributes")
     for _ in range(3):
