@@ -113,9 +113,9 @@ def _queue(seen: Seen, name: str) -> Said:
 def _dead_letters(seen: Seen, name: str) -> Said:
     if seen.dead_letters is None:
         return None, "waiting", "", "", "dead-letters"
-    note = _depth_note(seen.dead_letters, seen.oldest_dead) if seen.dead_letters.visible else ""
-    tone = BAD if seen.dead_letters.visible else ""
-    return f"{seen.dead_letters.visible:,}", "waiting", note, tone, "dead-letters"
+    held = seen.dead_letters.held
+    note = _depth_note(seen.dead_letters, seen.oldest_dead) if held else ""
+    return f"{held:,}", "waiting", note, BAD if held else "", "dead-letters"
 
 
 def _depth_note(depth: Depth, oldest: float | None) -> str:

@@ -195,26 +195,13 @@ class Observer:
         now = self._now()
         told = self._metrics.told_of(range_seconds, now)
         counts, counted_by = self._counts(range_seconds, now, told)
-        devices, alarms, missing = self._known_devices(), self._alarms.alarms, self._missing()
-        dead = self._queues.dead_letters
-        seen = boxes.Seen(
-            names=self._names,
-            counts=counts,
-            readings=self._queues.readings,
-            dead_letters=dead,
-            have_died=self._queues.have_died(now),
-            oldest=told.latest("oldest"),
-            oldest_dead=told.latest("oldest dead"),
-            refused=_most(told.total("4xx", "AWS/ApiGateway"), counts.totals.get("refused")),
-            failed=told.total("5xx", "AWS/ApiGateway"),
-            alerts=told.total("alerts", "AWS/SNS") if not self._local else None,
-            devices=devices,
-            alarms=alarms,
-        )
-        is_stuck = self._queues.have_waited(now) and counts.rates.get("stored") == 0
+        seen = self._seen(now, told, counts)
         is_from_metrics = counted_by.from_ == self._metrics.origin
         is_told = (self._metrics.told(now) if is_from_metrics else counted_by).problem is None
-        run = self._connection.run
+        queues, alarms, devices, metrics = (
+            each.told(now) for each in (self._queues, self._alarms, self._devices, self._metrics)
+        )
+        run, missing = self._connection.run, self._missing()
         made = Snapshot(
             revision=self._revision,
             environment=self._environment,
@@ -228,27 +215,41 @@ class Observer:
                 missing,
                 counts if is_told else None,
                 range_seconds,
-                is_stuck,
-                dead.visible if dead else None,
-                devices,
-                alarms,
+                self._queues.have_waited(now) and counts.rates.get("stored") == 0,
+                seen.dead_letters.held if seen.dead_letters else None,
+                seen.devices,
+                seen.alarms,
             ),
             summary=words.summary(counts.totals, range_seconds),
             nodes=boxes.nodes(self._flow, seen),
             edges=boxes.edges(self._flow, seen),
             series=self._series(counts, told),
             reasons=counts.reasons,
-            alarms=alarms,
-            sources=(
-                self._queues.told(now),
-                counted_by,
-                self._alarms.told(now),
-                self._devices.told(now),
-                self._metrics.told(now),
-            ),
-            devices=devices,
+            alarms=seen.alarms,
+            sources=(queues, counted_by, alarms, devices, metrics),
+            devices=seen.devices,
             missing=missing,
         )
+        return self._numbered(range_seconds, made)
+
+    def _seen(self, now: int, told: Told, counts: Counts) -> boxes.Seen:
+        return boxes.Seen(
+            names=self._names,
+            counts=counts,
+            readings=self._queues.readings,
+            dead_letters=self._queues.dead_letters,
+            have_died=self._queues.have_died(now),
+            oldest=told.latest("oldest"),
+            oldest_dead=told.latest("oldest dead"),
+            refused=_most(told.total("4xx", "AWS/ApiGateway"), counts.totals.get("refused")),
+            failed=told.total("5xx", "AWS/ApiGateway"),
+            alerts=told.total("alerts", "AWS/SNS") if not self._local else None,
+            devices=self._known_devices(),
+            alarms=self._alarms.alarms,
+        )
+
+    def _numbered(self, range_seconds: int, made: Snapshot) -> Snapshot:
+        """The snapshot with the revision of the one before, or with the next if it says something else."""
         before = self._made.get(range_seconds)
         if before is None or not made.same_as(before):
             self._revision += 1

@@ -26,6 +26,11 @@ class Depth:
     in_flight: int
     delayed: int
 
+    @property
+    def held(self) -> int:
+        """Messages that wait or that somebody looks at: SQS hides what was received, and it stays in the queue."""
+        return self.visible + self.in_flight
+
 
 class Queues(Sampled):
     """Reads the number of messages of both queues. `is_gone` says that the processor's queue does not exist."""
@@ -47,7 +52,7 @@ class Queues(Sampled):
             self.is_gone = error.code in GONE
             raise
         self.is_gone = False
-        self._waiting[now], self._dead[now] = self.readings.visible, self.dead_letters.visible
+        self._waiting[now], self._dead[now] = self.readings.visible, self.dead_letters.held
         for samples in (self._waiting, self._dead):
             for moment in [moment for moment in samples if moment < now - _KEPT]:
                 del samples[moment]

@@ -217,3 +217,13 @@ def test_an_environment_that_goes_down_while_it_is_looked_at_is_missing_then(obs
     found = observed.look(observer)
     assert found.missing and found.missing.text == "dev is not up"
     assert "`iotpipe up --env dev`" in found.missing.hint
+
+
+def test_dead_letters_that_somebody_looks_at_still_wait(observed: Observed) -> None:
+    """SQS hides a received message for a while, and counts it as in flight."""
+    observed.put(NAMES.dead_letter_queue, "a", "b")
+    boto3.client("sqs").receive_message(QueueUrl=observed.url(NAMES.dead_letter_queue), MaxNumberOfMessages=10)
+    found = observed.look(observed.observer())
+    assert "2 dead letters wait" in said(found)
+    [box] = [each for each in found.nodes if each.kind == "dead-letters"]
+    assert (box.value, box.note, box.tone) == ("2", "2 in flight", "bad")
