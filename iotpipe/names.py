@@ -11,6 +11,7 @@ HANDLERS = ("ingestion", "processor", "query")
 
 DEAD_LETTER_QUEUE = "iot-dlq"
 READING_QUEUE = "iot-ingestion-queue"
+DEVICE_QUEUE = "iot-device-queue"
 _RAW_TABLE = "raw-sensor-data"
 _PROCESSED_TABLE = "processed-data"
 _TOPIC = "iot-alerts"
@@ -39,6 +40,41 @@ class Names:
     def reading_queue(self) -> str:
         """The queue that the processor reads."""
         return f"{READING_QUEUE}-{self.suffix}"
+
+    @property
+    def device_queue(self) -> str:
+        """The queue with what devices publish, which ingestion reads."""
+        return f"{DEVICE_QUEUE}-{self.suffix}"
+
+    @property
+    def device_rule(self) -> str:
+        """The topic rule that puts what devices publish into their queue. AWS allows no hyphen in its name."""
+        return f"iotpipe_{self.suffix.replace('-', '_')}"
+
+    @property
+    def device_rule_role(self) -> str:
+        return f"iot-device-rule-role-{self.suffix}"
+
+    @property
+    def device_policy(self) -> str:
+        """The AWS IoT policy of every device."""
+        return f"iot-device-policy-{self.suffix}"
+
+    def thing(self, device_id: str) -> str:
+        """The thing of a device, which is also its MQTT client id. The prefix tells the environments apart."""
+        return f"{self.suffix}:{device_id}"
+
+    def readings_topic(self, thing: str) -> str:
+        """The MQTT topic to which a device publishes its readings; `+` for the thing makes the filter of the rule."""
+        return f"iotpipe/{self.suffix}/{thing}/readings"
+
+    def basic_ingest_topic(self, thing: str) -> str:
+        """The same topic by way of Basic Ingest, which goes to the rule without the broker and costs no message."""
+        return f"$aws/rules/{self.device_rule}/{self.readings_topic(thing)}"
+
+    def errors_topic(self, thing: str) -> str:
+        """The MQTT topic to which ingestion publishes why it refused a reading of the device."""
+        return f"iotpipe/{self.suffix}/{thing}/errors"
 
     @property
     def topic(self) -> str:

@@ -117,6 +117,21 @@ class Queue(Section):
     )
 
 
+class Devices(Section):
+    """Devices that publish their readings over MQTT with mutual TLS, each with a certificate of its own."""
+
+    enabled: bool = _plain(False, "Whether devices can publish over MQTT, with `iotpipe device add`.")
+    batch_size: int = _whole(
+        *(10, 1, 10),
+        "Most MQTT messages that ingestion gets at once.",
+    )
+    maximum_concurrency: int = _whole(
+        *(20, 2, 1000),
+        "Most batches of MQTT messages that ingestion works on at the same time; below its reserved_concurrency, "
+        "because POST /ingest needs a part of it.",
+    )
+
+
 def _memory(default: int) -> Any:
     return _whole(default, 128, 10_240, "Memory in MB; Lambda gives CPU in proportion to it.")
 
@@ -290,6 +305,7 @@ class Environment(Section):
     )
     tables: Tables = _section(Tables)
     queue: Queue = _section(Queue)
+    devices: Devices = _section(Devices)
     functions: Functions = _section(Functions)
     api: Api = Field(default_factory=Api, validate_default=True)
     alerts: Alerts = _section(Alerts)
