@@ -121,10 +121,7 @@ class Devices(Section):
     """Devices that publish their readings over MQTT with mutual TLS, each with a certificate of its own."""
 
     enabled: bool = _plain(False, "Whether devices can publish over MQTT, with `iotpipe device add`.")
-    batch_size: int = _whole(
-        *(10, 1, 10),
-        "Most MQTT messages that ingestion gets at once.",
-    )
+    batch_size: int = _whole(10, 1, 10, "Most MQTT messages that ingestion gets at once.")
     maximum_concurrency: int = _whole(
         *(20, 2, 1000),
         "Most batches of MQTT messages that ingestion works on at the same time; below its reserved_concurrency, "
@@ -237,8 +234,11 @@ class Alerts(Section):
     throttles: int = _whole(5, 0, _LARGE, "Throttled invocations of one function.")
     table_throttles: int = _whole(10, 0, _LARGE, "Throttled reads and writes of one table.")
     dead_letters: int = _whole(0, 0, _LARGE, "Messages in the dead-letter queue.")
-    queue_age: int = _whole(900, 0, 1_209_600, "Age in seconds of the oldest message in the queue.")
+    queue_age: int = _whole(900, 0, 1_209_600, "Age in seconds of the oldest message in a queue.")
     api_errors: int = _whole(5, 0, _LARGE, "Answers of the API with a 5XX status.")
+    device_failures: int = _whole(
+        0, 0, _LARGE, "MQTT messages of devices that AWS IoT could not queue, by each of the ways in which it can fail."
+    )
 
 
 def _of_handlers(name: str) -> Any:

@@ -28,6 +28,8 @@ def conflicts(environment: Environment) -> Iterator[Conflict]:
     yield from _threshold(environment)
     yield from _retention(environment)
     yield from _concurrency(environment)
+    if environment.devices.enabled:
+        yield from _device_queue(environment)
     yield from _on_this_machine(environment)
     yield from _regions(environment)
 
@@ -99,6 +101,28 @@ def _concurrency(environment: Environment) -> Iterator[Conflict]:
             " most: Lambda throttles the others, and what is throttled queue.max_receives times ends in the "
             "dead-letter queue",
             "Lower queue.maximum_concurrency (2 at least), or raise functions.processor.reserved_concurrency",
+        )
+
+
+def _device_queue(environment: Environment) -> Iterator[Conflict]:
+    """What _visibility and _concurrency demand, for the queue with what devices publish, which ingestion reads."""
+    hidden, ingestion = environment.queue.visibility_timeout, environment.functions.ingestion
+    if hidden < ingestion.timeout:
+        yield Conflict(
+            (("queue", "visibility_timeout"), ("functions", "ingestion", "timeout"), ("devices", "enabled")),
+            f"Lambda refuses a visibility timeout ({hidden} s) below ingestion's timeout ({ingestion.timeout} s): "
+            "ingestion reads what devices publish from a queue",
+            f"Set queue.visibility_timeout to {ingestion.timeout} at least, or functions.ingestion.timeout to {hidden} "
+            "at most",
+        )
+    wanted, reserved = environment.devices.maximum_concurrency, ingestion.reserved_concurrency
+    if reserved and wanted > reserved:
+        yield Conflict(
+            (("devices", "maximum_concurrency"), ("functions", "ingestion", "reserved_concurrency")),
+            f"{wanted} batches of MQTT messages may be worked on at once, but ingestion runs {reserved} times at once "
+            "at most: Lambda throttles the others, and what is throttled queue.max_receives times ends in the "
+            "dead-letter queue",
+            "Lower devices.maximum_concurrency (2 at least), or raise functions.ingestion.reserved_concurrency",
         )
 
 

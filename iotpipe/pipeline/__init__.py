@@ -8,6 +8,7 @@ from iotpipe.pipeline.alarms import alarms
 from iotpipe.pipeline.api import api
 from iotpipe.pipeline.artifacts import Artifacts
 from iotpipe.pipeline.dashboard import dashboard
+from iotpipe.pipeline.devices import devices
 from iotpipe.pipeline.functions import Functions, feed, layer
 from iotpipe.pipeline.storage import storage
 from iotpipe.provision.resource import Resource, everything
@@ -25,11 +26,13 @@ def pipeline(env: Environment, built: Artifacts, region: str) -> list[Resource]:
     declared = Functions(env, built, layer(env, built), stored)
     ingestion, processor, query = functions = (declared.ingestion(), declared.processor(), declared.query())
     exposed = api(env, region, ingestion, processor, query)
+    published = devices(env, stored, ingestion)
     return everything(
+        *((published.policy, published.feed) if published else ()),
         *exposed.permissions,
         exposed.stage,
         feed(env, stored.readings, processor),
         *(Subscription(email.lower(), topic=stored.alerts, endpoint=email) for email in env.alerts.emails),
-        *alarms(env, exposed, functions, stored),
-        dashboard(env, exposed, functions, stored),
+        *alarms(env, exposed, functions, stored, published),
+        dashboard(env, exposed, functions, stored, published),
     )

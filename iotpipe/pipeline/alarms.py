@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from iotpipe.configuration import Environment
+from iotpipe.configuration.model import Alerts
 from iotpipe.names import Names
 from iotpipe.pipeline import metrics
 from iotpipe.pipeline.api import Api
+from iotpipe.pipeline.devices import Devices
 from iotpipe.pipeline.storage import Storage
 from iotpipe.provision.resources.alarm import Alarm
 from iotpipe.provision.resources.function import Function
@@ -15,7 +17,9 @@ from iotpipe.provision.resources.metric import Metric
 from iotpipe.provision.resources.table import Table
 
 
-def alarms(env: Environment, api: Api, functions: Sequence[Function], storage: Storage) -> list[Alarm]:
+def alarms(
+    env: Environment, api: Api, functions: Sequence[Function], storage: Storage, devices: Devices | None
+) -> list[Alarm]:
     """Each alarm tells the topic when its metric, or the sum of several, is above the threshold in 5 minutes."""
     names, thresholds = Names(env.suffix), env.alerts
 
@@ -57,4 +61,26 @@ def alarms(env: Environment, api: Api, functions: Sequence[Function], storage: S
             thresholds.api_errors,
             metrics.of_api(api.rest_api, api.stage, "5XXError"),
         ),
+        *(_of_devices(alarm, devices, thresholds) if devices else ()),
     ]
+
+
+def _of_devices(alarm: Callable[..., Alarm], devices: Devices, thresholds: Alerts) -> Iterator[Alarm]:
+    """Of the way in over MQTT. A device that got its acknowledgement does not send again: each of the metrics of the
+    rule but the first counts messages that are lost, and the first those that wait in the dead-letter queue."""
+    rule, queue = devices.rule, devices.feed.queue
+    for short, metric, what in (
+        ("failures", metrics.of_rule_action(rule, "Failure"), "messages that AWS IoT could not queue"),
+        (
+            "lost",
+            metrics.of_rule_action(rule, "ErrorActionFailure"),
+            "messages that AWS IoT could not queue among the dead letters either",
+        ),
+        ("throttled", metrics.of_rule(rule, "RuleMessageThrottled"), "messages dropped because rules were throttled"),
+        ("unknown-rule", metrics.of_rule(rule, "RuleNotFound"), "messages for the rule while it did not exist"),
+    ):
+        description = f"{rule.name}: {what} in 5 minutes"
+        yield alarm(f"iot-device-{short}", description, thresholds.device_failures, metric)
+    age = metrics.of_queue(queue, "ApproximateAgeOfOldestMessage")
+    description = f"{queue.name}: age of the oldest message in seconds"
+    yield alarm("iot-device-queue-age", description, thresholds.queue_age, age)

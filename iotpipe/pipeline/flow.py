@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iotpipe.pipeline.places import DEVICES, PLACES, Boxes, place_of
 from iotpipe.provision.resource import Resource
@@ -12,11 +12,11 @@ from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
 from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.references import ArnOf, NameOf, UrlOf
-from iotpipe.provision.resources.rest_api import RestApi
 from iotpipe.provision.resources.role import Allow
 from iotpipe.provision.resources.route import Route
 from iotpipe.provision.resources.stage import Stage
 from iotpipe.provision.resources.subscription import Subscription
+from iotpipe.provision.resources.topic_rule import TopicRule
 
 MOVES, READS, FAILS = "moves", "reads", "fails"
 """What an arrow is: data that goes on, data that is looked up, or messages that could not be processed."""
@@ -35,6 +35,8 @@ ACTIONS = {
 """What an action that a function is allowed does with data, and its label."""
 
 _CALLERS = "devices"
+_ENTRANCES = {"rest-api": "requests", "topic-rule": "messages"}
+"""What comes from outside, by the kind of resource that takes it."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,19 @@ class Flow:
 
 def flow(resources: Sequence[Resource]) -> Flow:
     """The data flow of declared resources. Raises LookupError if one has no place in the table of places."""
-    nodes = sorted(_nodes(resources), key=lambda node: (node.row, node.column))
+    nodes = _without_gaps(sorted(_nodes(resources), key=lambda node: (node.row, node.column)))
     box = {resource: node.id for node in nodes for resource in node.resources}
     edges = (Edge(box[start], box[end], label, kind) for start, end, label, kind in _arrows(resources))
-    entrances = (Edge(_CALLERS, box[each], "requests") for each in resources if isinstance(each, RestApi))
+    entrances = (Edge(_CALLERS, box[each], _ENTRANCES[each.kind]) for each in resources if each.kind in _ENTRANCES)
     order = {node.id: number for number, node in enumerate(nodes)}
     known = dict.fromkeys((*entrances, *edges))
     return Flow(tuple(nodes), tuple(sorted(known, key=lambda edge: (order[edge.start], order[edge.end]))))
+
+
+def _without_gaps(nodes: Sequence[Node]) -> list[Node]:
+    """The boxes with their rows numbered anew: a row of the places may have no box."""
+    rows = {row: number for number, row in enumerate(sorted({node.row for node in nodes}))}
+    return [replace(node, row=rows[node.row]) for node in nodes]
 
 
 def _nodes(resources: Sequence[Resource]) -> Iterator[Node]:
@@ -93,10 +101,12 @@ def _nodes(resources: Sequence[Resource]) -> Iterator[Node]:
         yield _group(members)
 
 
-def _devices(resources: Iterable[Resource]) -> Node:
-    """Whoever calls the API. The ingestion function alone knows whether it asks for the key."""
+def _devices(resources: Sequence[Resource]) -> Node:
+    """Whoever calls the API or publishes over MQTT. The ingestion function alone knows whether it asks for the key."""
     asked = any(each.environment.get("REQUIRE_API_KEY") == "true" for each in resources if isinstance(each, Function))
     note = "signed requests, API key" if asked else "signed requests"
+    if any(isinstance(each, TopicRule) for each in resources):
+        note += ", certificates"
     return Node(_CALLERS, "Devices and clients", note, *DEVICES)
 
 
@@ -128,6 +138,9 @@ def _arrows(resources: Sequence[Resource]) -> Iterator[_Arrow]:
             yield each, each.dead_letter, f"after {times}", FAILS
         elif isinstance(each, Function):
             yield from _of_function(each)
+        elif isinstance(each, TopicRule):
+            yield each, each.queue, "queues", MOVES
+            yield each, each.failures, "not queued", FAILS
         elif isinstance(each, Alarm):
             yield each, each.topic, "alarms", MOVES
         elif isinstance(each, Subscription):
@@ -154,6 +167,9 @@ def _of_function(function: Function) -> Iterator[_Arrow]:
         if not isinstance(value, NameOf | ArnOf | UrlOf) or not isinstance(value.resource, Resource):
             continue
         named = value.resource
+        if named is function.dead_letter:
+            yield function, named, "refuses", FAILS
+            continue
         for kind, label in (ACTIONS[each] for each in _allowed(function.role.may, named) if each in ACTIONS):
             yield (named, function, label, kind) if kind == READS else (function, named, label, kind)
 

@@ -44,15 +44,25 @@ def layer(env: Environment, built: Artifacts) -> Layer:
 
 def feed(env: Environment, readings: Queue, processor: Function) -> EventSourceMapping:
     """Delivers the queue's messages to the processor in batches."""
+    queue = env.queue
+    return _mapping(readings, processor, queue.batch_size, queue.batching_window, queue.maximum_concurrency)
+
+
+def feed_of_devices(env: Environment, published: Queue, ingestion: Function) -> EventSourceMapping:
+    """Delivers what devices publish to ingestion in batches."""
+    return _mapping(published, ingestion, env.devices.batch_size, 0, env.devices.maximum_concurrency)
+
+
+def _mapping(queue: Queue, function: Function, batch_size: int, window: int, concurrency: int) -> EventSourceMapping:
     return EventSourceMapping(
-        f"{readings.name}-to-{processor.name}",
-        queue=readings,
-        function=processor,
-        batch_size=env.queue.batch_size,
-        batching_window=env.queue.batching_window,
-        maximum_concurrency=env.queue.maximum_concurrency,
-        # A stopped processor must not be fed: Lambda would throttle each delivery, and each counts as a receive.
-        enabled=env.functions.processor.reserved_concurrency != 0,
+        f"{queue.name}-to-{function.name}",
+        queue=queue,
+        function=function,
+        batch_size=batch_size,
+        batching_window=window,
+        maximum_concurrency=concurrency,
+        # A stopped function must not be fed: Lambda would throttle each delivery, and each counts as a receive.
+        enabled=function.reserved_concurrency != 0,
     )
 
 
@@ -73,6 +83,7 @@ class Functions:
                 Allow("StoreRaw", ["dynamodb:BatchWriteItem"], on=[storage.raw]),
                 Allow("Queue", ["sqs:SendMessage"], on=[storage.readings]),
                 Allow("ReadSettings", READ_SETTINGS, on=[storage.settings, storage.api_key]),
+                *self._may_with_devices(),
             ],
             sees={
                 "RAW_TABLE_NAME": NameOf(storage.raw),
@@ -80,8 +91,28 @@ class Functions:
                 "API_KEY_PARAM": NameOf(storage.api_key),
                 "CONFIG_PARAM": NameOf(storage.settings),
                 **({"REQUIRE_API_KEY": "true"} if self.env.api.require_api_key else {}),
+                **self._seen_with_devices(),
             },
         )
+
+    def _may_with_devices(self) -> list[Allow]:
+        if self.storage.devices is None:
+            return []
+        return [
+            Allow("ConsumeDevices", CONSUME, on=[self.storage.devices]),
+            # What it refuses, it tells the device. No device can read another's topic.
+            Allow("NotifyDevices", ["iot:Publish"], on=[_MqttTopic(Names(self.env.suffix).errors_topic("*"))]),
+        ]
+
+    def _seen_with_devices(self) -> Variables:
+        if self.storage.devices is None:
+            return {}
+        names = Names(self.env.suffix)
+        return {
+            "THING_PREFIX": names.thing(""),
+            "DEVICE_ERRORS_TOPIC": names.errors_topic("{thing}"),
+            "DEAD_LETTER_QUEUE_URL": UrlOf(self.storage.dead_letters),
+        }
 
     def processor(self) -> Function:
         storage = self.storage
@@ -166,6 +197,16 @@ class _Streams:
 
     def arn(self, run: Run) -> str:
         return f"{self.group.arn(run)}:*"
+
+
+@dataclass(frozen=True)
+class _MqttTopic:
+    """An MQTT topic, as an IAM policy names it."""
+
+    topic: str
+
+    def arn(self, run: Run) -> str:
+        return run.aws.arn("iot", f"topic/{self.topic}")
 
 
 def _streams_of(group: LogGroup) -> _Streams:

@@ -8,6 +8,7 @@ from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.rest_api import RestApi
 from iotpipe.provision.resources.stage import Stage
 from iotpipe.provision.resources.table import Table
+from iotpipe.provision.resources.topic_rule import TopicRule
 
 
 def of_function(function: Function, name: str, statistic: str = "Sum") -> Metric:
@@ -20,6 +21,16 @@ def of_queue(queue: Queue, name: str) -> Metric:
 
 def of_api(api: RestApi, stage: Stage, name: str, statistic: str = "Sum") -> Metric:
     return Metric("AWS/ApiGateway", name, {"ApiName": api.name, "Stage": stage.name}, statistic)
+
+
+def of_rule(rule: TopicRule, name: str) -> Metric:
+    """A metric of the rule itself."""
+    return Metric("AWS/IoT", name, {"RuleName": rule.name})
+
+
+def of_rule_action(rule: TopicRule, name: str) -> Metric:
+    """A metric of what the rule does with a message: it sends it to a queue."""
+    return Metric("AWS/IoT", name, {"RuleName": rule.name, "ActionType": "SQS"})
 
 
 def throttles(table: Table) -> list[Metric]:

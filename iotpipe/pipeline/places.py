@@ -13,7 +13,8 @@ from iotpipe.provision.resources.table import Table
 
 @dataclass(frozen=True)
 class Boxes:
-    """A kind with boxes: their column and row, counted from 0, by the name without its suffix.
+    """A kind with boxes: their column and row, counted from 0, by the name without its suffix. A row without any box
+    is left out of the picture.
 
     `note` says what the box tells besides the name. A kind that is drawn `together` has one box for all its resources.
     """
@@ -50,21 +51,23 @@ DEVICES = (0, 0)
 """The place of whoever calls the API. The columns to the right of it are left to the heading."""
 
 PLACES: Mapping[str, Boxes | NoBox] = {
-    "rest-api": Boxes({"iot-api": (0, 1)}, lambda api: "API Gateway"),
+    "topic-rule": Boxes({"iotpipe": (1, 1)}, lambda rule: "AWS IoT, MQTT"),
+    "rest-api": Boxes({"iot-api": (0, 2)}, lambda api: "API Gateway"),
     "function": Boxes(
-        {"data-ingestion": (1, 1), "data-processor": (1, 3), "data-query": (2, 2)},
+        {"data-ingestion": (1, 2), "data-processor": (1, 4), "data-query": (2, 3)},
         lambda function: f"Lambda, {function.memory} MB, {function.timeout} s",
     ),
-    "table": Boxes({"raw-sensor-data": (2, 1), "processed-data": (2, 3)}, _table),
-    "queue": Boxes({"iot-dlq": (0, 2), "iot-ingestion-queue": (1, 2)}, _queue),
-    "alarm": Boxes({"": (0, 4)}, lambda alarm: "CloudWatch", together="alarms"),
-    "topic": Boxes({"iot-alerts": (1, 4)}, lambda topic: "SNS"),
-    "subscription": Boxes({"": (2, 4)}, lambda subscription: "e-mail", together="addresses"),
+    "table": Boxes({"raw-sensor-data": (2, 2), "processed-data": (2, 4)}, _table),
+    "queue": Boxes({"iot-device-queue": (2, 1), "iot-dlq": (0, 3), "iot-ingestion-queue": (1, 3)}, _queue),
+    "alarm": Boxes({"": (0, 5)}, lambda alarm: "CloudWatch", together="alarms"),
+    "topic": Boxes({"iot-alerts": (1, 5)}, lambda topic: "SNS"),
+    "subscription": Boxes({"": (2, 5)}, lambda subscription: "e-mail", together="addresses"),
     "route": NoBox("it is the arrow from the API to its function"),
     "event-source-mapping": NoBox("it is the arrow from the queue to its function"),
     "permission": NoBox("it allows what its route draws"),
     "role": NoBox("it allows what the arrows of its function draw"),
     "stage": NoBox("it publishes the API and is part of its box"),
+    "iot-policy": NoBox("it allows what devices do"),
     "layer": NoBox("it holds code"),
     "parameter": NoBox("it holds settings"),
     "secret": NoBox("it holds the API key, which a request has to match"),
@@ -81,6 +84,6 @@ def place_of(resource: Resource) -> tuple[int, int] | None:
     if isinstance(kind, NoBox):
         return None
     for base, place in kind.places.items():
-        if not base or resource.name.startswith(f"{base}-"):
+        if not base or resource.name.startswith((f"{base}-", f"{base}_")):
             return place
     raise LookupError(f"{resource.address} has no place in the picture of the data flow")

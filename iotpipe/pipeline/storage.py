@@ -27,6 +27,13 @@ class Storage:
     alerts: Topic
     api_key: Secret
     settings: Parameter
+    devices: Queue | None
+    """What devices publish over MQTT; None if they cannot."""
+
+    @property
+    def sources(self) -> tuple[Queue, ...]:
+        """The queues that functions read."""
+        return (self.readings,) if self.devices is None else (self.devices, self.readings)
 
     @property
     def tables(self) -> tuple[Table, Table]:
@@ -36,23 +43,28 @@ class Storage:
 def storage(env: Environment) -> Storage:
     names, key = Names(env.suffix), env.kms_key
     dead_letters = Queue(names.dead_letter_queue, retention=env.queue.dead_letter_retention, kms_key=key)
-    return Storage(
-        raw=_table(env, names.raw_table, ("device_id", "S"), ("timestamp", "N")),
-        processed=_table(env, names.processed_table, ("device_id", "S"), ("event_date", "S")),
-        readings=Queue(
-            names.reading_queue,
+
+    def source(name: str) -> Queue:
+        return Queue(
+            name,
             retention=env.queue.retention,
             visibility_timeout=env.queue.visibility_timeout,
             dead_letter=dead_letters,
             max_receives=env.queue.max_receives,
             kms_key=key,
-        ),
+        )
+
+    return Storage(
+        raw=_table(env, names.raw_table, ("device_id", "S"), ("timestamp", "N")),
+        processed=_table(env, names.processed_table, ("device_id", "S"), ("event_date", "S")),
+        readings=source(names.reading_queue),
         dead_letters=dead_letters,
         alerts=Topic(names.topic, display_name="IoT Processing Alerts", kms_key=key),
         api_key=Secret(names.api_key, kms_key=key),
         settings=Parameter(
             names.settings, value=env.processing.model_dump() | {"require_api_key": env.api.require_api_key}
         ),
+        devices=source(names.device_queue) if env.devices.enabled else None,
     )
 
 

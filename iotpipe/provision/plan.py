@@ -12,6 +12,7 @@ from iotpipe.provision.adoption import NOTHING, Adoption
 from iotpipe.provision.foreign import CHECKS, Foreign
 from iotpipe.provision.foreign.run_checks import run_checks, start_reads
 from iotpipe.provision.ledger import Row
+from iotpipe.provision.obstacles import ask_for_obstacles
 from iotpipe.provision.ownership import Verdict
 from iotpipe.provision.parallel_reads import Reads
 from iotpipe.provision.resource import DATA, KEY, Properties, Recorded, Resource
@@ -69,10 +70,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Findings:
-    """What was read besides the declared resources: whose the undeclared rows are, and what is not recorded."""
+    """What was read besides the declared resources: whose the undeclared rows are, what is not recorded, and why AWS
+    would refuse to delete either."""
 
     verdicts: Mapping[str, Callable[[], Verdict | None]]
     leftovers: Mapping[str, Row]
+    obstacles: Mapping[str, Callable[[], str]]
     unread: tuple[str, ...]
 
 
@@ -139,7 +142,14 @@ def _read(
         known = [*(_as_read(run, each) for each in resources), *(row.recorded() for row in undeclared.values())]
         declared = {resource.address for resource in resources}
         found = leftovers.collect(reads, searches, known, {*declared, *undeclared})
-    return _Findings(verdicts, found, tuple(reads.unread))
+        deletable = {
+            address: row
+            for address, row in {**undeclared, **found}.items()
+            if not Resource.kinds[row.kind].keeps_data()
+        }
+        obstacles = ask_for_obstacles(reads, deletable)
+        reads.wait()
+    return _Findings(verdicts, found, obstacles, tuple(reads.unread))
 
 
 def _declared_step(resource: Resource, run: Run, row: Row | None, adopt: Adoption, protect: bool) -> Step:
@@ -161,7 +171,15 @@ def _undeclared_steps(
         orphan_step(run, row, findings.verdicts.get(address, _unread)() or ownership.OURS, protect, live)
         for address, row in undeclared.items()
     ]
-    return [*orphans, *(leftover_step(run, row, protect) for row in findings.leftovers.values())][::-1]
+    steps = [*orphans, *(leftover_step(run, row, protect) for row in findings.leftovers.values())][::-1]
+    return [_with_obstacle(step, findings.obstacles) for step in steps]
+
+
+def _with_obstacle(step: Step, obstacles: Mapping[str, Callable[[], str]]) -> Step:
+    """The step, refused where AWS would refuse the deletion."""
+    if step.action != "delete" or step.refusal:
+        return step
+    return replace(step, refusal=obstacles[step.address]())
 
 
 def _unread() -> None:

@@ -43,6 +43,7 @@ _API_CONTENT_CALLS = (
 )
 _INVALID = ("InvalidParameterValueException",)
 _CONFLICT = ("ResourceConflictException",)
+_IOT_IN_USE = ("DeleteConflictException",)
 _ROLE_PROPAGATION = "waiting for IAM to propagate the role"
 _THROTTLED = "throttled by AWS"
 _API_BUSY = "another change of the API is under way"
@@ -224,8 +225,36 @@ RULES: tuple[Rule, ...] = (
         ("WAFUnavailableEntityException",),
         ("AssociateWebACL",),
     ),
+    # AWS IoT. Its rules engine assumes the rule's role when the rule is made or replaced:
+    # https://github.com/hashicorp/terraform-provider-aws/issues/33433
+    Rule(
+        _ROLE_PROPAGATION,
+        PROPAGATION,
+        ("InvalidRequestException",),
+        ("CreateTopicRule", "ReplaceTopicRule"),
+        "unable to assume role",
+    ),
+    Rule("another change of the rule is under way", LOAD, ("ConflictingResourceUpdateException",)),
+    # For up to five minutes after the last certificate was detached from it.
+    Rule(
+        "waiting until AWS IoT sees the policy detached",
+        Schedule((2, 5, 10), budget=330),
+        _IOT_IN_USE,
+        ("DeletePolicy",),
+    ),
+    Rule(
+        "the policy has no room for another version: reading it again",
+        ALREADY_EXISTS,
+        ("VersionsLimitExceededException",),
+        ("CreatePolicyVersion",),
+    ),
     # CloudWatch Logs, SSM, SNS
-    Rule(_EXISTS, ALREADY_EXISTS, ("ResourceAlreadyExistsException",), ("CreateLogGroup",)),
+    Rule(
+        _EXISTS,
+        ALREADY_EXISTS,
+        ("ResourceAlreadyExistsException",),
+        ("CreateLogGroup", "CreateTopicRule", "CreatePolicy"),
+    ),
     Rule("another change of the log group is under way", LOAD, ("OperationAbortedException",)),
     Rule(_EXISTS, ALREADY_EXISTS, ("ParameterAlreadyExists",)),
     Rule("another change of the parameter is under way", LOAD, ("TooManyUpdates",)),
@@ -257,7 +286,9 @@ RULES: tuple[Rule, ...] = (
         LOAD,
         (
             "InternalError",
+            "InternalException",
             "InternalFailure",
+            "InternalFailureException",
             "InternalServerError",
             "InternalServerErrorException",
             "InternalServiceError",

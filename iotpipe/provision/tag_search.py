@@ -13,6 +13,8 @@ _USES: Mapping[str, tuple[str, ...]] = {
     "function": ("role", "log-group", "layer", "queue"),
     "event-source-mapping": ("function", "queue"),
     "alarm": ("topic",),
+    "iot-policy": ("topic-rule",),
+    "topic-rule": ("role", "queue"),
 }
 """Kinds that are deleted after the kind that uses them, for orphans, whose dependencies are not declared."""
 

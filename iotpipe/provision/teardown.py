@@ -9,6 +9,7 @@ from iotpipe.errors import RefusedError, ResourceError
 from iotpipe.provision import leftovers, ownership
 from iotpipe.provision.delete import delete
 from iotpipe.provision.ledger import Ledger, Row
+from iotpipe.provision.obstacles import ask_for_obstacles
 from iotpipe.provision.ownership import Verdict, Whose
 from iotpipe.provision.parallel_reads import Reads
 from iotpipe.provision.resource import UNKNOWN, Recorded, Resource
@@ -57,7 +58,7 @@ def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], de
         searches = leftovers.start_searches(reads)
         alone = {address: row for address, row in rows.items() if _stands_alone(row, rows)}
         verdicts = {address: reads.required(address, _judge(run, rows, row)) for address, row in alone.items()}
-        obstacles = _ask_for_obstacles(reads, rows, delete_data)
+        obstacles = _obstacles(reads, rows, delete_data)
         reads.wait()
         known = [row.recorded() for row in rows.values()]
         searches.append(lambda: [each for each in map(_declared(run), resources) if each])
@@ -67,7 +68,7 @@ def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], de
         others |= {address: others[row.inside] for address, row in rows.items() if row.inside in others}
         every = {address: row for address, row in {**rows, **found}.items() if address not in others}
         to_delete = {address: row for address, row in every.items() if is_deleted(row, delete_data)}
-        obstacles |= _ask_for_obstacles(reads, found, delete_data)
+        obstacles |= _obstacles(reads, found, delete_data)
         reads.wait()
     gone = [address for address, each in whose.items() if each.whose is Whose.GONE]
     gone += [address for address, row in rows.items() if row.inside in gone]
@@ -97,14 +98,9 @@ def _judge(run: Run, rows: Mapping[str, Row], row: Row) -> Callable[[], Verdict]
     return lambda: ownership.of_row(run, rows, row)
 
 
-def _ask_for_obstacles(reads: Reads, rows: Mapping[str, Row], delete_data: bool) -> dict[str, Callable[[], str]]:
+def _obstacles(reads: Reads, rows: Mapping[str, Row], delete_data: bool) -> dict[str, Callable[[], str]]:
     """Ask for every resource that may be deleted, before its owner is known: that saves one round trip."""
-    asked = {address: row for address, row in rows.items() if is_deleted(row, delete_data)}
-    return {address: reads.required(address, _deletion_obstacle(reads.run, row)) for address, row in asked.items()}
-
-
-def _deletion_obstacle(run: Run, row: Row) -> Callable[[], str]:
-    return lambda: Resource.kinds[row.kind].deletion_obstacle(run, row.recorded())
+    return ask_for_obstacles(reads, {address: row for address, row in rows.items() if is_deleted(row, delete_data)})
 
 
 def _declared(run: Run) -> Callable[[Resource], Recorded | None]:

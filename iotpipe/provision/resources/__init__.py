@@ -14,7 +14,9 @@ for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 _FIRST = ("apigateway", "lambda", "iam", "logs")
+_LAST = ("iot",)
 _services = {kind.aws_service for kind in Resource.kinds.values() if kind.aws_service}
 
-SERVICES = (*_FIRST, *sorted(_services.difference(_FIRST)))
-"""The services that the kinds belong to, by boto3's names. The first ones answer what most other calls wait for."""
+SERVICES = (*_FIRST, *sorted(_services.difference(_FIRST, _LAST)), *_LAST)
+"""The services that the kinds belong to, by boto3's names. The first ones answer what most other calls wait for, and
+only environments with devices call the last one."""

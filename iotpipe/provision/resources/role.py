@@ -54,7 +54,8 @@ _ARN = ("arn:{partition}:iam::{account}:role/{name}",)
 class Role(Resource):
     """A role that one AWS service assumes, with exactly these permissions and no others.
 
-    `boundary` is the ARN of the policy beyond which it can never go, whatever it is allowed.
+    `boundary` is the ARN of the policy beyond which it can never go, whatever it is allowed. With `only_for`, the
+    service assumes it only for resources of this account and region, and of the service with this prefix in ARNs.
     """
 
     kind: ClassVar[str] = "role"
@@ -86,7 +87,8 @@ class Role(Resource):
         ),
         # What was left behind is found among all roles.
         Right("Anywhere", "iam", ("*",), plan="ListRoles"),
-        Right("PassRoles", "iam", _ARN, up="PassRole", when=passed_to("lambda.amazonaws.com")),
+        Right("PassRoles", "iam", _ARN, up="PassRole", when=passed_to("lambda.amazonaws.com"), of="used_by_function"),
+        Right("PassToIot", "iam", _ARN, up="PassRole", when=passed_to("iot.amazonaws.com"), of="used_by_topic-rule"),
         # Only needed where somebody added a role of the environment to one. AWS has no condition for the role that
         # it is; the console names a profile like its role.
         Right(
@@ -101,6 +103,7 @@ class Role(Resource):
     # A policy may name what does not exist yet.
     may: Sequence[Allow] = by_name()
     boundary: str | None = None
+    only_for: str = ""
 
     def arn(self, run: Run) -> str:
         return run.aws.role_arn(self.name)
@@ -108,7 +111,7 @@ class Role(Resource):
     def desired(self, run: Run) -> Properties:
         return {
             "Path": "/",
-            "AssumeRolePolicyDocument": canonical(self._trust()),
+            "AssumeRolePolicyDocument": canonical(self._trust(run)),
             "Policies": {POLICY: canonical(self._permissions(run))},
             "ManagedPolicies": [],
             "PermissionsBoundary": self.boundary,
@@ -129,7 +132,7 @@ class Role(Resource):
             return None
         return {
             "Path": role["Path"],
-            "AssumeRolePolicyDocument": canonical(role["AssumeRolePolicyDocument"], canonical(self._trust())),
+            "AssumeRolePolicyDocument": canonical(role["AssumeRolePolicyDocument"], canonical(self._trust(run))),
             "Policies": {name: canonical(each, permissions) for name, each in documents.items()},
             "ManagedPolicies": sorted(each["PolicyArn"] for each in managed),
             "PermissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
@@ -141,7 +144,7 @@ class Role(Resource):
     def create(self, run: Run, desired: Properties) -> Properties:
         made = run.client("iam").create_role(
             RoleName=self.name,
-            AssumeRolePolicyDocument=json.dumps(self._trust()),
+            AssumeRolePolicyDocument=json.dumps(self._trust(run)),
             Description=desired["Description"],
             Tags=tag_list(desired["Tags"]),
             **within(desired["PermissionsBoundary"]),
@@ -155,7 +158,7 @@ class Role(Resource):
         if desired["PermissionsBoundary"] != observed["PermissionsBoundary"]:
             self._set_boundary(run, desired)
         if desired["AssumeRolePolicyDocument"] != observed["AssumeRolePolicyDocument"]:
-            iam.update_assume_role_policy(RoleName=self.name, PolicyDocument=json.dumps(self._trust()))
+            iam.update_assume_role_policy(RoleName=self.name, PolicyDocument=json.dumps(self._trust(run)))
         if desired["Policies"][POLICY] != observed["Policies"].get(POLICY):
             self._put_policy(run)
         for name in observed["Policies"].keys() - {POLICY}:
@@ -221,8 +224,17 @@ class Role(Resource):
         document = json.dumps(self._permissions(run))
         run.client("iam").put_role_policy(RoleName=self.name, PolicyName=POLICY, PolicyDocument=document)
 
-    def _trust(self) -> dict[str, Any]:
-        return _document([_statement("Assume", ["sts:AssumeRole"], Principal={"Service": self.service})])
+    def _trust(self, run: Run) -> dict[str, Any]:
+        return _document(
+            [_statement("Assume", ["sts:AssumeRole"], Principal={"Service": self.service}, **self._if(run))]
+        )
+
+    def _if(self, run: Run) -> dict[str, Any]:
+        """The condition without which the service would assume the role for a resource of any account."""
+        if not self.only_for:
+            return {}
+        source = {"aws:SourceArn": run.aws.arn(self.only_for, "*")}
+        return {"Condition": {"StringEquals": {"aws:SourceAccount": run.aws.account}, "ArnLike": source}}
 
     def _permissions(self, run: Run) -> dict[str, Any]:
         return _document([_statement(each.sid, each.actions, Resource=each.resources(run)) for each in self.may])
