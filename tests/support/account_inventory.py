@@ -151,6 +151,7 @@ _TIMES = frozenset(
         *("CreatedTimestamp", "LastModifiedTimestamp", "LastModified", "LastModifiedDate", "RoleLastUsed"),
         *("AlarmConfigurationUpdatedTimestamp", "StateUpdatedTimestamp", "StateTransitionedTimestamp"),
         *("EarliestRestorableDateTime", "LatestRestorableDateTime", "TableId", "RoleId", "RevisionId", "CreatedDate"),
+        *("createdAt", "createDate", "creationDate", "lastModifiedDate", "generationId"),
         *("LastUpdateToPayPerRequestDateTime", "LastUpdate", "Location", "DashboardArn"),
     }
 )
@@ -331,6 +332,42 @@ def _dashboards(names: dict[str, str]) -> Things:
     }
 
 
+def _rules(names: dict[str, str]) -> Things:
+    iot = client("iot")
+    return {
+        each["ruleName"]: {
+            **iot.get_topic_rule(ruleName=each["ruleName"])["rule"],
+            "Tags": _sorted(iot.list_tags_for_resource(resourceArn=each["ruleArn"])["tags"]),
+        }
+        for each in pages("iot", "list_topic_rules", "rules")
+    }
+
+
+def _iot_policies(names: dict[str, str]) -> Things:
+    iot = client("iot")
+    return {
+        (name := each["policyName"]): {
+            **iot.get_policy(policyName=name),
+            "versions": iot.list_policy_versions(policyName=name)["policyVersions"],
+            "targets": iot.list_targets_for_policy(policyName=name)["targets"],
+            "Tags": _sorted(iot.list_tags_for_resource(resourceArn=each["policyArn"])["tags"]),
+        }
+        for each in pages("iot", "list_policies", "policies")
+    }
+
+
+def _iot_things(names: dict[str, str]) -> Things:
+    iot = client("iot")
+    return {
+        each["thingName"]: {**each, **iot.list_thing_principals(thingName=each["thingName"])}
+        for each in pages("iot", "list_things", "things")
+    }
+
+
+def _certificates(names: dict[str, str]) -> Things:
+    return {each["certificateId"]: each["status"] for each in pages("iot", "list_certificates", "certificates")}
+
+
 def _sorted(tags: list[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(tags, key=lambda each: each["Key"])
 
@@ -369,4 +406,8 @@ _READERS = {
     "account of API Gateway": Reader(_account, ("apigateway",), ("api-gateway-account",)),
     "alarms": Reader(_alarms, ("cloudwatch",), ("alarm",)),
     "dashboards": Reader(_dashboards, ("cloudwatch",), ("dashboard",)),
+    "topic rules": Reader(_rules, ("iot",), ("topic-rule",)),
+    "policies of AWS IoT": Reader(_iot_policies, ("iot",), ("iot-policy",)),
+    "things": Reader(_iot_things, ("iot",), ()),
+    "certificates": Reader(_certificates, ("iot",), ()),
 }

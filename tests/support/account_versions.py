@@ -14,7 +14,7 @@ from moto.core.responses import BaseResponse
 Versions = dict[str, int]
 
 READING = ("Get", "List", "Describe", "BatchGet", "Query", "Scan", "Filter", "Lookup")
-SERVICES = ("apigateway", "awslambda", "cloudwatch", "dynamodb", "iam", "logs", "sns", "sqs", "ssm")
+SERVICES = ("apigateway", "awslambda", "cloudwatch", "dynamodb", "iam", "iot", "logs", "sns", "sqs", "ssm")
 """The services of moto whose contents are read."""
 
 _numbers = itertools.count(1)

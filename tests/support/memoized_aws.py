@@ -34,9 +34,9 @@ _user_agents: weakref.WeakKeyDictionary[UserAgentString, dict[Any, str]] = weakr
 _alias: Any = EventAliaser._alias_event_name
 _aliases: dict[str, str] = {}
 
-_SERVICES = frozenset({"apigateway", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "resourcegroupstaggingapi"}) | {
-    *("sns", "sqs", "ssm", "sts")
-}
+_SERVICES = frozenset(
+    {"apigateway", "cloudwatch", "dynamodb", "iam", "iot", "lambda", "logs", "resourcegroupstaggingapi"}
+) | {*("sns", "sqs", "ssm", "sts")}
 
 
 def be_quick() -> None:

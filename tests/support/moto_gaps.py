@@ -40,6 +40,8 @@ from moto.logs.exceptions import ResourceNotFoundException as LogGroupNotFoundEx
 from moto.logs.responses import LogsResponse
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
+from tests.support import moto_iot_gaps
+
 _create = LambdaFunction.__init__
 _configuration = LambdaFunction.get_configuration
 _update = LambdaFunction.update_configuration
@@ -326,7 +328,7 @@ _tagged_resources = ResourceGroupsTaggingAPIBackend._get_resources_generator
 
 
 def tagged_resources(self: Any, tag_filters: Any = None, **filters: Any) -> Iterator[TaggedResource]:
-    """GetResources knows neither REST APIs, nor their stages, nor event source mappings."""
+    """GetResources knows neither REST APIs, nor their stages, nor event source mappings, nor AWS IoT."""
     yield from _tagged_resources(self, tag_filters, **filters)
     matches = make_tag_matcher(tag_filters)
     if not any(filters.values()):
@@ -349,6 +351,7 @@ def _unlisted(account: str, region: str) -> Iterator[TaggedResource]:
             yield TaggedResource(f"{arn}/stages/{stage.name}", stage.tags or {}, "apigateway:restapis")
     for mapping in lambda_backends[account][region]._event_source_mappings.values():
         yield TaggedResource(mapping.arn, mapping.tags, "lambda:event-source-mapping")
+    yield from moto_iot_gaps.tagged(account, region)
 
 
 def _rules(self: Any) -> dict[str, dict[str, Any]]:
@@ -503,6 +506,7 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (DynamoHandler, "enable_kinesis_streaming_destination", enable_kinesis_streaming_destination),
     (DynamoHandler, "disable_kinesis_streaming_destination", disable_kinesis_streaming_destination),
     (DynamoHandler, "describe_kinesis_streaming_destination", describe_kinesis_streaming_destination),
+    *moto_iot_gaps.PATCHES,
 )
 
 
