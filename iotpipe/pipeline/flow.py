@@ -106,7 +106,7 @@ def _devices(resources: Sequence[Resource]) -> Node:
     asked = any(each.environment.get("REQUIRE_API_KEY") == "true" for each in resources if isinstance(each, Function))
     note = "signed requests, API key" if asked else "signed requests"
     if any(isinstance(each, TopicRule) for each in resources):
-        note += ", certificates"
+        note = "API key or certificate" if asked else "signature or certificate"
     return Node(_CALLERS, "Devices and clients", note, *DEVICES)
 
 

@@ -19,6 +19,7 @@ from iotpipe.provision.resources.function import Function
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.route import Route
 from iotpipe.provision.resources.subscription import Subscription
+from iotpipe.provision.resources.topic_rule import TopicRule
 from tests.support.account_inventory import client, pages
 from tests.support.pipeline_world import Declared, Settings, World
 from tests.support.web_acls import WEB_ACL
@@ -28,6 +29,7 @@ VARIANTS: dict[str, Settings] = {
     "default": {},
     "every option": {
         "kms_key": KEY,
+        "devices": {"enabled": True},
         "api": {"require_api_key": True, "web_acl": WEB_ACL, "access_logs": 30},
         "alerts": {"emails": ["ops@example.com", "oncall@example.com"]},
     },
@@ -58,12 +60,16 @@ def declared_arrows(resources: list[Resource]) -> Iterator[tuple[Resource, Resou
             yield each.queue, each.function
         elif isinstance(each, Queue) and each.dead_letter:
             yield each, each.dead_letter
+        elif isinstance(each, TopicRule):
+            yield each, each.queue
+            yield each, each.failures
         elif isinstance(each, Alarm):
             yield each, each.topic
         elif isinstance(each, Subscription):
             yield each.topic, each
 
 
+ENTRANCES = ("topic-rule", "rest-api")
 READING = {"dynamodb:Query", "dynamodb:Scan"}
 
 
@@ -89,7 +95,7 @@ def test_every_arrow_follows_from_the_declaration_and_nothing_declared_is_missin
     shown = {(start, end) for edge in inner for start in ends(drawn, edge)[0] for end in ends(drawn, edge)[1]}
     assert shown == expected
     entered = [ends(drawn, edge)[1] for edge in drawn.edges if edge.start == "devices"]
-    assert entered == [{each.address for each in resources if each.kind == "rest-api"}]
+    assert entered == [{each.address} for kind in ENTRANCES for each in resources if each.kind == kind]
 
 
 def in_the_account() -> set[tuple[str, str]]:
@@ -182,6 +188,12 @@ def test_no_two_boxes_have_one_place_and_no_place_stays_empty(declared: Declare)
     assert {(node.column, node.row) for node in drawn.nodes} == {DEVICES, *places}
 
 
+def test_a_row_of_the_places_without_a_box_is_left_out(declared: Declare) -> None:
+    drawn = flow(declared(VARIANTS["default"]).resources)
+    assert {node.row for node in drawn.nodes} == set(range(5))
+    assert next(node.name for node in drawn.nodes if node.row == 1) == "iot-api-dev"
+
+
 def test_a_resource_that_the_table_does_not_know_is_an_error(declared: Declare) -> None:
     queue = next(each for each in declared().resources if isinstance(each, Queue))
     with pytest.raises(LookupError, match="queue/other has no place"):
@@ -192,7 +204,7 @@ def test_labels_and_notes_say_what_the_settings_say(declared: Declare) -> None:
     settings = VARIANTS["every option"] | {"queue": {"max_receives": 1, "batch_size": 7, "retention": 5400}}
     drawn = flow(declared(settings).resources)
     notes = {node.name: node.note for node in drawn.nodes}
-    assert notes["Devices and clients"] == "signed requests, API key"
+    assert notes["Devices and clients"] == "API key or certificate"
     assert notes["iot-api-dev"] == "API Gateway, web ACL"
     assert notes["iot-ingestion-queue-dev"] == "SQS, keeps 90 minutes"
     assert notes["data-query-dev"] == "Lambda, 256 MB, 30 s"

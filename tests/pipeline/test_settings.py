@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import field as default
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from tests.support.web_acls import WEB_ACL, make_web_acls
 pytestmark = pytest.mark.together
 
 BASE: Settings = {"tags": {"team": "sensors"}}
+WITH_DEVICES: Settings = BASE | {"devices": {"enabled": True}}
 
 TABLES = ("table/raw-sensor-data-dev", "table/processed-data-dev")
 QUEUE = "queue/iot-ingestion-queue-dev"
@@ -51,6 +53,8 @@ class Sample:
     value: Any
     named: Mapping[str, Iterable[str]]
     writes: Mapping[str, int]
+    base: Settings = default(default_factory=lambda: BASE)
+    """The settings that are in force before, where the one that changes means nothing in BASE."""
 
 
 def alike(addresses: Iterable[str], *properties: str) -> dict[str, tuple[str, ...]]:
@@ -76,6 +80,66 @@ def queue(setting: str, value: int, named: str, of: str = QUEUE) -> tuple[str, S
 
 def feed(setting: str, value: int, named: str) -> tuple[str, Sample]:
     return f"queue.{setting}", Sample(value, {FEED: [named]}, {"UpdateEventSourceMapping": 1})
+
+
+DEVICE_FEED = "event-source-mapping/iot-device-queue-dev-to-data-ingestion-dev"
+RULE_ROLE = "role/iot-device-rule-role-dev"
+DEVICE_ALARMS = ("iot-device-failures", "iot-device-lost", "iot-device-throttled", "iot-device-unknown-rule")
+
+
+def of_devices(setting: str, value: int, named: str) -> tuple[str, Sample]:
+    sample = Sample(value, {DEVICE_FEED: [named]}, {"UpdateEventSourceMapping": 1}, WITH_DEVICES)
+    return f"devices.{setting}", sample
+
+
+ENABLED_DEVICES = Sample(
+    True,
+    {
+        "queue/iot-device-queue-dev": [
+            *("VisibilityTimeout", "MessageRetentionPeriod", *TAGS),
+            *("RedrivePolicy.deadLetterTargetArn", "RedrivePolicy.maxReceiveCount"),
+        ],
+        RULE_ROLE: [
+            *("Path", "ManagedPolicies", "PermissionsBoundary", "Description", *TAGS),
+            "AssumeRolePolicyDocument.Version",
+            *(
+                f"AssumeRolePolicyDocument.Statement.Assume.{each}"
+                for each in ("Effect", "Action", "Principal.Service", "Condition.StringEquals.aws:sourceaccount")
+            ),
+            "AssumeRolePolicyDocument.Statement.Assume.Condition.ArnLike.aws:sourcearn",
+            "Policies.iotpipe.Version",
+            *(f"Policies.iotpipe.Statement.Queue.{each}" for each in STATEMENT),
+        ],
+        "topic-rule/iotpipe_dev": [
+            *("sql", "awsIotSqlVersion", "description", "ruleDisabled", "actions", *TAGS),
+            *(f"errorAction.sqs.{each}" for each in ("roleArn", "queueUrl", "useBase64")),
+        ],
+        "iot-policy/iot-device-policy-dev": ["policyDocument.Version", "policyDocument.Statement", *TAGS],
+        DEVICE_FEED: [
+            *("EventSourceArn", "FunctionArn", "Enabled", "BatchSize", "MaximumBatchingWindowInSeconds"),
+            *("FunctionResponseTypes", "ScalingConfig.MaximumConcurrency", *TAGS),
+        ],
+        ROLES[0]: [
+            f"Policies.iotpipe.Statement.{sid}.{each}"
+            for sid in ("ConsumeDevices", "NotifyDevices")
+            for each in STATEMENT
+        ],
+        FUNCTIONS[0]: [
+            f"Environment.Variables.{each}" for each in ("THING_PREFIX", "DEVICE_ERRORS_TOPIC", "DEAD_LETTER_QUEUE_URL")
+        ],
+        **alike(
+            (f"alarm/{each}-dev" for each in (*DEVICE_ALARMS, "iot-device-queue-age")),
+            *("AlarmDescription", "ActionsEnabled", "AlarmActions"),
+            *("EvaluationPeriods", "Threshold", "ComparisonOperator", "TreatMissingData", *TAGS),
+            *("Namespace", "MetricName", "Dimensions", "Period", "Statistic"),
+        ),
+        "dashboard/iot-pipeline-dev": ["DashboardBody.widgets"],
+    },
+    {
+        **{"CreateQueue": 1, "CreateRole": 1, "PutRolePolicy": 2, "CreateTopicRule": 1, "CreatePolicy": 1},
+        **{"CreateEventSourceMapping": 1, "UpdateFunctionConfiguration": 1, "PutMetricAlarm": 5, "PutDashboard": 1},
+    },
+)
 
 
 def stage(setting: str, value: Any, named: str) -> tuple[str, Sample]:
@@ -234,6 +298,18 @@ SAMPLES: dict[str, Sample] = dict(
         threshold("dead_letters", 1, "iot-dlq-depth"),
         threshold("queue_age", 1, "iot-queue-age"),
         threshold("api_errors", 1, "iot-api-5xx"),
+        (
+            "alerts.device_failures",
+            Sample(
+                1,
+                alike((f"alarm/{each}-dev" for each in DEVICE_ALARMS), "Threshold"),
+                {"PutMetricAlarm": 4},
+                WITH_DEVICES,
+            ),
+        ),
+        ("devices.enabled", ENABLED_DEVICES),
+        of_devices("batch_size", 7, "BatchSize"),
+        of_devices("maximum_concurrency", 50, "ScalingConfig.MaximumConcurrency"),
         *(
             # 7 is the default of none and allowed for each.
             (f"processing.{name}", Sample(7, {CONFIG: [f"Value.{name}"]}, {"PutParameter": 1}))
@@ -272,12 +348,12 @@ def test_every_setting_has_a_sample() -> None:
     assert set(leaves(Environment)) == {*SAMPLES, *NOT_ON_AWS, *TESTED_ELSEWHERE}
 
 
-def changed(setting: str, value: Any) -> Settings:
+def changed(setting: str, value: Any, base: Settings = BASE) -> Settings:
     """The base settings with one of them changed."""
     *sections, name = setting.split(".")
-    settings = inner = dict(BASE)
+    settings = inner = dict(base)
     for section in sections:
-        inner[section] = {}
+        inner[section] = dict(inner.get(section, {}))
         inner = inner[section]
     inner[name] = value
     return settings
@@ -290,14 +366,14 @@ def named(plan: Plan) -> dict[str, list[str]]:
 Declare = Callable[..., Declared]
 
 
-def up(world: World, declared: Declared) -> None:
-    """Bring BASE up, which is declared, in an account that has the web ACLs."""
+def up(world: World, declared: Declared, base: str = "BASE") -> None:
+    """Bring a base up, which is declared, in an account that has the web ACLs."""
 
     def begin() -> None:
         make_web_acls()
         world.bring_up(declared)
 
-    once("BASE", world, begin)
+    once(base, world, begin)
 
 
 @pytest.mark.sampled(16)
@@ -305,8 +381,8 @@ def up(world: World, declared: Declared) -> None:
 @pytest.mark.parametrize("setting", SAMPLES)
 def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, declared: Declare, setting: str) -> None:
     sample = SAMPLES[setting]
-    before, after = declared(BASE), declared(changed(setting, sample.value))
-    up(world, before)
+    before, after = declared(sample.base), declared(changed(setting, sample.value, sample.base))
+    up(world, before, str(sample.base))
 
     plan = world.bring_up(after)
     assert {address: set(found) for address, found in named(plan).items()} == {

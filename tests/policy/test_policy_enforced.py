@@ -104,7 +104,7 @@ NAMELESS = (
     *("cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards", "lambda:CreateFunction"),
     *("dynamodb:ListTagsOfResource", "dynamodb:TagResource", "dynamodb:UntagResource"),
     *("dynamodb:GetResourcePolicy", "dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy"),
-    *("sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes"),
+    *("sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "iot:ListTargetsForPolicy"),
 )
 """Actions of which it does not see what they are about; AWS does."""
 

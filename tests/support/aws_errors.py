@@ -104,6 +104,14 @@ _PARAMETER_THERE = (
 )
 _STALE = "A tag has been added to a resource with the same ARN as a deleted resource."
 
+_RULE_ROLE = (
+    "iot.amazonaws.com is unable to assume role (sts:AssumeRole) on resource: "
+    "arn:aws:iam::123456789012:role/sample-rule-role"
+)
+_RULE_THERE = "Rule with name sample_rule already exists."
+_POLICY_THERE = "Policy cannot be created - name already exists (name=sample-policy)"
+_ATTACHED = "The policy cannot be deleted as the policy is attached to one or more principals (name=sample-policy)"
+
 PASSING = (
     # Lambda: functions
     Answer("L1", "function", "CreateFunction", _INVALID, _CANNOT_ASSUME, "IAM to propagate"),
@@ -392,6 +400,55 @@ PASSING = (
     Answer("X1", "topic", "DeleteTopic", "InternalError", "Internal error", "failing temporarily", "delete"),
     Answer("X1", "queue", "DeleteQueue", "ServiceUnavailable", "", "failing temporarily", "delete"),
     Answer("X1", "role", "GetRole", "Throttling", "Rate exceeded", "throttled by AWS"),
+    # AWS IoT: rules and policies
+    Answer("T1", "topic-rule", "CreateTopicRule", "InvalidRequestException", _RULE_ROLE, "IAM to propagate"),
+    Answer(
+        "T1",
+        "topic-rule",
+        "ReplaceTopicRule",
+        "InvalidRequestException",
+        _RULE_ROLE,
+        "IAM to propagate",
+        "update",
+        "described",
+    ),
+    Answer(
+        "T2",
+        "topic-rule",
+        "CreateTopicRule",
+        "ConflictingResourceUpdateException",
+        "A conflicting resource update exception.",
+        "another change of the rule",
+    ),
+    Answer(
+        "T2",
+        "topic-rule",
+        "DeleteTopicRule",
+        "ConflictingResourceUpdateException",
+        "A conflicting resource update exception.",
+        "another change of the rule",
+        "delete",
+    ),
+    Answer("T3", "topic-rule", "CreateTopicRule", "ResourceAlreadyExistsException", _RULE_THERE, "already exists"),
+    Answer("T3", "iot-policy", "CreatePolicy", "ResourceAlreadyExistsException", _POLICY_THERE, "already exists"),
+    Answer(
+        "T4", "iot-policy", "DeletePolicy", "DeleteConflictException", _ATTACHED, "sees the policy detached", "delete"
+    ),
+    Answer(
+        "T5",
+        "iot-policy",
+        "CreatePolicyVersion",
+        "VersionsLimitExceededException",
+        "The policy sample-policy already has the maximum number of versions (5)",
+        "no room for another version",
+        "update",
+        "open to everything",
+    ),
+    Answer("T6", "iot-policy", "CreatePolicy", "ThrottlingException", "Rate exceeded", "throttled"),
+    Answer(
+        "T7", "iot-policy", "CreatePolicy", "InternalFailureException", "An unexpected error has occurred.", "failing"
+    ),
+    Answer("T7", "topic-rule", "CreateTopicRule", "InternalException", "Internal error", "failing"),
 )
 
 FINAL = (

@@ -55,6 +55,8 @@ class Delays:
     """Until the rights count that depend on a new API's tags."""
     stale_tags: float = 0.0
     """For how long SNS remembers the tags of a deleted topic."""
+    policy_detached: float = 0.0
+    """Until AWS IoT deletes a policy after it was detached; it says up to five minutes."""
     late_logs: float = 2.0
     """After which the last logs of what was deleted are delivered."""
 
@@ -84,6 +86,7 @@ HARSH = Delays(
     api_changing=3,
     api_tags=4,
     stale_tags=5,
+    policy_detached=240,
 )
 
 PROMPT = Delays(

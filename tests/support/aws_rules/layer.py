@@ -139,6 +139,7 @@ class Reality:
         from tests.support.aws_rules.apigateway import ApiGateway
         from tests.support.aws_rules.dynamodb import DynamoDb
         from tests.support.aws_rules.iam import Iam
+        from tests.support.aws_rules.iot import Iot
         from tests.support.aws_rules.mappings import Lambda
         from tests.support.aws_rules.others import CloudWatch, Logs, Sns, Ssm
         from tests.support.aws_rules.sqs import Sqs
@@ -164,6 +165,7 @@ class Reality:
             "lambda": self.functions,
             "apigateway": self.api,
             "dynamodb": DynamoDb(self),
+            "iot": Iot(self),
             "logs": self.logs,
             "sns": self.sns,
             "ssm": Ssm(self),

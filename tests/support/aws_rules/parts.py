@@ -11,6 +11,7 @@ from iotpipe.packaging import handler_zip
 from iotpipe.provision.resources.api_gateway_account import ApiGatewayAccount
 from iotpipe.provision.resources.event_source_mapping import EventSourceMapping
 from iotpipe.provision.resources.function import Function
+from iotpipe.provision.resources.iot_policy import IotPolicy, Permit
 from iotpipe.provision.resources.layer import Layer
 from iotpipe.provision.resources.log_group import LogGroup
 from iotpipe.provision.resources.parameter import Parameter
@@ -22,6 +23,7 @@ from iotpipe.provision.resources.route import Route
 from iotpipe.provision.resources.stage import Stage
 from iotpipe.provision.resources.table import Table
 from iotpipe.provision.resources.topic import Topic
+from iotpipe.provision.resources.topic_rule import TopicRule
 
 CODE = handler_zip("query").content
 OTHER_CODE = handler_zip("ingestion").content
@@ -71,6 +73,11 @@ def mapping(function: Function = FUNCTION, queue: Queue = QUEUE, **changes: Any)
     return EventSourceMapping("readings-to-worker", queue=queue, function=function, **settings)
 
 
+RULE_ROLE = Role(
+    "rule-role", "iot.amazonaws.com", [Allow("Queue", ["sqs:SendMessage"], on=[QUEUE, DEAD_LETTERS])], only_for="iot"
+)
+RULE = TopicRule("readings", "SELECT * FROM 'readings/+'", "Readings", QUEUE, DEAD_LETTERS, RULE_ROLE)
+POLICY = IotPolicy("devices", [Permit("iot:Publish", ["topic/readings/*"])], [RULE])
 API = RestApi("api", description="An API")
 ACCOUNT = ApiGatewayAccount("us-east-1")
 

@@ -148,6 +148,15 @@ def a_mapping_that_has_just_been_made_gets_another_tag(play: Play) -> None:
     play.up(parts.mapping(), tags={"team": "devices"})
 
 
+def the_last_device_has_just_been_removed(play: Play) -> None:
+    play.up(parts.POLICY)
+    iot = play.world.hand("iot")
+    certificate = iot.create_keys_and_certificate(setAsActive=True)["certificateArn"]
+    iot.attach_policy(policyName="devices", target=certificate)
+    iot.detach_policy(policyName="devices", target=certificate)
+    play.world.down()
+
+
 def down_directly_after_up(play: Play) -> None:
     play.up(parts.mapping())
     play.world.down()
@@ -347,6 +356,14 @@ SCENES: Sequence[Scene] = (
         up_losing("CreateResource", parts.route("/query")),
         UNSEEN,
     ),
+    # AWS IoT
+    Scene("CreateTopicRule InvalidRequestException unable to assume role", up(parts.RULE), late(role=8)),
+    Scene("* ConflictingResourceUpdateException", up_beside("rule readings", parts.RULE)),
+    Scene(
+        "DeletePolicy DeleteConflictException",
+        the_last_device_has_just_been_removed,
+        late(policy_detached=240),
+    ),
     # CloudWatch Logs, SSM, SNS
     Scene("CreateLogGroup ResourceAlreadyExistsException", up_losing("CreateLogGroup", parts.GROUP), UNSEEN),
     Scene("* OperationAbortedException", up_beside("log group /aws/lambda/worker", parts.GROUP)),
@@ -365,6 +382,10 @@ SCENES: Sequence[Scene] = (
 NO_WAF = "AWS WAF is not among the emulated services"
 NO_STATE = "nothing that a service has in mind brings it about: it comes at random"
 ELSEWHERE = {
+    "CreatePolicyVersion VersionsLimitExceededException": (
+        "somebody else has to make the fifth version between two calls",
+        "tests/provision/test_retries.py",
+    ),
     "* LimitExceededException Too Many Requests": (
         "with the HTTP status 429 it is covered by the throttling row; this one is for answers without",
         "tests/provision/test_retries.py",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from botocore.client import BaseClient
 from moto.apigateway.models import apigateway_backends
@@ -71,6 +71,8 @@ def _tags(found: Any) -> dict[str, str]:
     """Tags of a request or of a thing, in any of the forms in which the services have them."""
     if isinstance(found, Mapping):
         return dict(found)
+    if isinstance(found, str):
+        return dict(parse_qsl(found))
     return {each.get("Key", each.get("TagKey")): each.get("Value", each.get("TagValue")) for each in found or []}
 
 
@@ -358,6 +360,27 @@ def _lambda_tags(parameters: Parameters, action: str) -> list[Asked]:
 
 for each in ("ListTags", "TagResource", "UntagResource"):
     TABLE["lambda", each] = lambda p, name=each: _lambda_tags(p, name)
+
+_iot_policy = _named("iot", "policy/{}", "policyName")
+_on("iot", _iot_policy, "GetPolicy", "CreatePolicy", "CreatePolicyVersion", "ListPolicyVersions", "DeletePolicyVersion")
+_on("iot", _iot_policy, "DeletePolicy", "ListTargetsForPolicy")
+_rule = _named("iot", "rule/{}", "ruleName")
+_on("iot", _rule, "GetTopicRule", "CreateTopicRule", "ReplaceTopicRule", "DeleteTopicRule")
+_on("iot", _nowhere, "ListTopicRules")
+_on("iot", lambda p: [p["resourceArn"]], "ListTagsForResource", "TagResource", "UntagResource")
+_tagging("iot", "CreatePolicy", "TagResource")
+_tagging("iot", "CreateTopicRule", "TagResource")
+
+
+def _roles_of(parameters: Parameters) -> list[Asked]:
+    """The rules engine assumes the role of each action."""
+    payload = parameters["topicRulePayload"]
+    roles = {each["sqs"]["roleArn"] for each in (*payload["actions"], payload["errorAction"])}
+    return [_passed(role, "iot") for role in sorted(roles)]
+
+
+for each in ("CreateTopicRule", "ReplaceTopicRule"):
+    _also("iot", each, _roles_of)
 
 _alarm = _named("cloudwatch", "alarm:{}", "AlarmName", "AlarmNames", "ResourceARN")
 _dashboard = _named("cloudwatch", "dashboard/{}", "DashboardName", "DashboardNames", "ResourceARN")

@@ -57,6 +57,7 @@ WIDE = {
     "tags": {"team": "sensors"},
     "tables": {"point_in_time_recovery": False, "deletion_protection": True},
     "queue": {"max_receives": 5, "batch_size": 5},
+    "devices": {"enabled": True, "batch_size": 5},
     "functions": {
         "runtime": "python3.12",
         "architecture": "x86_64",
@@ -72,6 +73,7 @@ NARROW = {
     "functions": {"permissions_boundary": BOUNDARY},
     "tables": {"deletion_protection": False},
     "kms_key": KMS_KEY,
+    "devices": {"enabled": True},
     "api": {"web_acl": WEB_ACL},
 }
 
@@ -177,7 +179,14 @@ def _life(heard: Heard, directory: Path) -> None:
     boto3.client("cloudwatch").untag_resource(
         ResourceARN=f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:iot-dlq-depth-dev", TagKeys=["iotpipe:environment"]
     )
+    of_devices = [
+        f"arn:aws:iot:{REGION}:{ACCOUNT}:{each}" for each in ("rule/iotpipe_dev", "policy/iot-device-policy-dev")
+    ]
+    for arn in of_devices:
+        boto3.client("iot").untag_resource(resourceArn=arn, tagKeys=["iotpipe:environment"])
     _looked_at(heard, world, first)
+    for arn in of_devices:
+        boto3.client("iot").tag_resource(resourceArn=arn, tags=[{"Key": "iotpipe:environment", "Value": "dev"}])
     _hang_more_on("iot-query-lambda-role-dev")
     _up(heard, world, renamed)
     _hang_more_on("iot-query-lambda-role-other")
@@ -248,6 +257,9 @@ def _death(heard: Heard, directory: Path) -> None:
     with heard.of("down"):
         world.down(delete_data=True)
     world.bring_up(declared)
+    boto3.client("iot").create_policy_version(
+        policyName="iot-device-policy-dev", policyDocument=_POLICY, setAsDefault=True
+    )
     world.path.unlink()
     with heard.of("down"):
         run = world.run("down", declared.tags)

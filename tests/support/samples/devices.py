@@ -10,6 +10,7 @@ from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.role import Allow, Role
 from iotpipe.provision.resources.topic_rule import TopicRule
 from tests.support.manual_edits import REGION, arn, as_tags, client, pairs
+from tests.support.samples.functions import BOUNDARY
 from tests.support.samples.sample import Sample, Tagging, Tampering
 
 ROLE_ARN = "arn:aws:iam::123456789012:role/sample-rule-role"
@@ -29,7 +30,9 @@ def _tagging(part: str) -> Tagging:
 
 def a_rule() -> TopicRule:
     queues = Queue("sample-device-queue", 345_600), Queue("sample-dlq", 1_209_600)
-    role = Role("sample-rule-role", "iot.amazonaws.com", [Allow("Queue", ["sqs:SendMessage"], on=queues)], None, "iot")
+    role = Role(
+        "sample-rule-role", "iot.amazonaws.com", [Allow("Queue", ["sqs:SendMessage"], on=queues)], BOUNDARY, "iot"
+    )
     return TopicRule("sample_rule", _SQL, "Sample", *queues, role)
 
 
@@ -116,7 +119,7 @@ def _open_policy() -> None:
 
 
 def _fill_with_versions() -> None:
-    for _ in range(4):
+    while len(client("iot").list_policy_versions(policyName="sample-policy")["policyVersions"]) < 5:
         _open_policy()
 
 
