@@ -36,7 +36,7 @@ def start(settings: Settings, as_json: bool) -> None:
 
     settings.refuse_below_a_project()
     record = launcher.start(engine_directory.at(settings.state_dir), lambda text: output.note(f"{text}."))
-    _answer({"endpoint": record.endpoint, "pid": record.pid, "since": record.since}, as_json)
+    _answer({"endpoint": record.endpoint, "mqtt": record.mqtt, "pid": record.pid, "since": record.since}, as_json)
 
 
 @local.command(epilog="Example:  iotpipe local stop")
@@ -58,7 +58,7 @@ def stop(settings: Settings, as_json: bool) -> None:
 @options.of_environment
 @options.as_json
 def status(settings: Settings, as_json: bool) -> None:
-    """Show whether it runs, its URL, since when, and the size of its data."""
+    """Show whether it runs, its URL, its MQTT address, since when, and the size of its data."""
     from iotpipe.local import engine_directory, launcher
 
     settings.refuse_below_a_project()

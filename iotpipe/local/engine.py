@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from iotpipe.errors import IotpipeError, LedgerCorrupt
-from iotpipe.local import alarms, background, metrics
+from iotpipe.local import alarms, background, iot_gaps, metrics
 from iotpipe.local.engine_directory import ACCOUNT, REGION, EngineDirectory, Record
 from iotpipe.local.guard import Guard
+from iotpipe.local.iot_gaps import Surroundings
+from iotpipe.local.mqtt import Listener
 from iotpipe.local.signatures import Signatures
 from iotpipe.local.storage.store import References, Store
 from iotpipe.local.time_to_live import delete_expired_periodically
@@ -57,6 +59,8 @@ class Engine:
         self._restore_failures: list[str] = []
         self._stop = asyncio.Event()
         self._gaps = ministack_gaps
+        self._mqtt = Listener()
+        self._failure: IotpipeError | None = None
 
     def restore(self) -> None:
         """Prepare ministack to read the saved data when it starts. Raises LedgerCorrupt and LedgerTooNew."""
@@ -71,20 +75,29 @@ class Engine:
         self._app.PERSIST_STATE = True
         self._app.load_state = self._states.load
         self._gaps.close(self.root)
+        iot_gaps.close_when_loaded(Surroundings(lambda: self._mqtt.port, self.directory.mqtt_ca, self.mark_changed))
         metrics.patch_ministack()
         alarms.patch_ministack(self.mark_changed)
         self._restore_failures = self._gaps.collect_restore_failures()
 
-    def ready(self) -> None:
-        """Record that ministack has started. From now on ministack itself saves nothing."""
+    async def ready(self) -> None:
+        """Listen for MQTT, and record that ministack has started. From now on ministack itself saves nothing."""
         self._app.PERSIST_STATE = False
         # The objects loaded so far are never garbage: collections that visit them delay requests.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         if self._restore_failures:
             self.stop()
-        else:
-            self.directory.write(replace(self.record, ready=True))
+            return
+        try:
+            # Not earlier: the listener needs the certificates that ministack has restored.
+            await self._mqtt.listen(self.record.mqtt_port)
+        except IotpipeError as error:
+            self._failure = error
+            self.stop()
+            return
+        self.record = replace(self.record, mqtt_port=self._mqtt.port)
+        self.directory.write(replace(self.record, ready=True))
 
     def stop(self) -> None:
         self._stop.set()
@@ -141,7 +154,10 @@ class Engine:
                 self._changed = await self.save() or self._changed
 
     async def serve(self, listening: socket.socket) -> None:
-        """Serve until `stop` is called, then save. Raises LedgerCorrupt if ministack could not restore all data."""
+        """Serve until `stop` is called, then save.
+
+        Raises LedgerCorrupt if ministack could not restore all data, and IotpipeError if MQTT cannot be served.
+        """
         from hypercorn.asyncio import serve
         from hypercorn.config import Config
 
@@ -161,6 +177,7 @@ class Engine:
 
         async def wait_for_stop() -> None:
             await self._stop.wait()
+            self._mqtt.close()
             self.directory.write(self.record)
 
         tasks = asyncio.gather(
@@ -176,6 +193,8 @@ class Engine:
         if self._restore_failures:
             hint = "Nothing was changed. Restore it from a backup, or start over with `iotpipe local reset`"
             raise LedgerCorrupt(f"{self._store.path} cannot be restored: {'; '.join(self._restore_failures)}", hint)
+        if self._failure:
+            raise self._failure
         await self.save()
         self._store.close()
 
@@ -193,7 +212,14 @@ def main(path: Path) -> None:
             directory.check_database()
         listening = _listen(before.port if before else 0)
         port = listening.getsockname()[1]
-        record = Record(port, os.getpid(), secrets.token_hex(8), secrets.token_urlsafe(24), timestamp(time.time()))
+        record = Record(
+            port,
+            os.getpid(),
+            secrets.token_hex(8),
+            secrets.token_urlsafe(24),
+            timestamp(time.time()),
+            mqtt_port=before.mqtt_port if before else 0,
+        )
         directory.write(record)
         os.environ.update(settings(directory, port))
         asyncio.run(_run(directory, record, listening))
@@ -211,7 +237,7 @@ async def _run(directory: EngineDirectory, record: Record, listening: socket.soc
     await engine.serve(listening)
     if engine.trouble:
         sys.exit(f"error: what was written since {engine.saved_at} is not saved: {engine.trouble}")
-    directory.write(Record(record.port))
+    directory.write(Record(record.port, mqtt_port=engine.record.mqtt_port))
 
 
 def settings(directory: EngineDirectory, port: int) -> dict[str, str]:
@@ -223,6 +249,8 @@ def settings(directory: EngineDirectory, port: int) -> dict[str, str]:
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_REGION": REGION,
         "SFTP_ENABLED": "0",
+        # ministack's own listener is open to the network and to clients without a certificate: iotpipe.local.mqtt
+        # replaces it.
         "IOT_MTLS_ENABLED": "0",
         "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
         "LAMBDA_WARM_TTL_SECONDS": "60",

@@ -40,11 +40,18 @@ class Record:
     secret: str = ""
     since: str = ""
     ready: bool = False
+    mqtt_port: int = 0
+    """0 if no engine of this directory has served MQTT yet."""
     format: int = FORMAT
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def mqtt(self) -> str:
+        """Where devices connect by MQTT, a host for which the listener's certificate is valid; empty without a port."""
+        return f"localhost:{self.mqtt_port}" if self.mqtt_port else ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,14 @@ class EngineDirectory:
     @property
     def log(self) -> Path:
         return self.path / "engine.log"
+
+    @property
+    def mqtt_ca(self) -> Path:
+        """The certificate with which MQTT clients verify the listener.
+
+        It is created with the first device certificate, or when a client first asks for the endpoint.
+        """
+        return self.path / owned_files.MQTT_CA
 
     @property
     def temporary(self) -> Path:

@@ -30,7 +30,7 @@ _QUERY_CREDENTIALS = ("x-amz-algorithm", "x-amz-credential", "x-amz-signature", 
 class Guard:
     """ASGI middleware in front of ministack.
 
-    Calls `ready` when the application has started, and `on_request` after every request that it has processed.
+    Awaits `ready` when the application has started, and calls `on_request` after every request that it has processed.
     `admin` answers the launcher's requests under ADMIN.
     """
 
@@ -41,7 +41,7 @@ class Guard:
         port: int,
         secret: str,
         signatures: Signatures,
-        ready: Callable[[], None],
+        ready: Callable[[], Awaitable[None]],
         on_request: Callable[[], None],
         admin: Admin,
     ) -> None:
@@ -106,7 +106,7 @@ class Guard:
         async def send_and_notice(message: Message) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
-                self._ready()
+                await self._ready()
 
         return send_and_notice
 

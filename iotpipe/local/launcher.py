@@ -123,7 +123,7 @@ def _local_environments(state_dir: Path) -> dict[str, ledger.Contents]:
 
 
 def status(directory: EngineDirectory) -> dict[str, Any]:
-    """Return whether the engine is running, its address, process id, start time, data size and trouble.
+    """Return whether the engine is running, its addresses, process id, start time, data size and trouble.
 
     Raises LedgerError if iotpipe did not create the directory.
     """
@@ -133,7 +133,13 @@ def status(directory: EngineDirectory) -> dict[str, Any]:
     if record is None:
         return {"running": False, "data_bytes": size}
     state = request(record, "state")
-    process = {"running": True, "endpoint": record.endpoint, "pid": record.pid, "since": record.since}
+    process = {
+        "running": True,
+        "endpoint": record.endpoint,
+        "mqtt": record.mqtt,
+        "pid": record.pid,
+        "since": record.since,
+    }
     return process | {"saved_at": state["saved_at"], "trouble": state["trouble"], "data_bytes": size}
 
 
@@ -219,6 +225,8 @@ def _news(before: Record | None, now: Record) -> list[str]:
         )
     if before.port != now.port:
         news.append(f"port {before.port} is taken by another program: the embedded AWS is at {now.endpoint} now")
+    if before.mqtt_port not in (0, now.mqtt_port):
+        news.append(f"port {before.mqtt_port} is taken by another program: devices connect to {now.mqtt} now")
     return news
 
 

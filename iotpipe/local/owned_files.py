@@ -20,12 +20,13 @@ MARK = ".iotpipe-embedded-aws"
 DATA, TEMPORARY = "data", "engine.tmp"
 DATABASE = "engine.db"
 LAUNCH_LOCK = "launch.lock"
+MQTT_CA = "mqtt-ca.pem"
 
 _TEXT = b"iotpipe created this directory for its embedded AWS. It deletes only the files that it created itself.\n"
 _FILES = re.compile(
-    r"engine\.(json|lock|log|log\.1)|credentials\.json|launch\.lock"
+    r"engine\.(json|lock|log|log\.1)|credentials\.json|launch\.lock|mqtt-ca\.pem"
     # The temporary file of an atomic write that was killed.
-    r"|\.(engine|credentials)\.json\.\w{8}"
+    r"|\.(engine\.json|credentials\.json|mqtt-ca\.pem)\.\w{8}"
 )
 _DATABASE = re.compile(r"engine\.db(-wal|-shm|-journal)?")
 

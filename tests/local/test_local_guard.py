@@ -46,7 +46,8 @@ def test_whoever_has_the_root_key_is_let_in(running: Machine) -> None:
     assert (identity["Account"], identity["Arn"]) == ("000000000000", "arn:aws:iam::000000000000:root")
 
 
-def test_it_listens_on_loopback_alone(running: Machine) -> None:
+@pytest.mark.parametrize("server", ["port", "mqtt_port"])
+def test_it_listens_on_loopback_alone(running: Machine, server: str) -> None:
     outside = socket.socket()
     # Connecting a datagram socket finds this machine's external address without sending anything.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -56,7 +57,7 @@ def test_it_listens_on_loopback_alone(running: Machine) -> None:
         except OSError:
             address = "127.0.0.2"
     with outside, pytest.raises(OSError):
-        outside.connect((address, running.record.port))
+        outside.connect((address, getattr(running.record, server)))
 
 
 def test_a_web_page_is_refused_even_with_a_good_signature(running: Machine) -> None:
@@ -187,13 +188,16 @@ def guard(application: Application) -> Guard:
     async def nobody(method: str, path: str) -> dict[str, Any]:
         raise AssertionError("asked")
 
+    async def ready() -> None:
+        return
+
     signatures = Signatures("R")
     return Guard(
         application,
         port=1,
         secret="s",
         signatures=signatures,
-        ready=lambda: None,
+        ready=ready,
         on_request=lambda: None,
         admin=nobody,
     )
