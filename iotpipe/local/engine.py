@@ -28,6 +28,7 @@ from iotpipe.local.engine_directory import ACCOUNT, REGION, EngineDirectory, Rec
 from iotpipe.local.guard import Guard
 from iotpipe.local.iot_gaps import Surroundings
 from iotpipe.local.mqtt import Listener
+from iotpipe.local.mqtt_gaps import MAX_PAYLOAD
 from iotpipe.local.signatures import Signatures
 from iotpipe.local.storage.store import References, Store
 from iotpipe.local.time_to_live import delete_expired_periodically
@@ -252,6 +253,8 @@ def settings(directory: EngineDirectory, port: int) -> dict[str, str]:
         # ministack's own listener is open to the network and to clients without a certificate: iotpipe.local.mqtt
         # replaces it.
         "IOT_MTLS_ENABLED": "0",
+        # Bytes that ministack keeps of a packet that is not complete; AWS's limit for a payload is half of it.
+        "IOT_WS_FRAME_MAX_BYTES": str(2 * MAX_PAYLOAD),
         "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
         "LAMBDA_WARM_TTL_SECONDS": "60",
         "LOG_LEVEL": "WARNING",

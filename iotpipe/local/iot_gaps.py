@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.files import write_atomically
+from iotpipe.local import mqtt_connections, mqtt_gaps
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def _close(engine: Surroundings) -> None:
     _answer_with_the_listeners_address(engine)
     _require_client_certificates()
     _save_what_devices_change(engine)
+    mqtt_gaps.close()
+    mqtt_connections.close_gaps()
 
 
 def _publish_the_ca(engine: Surroundings) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.forked_commands import ForkedCommands
 from tests.support.local_machine import Machine
+from tests.support.mqtt_devices import Fleet
 
 New = Callable[[], Machine]
 
@@ -44,6 +45,12 @@ def running(new_machine: New) -> Machine:
     machine = new_machine()
     machine.run("local", "start")
     return machine
+
+
+@pytest.fixture(scope="module")
+def fleet(running: Machine) -> Fleet:
+    """Return the devices of a running embedded AWS."""
+    return Fleet(running)
 
 
 @pytest.fixture(scope="module")

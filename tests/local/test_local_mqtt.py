@@ -9,10 +9,9 @@ import socket
 import ssl
 import stat
 import warnings
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -24,69 +23,12 @@ from iotpipe.errors import IotpipeError
 from iotpipe.local import mqtt
 from tests.support import mqtt_devices
 from tests.support.local_machine import Machine
-from tests.support.mqtt_devices import V5, V311, Identity, Refused
+from tests.support.mqtt_devices import NOT_AUTHORIZED, POLICY, SUBSCRIBED, SUCCESS, V5, V311, Fleet, Identity
 
 pytestmark = pytest.mark.embedded
 
-POLICY = "device"
-SUCCESS, SUBSCRIBED, NOT_AUTHORIZED = 0, 1, 0x87
-"""Reason codes of MQTT 5."""
 
-
-def wall() -> str:
-    """The policy of every device: it may act under its own name only."""
-    region = "arn:aws:iot:us-east-1:000000000000"
-    own = "${iot:Connection.Thing.ThingName}"
-    attached = {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}
-    statements = [
-        ("Connect", [f"{region}:client/{own}"], {"Condition": attached}),
-        ("Publish", [f"{region}:topic/iotpipe/dev/{own}/readings"], {}),
-        ("Publish", [f"{region}:topic/$aws/rules/iotpipe_dev/iotpipe/dev/{own}/readings"], {}),
-        ("Subscribe", [f"{region}:topicfilter/iotpipe/dev/{own}/errors"], {}),
-        ("Receive", [f"{region}:topic/iotpipe/dev/{own}/errors"], {}),
-    ]
-    listed = [
-        {"Effect": "Allow", "Action": f"iot:{action}", "Resource": resources} | more
-        for action, resources, more in statements
-    ]
-    return json.dumps({"Version": "2012-10-17", "Statement": listed})
-
-
-@pytest.fixture(scope="module")
-def iot(running: Machine) -> Any:
-    iot = running.client("iot")
-    iot.create_policy(policyName=POLICY, policyDocument=wall())
-    return iot
-
-
-Connect = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def connect(running: Machine, iot: Any) -> Connect:
-    """Connect a device to the engine; `port` and certificate authority are the engine's own."""
-    address = iot.describe_endpoint(endpointType="iot:Data-ATS")["endpointAddress"]
-    host, _, port = address.partition(":")
-    assert host == "localhost"
-    assert int(port) == running.record.mqtt_port
-
-    def connect(client_id: str, owner: Identity | None, **more: Any) -> Any:
-        return mqtt_devices.connected(int(port), running.engine_directory.mqtt_ca, client_id, owner, **more)
-
-    return connect
-
-
-@pytest.fixture(scope="module")
-def enrolled(running: Machine, iot: Any) -> Callable[[str], Identity]:
-    """Enrol a device as iotpipe does."""
-
-    def enrol(thing: str) -> Identity:
-        return mqtt_devices.attach(iot, thing, POLICY, mqtt_devices.identity(iot, running.directory, thing))
-
-    return enrol
-
-
-def foreign(directory: Any) -> Identity:
+def foreign(directory: Path) -> Identity:
     """Return the certificate of another authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dev:roof")])
@@ -107,75 +49,73 @@ def foreign(directory: Any) -> Identity:
     return files
 
 
-def refused(attempt: Any) -> int:
-    """Return the reason code with which a connection is refused."""
-    with pytest.raises(Refused) as raised, attempt:
-        pass
-    return raised.value.code
-
-
-def test_a_device_acts_under_its_own_name_only(connect: Connect, enrolled: Any) -> None:
-    enrolled("dev:other")
-    with connect("dev:own", enrolled("dev:own")) as device:
+def test_a_device_acts_under_its_own_name_only(fleet: Fleet) -> None:
+    fleet.enrolled("dev:neighbour")
+    with fleet.connect("dev:own", fleet.enrolled("dev:own")) as device:
         assert device.publish("iotpipe/dev/dev:own/readings", "{}") == SUCCESS
         assert device.publish("$aws/rules/iotpipe_dev/iotpipe/dev/dev:own/readings", "{}") == SUCCESS
-        assert device.publish("iotpipe/dev/dev:other/readings", "{}") == NOT_AUTHORIZED
-        assert device.publish("$aws/rules/iotpipe_dev/iotpipe/dev/dev:other/readings", "{}") == NOT_AUTHORIZED
+        assert device.publish("iotpipe/dev/dev:neighbour/readings", "{}") == NOT_AUTHORIZED
+        assert device.publish("$aws/rules/iotpipe_dev/iotpipe/dev/dev:neighbour/readings", "{}") == NOT_AUTHORIZED
         assert device.publish("iotpipe/dev/dev:own/errors", "{}") == NOT_AUTHORIZED
         assert device.publish("iotpipe/dev/dev:own/readings", "{}", retain=True) == NOT_AUTHORIZED
         assert device.subscribe("iotpipe/dev/dev:own/errors") == SUBSCRIBED
-        for foreign_filter in ("#", "+/dev/dev:own/errors", "iotpipe/dev/+/errors", "iotpipe/dev/dev:other/errors"):
-            assert device.subscribe(foreign_filter) == NOT_AUTHORIZED
+        for others in ("#", "+/dev/dev:own/errors", "iotpipe/dev/+/errors", "iotpipe/dev/dev:neighbour/errors"):
+            assert device.subscribe(others) == NOT_AUTHORIZED
+
+
+def test_what_is_published_over_http_reaches_the_one_device_that_it_is_for(fleet: Fleet) -> None:
+    with (
+        fleet.connect("dev:told", fleet.enrolled("dev:told")) as told,
+        fleet.connect("dev:untold", fleet.enrolled("dev:untold")) as untold,
+    ):
+        for device, name in ((told, "told"), (untold, "untold")):
+            assert device.subscribe(f"iotpipe/dev/dev:{name}/errors") == SUBSCRIBED
+        fleet.data.publish(topic="iotpipe/dev/dev:told/errors", payload=b"first", qos=1)
+        fleet.data.publish(topic="iotpipe/dev/dev:untold/errors", payload=b"second", qos=1)
+        assert [device.message().payload for device in (told, untold)] == [b"first", b"second"]
 
 
 @pytest.mark.parametrize("version", [V5, V311])
-def test_a_device_that_is_not_fully_enrolled_cannot_connect(
-    running: Machine, iot: Any, connect: Connect, enrolled: Any, version: int
-) -> None:
-    name = f"dev:half{version}"
-    owner = mqtt_devices.identity(iot, running.directory, name, active=False)
+def test_a_device_that_is_not_fully_enrolled_cannot_connect(fleet: Fleet, version: int) -> None:
+    name, iot = f"dev:half{version}", fleet.iot
+    owner = fleet.certificate(name, active=False)
     code = NOT_AUTHORIZED if version == V5 else 0
-
-    def tried() -> int:
-        return refused(connect(name, owner, version=version))
-
-    assert tried() == 0  # inactive
+    assert fleet.refused(name, owner, version=version) == 0  # inactive
     iot.update_certificate(certificateId=owner.certificate_id, newStatus="ACTIVE")
-    assert tried() == code  # without a policy
+    assert fleet.refused(name, owner, version=version) == code  # without a policy
     iot.attach_policy(policyName=POLICY, target=owner.arn)
-    assert tried() == code  # without a thing
+    assert fleet.refused(name, owner, version=version) == code  # without a thing
     iot.create_thing(thingName=name)
     iot.attach_thing_principal(thingName=name, principal=owner.arn)
-    enrolled("dev:other")
-    assert refused(connect("dev:other", owner, version=version)) == code
-    for topic in ("iotpipe/dev/dev:other/readings", "elsewhere"):
-        assert refused(connect(name, owner, version=version, will=(topic, "gone"))) == code
-    with connect(name, owner, version=version, will=(f"iotpipe/dev/{name}/readings", "gone")) as device:
+    fleet.enrolled(f"dev:other{version}")
+    assert fleet.refused(f"dev:other{version}", owner, version=version) == code
+    for topic in (f"iotpipe/dev/dev:other{version}/readings", "elsewhere"):
+        assert fleet.refused(name, owner, version=version, will=(topic, "gone")) == code
+    with fleet.connect(name, owner, version=version, will=(f"iotpipe/dev/{name}/readings", "gone")) as device:
         assert device.connected
     iot.update_certificate(certificateId=owner.certificate_id, newStatus="REVOKED")
-    assert tried() == 0
+    assert fleet.refused(name, owner, version=version) == 0
 
 
-def test_nobody_connects_without_a_certificate_of_this_aws(running: Machine, connect: Connect, enrolled: Any) -> None:
-    enrolled("dev:roof")
-    assert refused(connect("dev:roof", None)) == 0
-    assert refused(connect("dev:roof", foreign(running.directory))) == 0
+def test_nobody_connects_without_a_certificate_of_this_aws(fleet: Fleet) -> None:
+    fleet.enrolled("dev:roof")
+    assert fleet.refused("dev:roof", None) == 0
+    assert fleet.refused("dev:roof", foreign(fleet.machine.directory)) == 0
 
 
-def test_old_tls_is_refused(running: Machine, enrolled: Any) -> None:
-    owner = enrolled("dev:roof")
-    context = ssl.create_default_context(cafile=str(running.engine_directory.mqtt_ca))
-    context.load_cert_chain(owner.certificate, owner.key)
+@pytest.mark.parametrize(("version", "accepted"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
+def test_old_tls_is_refused(fleet: Fleet, version: str, accepted: bool) -> None:
+    context = fleet.context(fleet.enrolled(f"dev:{version}"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with (
-        closing(socket.create_connection(("127.0.0.1", running.record.mqtt_port))) as plain,
-        pytest.raises(ssl.SSLError),
-    ):
-        context.wrap_socket(plain, server_hostname="localhost")
+    with closing(socket.create_connection(("127.0.0.1", fleet.port))) as plain:
+        if accepted:
+            context.wrap_socket(plain, server_hostname="localhost").close()
+        else:
+            with pytest.raises(OSError, match=r"PROTOCOL_VERSION|EOF|reset"):
+                context.wrap_socket(plain, server_hostname="localhost")
 
 
 def test_there_is_no_other_entrance_for_mqtt(running: Machine) -> None:
@@ -199,25 +139,18 @@ def test_there_is_no_other_entrance_for_mqtt(running: Machine) -> None:
 def test_the_address_and_the_devices_survive_stop_and_kill(machine: Machine) -> None:
     said = machine.json("local", "start")
     assert said["mqtt"] == machine.json("local", "status")["mqtt"] == f"localhost:{machine.record.mqtt_port}"
-    port, iot = machine.record.mqtt_port, machine.client("iot")
+    fleet, port = Fleet(machine), machine.record.mqtt_port
+    assert fleet.port == port
     assert port in mqtt.PORTS
-    iot.create_policy(policyName=POLICY, policyDocument=wall())
     rule = {"sql": "SELECT * FROM 'iotpipe/dev/+/readings'", "actions": []}
-    iot.create_topic_rule(ruleName="iotpipe_dev", topicRulePayload=rule)
-    owner = mqtt_devices.attach(iot, "dev:roof", POLICY, mqtt_devices.identity(iot, machine.directory, "dev:roof"))
-    data = machine.client("iot-data")
-    data.publish(topic="kept", payload=b"message", retain=True)
+    fleet.iot.create_topic_rule(ruleName="iotpipe_dev", topicRulePayload=rule)
+    owner = fleet.enrolled("dev:roof")
+    fleet.data.publish(topic="kept", payload=b"message", retain=True)
     ca = machine.engine_directory.mqtt_ca.read_bytes()
-    certificate = iot.describe_certificate(certificateId=owner.certificate_id)["certificateDescription"]
+    certificate = fleet.iot.describe_certificate(certificateId=owner.certificate_id)["certificateDescription"]
     machine.send("POST", "/_iotpipe/save", {"X-Iotpipe-Secret": machine.record.secret})
 
-    def end_with_kill() -> None:
-        machine.kill()
-
-    def end_with_stop() -> None:
-        machine.run("local", "stop")
-
-    for end in (end_with_kill, end_with_stop):
+    for end in (machine.kill, lambda: machine.run("local", "stop")):
         end()
         assert machine.record.mqtt_port == port
         machine.engine_directory.mqtt_ca.unlink()
@@ -229,7 +162,7 @@ def test_the_address_and_the_devices_survive_stop_and_kill(machine: Machine) -> 
         described = iot.describe_certificate(certificateId=owner.certificate_id)["certificateDescription"]
         assert described == certificate
         assert iot.get_topic_rule(ruleName="iotpipe_dev")["rule"]["sql"] == rule["sql"]
-        with mqtt_devices.connected(port, machine.engine_directory.mqtt_ca, "dev:roof", owner) as device:
+        with fleet.connect("dev:roof", owner) as device:
             assert device.publish("iotpipe/dev/dev:roof/readings", "{}") == SUCCESS
     for path in machine.engine_directory.path.rglob("*"):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path

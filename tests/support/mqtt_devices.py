@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.x509.oid import NameOID
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from tests.support.local_machine import Machine
 
 V311, V5 = MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5
 
@@ -45,24 +49,6 @@ def private(key: CertificateIssuerPrivateKeyTypes) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def identity(iot: Any, directory: Path, name: str, active: bool = True) -> Identity:
-    """Have AWS IoT issue a certificate; the files are named after `name`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    issued = iot.create_certificate_from_csr(certificateSigningRequest=request(key, name), setAsActive=active)
-    files = Identity(directory / f"{name}.key", directory / f"{name}.crt", issued["certificateArn"])
-    files.key.write_bytes(private(key))
-    files.certificate.write_text(issued["certificatePem"])
-    return files
-
-
-def attach(iot: Any, thing: str, policy: str, owner: Identity) -> Identity:
-    """Create the thing and attach certificate and policy to it."""
-    iot.create_thing(thingName=thing)
-    iot.attach_policy(policyName=policy, target=owner.arn)
-    iot.attach_thing_principal(thingName=thing, principal=owner.arn)
-    return owner
 
 
 @dataclass
@@ -178,3 +164,128 @@ def _observe(client: Client, device: Device) -> None:
     client.on_publish = lambda client, data, packet, code, properties: note("publish", code)
     client.on_subscribe = lambda client, data, packet, codes, properties: note("subscribe", codes[0])
     client.on_message = lambda client, data, message: device.received.append(message)
+
+
+POLICY = "device"
+SUCCESS, SUBSCRIBED, NOT_AUTHORIZED = 0, 1, 0x87
+"""Reason codes of MQTT 5."""
+
+
+def wall() -> str:
+    """Return the policy of every device: it may act under its own name only."""
+    region = "arn:aws:iot:us-east-1:000000000000"
+    own = "${iot:Connection.Thing.ThingName}"
+    attached = {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}
+    topics = [f"{region}:topic/{prefix}iotpipe/dev/{own}/readings" for prefix in ("", "$aws/rules/iotpipe_dev/")]
+    statements = [
+        {"Action": "iot:Connect", "Resource": f"{region}:client/{own}", "Condition": attached},
+        {"Action": "iot:Publish", "Resource": topics},
+        {"Action": "iot:Subscribe", "Resource": f"{region}:topicfilter/iotpipe/dev/{own}/errors"},
+        {"Action": "iot:Receive", "Resource": f"{region}:topic/iotpipe/dev/{own}/errors"},
+    ]
+    allowed = [{"Effect": "Allow"} | statement for statement in statements]
+    return json.dumps({"Version": "2012-10-17", "Statement": allowed})
+
+
+@dataclass
+class Fleet:
+    """The devices of a machine's embedded AWS, with the policy `wall`."""
+
+    machine: Machine
+
+    @cached_property
+    def iot(self) -> Any:
+        iot = self.machine.client("iot")
+        iot.create_policy(policyName=POLICY, policyDocument=wall())
+        return iot
+
+    @cached_property
+    def data(self) -> Any:
+        return self.machine.client("iot-data")
+
+    @cached_property
+    def port(self) -> int:
+        """The port that DescribeEndpoint answers."""
+        host, _, port = self.iot.describe_endpoint(endpointType="iot:Data-ATS")["endpointAddress"].partition(":")
+        assert host == "localhost"
+        return int(port)
+
+    def certificate(self, name: str, active: bool = True) -> Identity:
+        """Have AWS IoT issue a certificate; the files are named after `name`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        signed = self.iot.create_certificate_from_csr(certificateSigningRequest=request(key, name), setAsActive=active)
+        directory = self.machine.directory
+        files = Identity(directory / f"{name}.key", directory / f"{name}.crt", signed["certificateArn"])
+        files.key.write_bytes(private(key))
+        files.certificate.write_text(signed["certificatePem"])
+        return files
+
+    def enrolled(self, thing: str) -> Identity:
+        """Enrol a device as iotpipe does."""
+        owner = self.certificate(thing)
+        self.iot.create_thing(thingName=thing)
+        self.iot.attach_policy(policyName=POLICY, target=owner.arn)
+        self.iot.attach_thing_principal(thingName=thing, principal=owner.arn, thingPrincipalType="EXCLUSIVE_THING")
+        return owner
+
+    def free(self, name: str) -> Identity:
+        """Return a certificate that may do everything, under every client id."""
+        statement = {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        with suppress(self.iot.exceptions.ResourceAlreadyExistsException):
+            self.iot.create_policy(policyName="everything", policyDocument=document)
+        owner = self.certificate(name)
+        self.iot.attach_policy(policyName="everything", target=owner.arn)
+        return owner
+
+    def connect(self, client_id: str, owner: Identity | None, **more: Any) -> AbstractContextManager[Device]:
+        return connected(self.port, self.machine.engine_directory.mqtt_ca, client_id, owner, **more)
+
+    def refused(self, client_id: str, owner: Identity | None, **more: Any) -> int:
+        """Return the reason code with which a connection is refused; fails the test if it is accepted."""
+        try:
+            with self.connect(client_id, owner, **more):
+                raise AssertionError("accepted")
+        except Refused as refused:
+            return refused.code
+
+    def context(self, owner: Identity) -> ssl.SSLContext:
+        """Return what a client without an MQTT library needs to connect."""
+        context = ssl.create_default_context(cafile=str(self.machine.engine_directory.mqtt_ca))
+        context.load_cert_chain(owner.certificate, owner.key)
+        return context
+
+    def queue_of_readings(self, sql: str = "SELECT *") -> str:
+        """Return the URL of a new queue; a topic rule puts into it what devices publish on their own topics."""
+        sqs = self.machine.client("sqs")
+        url = str(sqs.create_queue(QueueName="readings")["QueueUrl"])
+        self.iot.create_topic_rule(
+            ruleName="iotpipe_dev",
+            topicRulePayload={
+                "sql": f"{sql} FROM 'iotpipe/dev/+/readings'",
+                "awsIotSqlVersion": "2016-03-23",
+                "actions": [{"sqs": {"queueUrl": url, "roleArn": self.role("rule", "readings"), "useBase64": False}}],
+            },
+        )
+        return url
+
+    def role(self, name: str, *queues: str, principal: str = "iot.amazonaws.com") -> str:
+        """Create a role that may send to these queues, and return its ARN."""
+        iam = self.machine.client("iam")
+        trust = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]
+        arns = [f"arn:aws:sqs:us-east-1:000000000000:{queue}" for queue in queues]
+        statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arns}
+        if queues:
+            document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            iam.put_role_policy(RoleName=name, PolicyName="send", PolicyDocument=document)
+        return str(role["Arn"])
+
+    def bodies(self, url: str) -> list[Any]:
+        """Take what is in a queue."""
+        sqs = self.machine.client("sqs")
+        taken = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        for message in taken:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in taken]
