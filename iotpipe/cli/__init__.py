@@ -10,6 +10,7 @@ import sys
 import click
 
 from iotpipe.cli import options
+from iotpipe.cli.device import device
 from iotpipe.cli.devices import devices
 from iotpipe.cli.dlq import dlq
 from iotpipe.cli.doctor import doctor
@@ -58,6 +59,7 @@ for command in (
         send_test_data,
         query,
         devices,
+        device,
         local,
         logs,
         dlq,

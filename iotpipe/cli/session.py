@@ -160,14 +160,17 @@ def packaged(env: Environment) -> Artifacts:
 
 
 @contextmanager
-def stoppable(stop: threading.Event) -> Iterator[None]:
-    """On Ctrl-C or SIGTERM, start nothing more and wait for running calls. A second signal quits at once."""
+def stoppable(
+    stop: threading.Event, next_time: str = "the next `up` or `down` continues from the state file"
+) -> Iterator[None]:
+    """On Ctrl-C or SIGTERM, start nothing more and wait for running calls. A second signal quits at once.
+
+    `next_time` tells the user what continues.
+    """
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            os.write(
-                sys.stderr.fileno(), b"\nquitting at once; the next `up` or `down` continues from the state file\n"
-            )
+            os.write(sys.stderr.fileno(), f"\nquitting at once; {next_time}\n".encode())
             os._exit(130)
         stop.set()
         os.write(

@@ -40,11 +40,12 @@ IMPORTS = {
     "target": {"configuration", "local", "provision"},
     "operations": {"handlers", "local", "provision"},
     "readings": {"operations", "provision"},
+    "devices": {"provision"},
     "observer": {"handlers", "operations", "pipeline", "provision", "readings"},
     "view": {"observer"},
     "checks": {"configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"} | {"target"},
-    "render": {"checks", "observer", "operations", "pipeline", "provision", "readings"},
-    "cli": {"checks", "configuration", "local", "observer", "operations", "packaging", "pipeline", "policy"}
+    "render": {"checks", "devices", "observer", "operations", "pipeline", "provision", "readings"},
+    "cli": {"checks", "configuration", "devices", "local", "observer", "operations", "packaging", "pipeline", "policy"}
     | {"provision", "readings", "render", "target", "view"},
     "__main__": {"cli"},
 }
@@ -57,6 +58,7 @@ PACKAGES = {
     "handlers": {"aws_xray_sdk", "boto3", "botocore"},
     "operations": {"botocore"},
     "readings": {"boto3", "botocore"},
+    "devices": {"cryptography"},
     "checks": {"boto3", "botocore"},
     "render": {"click", "pyarrow", "rich"},
 }

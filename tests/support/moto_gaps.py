@@ -40,7 +40,7 @@ from moto.logs.exceptions import ResourceNotFoundException as LogGroupNotFoundEx
 from moto.logs.responses import LogsResponse
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
-from tests.support import moto_iot_gaps
+from tests.support import moto_device_gaps, moto_iot_gaps
 
 _create = LambdaFunction.__init__
 _configuration = LambdaFunction.get_configuration
@@ -507,6 +507,7 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (DynamoHandler, "disable_kinesis_streaming_destination", disable_kinesis_streaming_destination),
     (DynamoHandler, "describe_kinesis_streaming_destination", describe_kinesis_streaming_destination),
     *moto_iot_gaps.PATCHES,
+    *moto_device_gaps.PATCHES,
 )
 
 
