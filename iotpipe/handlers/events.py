@@ -39,6 +39,18 @@ def is_proxy_event(event: Any) -> bool:
     return isinstance(event, dict) and isinstance(event.get("httpMethod"), str) and "Records" not in event
 
 
+def batch_problem(records: Any) -> str | None:
+    """Return why the records are not messages that can be returned to the queue one by one, or None."""
+    if not isinstance(records, list) or not records:
+        return "a batch without records"
+    for record in records:
+        if not isinstance(record, dict) or record.get("eventSource") != "aws:sqs":
+            return "a record that is not from a queue"
+        if not isinstance(record.get("messageId"), str) or not record["messageId"]:
+            return "a record without a message id"
+    return None
+
+
 def kind(event: Any) -> str:
     """Describe the event's source, as far as its structure shows it."""
     if not isinstance(event, dict):

@@ -1,30 +1,31 @@
-"""POST /ingest: writes readings to the raw table and the queue, and acknowledges them only when both are done."""
+"""Writes readings to the raw table and the queue, and acknowledges them only when both are done.
+
+They come by POST /ingest, or over MQTT in batches of the device queue.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-from iotpipe.handlers import apikey, clock, messages, queue_message, readings, routes, tables, times, web
-from iotpipe.handlers.attributes import Item
+from iotpipe.handlers import apikey, clock, device_batch, events, raw_store, readings, routes, times, web
+from iotpipe.handlers.raw_store import Arrived, Outcome
 from iotpipe.handlers.readings import ParsedBody, Reading
 from iotpipe.handlers.routes import Call
 
-# Two full calls of DynamoDB and five of SQS. Batches this small get queued too, even if time runs out afterwards.
-_BATCH_SIZE = 50
 
-Outcome = tuple[str, str | None]
-"""A reading's status, and the reason if it failed."""
+def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+    """Answer an API Gateway proxy event, or take a batch of what devices published. Raises NotUnderstood otherwise.
 
-
-def lambda_handler(event: Any, context: Any) -> web.Answer:
-    """Answer an API Gateway proxy event. 200: every reading is stored and queued. 503: send all of them again.
-
-    With `partial=true` 207: every valid reading is stored and queued, and each reading has a result.
+    An answer of 200 means that every reading is stored and queued, 503 that all of them have to be sent again. With
+    `partial=true` 207: every valid reading is stored and queued, and each reading has a result.
     """
+    if isinstance(event, dict) and "Records" in event:
+        if reason := events.batch_problem(event["Records"]) or device_batch.not_enabled():
+            events.refuse("ingestion", event, context, reason)
+        return device_batch.process(event["Records"], context)
     return routes.serve("ingestion", ROUTES, event, context)
 
 
@@ -35,7 +36,9 @@ def _ingest(call: Call) -> web.Answer:
     partially = _is_partial(call.request)
     body = readings.from_request(call.request, call.settings, needs_timestamp=False)
     valid = body.valid if partially else readings.require_valid(body)
-    outcomes = _outcomes(valid, _store_distinct(call, valid))
+    received_at, correlation_id = times.iso(clock.now()), call.request.correlation_id
+    arrived = [Arrived(reading, received_at, correlation_id) for reading in valid]
+    outcomes = raw_store.outcomes(valid, raw_store.store_and_queue(arrived, call.settings, call.budget))
     return _answer_partial(call, body, outcomes) if partially else _answer_all(call, valid, outcomes, body.single)
 
 
@@ -50,38 +53,6 @@ def _is_partial(request: web.Request) -> bool:
     if values[0] not in ("true", "false"):
         raise web.invalid([web.detail("partial", "choice", "true or false required")])
     return values[0] == "true"
-
-
-def _store_distinct(call: Call, valid: Sequence[Reading]) -> dict[tuple[str, str], str | None]:
-    """Store and queue the readings, each key once; return None or the failure's reason by key."""
-    distinct = list({reading.key: reading for reading in valid}.values())
-    work = partial(_store_and_queue, call, times.iso(clock.now()))
-    reasons = tables.in_batches(distinct, min(call.settings.batch_size, _BATCH_SIZE), work)
-    return {reading.key: reason for reading, reason in zip(distinct, reasons, strict=True)}
-
-
-def _store_and_queue(call: Call, received_at: str, batch: Sequence[Reading]) -> list[str | None]:
-    """Return for each reading None if it is in the table and in the queue, else the reason."""
-    rows = [tables.Row(_item(reading, received_at), "timestamp", len(reading.text)) for reading in batch]
-    reasons = tables.store(os.environ["RAW_TABLE_NAME"], rows, call.budget)
-    stored = [index for index, reason in enumerate(reasons) if reason is None]
-    bodies = [queue_message.write(batch[index], received_at) for index in stored]
-    sent = messages.send(os.environ["QUEUE_URL"], bodies, call.request.correlation_id, call.budget)
-    for index, reason in zip(stored, sent, strict=True):
-        reasons[index] = reason
-    return reasons
-
-
-def _item(reading: Reading, received_at: str) -> Item:
-    item: Item = {
-        "device_id": {"S": reading.device_id},
-        "timestamp": {"N": reading.raw_key},
-        "sensor_data": reading.sensor_data,
-        "received_at": {"S": received_at},
-    }
-    if reading.reading_id is not None:
-        item["reading_id"] = {"S": reading.reading_id}
-    return item
 
 
 def _answer_all(call: Call, valid: Sequence[Reading], outcomes: Sequence[Outcome], single: bool) -> web.Answer:
@@ -116,22 +87,6 @@ def _answer_partial(call: Call, body: ParsedBody, outcomes: Sequence[Outcome]) -
 
 
 def _count(call: Call, results: Sequence[dict[str, Any]]) -> dict[str, int]:
-    statuses = [result["status"] for result in results]
-    names = {"accepted": "accepted", "duplicates": "duplicate", "failed": "failed"}
-    counts = {name: statuses.count(status) for name, status in names.items()}
+    counts = raw_store.count([result["status"] for result in results])
     call.line.counts.update(counts)
     return counts
-
-
-def _outcomes(valid: Sequence[Reading], reasons: dict[tuple[str, str], str | None]) -> list[Outcome]:
-    """Return the outcome of each reading; a repeated reading within the request is a duplicate.
-
-    A reading that an earlier request sent is accepted again, into the same row: BatchWriteItem does not report whether
-    it replaced a row, and finding out would take one more call per reading.
-    """
-    seen: set[tuple[str, str]] = set()
-    outcomes = []
-    for reading in valid:
-        outcomes.append(("duplicate" if reading.key in seen else "accepted", reasons[reading.key]))
-        seen.add(reading.key)
-    return outcomes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,21 +15,33 @@ _MAX_ENTRIES, _MAX_BYTES = 10, 262_144
 _ATTRIBUTES = 256  # bytes, more than the correlation id and its name and type
 
 
-def send(queue_url: str, bodies: Sequence[str], correlation_id: str, budget: clock.Budget) -> list[str | None]:
-    """Send each body, in ASCII, as a message; return for each None if it is in the queue, else the reason."""
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to send: its body, in ASCII, and the id by which the logs of all functions find it."""
+
+    body: str
+    correlation_id: str
+
+
+def send(queue_url: str, messages: Sequence[Message], budget: clock.Budget) -> list[str | None]:
+    """Send the messages; return for each None if it is in the queue, else the reason."""
     reasons: list[str | None] = []
-    for chunk in chunks(bodies, _MAX_ENTRIES, _MAX_BYTES, lambda body: len(body) + _ATTRIBUTES):
-        left = aws.retry_undone(len(chunk), partial(_send, queue_url, correlation_id, chunk), budget)
+    for chunk in chunks(messages, _MAX_ENTRIES, _MAX_BYTES, lambda message: len(message.body) + _ATTRIBUTES):
+        left = aws.retry_undone(len(chunk), partial(_send, queue_url, chunk), budget)
         reasons += [left.get(index) for index in range(len(chunk))]
     return reasons
 
 
-def _send(queue_url: str, correlation_id: str, bodies: Sequence[str], indexes: list[int]) -> aws.Outcome:
-    attributes = {"correlation_id": {"DataType": "String", "StringValue": correlation_id}}
-    entries = [{"Id": str(index), "MessageBody": bodies[index], "MessageAttributes": attributes} for index in indexes]
+def _send(queue_url: str, messages: Sequence[Message], indexes: list[int]) -> aws.Outcome:
+    entries = [{"Id": str(index), **_entry(messages[index])} for index in indexes]
     with aws.checked_response():
         answer = aws.client("sqs").send_message_batch(QueueUrl=queue_url, Entries=entries)
     return _outcome(answer, indexes)
+
+
+def _entry(message: Message) -> dict[str, Any]:
+    attributes = {"correlation_id": {"DataType": "String", "StringValue": message.correlation_id}}
+    return {"MessageBody": message.body, "MessageAttributes": attributes}
 
 
 def _outcome(answer: dict[str, Any], indexes: list[int]) -> aws.Outcome:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -38,7 +37,7 @@ _MAX_PART_BYTES = 1_000_000  # of message bodies that are processed together
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
     """Process a batch from the queue or an API Gateway proxy event. Raises NotUnderstood for any other event."""
     if isinstance(event, dict) and "Records" in event:
-        if reason := _batch_problem(event["Records"]):
+        if reason := events.batch_problem(event["Records"]):
             events.refuse("processor", event, context, reason)
         return _process_batch(event["Records"], context)
     if events.is_proxy_event(event):
@@ -60,18 +59,6 @@ def _process(call: Call) -> web.Answer:
 
 
 ROUTES: routes.Routes = {"POST /process": _process}
-
-
-def _batch_problem(records: Any) -> str | None:
-    """Return why the records are not messages that can be returned to the queue one by one, or None."""
-    if not isinstance(records, list) or not records:
-        return "a batch without records"
-    for record in records:
-        if not isinstance(record, dict) or record.get("eventSource") != "aws:sqs":
-            return "a record that is not from a queue"
-        if not isinstance(record.get("messageId"), str) or not record["messageId"]:
-            return "a record without a message id"
-    return None
 
 
 def _process_batch(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:
@@ -133,8 +120,7 @@ def _parse_records(records: list[dict[str, Any]]) -> tuple[dict[str, Row], dict[
             poison[record["messageId"]] = str(error)
         # A bug that one message triggers must not send the rest of the batch to the dead-letter queue.
         except Exception as error:  # noqa: BLE001
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            poison[record["messageId"]] = f"{type(error).__name__} in {frame.name}, line {frame.lineno}"
+            poison[record["messageId"]] = telemetry.place(error)
     return rows, poison
 
 

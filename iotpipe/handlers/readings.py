@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -53,15 +53,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The time and identity of a reading without a timestamp.
+    """What is known of a reading without its own words: when it arrived, and perhaps the device that sent it.
 
-    `time` and `origin` are the request's, `index` is the reading's position in it. They distinguish equal readings
-    within one millisecond, which are common and must all be stored.
+    A reading without a timestamp gets `time`. `origin` names the request or message, `index` is the reading's position
+    in it: they distinguish equal readings within one millisecond, which are common and must all be stored.
     """
 
     time: int
     origin: str
-    index: int
+    index: int = 0
+    device_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +91,24 @@ def from_request(request: Request, settings: Settings, needs_timestamp: bool) ->
 
     Raises Refused for a body that cannot be split into readings.
     """
-    document = _document(request)
-    candidates, single = _candidates(document.value, settings)
     now = clock.now()
-    time = request.received_at(now)
+    arrival = None if needs_timestamp else Arrival(request.received_at(now), request.origin)
+    return from_text(request.body(), settings, now, arrival)
+
+
+def from_text(text: str, settings: Settings, now: int, arrival: Arrival | None) -> ParsedBody:
+    """Parse and validate the readings of a JSON text that arrived as a whole; `now` is what their times are judged by.
+
+    Without an `arrival` each reading must have a timestamp. Raises Refused for a text that cannot be split into
+    readings.
+    """
+    document = _document(text)
+    candidates, single = _candidates(document.value, settings)
     results = []
     for index, candidate in enumerate(candidates):
-        arrival = None if needs_timestamp else Arrival(time, request.origin, index)
+        own = arrival and replace(arrival, index=index)
         flaws = [] if document.is_flawless else list(parsing.flaws(candidate))
-        results.append(validate(candidate, settings, now, arrival, flaws))
+        results.append(validate(candidate, settings, now, own, flaws))
     return ParsedBody(results, single)
 
 
@@ -112,9 +122,9 @@ def require_valid(body: ParsedBody) -> list[Reading]:
     return body.valid
 
 
-def _document(request: Request) -> Document:
+def _document(text: str) -> Document:
     try:
-        return parsing.parse(request.body())
+        return parsing.parse(text)
     except parsing.NotJson as error:
         raise invalid([detail("body", error.code, str(error))]) from None
 
@@ -159,7 +169,7 @@ def _problems(candidate: Any, settings: Settings, now: int, arrival: Arrival | N
         return [] if isinstance(candidate, Flaw) else [("reading", "type", "an object required")]
     return [
         *_unknown_fields(candidate, _FIELDS, "a reading"),
-        *identifier_problems(candidate, "device_id", required=True),
+        *_device_problems(candidate, arrival.device_id if arrival else None),
         *identifier_problems(candidate, "reading_id", required=False),
         *_timestamp_problems(candidate, settings, now, arrival),
         *metric_problems(candidate),
@@ -176,7 +186,8 @@ def _build(candidate: dict[str, Any], arrival: Arrival | None) -> Reading | list
     sensor_data, text = attributes.encode(candidate["sensor_data"])
     if len(text) > MAX_BYTES:
         return [("sensor_data", "size", f"at most {MAX_BYTES} bytes as JSON, with non-ASCII characters as \\uXXXX")]
-    device_id, reading_id = candidate["device_id"], candidate.get("reading_id")
+    device_id = str(candidate.get("device_id") or (arrival and arrival.device_id))
+    reading_id = candidate.get("reading_id")
     time = _parse_time(candidate.get("timestamp"))
     # The identity has the timestamp with all its digits, so two readings within one millisecond get different keys.
     identity: list[Any] = [device_id, None if time is None else attributes.canonical_number(time), reading_id]
@@ -186,6 +197,14 @@ def _build(candidate: dict[str, Any], arrival: Arrival | None) -> Reading | list
     milliseconds = int(time or 0)
     digits = reading_keys.digits(identity, text)
     return Reading(device_id, milliseconds, digits, reading_id, candidate["sensor_data"], sensor_data, text)
+
+
+def _device_problems(candidate: dict[str, Any], sender: str | None) -> list[Problem]:
+    """Return the problems of the reading's device; a known sender can only send readings of its own."""
+    problems = identifier_problems(candidate, "device_id", required=sender is None)
+    if sender is not None and not problems and candidate.get("device_id", sender) != sender:
+        problems.append(("device_id", "identity", "another device than the one that sent it; leave device_id out"))
+    return problems
 
 
 def identifier_problems(candidate: dict[str, Any], name: str, required: bool) -> list[Problem]:

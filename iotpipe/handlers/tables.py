@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -33,8 +33,8 @@ def _key(item: Item, range_key: str) -> tuple[str, ...]:
     return (item["device_id"]["S"], *item[range_key].values())
 
 
-def chunks(values: Sequence[T], limit: int, max_bytes: int, size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Split the values into chunks of at most `limit` values and `max_bytes`."""
+def chunks(values: Iterable[T], limit: int, max_bytes: int, size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Split the values into chunks of at most `limit` values and `max_bytes`; takes one value ahead of a chunk."""
     chunk: list[T] = []
     total = 0
     for value in values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from typing import Any
 
 from iotpipe.handlers import clock, settings
@@ -19,8 +20,9 @@ class Line:
     """The log line of one invocation. It never contains a body or a key.
 
     `counts` become metrics: accepted, duplicates, failed, processed and refused_readings count readings, rejected
-    counts requests, cold_starts and not_understood count invocations. `lags` are milliseconds from a reading's own
-    time to its processed row; `waits` are those from its receipt, which do not depend on the device's clock.
+    counts requests and device messages that were refused as a whole, cold_starts and not_understood count invocations.
+    `lags` are milliseconds from a reading's own time to its processed row; `waits` are those from its receipt until it
+    was stored, which do not depend on the device's clock.
     """
 
     def __init__(self, function: str, context: Any) -> None:
@@ -49,6 +51,12 @@ class Line:
         document = {**self.fields, "milliseconds": took, **values, "_aws": _emf_metadata(values)}
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
+
+
+def place(error: Exception) -> str:
+    """Return where an unexpected error was raised. Its own text may quote data, so it is left out."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name}, line {frame.lineno}"
 
 
 def _emf_metadata(values: dict[str, Any]) -> dict[str, Any]:

@@ -71,23 +71,25 @@ class Request:
         """Return the body as text. Raises Refused if it is missing or not UTF-8."""
         body = self.event.get("body")
         if not isinstance(body, str) or not body.strip():
-            raise _bad_body("required", "a JSON body is required")
+            raise bad_body("required", "a JSON body is required")
         compressed = self.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
         if not self.event.get("isBase64Encoded"):
             # API Gateway decompresses a request before it calls the function, but may keep the header.
             # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gzip-compression-decompression.html
             if compressed and body.startswith(_GZIP[:1].decode()):
-                raise _bad_body("gzip", "compressed bytes that were decoded as text cannot be read")
+                raise bad_body("gzip", "compressed bytes that were decoded as text cannot be read")
             return body
         try:
             content = base64.b64decode(body, validate=True)
-            return (_decompress(content) if compressed else content).decode()
+            # API Gateway may have decompressed it already and kept the header: `decompress` takes that too.
+            return (decompress(content) if compressed else content).decode()
         except ValueError:
             hint = "; gzip needs the header Content-Encoding: gzip" if _is_gzip(body) and not compressed else ""
-            raise _bad_body("base64", f"base64 of UTF-8 text required{hint}") from None
+            raise bad_body("base64", f"base64 of UTF-8 text required{hint}") from None
 
 
-def _bad_body(code: str, message: str) -> Refused:
+def bad_body(code: str, message: str) -> Refused:
+    """Return the refusal of a body as a whole."""
     return invalid([detail("body", code, message)])
 
 
@@ -95,10 +97,10 @@ def _is_gzip(body: str) -> bool:
     return body.startswith(base64.b64encode(_GZIP)[:2].decode())
 
 
-def _decompress(content: bytes) -> bytes:
-    """Decompress gzip with one member; never holds more than the limit in memory.
+def decompress(content: bytes) -> bytes:
+    """Decompress gzip with one member; never holds more than the limit in memory. Returns other content unchanged.
 
-    Returns other content unchanged, because API Gateway may have decompressed it already.
+    Raises Refused for damaged content and for more than MAX_BODY_BYTES.
     """
     if not content.startswith(_GZIP):
         return content
@@ -106,11 +108,11 @@ def _decompress(content: bytes) -> bytes:
     try:
         decompressed = member.decompress(content, MAX_BODY_BYTES + 1)
     except zlib.error:
-        raise _bad_body("gzip", "not gzip, or damaged") from None
+        raise bad_body("gzip", "not gzip, or damaged") from None
     if len(decompressed) > MAX_BODY_BYTES:
-        raise _bad_body("size", f"more than {MAX_BODY_BYTES} bytes when decompressed")
+        raise bad_body("size", f"more than {MAX_BODY_BYTES} bytes when decompressed")
     if not member.eof or member.unused_data:
-        raise _bad_body("gzip", "incomplete, or more than one gzip member")
+        raise bad_body("gzip", "incomplete, or more than one gzip member")
     return decompressed
 
 
@@ -123,7 +125,7 @@ def request(event: dict[str, Any], context: Any) -> Request:
         headers=headers,
         parameters=_all_values(event, "queryStringParameters", "multiValueQueryStringParameters"),
         request_id=request_id,
-        correlation_id=_safe(headers.get("x-correlation-id")) or request_id,
+        correlation_id=safe_id(headers.get("x-correlation-id")) or request_id,
         event=event,
         origin=_origin(event, context),
     )
@@ -136,7 +138,7 @@ def _request_context(event: dict[str, Any]) -> dict[str, Any]:
 
 def _request_id(event: dict[str, Any], context: Any) -> str:
     gateway_id = _request_context(event).get("requestId")
-    return _safe(gateway_id) or _safe(getattr(context, "aws_request_id", None)) or "unknown"
+    return safe_id(gateway_id) or safe_id(getattr(context, "aws_request_id", None)) or "unknown"
 
 
 def _origin(event: dict[str, Any], context: Any) -> str:
@@ -151,7 +153,7 @@ def _origin(event: dict[str, Any], context: Any) -> str:
     return json.dumps(ids or [os.urandom(16).hex()])
 
 
-def _safe(text: Any) -> str | None:
+def safe_id(text: Any) -> str | None:
     """Return an id if it is safe in logs, headers and message attributes, else None."""
     return text if isinstance(text, str) and _SAFE_ID.fullmatch(text) else None
 

@@ -35,6 +35,9 @@ _CODES = {
     "gzip": "a body that cannot be decompressed",
     "base64": "a body that is not base64 of UTF-8 text",
     "too_many_rows": "a bucket with too many rows",
+    "identity": "a reading of another device than the one that sent it",
+    "encoding": "a payload that is not UTF-8 text",
+    "rule": "a message that the topic rule did not write",
 }
 """What the codes of refusals mean. A code without an entry stands for itself."""
 
@@ -66,7 +69,8 @@ class Bucket:
             self.refused += _whole(line, "rejected")
         else:
             self.given_back += _whole(line, "failed")
-        waits = line.get("wait")
+        # Ingestion's line of MQTT messages has the wait until the raw table, which is a part of the processor's.
+        waits = line.get("wait") if event.function == "processor" else None
         for wait in waits if isinstance(waits, list) else ():
             if isinstance(wait, int) and wait >= 0:
                 self.waits[_rounded(wait)] += 1
@@ -159,8 +163,14 @@ def _rounded(milliseconds: int) -> int:
 
 
 def _reasons(event: LogEvent, line: Mapping[str, Any]) -> Iterator[tuple[_Key, int]]:
-    """The reasons of one line, and how often each applies: a queue's line counts messages, any other is one request."""
-    reasons, where = line.get("reasons"), f"data-{event.function}"
+    """The reasons of one line, and how often each applies.
+
+    The lines of queues count messages, and the problems of refused readings; any other line is one request.
+    """
+    reasons, refusals, where = line.get("reasons"), line.get("refusals"), f"data-{event.function}"
+    for code, count in refusals.items() if isinstance(refusals, dict) else ():
+        if isinstance(count, int) and count > 0:
+            yield ("refused", _CODES.get(str(code), str(code)), f"refused over MQTT by {where}: {code}"), count
     if isinstance(reasons, dict):
         for text, count in reasons.items():
             if isinstance(count, int) and count > 0:

@@ -49,6 +49,7 @@ def is_failure(event: LogEvent) -> bool:
         http_error
         or line.get("failed")
         or line.get("rejected")
+        or line.get("refused_readings")
         or _FAILURE.search(event.message)
         or _is_json_failure(line)
     )

@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from typing import Any
 
 # Increase this number with any change of `trimmed`'s result: it is part of the layer's identity.
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 # The services of the handlers' clients, and xray: the X-Ray SDK creates a client when it is
 # imported anywhere but on Lambda.
-SERVICES = ("dynamodb", "sns", "sqs", "ssm", "xray")
+SERVICES = ("dynamodb", "iot-data", "sns", "sqs", "ssm", "xray")
+
+# The names of their endpoints, where these differ.
+_ENDPOINT_PREFIXES = {"iot-data": "data-ats.iot"}
 
 # Metadata and scripts of wheels, type stubs, C sources; API versions and examples that no client reads; the
 # X-Ray SDK's patches for libraries that the layer does not have.
@@ -66,8 +69,9 @@ def _reduced(path: str, content: bytes) -> tuple[str, bytes]:
 
 
 def _of_our_services(endpoints: dict[str, Any]) -> dict[str, Any]:
+    ours = {_ENDPOINT_PREFIXES.get(name, name) for name in SERVICES}
     for partition in endpoints["partitions"]:
-        partition["services"] = {name: about for name, about in partition["services"].items() if name in SERVICES}
+        partition["services"] = {name: about for name, about in partition["services"].items() if name in ours}
     return endpoints
 
 

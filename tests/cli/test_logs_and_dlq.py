@@ -153,7 +153,8 @@ def test_lambdas_own_lines_are_hidden_and_entries_can_be_picked_out(deployed: Sh
     assert len(deployed.run("logs", "--platform").stdout.splitlines()) == 7
     wrong = ["[ERROR] KeyError: 'x'", LINE | {"status": 400, "rejected": 2}, LINE | {"failed": 1}]
     log(deployed, "processor", LINE, "[INFO] all is well", "START RequestId: 1 Version: $LATEST", *wrong)
-    assert len(deployed.run("logs", "--errors").stdout.splitlines()) == 5
+    log(deployed, "ingestion", LINE | {"route": "mqtt", "refused_readings": 1})
+    assert len(deployed.run("logs", "--errors").stdout.splitlines()) == 6
     log(deployed, "query", LINE | {"function": "query", "correlation_id": "zz-9"})
     (only,) = deployed.run("logs", "--grep", "ZZ-[0-9]").stdout.splitlines()
     assert "correlation_id=zz-9" in only

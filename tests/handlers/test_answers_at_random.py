@@ -19,11 +19,14 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from iotpipe.handlers import aws, ingestion, processor
-from tests.support.handlers_world import ENVIRONMENT, NOON, Clock, Context, proxy_event, sqs_record
+from tests.support.device_messages import TRACE, batch, handed_back, published
+from tests.support.handlers_world import DEVICES, ENVIRONMENT, NOON, Clock, Context, proxy_event, sqs_record
 
 pytestmark = pytest.mark.matrix
 
 REQUESTS = 250
+QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/queue"
+DEAD = "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"
 Answer = tuple[int, bytes]
 Key = tuple[str, str]
 
@@ -63,7 +66,7 @@ class OddAws:
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
         self.rows: dict[str, dict[Key, dict[str, Any]]] = defaultdict(dict)
-        self.queue: list[str] = []
+        self.queues: dict[str, list[str]] = defaultdict(list)
         self.seen: Counter[str] = Counter()
 
     def __call__(self, request: Any, **_: Any) -> AWSResponse:
@@ -100,7 +103,7 @@ class OddAws:
 
     def _do(self, asked: dict[str, Any], entry: dict[str, Any]) -> None:
         if "Entries" in asked:
-            self.queue.append(entry["MessageBody"])
+            self.queues[asked["QueueUrl"]].append(entry["MessageBody"])
             return
         ((table, _),) = asked["RequestItems"].items()
         item = entry["PutRequest"]["Item"]
@@ -153,9 +156,10 @@ def key_of(item: dict[str, Any]) -> Key:
 def play(
     environment: None, worker: Callable[[], None], now: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[int], OddAws]]:
-    monkeypatch.setenv("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/queue")
+    for name, value in {"QUEUE_URL": QUEUE, "DEAD_LETTER_QUEUE_URL": DEAD, **DEVICES}.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("ALERT_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:topic")
-    events = [aws.client(service).meta.events for service in ("dynamodb", "sqs", "sns", "ssm")]
+    events = [aws.client(service).meta.events for service in ("dynamodb", "sqs", "sns", "ssm", "iot-data")]
     playing: list[OddAws] = []
 
     def start(seed: int) -> OddAws:
@@ -226,7 +230,7 @@ def metrics_of(item: dict[str, Any]) -> dict[str, Any]:
 def assert_held(odd: OddAws, names: set[str]) -> None:
     timed = {name for name in names if name.startswith("t")}
     raw = odd.rows[ENVIRONMENT["RAW_TABLE_NAME"]]
-    queued = [json.loads(body) for body in odd.queue]
+    queued = [json.loads(body) for body in odd.queues[QUEUE]]
     stored = {f"{device}-{metrics_of(item)['n']}" for (device, _), item in raw.items() if device.startswith("t")}
     sent = {f"{one['device_id']}-{one['sensor_data']['n']}" for one in queued if one["device_id"].startswith("t")}
     assert timed <= stored
@@ -294,3 +298,70 @@ def test_what_the_processor_does_not_hand_back_is_stored(play: Callable[[int], O
                 done.add((known["device_id"], known["event_date"]))
     assert done <= odd.rows[ENVIRONMENT["PROCESSED_TABLE_NAME"]].keys()
     assert min(len(done), handed_back) > 500
+
+
+Published = tuple[str, set[int], set[int] | None]
+"""A message of the device queue, the numbers of its valid readings, and the positions of those to be refused.
+
+None means that the message is to be refused as a whole.
+"""
+
+
+def some_publish(dice: random.Random, name: str) -> Published:
+    kind = dice.choice(["readings"] * 8 + ["not JSON", "not from the rule"])
+    if kind != "readings":
+        return (published("{", name), set(), None) if kind == "not JSON" else (name, set(), None)
+    sent: list[Any] = []
+    bad = set()
+    for index in range(dice.choice([1, 1, 2, 5, 30])):
+        timed = {"timestamp": NOON - dice.randrange(20)} if dice.random() < 0.6 else {}
+        if dice.random() < 0.15:
+            bad.add(index)
+            timed = {"timestamp": "never"}
+        sent.append({"sensor_data": {"n": index}, **timed})
+    content = json.dumps(sent).encode()
+    payload = gzip.compress(content) if dice.random() < 0.3 else content
+    return published(payload, name, trace=TRACE.format(dice.randrange(100))), set(range(len(sent))) - bad, bad
+
+
+def assert_done(odd: OddAws, name: str, message: Published) -> None:
+    """Every reading of an acknowledged message is stored and queued, or its refusal is in the dead-letter queue."""
+    body, good, bad = message
+    raw = odd.rows[ENVIRONMENT["RAW_TABLE_NAME"]]
+    assert good <= {metrics_of(item)["n"] for (device, _), item in raw.items() if device == name}
+    queued = [json.loads(sent) for sent in odd.queues[QUEUE]]
+    assert good <= {one["sensor_data"]["n"] for one in queued if one["device_id"] == name}
+    letters = [json.loads(sent) for sent in odd.queues[DEAD]]
+    own = [one for one in letters if one.get("thing") == f"test:{name}" or one.get("body") == body]
+    if bad is None:
+        assert own
+        assert all("refused" not in one for one in own)
+    else:
+        assert bool(own) == bool(bad)
+        assert all(set(one["refused"]) == bad for one in own)
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_device_published_is_stored_or_refused_or_handed_back(
+    play: Callable[[int], OddAws], now: Clock, seed: int
+) -> None:
+    odd, outcomes, valid = play(seed), Counter[str](), {}
+    for number in range(REQUESTS):
+        messages = [some_publish(odd.dice, f"d{number}-{index}") for index in range(odd.dice.choice([1, 3, 10]))]
+        valid |= {f"d{number}-{index}": len(good) for index, (_, good, _) in enumerate(messages)}
+        # Lambda gives a batch to the function again although it was done, and again what was handed back.
+        for _ in range(odd.dice.choice([1, 1, 2])):
+            event = batch(*(body for body, _, _ in messages))
+            undone = handed_back(ingestion.lambda_handler(event, Context(now, odd.dice.choice([3, 30]))))
+            assert set(undone) <= {record["messageId"] for record in event["Records"]}
+            outcomes["handed back"] += len(undone)
+            for index, message in enumerate(messages):
+                if f"m{index}" not in undone:
+                    assert_done(odd, f"d{number}-{index}", message)
+                    outcomes["refused" if message[2] or message[2] is None else "stored"] += 1
+            now.pass_(odd.dice.choice([0, 0, 40]))
+        odd.queues.clear()
+    assert min(outcomes.values()) > 75, outcomes
+    rows = Counter(device for device, _ in odd.rows[ENVIRONMENT["RAW_TABLE_NAME"]])
+    assert all(rows[name] <= most for name, most in valid.items())

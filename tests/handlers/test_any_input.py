@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import random
 from collections import Counter
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from iotpipe.handlers import ingestion, processor, query
+from tests.support.device_messages import batch, handed_back, published
 from tests.support.handlers_world import (
+    DEVICES,
     ENVIRONMENT,
     NOON,
     Calls,
@@ -28,6 +31,7 @@ from tests.support.handlers_world import (
 pytestmark = pytest.mark.matrix
 
 EXAMPLES = 2_500
+DEAD = "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"
 SEEDS = pytest.mark.parametrize("seed", range(20261122, 20261126))
 Draw = Callable[[random.Random], Any]
 """Draws a random value."""
@@ -37,6 +41,9 @@ Draw = Callable[[random.Random], Any]
 def aws_calls(environment: None, worker: Any, now: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
     """A fake AWS that performs and records every request."""
     monkeypatch.setenv("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/queue")
+    monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", DEAD)
+    for name, value in DEVICES.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("ALERT_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:topic")
     recorded = Calls()
     recorded.answer("BatchWriteItem", all_stored)
@@ -372,3 +379,45 @@ def test_any_messages_in_a_batch(aws_calls: Calls, seed: int) -> None:
         outcomes["stored"] += stored
         outcomes["failed"] += len(failed)
     assert min(outcomes["stored"], outcomes["failed"]) > 75, outcomes
+
+
+def some_bytes(dice: random.Random) -> bytes:
+    content = (a_document(dice) or "").encode(errors="surrogatepass")
+    damaged = gzip.compress(content)[: dice.randrange(40)]
+    return dice.choice([content] * 5 + [gzip.compress(content)] * 3 + [damaged, b"\x1f\x8b" + content])
+
+
+def a_publish(dice: random.Random) -> str:
+    """Return a message of the topic rule about a device that is mostly `d`, or about anything."""
+    members = {name: json_value(dice) for name in ("thing", "received", "trace", "payload") if dice.random() < 0.05}
+    return dice.choice(
+        [published(some_bytes(dice), dice.choice(["d", "sensor-001"]), **members)] * 9 + [dice.choice(ANY)]
+    )
+
+
+def json_value(dice: random.Random) -> Any:
+    text = dice.choice(ANY)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text[:200]
+
+
+@pytest.mark.sampled(1)
+@SEEDS
+def test_any_messages_of_devices(aws_calls: Calls, seed: int) -> None:
+    """Each message is stored, or refused with a dead letter; AWS accepts everything, so none goes back."""
+    outcomes: Counter[str] = Counter()
+    for bodies in drawn(lambda dice: [a_publish(dice) for _ in range(dice.randint(1, 4))], seed, 750):
+        aws_calls.made.clear()
+        aws_calls.requests.clear()
+        assert handed_back(ingestion.lambda_handler(batch(*bodies), None)) == []
+        sent = [(one["QueueUrl"] == DEAD, len(one["Entries"])) for one in aws_calls.of("SendMessageBatch")]
+        stored, refused = (sum(count for dead, count in sent if dead is wanted) for wanted in (False, True))
+        assert refused <= len(bodies)
+        assert stored or refused
+        assert bool(stored) == ("BatchWriteItem" in aws_calls.names())
+        assert stored or refused == len(bodies)
+        outcomes["stored"] += stored
+        outcomes["refused"] += refused
+    assert min(outcomes["stored"], outcomes["refused"]) > 75, outcomes

@@ -15,6 +15,8 @@ import pytest
 from botocore import xform_name
 
 import iotpipe.handlers
+from iotpipe.handlers import ingestion
+from tests.support.device_messages import batch, published
 from tests.support.handlers_world import ENVIRONMENT, Calls, World, failure, reading
 
 RAW, PROCESSED = ENVIRONMENT["RAW_TABLE_NAME"], ENVIRONMENT["PROCESSED_TABLE_NAME"]
@@ -26,6 +28,8 @@ DECLARED = {
         ("ssm", "GetParameter", KEY),
         ("dynamodb", "BatchWriteItem", RAW),
         ("sqs", "SendMessageBatch", "queue"),
+        ("sqs", "SendMessageBatch", "dead-letter queue"),
+        ("iot-data", "Publish", "errors topic"),
     },
     "processor": {
         ("ssm", "GetParameter", CONFIG),
@@ -55,6 +59,8 @@ def ingest_in_every_way(world: World, calls: Calls) -> None:
     world.clock.pass_(400)
     world.ingest(reading(), headers={"X-Api-Key": "right"})
     world.ingest(reading(), headers={"X-Api-Key": "wrong"})
+    world.enable_devices()
+    ingestion.lambda_handler(batch(published(reading(device_id="roof")), published("not JSON")), world.context())
 
 
 def process_in_every_way(world: World, calls: Calls) -> None:
@@ -85,8 +91,9 @@ def on_what(world: World, request: dict[str, Any]) -> str:
     if "RequestItems" in request:
         (table,) = request["RequestItems"]
         return str(table)
-    named = {world.queue: "queue", world.topic: "topic"}
-    (value,) = (request[field] for field in ("TableName", "Name", "QueueUrl", "TopicArn") if field in request)
+    errors = "iotpipe/test/test:roof/errors"
+    named = {world.queue: "queue", world.dead: "dead-letter queue", world.topic: "topic", errors: "errors topic"}
+    (value,) = (request[field] for field in ("TableName", "Name", "QueueUrl", "TopicArn", "topic") if field in request)
     return named.get(value, value)
 
 

@@ -65,6 +65,6 @@ def test_an_event_of_unknown_shape_is_never_acknowledged_and_named_in_the_log(
 
 
 @pytest.mark.parametrize("handler", ["ingestion", "query"])
-def test_the_queue_s_messages_are_only_for_the_processor(world: World, handler: str) -> None:
+def test_a_queue_s_messages_are_not_for_a_function_without_a_queue(world: World, handler: str) -> None:
     with pytest.raises(ValueError, match="a batch from SQS"):
         HANDLERS[handler].lambda_handler(SQS, world.context())

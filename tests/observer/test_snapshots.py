@@ -55,6 +55,21 @@ def test_the_reasons_say_what_was_refused_and_what_was_given_back(observed: Obse
     ]
 
 
+def test_what_devices_publish_is_accepted_and_refused_like_requests(observed: Observed) -> None:
+    counts = {"accepted": 120, "failed": 0, "refused_readings": 3, "refusals": {"identity": 3}}
+    observed.log("ingestion", {"route": "mqtt", "messages": 9, "wait": [5000] * 9, **counts}, ago=25_000)
+    observed.log("processor", STORED, ago=24_000)
+    found = observed.look(observed.observer())
+    assert found.summary == "120 readings accepted and 120 stored in 15 minutes, half of them within 40 ms."
+    (reason,) = found.reasons
+    assert (reason.count, reason.text, reason.detail, reason.kind) == (
+        3,
+        "a reading of another device than the one that sent it",
+        "refused over MQTT by data-ingestion: identity",
+        "refused",
+    )
+
+
 def test_what_is_wrong_is_said_first_and_leads_to_more(observed: Observed) -> None:
     observed.put(NAMES.dead_letter_queue, "a", "b")
     observed.alarm("iot-dlq-depth-dev", "ALARM", "Threshold Crossed")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 from iotpipe.handlers import alerts, aws, ingestion, processor, query
 
@@ -23,6 +24,7 @@ ENVIRONMENT = {
     "API_KEY_PARAM": f"/iot-pipeline/{NAME}/api-key",
     "CONFIG_PARAM": f"/iot-pipeline/{NAME}/config",
 }
+DEVICES = {"THING_PREFIX": f"{NAME}:", "DEVICE_ERRORS_TOPIC": f"iotpipe/{NAME}/{{thing}}/errors"}
 NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
 TODAY = "2026-11-22"
 
@@ -139,8 +141,15 @@ class World:
         self.topic = self.sns.create_topic(Name=f"iot-alerts-{NAME}")["TopicArn"]
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=inbox_arn)
         self.configure()
+        self._setenv = setenv
         setenv("QUEUE_URL", self.queue)
         setenv("ALERT_TOPIC_ARN", self.topic)
+
+    def enable_devices(self) -> None:
+        """Let ingestion take what devices publish, as in an environment with `devices.enabled`."""
+        for name, value in DEVICES.items():
+            self._setenv(name, value)
+        self._setenv("DEAD_LETTER_QUEUE_URL", self.dead)
 
     def _table(self, name: str, range_key: str, kind: str) -> str:
         self.dynamodb.create_table(
@@ -275,6 +284,8 @@ class Calls:
         self.made.append((model.service_model.service_name, model.name))
         body = params["body"]  # JSON, or a form's fields where the service speaks the query protocol
         request = dict(body) if isinstance(body, dict) else json.loads(body)
+        if model.service_model.service_name == "iot-data":
+            request = {"topic": unquote(params["url_path"].removeprefix("/topics/")), "payload": request}
         self.requests.append(request)
         answer = self._answers.get(model.name)
         return answer(request) if answer else None
@@ -326,7 +337,7 @@ def refuse_repeated_keys(params: dict[str, Any], **_: Any) -> Any:
 
 def watch(calls: Calls) -> Callable[[], None]:
     """Record the calls of the handlers' clients in `calls`; returns a function that ends it."""
-    events = [aws.client(service).meta.events for service in ("dynamodb", "sqs", "sns", "ssm")]
+    events = [aws.client(service).meta.events for service in ("dynamodb", "sqs", "sns", "ssm", "iot-data")]
     for one in events:
         one.register_first("before-call", calls)
 

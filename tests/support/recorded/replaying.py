@@ -396,7 +396,10 @@ def handled(world: Replaying, kind: str) -> None:
     with patch.object(handlers, "client", clients.client), patch.object(clock, "sleep", lambda seconds: None):
         budget = clock.Budget(20, None)
         row = tables.Row({"device_id": {"S": "d"}, "timestamp": {"N": "1"}}, "timestamp", 10)
-        for reason in (*tables.store("sample-table", [row], budget), *messages.send(_URL, ["{}"], "c", budget)):
+        for reason in (
+            *tables.store("sample-table", [row], budget),
+            *messages.send(_URL, [messages.Message("{}", "c")], budget),
+        ):
             assert reason is None or isinstance(reason, str)
         with patch.dict("os.environ", ALERT_TOPIC_ARN=_TOPIC, CONFIG_PARAM="/iot-pipeline/dev/config"):
             alerts.alert_if_needed({"m": "refused"}, 1, Settings(alert_threshold=0, alert_cooldown=0), budget)
