@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from iotpipe.files import write_atomically
-from iotpipe.local import mqtt_connections, mqtt_gaps
+from iotpipe.local import mqtt_connections, mqtt_gaps, registry_gaps, rule_gaps
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ def _close(engine: Surroundings) -> None:
     _save_what_devices_change(engine)
     mqtt_gaps.close()
     mqtt_connections.close_gaps()
+    rule_gaps.close()
+    registry_gaps.close()
 
 
 def _publish_the_ca(engine: Surroundings) -> None:

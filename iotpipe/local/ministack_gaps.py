@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -226,9 +227,15 @@ def _list_all_tagged_resources() -> None:
         for uuid, mapping in lambda_svc._esms.items():
             yield lambda_svc._esm_arn(uuid), as_list(mapping.get("Tags"))
 
+    def rules_and_policies() -> Tagged:
+        # A search does not load the module, which takes 0.1 s and has nothing to find then.
+        if "ministack.services.iot" in sys.modules:
+            yield from tagging._collect_iot()
+
     tagging._COLLECTORS |= {
         "apigateway": apis,
         "cloudwatch": alarms,
+        "iot": rules_and_policies,
         "logs": log_groups,
         "lambda": functions_and_mappings,
         "ssm": tagging._collect_ssm,
