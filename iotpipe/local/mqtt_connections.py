@@ -21,6 +21,7 @@ _peer: ContextVar[tuple[str, int]] = ContextVar("peer", default=("", 0))
 def close_gaps() -> None:
     """Apply every patch."""
     _remember_the_peer()
+    _publish_wills_as_their_clients()
     _end_connections_that_are_no_longer_allowed()
     _get_and_delete_connections()
 
@@ -41,6 +42,31 @@ def _remember_the_peer() -> None:
 
     iot._mtls_serve_conn = serve_connection
     iot._register_client = register_client
+
+
+def _publish_wills_as_their_clients() -> None:
+    """Let rules know whose last will they get; ministack publishes it without client id and certificate."""
+    from ministack.services import iot
+
+    cleanup = iot._WSSession.cleanup
+
+    async def publish_and_clean_up(session: Any) -> None:
+        topic, session._will_topic = session._will_topic, None
+        if topic is not None and not session._graceful_disconnect:
+            await iot.broker_publish(
+                session.account_id,
+                session.region,
+                topic,
+                session._will_message or b"",
+                qos=session._will_qos,
+                retain=session._will_retain,
+                properties=session._will_properties,
+                client_id=session._client_id,
+                principal=session._principal,
+            )
+        await cleanup(session)
+
+    iot._WSSession.cleanup = publish_and_clean_up
 
 
 def _end_connections_that_are_no_longer_allowed() -> None:

@@ -45,6 +45,16 @@ def test_a_reading_reaches_the_queue_by_either_topic_whatever_it_contains(fleet:
             assert body["trace"]
 
 
+def test_a_last_will_says_whose_it_is(fleet: Fleet) -> None:
+    url, owner = fleet.queue_of_readings(SELECT), fleet.enrolled("dev:willing")
+    will = ("iotpipe/dev/dev:willing/readings", "gone")
+    with fleet.connect("dev:willing", owner, will=will), fleet.connect("dev:willing", owner) as second:
+        assert second.connected
+        [body] = fleet.bodies(url)
+        assert base64.b64decode(body["payload"]) == b"gone"
+        assert (body["client"], body["certificate"]) == ("dev:willing", owner.certificate_id)
+
+
 def test_what_cannot_be_queued_goes_to_the_error_action_and_is_counted(fleet: Fleet) -> None:
     sqs = fleet.machine.client("sqs")
     urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("target", "dead")}

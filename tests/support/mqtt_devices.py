@@ -256,18 +256,20 @@ class Fleet:
         return context
 
     def queue_of_readings(self, sql: str = "SELECT *") -> str:
-        """Return the URL of a new queue; a topic rule puts into it what devices publish on their own topics."""
-        sqs = self.machine.client("sqs")
-        url = str(sqs.create_queue(QueueName="readings")["QueueUrl"])
-        self.iot.create_topic_rule(
-            ruleName="iotpipe_dev",
-            topicRulePayload={
-                "sql": f"{sql} FROM 'iotpipe/dev/+/readings'",
-                "awsIotSqlVersion": "2016-03-23",
-                "actions": [{"sqs": {"queueUrl": url, "roleArn": self.role("rule", "readings"), "useBase64": False}}],
-            },
-        )
+        """Return the URL of a queue; a topic rule puts into it what devices publish on their own topics."""
+        url = str(self.machine.client("sqs").create_queue(QueueName="readings")["QueueUrl"])
+        payload = {
+            "sql": f"{sql} FROM 'iotpipe/dev/+/readings'",
+            "awsIotSqlVersion": "2016-03-23",
+            "actions": [{"sqs": {"queueUrl": url, "roleArn": self._sender, "useBase64": False}}],
+        }
+        with suppress(self.iot.exceptions.ResourceAlreadyExistsException):
+            self.iot.create_topic_rule(ruleName="iotpipe_dev", topicRulePayload=payload)
         return url
+
+    @cached_property
+    def _sender(self) -> str:
+        return self.role("rule", "readings")
 
     def role(self, name: str, *queues: str, principal: str = "iot.amazonaws.com") -> str:
         """Create a role that may send to these queues, and return its ARN."""
