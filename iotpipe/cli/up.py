@@ -33,10 +33,11 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
     """
     from iotpipe.checks import preflight
     from iotpipe.cli.session import open_session, stoppable
+    from iotpipe.operations import device_self_test as self_test
     from iotpipe.operations.data_loss import lost
     from iotpipe.operations.outputs import outputs
     from iotpipe.provision import apply
-    from iotpipe.render import console, doctor
+    from iotpipe.render import console, doctor, output
     from iotpipe.render.outputs import show_outputs
     from iotpipe.render.plan import show_plan, show_vanished
     from iotpipe.render.progress import progress
@@ -77,6 +78,12 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
             ledger.protect(session.env.protect)
             apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopted, strict=strict)
             found = outputs(session.aws.account, session.aws.region, ledger.rows, session.endpoint)
+            untested = self_test.test(session.run, session.env.suffix) if self_test.new_rule(steps.steps) else ""
+    if untested:
+        output.note(
+            f"The way in over MQTT may not work: {untested}. `iotpipe logs ingestion --env {session.name}` and "
+            f"`iotpipe status --env {session.name}` show more; `iotpipe device test` tests it again"
+        )
     show_outputs(found, as_json)
 
 

@@ -51,6 +51,7 @@ class _Delivery:
     name: str
     body: str
     message: DeviceMessage | None = None
+    self_test: str | None = None
     device_id: str = ""
     text: str = ""
     valid: list[Reading] = field(default_factory=list)
@@ -135,6 +136,9 @@ def _attempt(delivery: _Delivery, step: Callable[[_Delivery], None]) -> None:
 
 def _read(delivery: _Delivery) -> None:
     delivery.message = device_message.read(delivery.body)
+    delivery.self_test = device_message.self_test(delivery.message, os.environ["THING_PREFIX"])
+    if delivery.self_test:
+        return
     delivery.device_id = device_message.device_id(delivery.message, os.environ["THING_PREFIX"])
     delivery.text = device_message.text(delivery.message)
 
@@ -144,7 +148,7 @@ def _judge(part: Sequence[_Delivery], configured: Settings, budget: Budget) -> N
     for each in part:
         if budget.remaining() <= 0:
             each.undone = clock.OUT_OF_TIME
-        elif each.message and not each.undone and not each.refusal.problems:
+        elif each.message and each.device_id and not each.undone and not each.refusal.problems:
             _attempt(each, partial(_judge_one, each.message, configured))
 
 
@@ -209,6 +213,8 @@ def _describe(line: telemetry.Line, done: Sequence[_Delivery]) -> None:
     certificates = {each.message.certificate_id for each in done if each.message} - {None}
     line.fields["correlation_ids"] = sorted({each.correlation_id for each in done})[:_MAX_LISTED]
     line.fields["certificates"] = sorted(str(each)[:_CERTIFICATE_DIGITS] for each in certificates)[:_MAX_LISTED]
+    if tests := [each.self_test for each in done if each.self_test and not each.undone]:
+        line.fields["self_tests"] = tests
     undone = Counter(each.undone for each in done if each.undone)
     line.fields["handed_back"] = sum(undone.values())
     if undone:

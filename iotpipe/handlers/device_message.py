@@ -13,6 +13,7 @@ from iotpipe.handlers import times, web
 
 # The names that AWS IoT allows for things. They cannot change the topic of a notice.
 _THING = re.compile("[a-zA-Z0-9:_-]{1,128}")
+_MARK = re.compile("[0-9a-f]{32}")
 _CERTIFICATE = re.compile("[0-9a-f]{64}")
 
 
@@ -63,6 +64,21 @@ def read(body: str) -> DeviceMessage:
     known = {name: document.get(name) for name in ("trace", "client", "certificate")}
     rest = {name: value for name, value in known.items() if isinstance(value, str)}
     return DeviceMessage(document["payload"], document["thing"], received, **rest)
+
+
+def self_test(message: DeviceMessage, prefix: str) -> str | None:
+    """Return the mark of a message with which `iotpipe up` tests the way from the topic rule; None for any other.
+
+    It comes from the thing with an empty device id, which no device can have.
+    """
+    if message.thing != prefix:
+        return None
+    try:
+        document = json.loads(text(message))
+    except (ValueError, RecursionError, web.Refused):
+        return None
+    mark = document.get("self_test") if isinstance(document, dict) else None
+    return mark if isinstance(mark, str) and _MARK.fullmatch(mark) else None
 
 
 def device_id(message: DeviceMessage, prefix: str) -> str:

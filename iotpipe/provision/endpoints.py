@@ -16,7 +16,7 @@ from botocore.utils import is_valid_endpoint_url
 
 from iotpipe.errors import CredentialsError
 
-EXTRA_SERVICES = ("resourcegroupstaggingapi", "kms", "wafv2")
+EXTRA_SERVICES = ("resourcegroupstaggingapi", "kms", "wafv2", "iot-data")
 """Services that iotpipe calls although no resource kind belongs to them."""
 
 AWS = "AWS"
@@ -33,6 +33,7 @@ _DOMAINS = (
 
 _SETTING_NAMES = {
     "apigateway": "api_gateway",
+    "iot-data": "iot_data_plane",
     "logs": "cloudwatch_logs",
     "resourcegroupstaggingapi": "resource_groups_tagging_api",
 }

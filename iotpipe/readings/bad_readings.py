@@ -12,13 +12,15 @@ from iotpipe.readings.generate import DAY, Reading
 
 @dataclass(frozen=True)
 class Rejection:
-    """A body that the API must reject with 400 and, among the details, this field and code."""
+    """A body that must be refused with, among the problems, this field and code: by the API with 400, of an MQTT
+    message of the device as a dead letter."""
 
     what: str
     body: str
     field: str
     code: str
     reading_id: str
+    device_id: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def rejections(count: int, readings: Sequence[Reading], marker: str) -> list[Rej
 def _changed(what: str, field: str, code: str, **changes: object) -> Callable[[Reading, str], Rejection]:
     def make(reading: Reading, reading_id: str) -> Rejection:
         document = reading.document() | {"reading_id": reading_id} | changes
-        return Rejection(what, exact_json.dumps(document), field, code, reading_id)
+        return Rejection(what, exact_json.dumps(document), field, code, reading_id, reading.device_id)
 
     return make
 
@@ -54,7 +56,7 @@ def _rewritten(what: str, field: str, code: str, old: str, new: str) -> Callable
     def make(reading: Reading, reading_id: str) -> Rejection:
         document = reading.document() | {"reading_id": reading_id, "sensor_data": {"temperature": 1}}
         text = exact_json.dumps(document).replace(old, new)
-        return Rejection(what, text, field, code, reading_id)
+        return Rejection(what, text, field, code, reading_id, reading.device_id)
 
     return make
 
@@ -62,7 +64,9 @@ def _rewritten(what: str, field: str, code: str, old: str, new: str) -> Callable
 def _from_the_future(reading: Reading, reading_id: str) -> Rejection:
     # Later than any clock and any configurable time window.
     document = reading.document() | {"reading_id": reading_id, "timestamp": reading.timestamp + 5_000 * DAY}
-    return Rejection("a time in years to come", exact_json.dumps(document), "timestamp", "range", reading_id)
+    return Rejection(
+        "a time in years to come", exact_json.dumps(document), "timestamp", "range", reading_id, reading.device_id
+    )
 
 
 _KINDS: tuple[Callable[[Reading, str], Rejection], ...] = (
