@@ -32,7 +32,7 @@ out = click.option(
 @click.group(epilog="Example:  iotpipe device add roof --env prod")
 @options.named
 def device() -> None:
-    """Enrol devices that publish over MQTT, and manage their certificates."""
+    """Enrol devices for MQTT, and manage their certificates."""
 
 
 @device.command(epilog="Example:  iotpipe device add --from devices.csv --env prod")
