@@ -9,7 +9,8 @@ import click
 from iotpipe.cli import options
 from iotpipe.cli.options import Settings
 from iotpipe.errors import CredentialsError, UsageError
-from iotpipe.provision.rights import GROUPS
+from iotpipe.names import recorded_suffix
+from iotpipe.provision.rights import DEVICES, GROUPS
 from iotpipe.render import output
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     "groups",
     type=click.Choice(GROUPS),
     multiple=True,
-    help="Only for these commands; `plan` is in each but `view`. Repeatable.  [default: all]",
+    help="Only for these commands; `plan` is in each but `view` and `devices`. Repeatable.  [default: all]",
 )
 @click.option("--part", type=click.IntRange(1), metavar="N", help="Only the Nth part that fits a managed policy.")
 @options.as_json
@@ -32,8 +33,8 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
     """Print the IAM policy that running iotpipe needs.
 
     For this environment only. plan: reading, also for `status` and `doctor`. up and down. operate:
-    send-test-data, query, logs, dlq. view: `view` and `status --watch`, without the rights of plan. AWS is only called
-    if neither the configuration nor the state file names the account and region.
+    send-test-data, query, logs, dlq. view: `view` and `status --watch`. devices: `device`. Both are without the rights
+    of plan. AWS is only called if neither the configuration nor the state file names the account and region.
     """
     from iotpipe.policy import document, parts
 
@@ -45,7 +46,7 @@ def policy(settings: Settings, groups: tuple[str, ...], part: int | None, as_jso
     output.answer(found[part - 1] if part else whole)
     if not part:
         _explain(settings.environment, groups, whole, found)
-        if not subject.api_ids:
+        if not subject.api_ids and set(groups) != {DEVICES}:
             output.note(
                 "The API has no id yet: this policy reaches the tags and logs of every REST API of the region, and by "
                 "its tags the API; it lets nobody call one. Print it again after the first `up`"
@@ -64,6 +65,7 @@ def _subject(settings: Settings) -> Environment:
     env, contents, name = target.env, target.contents, settings.environment
     assert env is not None
     account, region = _account_and_region(target)
+    rows = contents.rows if contents else {}
     if contents:
         ledger.check_binding(contents, target.options.state_file, name, account, region)
     return Environment(
@@ -71,11 +73,12 @@ def _subject(settings: Settings) -> Environment:
         account,
         region,
         pipeline(env, packaged(env), region),
-        contents.rows if contents else {},
+        rows,
         boundary=env.functions.permissions_boundary,
         asks_for_key=env.api.require_api_key,
         kms_keys=env.usable_kms_keys,
         web_acl=env.api.web_acl,
+        suffixes=list(dict.fromkeys(filter(None, (env.suffix, recorded_suffix(rows.values()))))),
     )
 
 

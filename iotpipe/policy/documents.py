@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from iotpipe.policy.rights import API_KEY, DOCTOR
+from iotpipe.policy.rights import API_KEY, DOCTOR, SELF_TEST_LOG
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.rights import GROUPS, VIEW, Right
+from iotpipe.provision.rights import ALONE, GROUPS, Right
 
 if TYPE_CHECKING:
     from iotpipe.provision.ledger import Row
@@ -45,6 +45,8 @@ class Environment:
     asks_for_key: bool = False
     kms_keys: Sequence[str] = ()
     web_acl: str | None = None
+    suffixes: Sequence[str] = ()
+    """The endings of the names, by which things belong to the environment; its name if there are none."""
 
     def resources(self) -> Iterator[tuple[str, str, _Values]]:
         """Kind, name, and the names of what it needs and of what needs it, by kind, of each resource once."""
@@ -75,6 +77,7 @@ class Environment:
 
         return {
             "environment": [self.name],
+            "suffix": self.suffixes or [self.name],
             "account": [self.account],
             "region": [self.region],
             "partition": [partition(self.region)],
@@ -94,10 +97,10 @@ class Environment:
 def document(environment: Environment, groups: Iterable[str] = GROUPS) -> Policy:
     """The policy that allows the calls of these groups of commands, on this environment's resources only.
 
-    All of them read first what `plan` reads, except `view` alone.
+    All of them read first what `plan` reads, except those of ALONE.
     """
     asked = [*groups]
-    wanted = asked if asked == [VIEW] else [*asked, "plan"]
+    wanted = asked if ALONE.issuperset(asked) else [*asked, "plan"]
     statements: dict[str, dict[str, Any]] = {}
     for right, values in _rights(environment):
         actions = [f"{right.service}:{each}" for each in _actions(right, wanted, *values.get("kind", ()))]
@@ -132,10 +135,16 @@ def size(policy: Policy) -> int:
 def _rights(environment: Environment) -> Iterator[tuple[Right, _Values]]:
     fits = (None, environment.boundary is not None)
     yield from ((right, environment.values) for right in DOCTOR)
-    for kind, name, needed in environment.resources():
+    resources = list(environment.resources())
+    published = {name for kind, name, users in resources if kind == "queue" and users.get("used_by_topic-rule")}
+    for kind, name, needed in resources:
         values = {**environment.values, **needed, "kind": [kind], "name": [name]}
         rights = Resource.kinds[kind].rights
-        for right in (*rights, API_KEY) if kind == "secret" and environment.asks_for_key else rights:
+        if kind == "secret" and environment.asks_for_key:
+            rights = (*rights, API_KEY)
+        if kind == "event-source-mapping" and published.intersection(needed.get("queue", ())):
+            rights = (*rights, SELF_TEST_LOG)
+        for right in rights:
             if right.bounded in fits and (not right.of or values.get(right.of)):
                 yield right, values
 

@@ -6,7 +6,7 @@ Every identity may call sts:GetCallerIdentity: no right is needed for it.
 from __future__ import annotations
 
 from iotpipe.provision.resources.ssm_parameters import PARAMETER_ARN
-from iotpipe.provision.rights import Right
+from iotpipe.provision.rights import Right, regional_arn
 
 DOCTOR = (
     # Of whoever gets the policy, and of the role with which the account's APIs log. Only users have a name to put here.
@@ -21,3 +21,8 @@ DOCTOR = (
 
 API_KEY = Right("ApiKey", "ssm", PARAMETER_ARN, operate="GetParameter")
 """To read the secret where the API only accepts readings with the key in a header."""
+
+SELF_TEST_LOG = Right(
+    "SelfTestLog", "logs", (regional_arn("logs", "log-group:/aws/lambda/{function}:*"),), up="FilterLogEvents"
+)
+"""To look for the test message of a new topic rule in the log of the function that reads the devices' queue."""

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-VIEW = "view"
-GROUPS = ("plan", "up", "down", "operate", VIEW)
-"""The groups of commands. plan: what only reads. Every other group but `view` includes `plan`: its commands read first.
+VIEW, DEVICES = "view", "devices"
+GROUPS = ("plan", "up", "down", "operate", VIEW, DEVICES)
+"""The groups of commands. plan: what only reads. Every other group but ALONE includes `plan`: its commands read first.
 
 up: creates, updates, and deletes what is no longer declared, but no table. down: deletes. operate: sends readings,
 queries the API, reads logs, inspects and redrives dead letters. view: looks at how readings flow, at devices, stored
-readings and dead letters.
+readings and dead letters. devices: enrols, rotates, revokes and removes devices.
 """
+ALONE = frozenset({VIEW, DEVICES})
+"""The groups whose commands read nothing of what `plan` reads."""
 
 Condition = Mapping[str, Mapping[str, str]]
 
@@ -27,9 +29,9 @@ Condition = Mapping[str, Mapping[str, str]]
 class Right:
     """Actions of one service on resources of one form.
 
-    `on` and `when` may contain {partition}, {region}, {account}, {environment}, {api} (the API's id, * where it is not
-    known yet), {known_api} (nothing then), {boundary}, {key} and {acl} for each KMS key and web ACL, {name} of the
-    resource, and {kind} for the name of each resource of that kind that it needs.
+    `on` and `when` may contain {partition}, {region}, {account}, {environment}, {suffix} of the names, {api} (the API's
+    id, * where it is not known yet), {known_api} (nothing then), {boundary}, {key} and {acl} for each KMS key and web
+    ACL, {name} of the resource, and {kind} for the name of each resource of that kind that it needs.
     """
 
     sid: str
@@ -40,6 +42,7 @@ class Right:
     down: str = ""
     operate: str = ""
     view: str = ""
+    devices: str = ""
     when: Condition = field(default_factory=dict)
     of: str = ""
     """Only granted where there is one: `key` or `acl`, declared or still to be taken off; `known_api`; a kind that the

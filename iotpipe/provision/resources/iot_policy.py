@@ -45,7 +45,36 @@ class IotPolicy(Resource):
             plan="GetPolicy ListTagsForResource",
             up="CreatePolicy CreatePolicyVersion ListPolicyVersions DeletePolicyVersion TagResource UntagResource",
             down="DeletePolicy ListPolicyVersions DeletePolicyVersion ListTargetsForPolicy",
+            devices="GetPolicy",
         ),
+        Right(
+            "Things",
+            "iot",
+            (regional_arn("iot", "thing/{suffix}:*"),),
+            devices="CreateThing DescribeThing UpdateThing DeleteThing ListThingPrincipals",
+        ),
+        # IAM knows a certificate by nothing but its random id: these rights reach every certificate of the account.
+        Right(
+            "Certificates",
+            "iot",
+            (regional_arn("iot", "cert/*"),),
+            devices="DescribeCertificate UpdateCertificate DeleteCertificate ListPrincipalThings AttachPolicy"
+            " DetachPolicy",
+        ),
+        Right(
+            "AttachThings",
+            "iot",
+            (regional_arn("iot", "cert/*"),),
+            devices="AttachThingPrincipal DetachThingPrincipal",
+            when={"ArnLike": {"iot:thingArn": regional_arn("iot", "thing/{suffix}:*")}},
+        ),
+        Right(
+            "AnyDevice",
+            "iot",
+            ("*",),
+            devices="CreateCertificateFromCsr DescribeEndpoint ListThings ListCertificates",
+        ),
+        Right("Connections", "iot", (regional_arn("iot", "client/{suffix}:*"),), devices="DeleteConnection"),
     )
 
     may: Sequence[Permit]
