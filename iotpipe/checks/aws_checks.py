@@ -14,6 +14,7 @@ from iotpipe.checks import (
     concurrency,
     credentials,
     existing_resources,
+    iot_logging,
     kms_key,
     packages,
     permissions,
@@ -65,6 +66,7 @@ _LIMITS: tuple[tuple[str, Callable[[CheckContext], list[Finding]]], ...] = (
     (permissions.CHECK, lambda context: permissions.check(context.run, context.policy_environment)),
     (concurrency.CHECK, lambda context: concurrency.check(context.run, context.resources)),
     (api_gateway_logging.CHECK, lambda context: api_gateway_logging.check(context.run, context.resources)),
+    (iot_logging.CHECK, lambda context: iot_logging.check(context.run, context.resources)),
     (kms_key.CHECK, lambda context: kms_key.check(context.run, context.resources)),
     (packages.STORAGE, lambda context: packages.storage(context.run, context.built)),
 )

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
 
-from iotpipe.checks import api_gateway_logging, existing_resources, packages, state_file
+from iotpipe.checks import api_gateway_logging, existing_resources, iot_logging, packages, state_file
 from iotpipe.checks import credentials as identity
 from iotpipe.checks.finding import OK, PROBLEM, UNKNOWN, WARNING, Finding
 from iotpipe.errors import PackagingError
@@ -37,6 +37,39 @@ def logging_role(clinic: Clinic, arn: str | None, text: str = "") -> Finding:
     clinic.answers["GetAccount"] = lambda params: {"cloudwatchRoleArn": arn} if arn else {}
     (found,) = api_gateway_logging.check(clinic.run("doctor"), declare(settings(text, clinic.directory)))
     return found
+
+
+# The logs of AWS IoT
+
+WITH_DEVICES = "devices: {enabled: true}"
+
+
+@pytest.mark.parametrize(
+    ("options", "result"),
+    [
+        (None, WARNING),
+        ({"disableAllLogs": True, "defaultLogLevel": "INFO"}, WARNING),
+        ({"defaultLogLevel": "DISABLED"}, WARNING),
+        ({"defaultLogLevel": "ERROR", "disableAllLogs": False}, OK),
+    ],
+    ids=["never set", "turned off", "of no level", "of errors"],
+)
+def test_where_aws_iot_logs_nothing_it_is_said_how_to_change_that(
+    clinic: Clinic, options: dict[str, Any] | None, result: str
+) -> None:
+    if options is not None:
+        boto3.client("iot").set_v2_logging_options(**options)
+    (found,) = iot_logging.check(clinic.run("doctor"), declare(settings(WITH_DEVICES, clinic.directory)))
+    assert found.result == result
+    if result == WARNING:
+        assert "aws iot set-v2-logging-options" in found.remedy
+
+
+def test_the_logs_of_aws_iot_are_nothing_to_who_has_no_devices(clinic: Clinic) -> None:
+    assert iot_logging.check(clinic.run("doctor"), declare(settings("", clinic.directory))) == []
+
+
+# API Gateway's logging role, as it is found
 
 
 @pytest.mark.parametrize("service", ["apigateway.amazonaws.com", ["ec2.amazonaws.com", "apigateway.amazonaws.com"]])

@@ -105,6 +105,23 @@ def untag_resource(self: Any) -> str:
     return "{}"
 
 
+def get_v2_logging_options(self: Any) -> str:
+    """GetV2LoggingOptions is not there."""
+    options = vars(self.iot_backend).get("logging")
+    if options is None:
+        error = IoTClientError("NotConfiguredException", "The resource is not configured.")
+        error.code = 404
+        raise error
+    return json.dumps(options)
+
+
+def set_v2_logging_options(self: Any) -> str:
+    """SetV2LoggingOptions is not there."""
+    kept = {key: self._get_param(key) for key in ("roleArn", "defaultLogLevel", "disableAllLogs")}
+    vars(self.iot_backend)["logging"] = {key: value for key, value in kept.items() if value is not None}
+    return "{}"
+
+
 def tagged(account: str, region: str) -> Iterator[TaggedResource]:
     """GetResources knows nothing of AWS IoT."""
     backend = iot_backends[account][region]
@@ -123,4 +140,6 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (IoTResponse, "list_tags_for_resource", list_tags_for_resource),
     (IoTResponse, "tag_resource", tag_resource),
     (IoTResponse, "untag_resource", untag_resource),
+    (IoTResponse, "get_v2_logging_options", get_v2_logging_options),
+    (IoTResponse, "set_v2_logging_options", set_v2_logging_options),
 )

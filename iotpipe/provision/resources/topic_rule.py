@@ -36,7 +36,7 @@ class TopicRule(Resource):
         # A message with which `up` tests a new rule.
         Right("SelfTest", "iot", (regional_arn("iot", "topic/$aws/rules/{name}/*"),), up="Publish"),
         # AWS IoT denies access to a rule that does not exist: only the list tells both apart.
-        Right("Anywhere", "iot", ("*",), plan="ListTopicRules"),
+        Right("Anywhere", "iot", ("*",), plan="ListTopicRules GetV2LoggingOptions"),
     )
 
     sql: str

@@ -366,7 +366,7 @@ _on("iot", _iot_policy, "GetPolicy", "CreatePolicy", "CreatePolicyVersion", "Lis
 _on("iot", _iot_policy, "DeletePolicy", "ListTargetsForPolicy")
 _rule = _named("iot", "rule/{}", "ruleName")
 _on("iot", _rule, "GetTopicRule", "CreateTopicRule", "ReplaceTopicRule", "DeleteTopicRule")
-_on("iot", _nowhere, "ListTopicRules")
+_on("iot", _nowhere, "ListTopicRules", "GetV2LoggingOptions")
 _on("iot", lambda p: [p["resourceArn"]], "ListTagsForResource", "TagResource", "UntagResource")
 _tagging("iot", "CreatePolicy", "TagResource")
 _tagging("iot", "CreateTopicRule", "TagResource")
