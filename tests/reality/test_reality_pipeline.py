@@ -19,10 +19,11 @@ from tests.support.virtual_time import together
 
 pytestmark = pytest.mark.matrix
 
-SETTINGS = {"alerts": {"emails": ["on-call@example.com"]}}
+SETTINGS = {"alerts": {"emails": ["on-call@example.com"]}, "devices": {"enabled": True}}
 CHANGED = {
     "alerts": {"emails": ["on-call@example.com", "chief@example.com"], "errors": 3},
     "api": {"throttle": {"rate": 5}},
+    "devices": {"enabled": True, "maximum_concurrency": 5},
     "functions": {"processor": {"timeout": 400, "memory": 1024}, "log_retention": 7},
     "processing": {"alert_threshold": 9},
     "queue": {"visibility_timeout": 900},

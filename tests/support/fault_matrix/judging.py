@@ -103,7 +103,9 @@ def _stopped(command: Command, subject: Subject, wire: Wire, error: Exception | 
         return
     if f"`iotpipe {command.verb} --env dev`" not in error.hint:
         yield f"it is not said how to go on: {error.hint}"
-    hits = {call.address: call for call in reversed(wire.hits) if call.address}
+    # A search that is denied finds less, and fails nothing.
+    optional = {call for call in wire.hits if wire.fault == DENIED and command.may_be_denied(call)}
+    hits = {call.address: call for call in reversed(wire.hits) if call.address and call not in optional}
     yield from _explained(error, wire.fault, hits)
     reading = wire.hits[0] in command.reading
     left = set() if reading else left_out(command, hits.values())

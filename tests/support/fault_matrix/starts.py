@@ -18,12 +18,14 @@ from tests.support.pipeline_world import Declared, declare, with_a_changed_route
 BEFORE = {
     "tags": {"team": "sensors", "cost": "12"},
     "tables": {"deletion_protection": True},
+    "devices": {"enabled": True},
     "alerts": {"emails": ["ops@example.com", "old@example.com"]},
 }
 AFTER = {
     "tags": {"team": "readings", "site": "north"},
     "tables": {"point_in_time_recovery": False},
     "queue": {"visibility_timeout": 400, "dead_letter_retention": 1_000_000, "batch_size": 5, "max_receives": 4},
+    "devices": {"enabled": True, "batch_size": 5},
     "functions": {
         "runtime": "python3.14",
         "log_retention": 60,
@@ -35,7 +37,7 @@ AFTER = {
     "alerts": {"emails": ["ops@example.com", "new@example.com"], "errors": 20, "table_throttles": 20},
     "processing": {"batch_size": 50},
 }
-PLAIN = {"tags": {"team": "sensors"}, "alerts": {"emails": ["ops@example.com"]}}
+PLAIN = {"tags": {"team": "sensors"}, "devices": {"enabled": True}, "alerts": {"emails": ["ops@example.com"]}}
 GIVEN_UP = "alarm/iot-queue-age-dev"
 
 
