@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from iotpipe.cli import options
+from iotpipe.cli.device_list import list_, show
 from iotpipe.cli.device_registry import ended, endpoint_of, open_registry, working
+from iotpipe.cli.device_remove import remove, revoke
+from iotpipe.cli.device_rotate import rotate
 from iotpipe.cli.options import Settings
 from iotpipe.errors import UsageError
 from iotpipe.render import output
@@ -18,15 +21,6 @@ if TYPE_CHECKING:
     from iotpipe.names import Names
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-out = click.option(
-    "--out",
-    type=_FOLDER,
-    default="devices",
-    show_default=True,
-    metavar="DIR",
-    help="Folder of the devices' folders: a device's files are in DIR/NAME.",
-)
 
 
 @click.group(epilog="Example:  iotpipe device add roof --env prod")
@@ -35,16 +29,18 @@ def device() -> None:
     """Enrol devices for MQTT, and manage their certificates."""
 
 
+for command in (list_, show, rotate, revoke, remove):
+    device.add_command(command)
+
+
 @device.command(epilog="Example:  iotpipe device add --from devices.csv --env prod")
 @options.on_aws
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
     "--from", "table", type=_FILE, metavar="FILE", help="Enrol the devices of a CSV file: columns device_id and csr."
 )
-@click.option(
-    "--csr", type=_FILE, metavar="FILE", help="Certificate request of the device, whose key then stays on the device."
-)
-@out
+@options.csr
+@options.out
 @options.as_json
 def add(
     settings: Settings, names: tuple[str, ...], table: Path | None, csr: Path | None, out: Path, as_json: bool

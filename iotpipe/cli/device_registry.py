@@ -57,7 +57,7 @@ def working(session: Session, number: int, what: str) -> Iterator[Tell]:
     from iotpipe.render.enrolment import progress
 
     with stoppable(session.stop, "the same command continues"):
-        if number == 1:
+        if number <= 1:
             yield lambda done, total: None
             return
         # A line for each throttled call would hide the progress.

@@ -168,3 +168,17 @@ parallel = click.option(
     show_default=True,
     help="Number of resources processed in parallel.",
 )
+csr = click.option(
+    "--csr",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Certificate request of the device, whose key then stays on the device.",
+)
+out = click.option(
+    "--out",
+    type=_PLACE,
+    default="devices",
+    show_default=True,
+    metavar="DIR",
+    help="Folder of the devices' folders: a device's files are in DIR/NAME.",
+)

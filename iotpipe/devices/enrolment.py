@@ -25,8 +25,6 @@ from iotpipe.devices.registry import OWNER, Certificate, Registry, Thing
 from iotpipe.errors import RefusedError, ResourceError, UsageError
 
 ENROLLED, ALREADY = "enrolled", "already enrolled"
-_OTHERS_TURN = 120
-"""Seconds that another command has for a device before it counts as interrupted."""
 _ATTEMPTS, _BETWEEN_ATTEMPTS = 10, 0.5
 """How often the thing is read again after another command changed it, and the seconds between."""
 
@@ -164,11 +162,11 @@ class Issuing:
     def _check_free(self, before: Mark) -> None:
         """Raise an error if the folder holds other files, or if another command may be issuing a certificate."""
         self._folder.refuse_other_files(f"a key is not used again for {self._device.device_id}")
-        age = self._registry.run.clock.now() - before.since
-        if before.pending and age < _OTHERS_TURN:
+        now = self._registry.run.clock.now()
+        if before.is_recent(now):
             raise RefusedError(
-                f"another command began to enrol {self._device.device_id} {max(age, 0):.0f} s ago",
-                f"If it was interrupted, run it again where it ran, or here in {_OTHERS_TURN} s",
+                f"another command began to enrol {self._device.device_id} {max(now - before.since, 0):.0f} s ago",
+                f"If it was interrupted, run it again where it ran, or here in {mark.OTHERS_TURN} s",
             )
 
     def _claim(self, thing: Thing | None, claim: Mark) -> Thing | None:
@@ -246,7 +244,7 @@ class Issuing:
 def taken(registry: Registry, device: Device) -> RefusedError:
     """The error if another command works on the same device."""
     return RefusedError(
-        f"another command has enrolled or removed {device.device_id} meanwhile: nothing is left of this one",
+        f"another command has changed {device.device_id} meanwhile: nothing is left of this one",
         f"`iotpipe device show {device.device_id} --env {registry.run.environment}` shows what it is now",
     )
 

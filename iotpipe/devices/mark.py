@@ -15,6 +15,8 @@ from iotpipe.devices.registry import OWNER, Thing
 
 ATTRIBUTE = "enrolment"
 _PENDING, _DONE = "pending", "done"
+OTHERS_TURN = 120
+"""Seconds that a command has for a device before it counts as interrupted."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Mark:
     @property
     def pending(self) -> bool:
         return bool(self.key)
+
+    def is_recent(self, now: float) -> bool:
+        """Whether the command that made the mark may still be running, so that others leave the device to it."""
+        return self.pending and now - self.since < OTHERS_TURN
 
     @property
     def text(self) -> str:

@@ -229,6 +229,10 @@ class Registry:
         """End the device's connection if it is connected. It can connect again unless its certificate is inactive."""
         self._unless((GONE,), "disconnect", device.address, "delete_connection", "iot-data", clientId=device.thing)
 
+    def connection(self, device: Device) -> dict[str, Any] | None:
+        """Whether the device is connected, and since when, as GetConnection answers; None if it was not of late."""
+        return self._unless((GONE,), "read", device.address, "get_connection", "iot-data", clientId=device.thing)
+
     def data_endpoint(self) -> str:
         """The host, perhaps with a port, at which devices connect."""
         found = self.call("read", "the endpoint of AWS IoT", "describe_endpoint", endpointType="iot:Data-ATS")

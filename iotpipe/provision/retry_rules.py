@@ -235,6 +235,20 @@ RULES: tuple[Rule, ...] = (
         "unable to assume role",
     ),
     Rule("another change of the rule is under way", LOAD, ("ConflictingResourceUpdateException",)),
+    # AWS takes some seconds to detach a certificate: https://github.com/aws/aws-connected-device-framework/issues/76
+    Rule(
+        "waiting until AWS IoT sees the certificates detached",
+        Schedule((0.5, 1, 2, 4), budget=120),
+        ("InvalidRequestException",),
+        ("DeleteThing",),
+        "still attached",
+    ),
+    Rule(
+        "waiting until AWS IoT sees the certificate detached",
+        Schedule((0.5, 1, 2, 4), budget=120),
+        _IOT_IN_USE,
+        ("DeleteCertificate",),
+    ),
     # For up to five minutes after the last certificate was detached from it.
     Rule(
         "waiting until AWS IoT sees the policy detached",

@@ -23,7 +23,7 @@ def as_table(devices: Sequence[Device], now: int) -> Iterator[str]:
     lines = [["device_id", "last seen", "", "latest values"]]
     for device in devices:
         values = [f"{name}={cell(value)}" for name, value in stored_rows.metrics(device.latest).items()]
-        lines.append([device.device_id, iso(device.last_seen), _ago(now - device.last_seen), "  ".join(values)])
+        lines.append([device.device_id, iso(device.last_seen), ago(now - device.last_seen), "  ".join(values)])
     yield from aligned(lines, texts=4)
 
 
@@ -61,7 +61,7 @@ def as_csv_text(devices: Sequence[Device]) -> str:
     return text.getvalue()
 
 
-def _ago(milliseconds: int) -> str:
+def ago(milliseconds: int) -> str:
     """An age in the largest unit of which it has two; a time to come is `in 3 min`."""
     size = abs(milliseconds)
     units = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (_SECOND, "s"))

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.text import Text
 from iotpipe.devices.endpoint import Endpoint
 from iotpipe.devices.enrolment import ALREADY, ENROLLED, Enrolled
 from iotpipe.devices.many import Tell, Worked
+from iotpipe.devices.removal import Removed
 from iotpipe.errors import IotpipeError
 from iotpipe.render import console
 from iotpipe.render.terminals import terminal
@@ -115,6 +116,29 @@ def _show_one(one: Enrolled, endpoint: Endpoint) -> None:
     out.line(f"    sh {folder / 'publish-mosquitto.sh'}")
     out.line(f"    python {folder / 'publish_paho.py'}")
     out.line(f"    python {folder / 'publish_awsiot.py'}")
+
+
+def removed(name: str, worked: Worked[Removed], absent: Sequence[str]) -> dict[str, Any]:
+    """What was removed, for JSON. `absent` are devices that were not enrolled."""
+    return {
+        "environment": name,
+        "removed": list(worked.done),
+        "absent": list(absent),
+        "failed": failed(worked.failed),
+        "left": list(worked.left),
+    }
+
+
+def show_removed(name: str, worked: Worked[Removed], absent: Sequence[str]) -> None:
+    """Print what was removed."""
+    out = console.stdout()
+    if len(worked.done) == 1:
+        out.line(f"{next(iter(worked.done))} is removed from {name}")
+    elif worked.done or not absent:
+        out.line(f"{name}: {len(worked.done)} devices removed")
+    for device_id in absent:
+        out.line(f"{device_id} is not enrolled in {name}")
+    show_failed(worked)
 
 
 def show_failed(worked: Worked[Any]) -> None:

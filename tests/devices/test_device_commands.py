@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.test_logs_and_dlq import log
 from tests.devices.cli import _server, _states, cloud, enrolling, shell
 from tests.support.json_shapes import assert_as_described
 from tests.support.shell import Shell, settings
@@ -93,7 +94,13 @@ def test_what_makes_no_sense_is_refused_before_any_call(enrolling: Shell, words:
     assert not [each for each in enrolling.operations() if "iot" in each or "/things" in each or "/cert" in each]
 
 
-COMMANDS: list[Any] = [pytest.param(["add", "roof"], id="add")]
+COMMANDS: list[Any] = [
+    pytest.param(words, id=words[0])
+    for words in (
+        *(["add", "roof"], ["list"], ["show", "roof"], ["rotate", "roof"], ["revoke", "roof"]),
+        ["remove", "roof", "--yes"],
+    )
+]
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -112,3 +119,131 @@ def test_an_environment_without_devices_says_what_to_set(enrolling: Shell, words
     settings(enrolling, "dev", "")
     told = enrolling.run("device", *words, *ON_DEV, code=2).stderr
     assert "hint: Set `devices.enabled: true` in its configuration. Run `iotpipe up --env dev`" in told
+
+
+# What is enrolled
+
+
+def enrol(shell: Shell, *names: str) -> None:
+    shell.run("device", "add", *names, *ON_DEV)
+
+
+def certificates(shell: Shell, device_id: str) -> list[str]:
+    principals = shell.client("iot").list_thing_principals(thingName=f"dev:{device_id}")["principals"]
+    return [each.partition("/")[2] for each in principals]
+
+
+def test_the_devices_are_listed_with_their_certificates(enrolling: Shell) -> None:
+    assert (
+        "no device is enrolled: `iotpipe device add NAME --env dev`" in enrolling.run("device", "list", *ON_DEV).stderr
+    )
+    enrol(enrolling, "roof", "cellar", "shed")
+    enrolling.run("device", "revoke", "cellar", *ON_DEV)
+    enrolling.run("device", "rotate", "shed", *ON_DEV)
+    client = enrolling.client("iot")
+    client.create_thing(thingName="dev:attic", attributePayload={"attributes": {"iotpipe": "dev"}})
+    enrolling.operations()
+    listed = enrolling.run("device", "list", *ON_DEV)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    assert [row[:2] for row in rows[1:]] == [
+        ["attic", "no"],
+        ["cellar", "INACTIVE"],
+        ["roof", "ACTIVE"],
+        ["shed", "ACTIVE"],
+    ]
+    assert "(2)" in rows[4]
+    assert "the last readings are not known: " in listed.stderr  # nothing answers for the API here
+    about_devices = [each for each in enrolling.operations() if each.startswith(("GET /things", "GET /certificates"))]
+    assert about_devices == ["GET /things", "GET /certificates", "GET /things/dev:attic/principals"]
+    answer = enrolling.json("device", "list", *ON_DEV)
+    assert_as_described("device list", answer)
+    assert answer["count"] == 4
+
+
+def test_one_device_is_shown_with_all_that_is_known(enrolling: Shell) -> None:
+    enrol(enrolling, "roof")
+    [certificate] = certificates(enrolling, "roof")
+    shown = enrolling.run("device", "show", "roof", *ON_DEV).stdout
+    assert f"certificate   {certificate}  ACTIVE" in shown
+    assert "expires 2049-12-31T23:59:59.000Z" in shown
+    assert "connection    not connected" in shown
+    assert "sees its connection close without a reason" in shown
+    assert "Two clients with the id dev:roof end each other's connection" in shown
+    assert_as_described("device show", enrolling.json("device", "show", "roof", *ON_DEV))
+    enrolling.run("device", "show", "shed", *ON_DEV, code=2)
+
+
+# Rotation, revocation, removal
+
+
+def test_a_certificate_is_rotated(enrolling: Shell) -> None:
+    enrol(enrolling, "roof")
+    [old] = certificates(enrolling, "roof")
+    rotated = enrolling.json("device", "rotate", "roof", *ON_DEV)
+    assert (rotated["result"], rotated["folder"]) == ("rotated", "devices/roof/rotation-1")
+    assert rotated["certificates"][0] == old
+    assert files(enrolling, "roof/rotation-1") == FILES
+    again = enrolling.run("device", "rotate", "roof", *ON_DEV).stdout
+    assert "roof has 2 certificates already; the files of the newest are in devices/roof/rotation-1" in again
+    assert "iotpipe device rotate roof --finish --env dev" in again
+    told = enrolling.run("device", "rotate", "roof", "--finish", *ON_DEV, code=1).stderr
+    assert "roof has not sent anything with its new certificate" in told and "--force" in told
+    use(enrolling, old)
+    enrolling.run("device", "rotate", "roof", "--finish", *ON_DEV, code=1)
+    use(enrolling, rotated["certificates"][1])
+    finished = enrolling.json("device", "rotate", "roof", "--finish", *ON_DEV)
+    assert (finished["result"], finished["deleted"]) == ("finished", [old])
+    assert certificates(enrolling, "roof") == [rotated["certificates"][1]]
+    assert "there was nothing to delete" in enrolling.run("device", "rotate", "roof", "--finish", *ON_DEV).stdout
+    assert_as_described("device rotate", rotated, finished)
+
+
+def use(shell: Shell, certificate: str) -> None:
+    """A message comes with the certificate, as the ingestion function logs it."""
+    log(shell, "ingestion", {"certificates": [certificate[:12]]}, ago=0)
+
+
+def test_the_old_certificate_is_deleted_by_force(enrolling: Shell) -> None:
+    enrol(enrolling, "roof")
+    enrolling.run("device", "rotate", "roof", *ON_DEV)
+    enrolling.run("device", "rotate", "roof", "--finish", "--force", *ON_DEV)
+    assert len(certificates(enrolling, "roof")) == 1
+
+
+def test_a_device_is_revoked(enrolling: Shell) -> None:
+    enrol(enrolling, "roof")
+    revoked = enrolling.json("device", "revoke", "roof", *ON_DEV)
+    assert revoked["revoked"] == certificates(enrolling, "roof")
+    assert_as_described("device revoke", revoked)
+    assert "roof has no active certificate" in enrolling.run("device", "revoke", "roof", *ON_DEV).stdout
+    assert "its certificate is not active" in enrolling.run("device", "add", "roof", *ON_DEV).stdout
+
+
+def test_devices_are_removed_when_that_is_confirmed(enrolling: Shell) -> None:
+    enrol(enrolling, "roof", "cellar", "shed")
+    assert "Pass --yes" in enrolling.run("device", "remove", "roof", *ON_DEV, code=2).stderr
+    removed = enrolling.json("device", "remove", "roof", "attic", "--yes", *ON_DEV)
+    assert (removed["removed"], removed["absent"]) == (["roof"], ["attic"])
+    assert_as_described("device remove", removed | {"failed": [{"device_id": "", "error": "", "hint": ""}]})
+    assert "attic is not enrolled in dev" in enrolling.run("device", "remove", "attic", *ON_DEV).stdout
+    assert "dev: 2 devices removed" in enrolling.run("device", "remove", "--all", "--yes", *ON_DEV).stdout
+    client = enrolling.client("iot")
+    assert client.list_things()["things"] == client.list_certificates()["certificates"] == []
+    assert "dev: 0 devices removed" in enrolling.run("device", "remove", "--all", "--yes", *ON_DEV).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["remove"], "name the devices to remove, or give --all"),
+        (["remove", "roof", "--all"], "name the devices to remove, or give --all"),
+        (["rotate", "roof", "--force"], "--force goes with --finish"),
+        (
+            ["rotate", "roof", "--finish", "--csr", "a"],
+            "--csr is for the new certificate, --finish deletes the old one",
+        ),
+        (["rotate", "a.b"], "'a.b' is no id for a device over MQTT"),
+    ],
+)
+def test_other_commands_refuse_what_makes_no_sense(enrolling: Shell, words: list[str], told: str) -> None:
+    assert told in enrolling.run("device", *words, *ON_DEV, code=2).stderr

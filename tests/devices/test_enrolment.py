@@ -155,7 +155,7 @@ def test_a_slow_command_loses_to_one_that_takes_over_and_leaves_nothing(
         world.connect()
 
     world.before = once_at(step, interfere)
-    with pytest.raises(RefusedError, match="another command has enrolled or removed roof meanwhile"):
+    with pytest.raises(RefusedError, match="another command has changed roof meanwhile"):
         world.enrol("roof")
     world.before = None
     assert account() == whole("roof")

@@ -26,7 +26,7 @@ from iotpipe.provision.retry_schedule import RetryBudget, Rule, Schedule
 from iotpipe.provision.run import Event
 from iotpipe.times import seconds
 from tests.support import resource_contract
-from tests.support.aws_errors import FINAL, FOREVER, NOT_YET, PASSING, Answer, Fault
+from tests.support.aws_errors import FINAL, FOREVER, NOT_YET, OF_DEVICES, PASSING, Answer, Fault
 from tests.support.engine_world import declared, refusal
 from tests.support.manual_edits import client, queue_url
 from tests.support.resource_contract import QuickWorld, brought_up, lose, untouched
@@ -557,7 +557,7 @@ def test_a_request_that_cannot_be_sent_is_no_matter_of_the_network(world: QuickW
 
 
 def test_every_row_of_the_table_is_met_by_an_answer() -> None:
-    met = {rule_for(refusal(each.operation, each.code, each.message)) for each in PASSING}
+    met = {rule_for(refusal(each.operation, each.code, each.message)) for each in (*PASSING, *OF_DEVICES)}
     denied = rule_for(refusal("CreateResource", "AccessDeniedException", NOT_YET), in_new_api=True)
     assert met | {denied} == set(RULES) and denied not in met
 

@@ -451,6 +451,28 @@ PASSING = (
     Answer("T7", "topic-rule", "CreateTopicRule", "InternalException", "Internal error", "failing"),
 )
 
+OF_DEVICES = (
+    Answer(
+        "T8",
+        "thing",
+        "DeleteThing",
+        "InvalidRequestException",
+        "Cannot delete. Thing dev:roof is still attached to one or more principals",
+        "sees the certificates detached",
+        "delete",
+    ),
+    Answer(
+        "T8",
+        "certificate",
+        "DeleteCertificate",
+        "DeleteConflictException",
+        "Things must be detached before deletion (arn: arn:aws:iot:us-east-1:123456789012:cert/1)",
+        "sees the certificate detached",
+        "delete",
+    ),
+)
+"""Of what the commands for devices meet: things and certificates are no kinds of resources."""
+
 FINAL = (
     Answer(
         "L7",

@@ -12,14 +12,18 @@ from unittest.mock import patch
 
 import boto3
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.iot.responses import IoTResponse
+from moto.iotdata.models import iotdata_backends
 
 from iotpipe import files
-from iotpipe.devices import device_names, endpoint, enrol_many, enrolment, folder, keys
+from iotpipe.devices import device_names, endpoint, enrol_many, enrolment, folder, keys, removal, rotation
 from iotpipe.devices.enrolment import Enrolled
 from iotpipe.devices.folder import Folder
 from iotpipe.devices.keys import Request
 from iotpipe.devices.registry import Registry
+from iotpipe.devices.removal import Removed, Revoked
+from iotpipe.devices.rotation import Finished, Rotation
 from iotpipe.names import Names
 from tests.support.engine_world import READS
 from tests.support.resource_contract import Killed, QuickWorld
@@ -56,7 +60,7 @@ class DevicesWorld(QuickWorld):
     """One operator's machine: commands on it write to `out`. Several can share an account."""
 
     steps: list[str] = field(default_factory=list)
-    """The calls that write and the files that were written, in their order."""
+    """The calls that write and the files that were written, in their order; the second of a name has a (2) after it."""
 
     @property
     def out(self) -> Path:
@@ -75,6 +79,27 @@ class DevicesWorld(QuickWorld):
             registry = self.registry
             return enrolment.enrol(registry, self.folder(device_id, given), endpoint.endpoint(registry))
 
+    def revoke(self, device_id: str) -> Revoked:
+        """`device revoke`."""
+        with self.noting():
+            return removal.revoke(self.registry, device_names.device(NAMES, device_id))
+
+    def remove(self, device_id: str) -> Removed:
+        """`device remove` of one device."""
+        with self.noting():
+            return removal.remove(self.registry, device_names.device(NAMES, device_id))
+
+    def rotate(self, device_id: str, given: Request | None = None) -> Rotation:
+        """`device rotate`."""
+        with self.noting():
+            registry, device = self.registry, device_names.device(NAMES, device_id)
+            return rotation.rotate(registry, device, self.out / device_id, endpoint.endpoint(registry), given)
+
+    def finish(self, device_id: str, used: bool = True) -> Finished:
+        """`device rotate --finish`."""
+        with self.noting():
+            return rotation.finish(self.registry, device_names.device(NAMES, device_id), lambda certificate: used)
+
     @contextmanager
     def noting(self, death: Death | None = None) -> Iterator[None]:
         """Note the steps of what is done inside; it may die at one of them."""
@@ -82,21 +107,25 @@ class DevicesWorld(QuickWorld):
         reach = death.reach if death else lambda step, moment: None
         write = files.write_atomically
 
+        def begin(step: str) -> None:
+            number = 1 + sum(each.partition(" ")[0] == step for each in self.steps)
+            self.steps.append(step if number == 1 else f"{step} ({number})")
+            reach(self.steps[-1], BEFORE)
+
         def before(operation: str, parameters: Any) -> None:
             if death:
                 death.check()
             if not operation.startswith(READS):
-                self.steps.append(operation)
-                reach(operation, BEFORE)
+                begin(operation)
 
         def after(operation: str, answer: Any) -> None:
-            reach(operation, AFTER)
+            if self.steps and not operation.startswith(READS):
+                reach(self.steps[-1], AFTER)
 
         def wrote(path: Path, content: bytes) -> None:
-            self.steps.append(path.name)
-            reach(path.name, BEFORE)
+            begin(path.name)
             write(path, content)
-            reach(path.name, AFTER)
+            reach(self.steps[-1], AFTER)
 
         kept = self.before, self.after
         if not self.before:
@@ -162,6 +191,16 @@ def assert_complete(world: DevicesWorld, device_id: str) -> None:
     assert request and certificate and request.key == certificate.key
     assert certificate.common_name == keys.common_name(NAMES.thing(device_id))
     assert certificate.certificate_id in world.registry.attached(here.device)
+
+
+def connect_device(device_id: str) -> None:
+    """Have the device connected, as AWS IoT tells it."""
+    connections = vars(iotdata_backends[ACCOUNT_ID]["us-east-1"]).setdefault("connections", {})
+    connections[NAMES.thing(device_id)] = {"connected": True, "connectedSince": 1_795_000_000_000}
+
+
+def is_connected(device_id: str) -> bool:
+    return NAMES.thing(device_id) in vars(iotdata_backends[ACCOUNT_ID]["us-east-1"]).get("connections", {})
 
 
 @contextmanager
