@@ -12,6 +12,7 @@ from iotpipe.cli.device_list import list_, show
 from iotpipe.cli.device_registry import ended, endpoint_of, open_registry, working
 from iotpipe.cli.device_remove import remove, revoke
 from iotpipe.cli.device_rotate import rotate
+from iotpipe.cli.device_test import test
 from iotpipe.cli.options import Settings
 from iotpipe.errors import UsageError
 from iotpipe.render import output
@@ -80,3 +81,6 @@ def _rows(names: Names, device_ids: tuple[str, ...], table: Path | None, csr: Pa
         return read(table, names)
     found = device_names.checked(names, device_ids)
     return [Row(each, keys.read_request(csr, each.thing) if csr else None) for each in found]
+
+
+device.add_command(test)

@@ -22,18 +22,22 @@ if TYPE_CHECKING:
 
 def open_registry(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[Session, Registry]:
     """The session and the registry. Raises UsageError if the environment is not up, or up without devices."""
+    session, suffix = open_deployed(settings, command, tell)
+    return session, registry_of(session, Names(suffix))
+
+
+def registry_of(session: Session, names: Names) -> Registry:
+    """The registry of a session. Raises UsageError if the environment is not up, or up without devices."""
     from iotpipe.devices.registry import Registry
 
-    session, suffix = open_deployed(settings, command, tell)
-    name, names = session.name, Names(suffix)
-    rows = session.rows()
+    name, rows = session.name, session.rows()
     if not rows:
         raise not_up(name)
     if f"iot-policy/{names.device_policy}" not in rows:
         enabled = session.env is not None and session.env.devices.enabled
         set_it = "" if enabled else "Set `devices.enabled: true` in its configuration. "
         raise UsageError(f"{name} has nothing for devices over MQTT yet", f"{set_it}Run `iotpipe up --env {name}`")
-    return session, Registry(session.run, names)
+    return Registry(session.run, names)
 
 
 def endpoint_of(session: Session, registry: Registry) -> Endpoint:

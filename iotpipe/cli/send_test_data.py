@@ -10,6 +10,7 @@ import click
 from iotpipe.cli import options
 from iotpipe.cli.deployed_api import api_of, open_deployment
 from iotpipe.cli.options import Settings
+from iotpipe.cli.sending import Sending, check_options, over_mqtt
 from iotpipe.errors import Interrupted
 from iotpipe.render import output
 
@@ -22,10 +23,17 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 
 @click.command("send-test-data", epilog="Example:  iotpipe send-test-data --devices 20 --count 1000 --verify")
 @options.on_aws
+@click.option(
+    "--via",
+    type=click.Choice(("http", "mqtt")),
+    default="http",
+    show_default=True,
+    help="mqtt: temporary devices publish with QoS 1, each over its own connection, and are removed again.",
+)
 @click.option("--devices", type=click.IntRange(1, 10_000), metavar="N", help="Number of devices that send. [5]")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Number of readings in all. [100; all of the file]")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Readings per second at most.")
-@click.option("--batch", type=click.IntRange(1, 500), default=25, show_default=True, help="Readings per POST.")
+@click.option("--batch", type=click.IntRange(1, 500), help="Readings per POST or MQTT message. [25; 1 over MQTT]")
 @click.option("--connections", type=click.IntRange(1, 64), help="POSTs at once. [8; 4 to the AWS on this machine]")
 @click.option(
     "--bad",
@@ -60,8 +68,9 @@ _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 @options.as_json
 def send_test_data(
     settings: Settings,
+    via: str,
     rate: float | None,
-    batch: int,
+    batch: int | None,
     connections: int | None,
     verify: bool,
     timeout: float | None,
@@ -78,29 +87,40 @@ def send_test_data(
     from iotpipe.render import send_test_data as render
 
     load = readings.prepare(readings.Options(**selection), RealClock().now())
+    if via == "mqtt":
+        check_options(selection, connections)
     render.listed([f"line {line}: {problem}" for line, problem in load.bad_rows])
     session, deployment = open_deployment(settings, "send-test-data")
     connections = connections or (4 if session.aws.emulator else 8)
     api = api_of(session, deployment, connections, writes=True)
-    run, progress = session.run, render.progress
-    result = readings.send(
-        load, api, run, deployment, batch=batch, connections=connections, rate=rate or 0, progress=progress
+    sending = Sending(
+        session, deployment, api, connections, rate or 0, timeout if verify else None, verify, not as_json
     )
-    render.listed([f"poison did not get into {deployment.queue}: {reason}" for reason in result.unqueued])
-    if not as_json:
-        render.show_sent(result.tally, load.seed)
-    if verify and not (result.tally.interrupted or result.tally.error):
-        limit = timeout or readings.default_timeout(load, run, deployment)
-        wait = 1 if session.aws.emulator is None else 0
-        result.findings = readings.verify(
-            result, load, api, run, deployment, timeout=limit, connections=connections, wait=wait, progress=progress
-        )
-        if not as_json:
-            render.show_verified(result.findings, result.tally)
+    result = over_mqtt(sending, load, batch or 1) if via == "mqtt" else _over_http(sending, load, batch or 25)
     if as_json:
         verified = render.verified(result.findings) if result.findings else None
         output.answer({"environment": session.name, **render.sent(result.tally, load.seed), "verified": verified})
     return _end(load, result)
+
+
+def _over_http(sending: Sending, load: Load, batch: int) -> Result:
+    from iotpipe.readings import send_test_data as readings
+    from iotpipe.render import send_test_data as render
+
+    result = readings.send(
+        load,
+        sending.api,
+        sending.run,
+        sending.deployment,
+        batch=batch,
+        connections=sending.connections,
+        rate=sending.rate,
+        progress=render.progress,
+    )
+    sending.show_sent(load, result)
+    sending.verify(load, result)
+    sending.show_verified(result)
+    return result
 
 
 def _end(load: Load, result: Result) -> int:

@@ -23,7 +23,7 @@ _UNACKNOWLEDGED = 50
 """Messages of a connection that may wait for their acknowledgement."""
 _FASTEST = 80
 """Messages a second of one connection. AWS IoT takes 100, and drops what is above without an answer."""
-_PATIENCE = 60
+PATIENCE = 60
 """Seconds without any acknowledgement after which a device's messages count as failed."""
 _LOOK = 0.2
 """Seconds between two looks whether the command was stopped."""
@@ -90,13 +90,18 @@ class Publisher:
         run: Run,
         rate: float = 0.0,
         tell: Callable[[Tally], None] = lambda tally: None,
+        patience: float = PATIENCE,
     ) -> None:
-        """`connections` are those of the devices by id; `rate` is in readings per second of all, 0 is unlimited."""
+        """`connections` are those of the devices by id; `rate` is in readings per second of all, 0 is unlimited.
+
+        After `patience` seconds without any acknowledgement a device's messages count as failed.
+        """
         self._connections = connections
         self._names = names
         self._run = run
         self._rate = rate
         self._tell = tell
+        self._patience = patience
         self._stack = ExitStack()
         self._lock = threading.Lock()
         self._unexpected: BaseException | None = None
@@ -175,7 +180,7 @@ class Publisher:
             wait = max(0.0, min(_LOOK, due - now)) if room else _LOOK
             if self._settle(device_id, device, wait) or not device.waiting:
                 answered = clock.now()
-            elif clock.now() - answered > _PATIENCE:
+            elif clock.now() - answered > self._patience:
                 return self._fail(device)
 
     def _settle(self, device_id: str, device: _Device, wait: float) -> bool:
@@ -211,11 +216,12 @@ class Publisher:
         self._tell(self.tally)
 
     def _fail(self, device: _Device) -> None:
-        reason = device.closed or f"no acknowledgement in {_PATIENCE} s"
+        reason = device.closed or f"no acknowledgement in {self._patience:.0f} s"
         messages = [message for message, _ in device.waiting.values()] + list(device.left)
         error = IotpipeError(
             f"{device.connection.thing} gets no acknowledgement from AWS IoT: {reason}",
-            "A firewall may close port 8883; `iotpipe status` shows whether the topic rule is there",
+            "`iotpipe device show` shows whether its certificate is active. A firewall may close the port, and AWS "
+            "needs some minutes after a change of the devices' policy",
         )
         with self._lock:
             for message in messages:

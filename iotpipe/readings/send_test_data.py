@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,16 +112,21 @@ def send(
 ) -> Result:
     """Check the API, then send the poison, which takes longest, then the readings."""
     api.check()
-    unqueued: Sequence[str] = ()
-    if load.poisons:
-        url, sqs = queue_url(run, deployment.queue), run.client("sqs")
-        unqueued = run.with_retries(
-            "queue poison in", deployment.queue, lambda _: dead_letters.send_poison(sqs, url, load.poisons)
-        )
+    unqueued = queue_poison(load, run, deployment)
     with progress("sending") as tell:
         sender = Sender(api, run, connections, rate, lambda tally: tell(tally.settled, tally.total))
         queued = units(load.good, batch, load.rejections, len(load.good))
         return Result(sender.send(queued, len(load.good)), unqueued)
+
+
+def queue_poison(load: Load, run: Run, deployment: Deployment) -> Sequence[str]:
+    """Send the poison to the reading queue. Returns the reasons of what SQS did not accept."""
+    if not load.poisons:
+        return ()
+    url, sqs = queue_url(run, deployment.queue), run.client("sqs")
+    return run.with_retries(
+        "queue poison in", deployment.queue, lambda _: dead_letters.send_poison(sqs, url, load.poisons)
+    )
 
 
 def default_timeout(load: Load, run: Run, deployment: Deployment) -> float:
@@ -148,14 +153,20 @@ def verify(
     connections: int,
     wait: int,
     progress: Progress,
+    told: Callable[[Mapping[str, str]], Mapping[str, str]] = dict,
 ) -> Findings:
-    """Verify where everything has ended. `wait` is WaitTimeSeconds for receiving from the DLQ."""
+    """Verify where everything has ended. `wait` is WaitTimeSeconds for receiving from the DLQ.
+
+    `told` gives of the bodies in the DLQ, by message id, what was sent to the pipeline.
+    """
     sqs = run.client("sqs")
     url = queue_url(run, deployment.dead_letters) if load.poisons else ""
 
-    def read_dlq() -> dict[str, str]:
-        return run.with_retries(
-            "look into", f"queue/{deployment.dead_letters}", lambda _: dead_letters.peek(sqs, url, wait)
+    def read_dlq() -> Mapping[str, str]:
+        return told(
+            run.with_retries(
+                "look into", f"queue/{deployment.dead_letters}", lambda _: dead_letters.peek(sqs, url, wait)
+            )
         )
 
     seconds = _seconds_to_dlq(load, run, deployment)

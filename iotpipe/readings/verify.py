@@ -49,6 +49,8 @@ class Findings:
     dead: int = 0
     bad: int = 0
     refused: int = 0
+    told: int = 0
+    """The number of devices that were told over MQTT what was refused of them."""
     astray: list[str] = field(default_factory=list)
     """Bad readings that did not get their 400, and poison that is not exactly once in the DLQ."""
     hops: dict[str, list[float]] = field(default_factory=dict)

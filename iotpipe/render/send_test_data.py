@@ -75,7 +75,7 @@ def sent(tally: Tally, seed: int | None) -> dict[str, Any]:
     }
 
 
-def show_sent(tally: Tally, seed: int | None) -> None:
+def show_sent(tally: Tally, seed: int | None, *, over_mqtt: bool = False) -> None:
     """Print the sending's result as text."""
     out, data = console.stdout(), sent(tally, seed)
     out.line(
@@ -83,9 +83,12 @@ def show_sent(tally: Tally, seed: int | None) -> None:
         f" ({tally.duplicates} duplicates), {data['refused']} refused, {data['failed']} failed"
     )
     if bad := len(tally.bad_refused) + len(tally.bad_not_refused):
-        out.line(f"  {bad} bad posted, {len(tally.bad_refused)} of them rejected with 400 as required")
+        asked = "published" if over_mqtt else "posted"
+        given = "acknowledged, to be refused later" if over_mqtt else "rejected with 400 as required"
+        out.line(f"  {bad} bad {asked}, {len(tally.bad_refused)} of them {given}")
     again = ", ".join(f"{count} times after {reason}" for reason, count in tally.retried.most_common()) or "never"
-    out.line(f"  {data['readings_per_second']} readings/s; {data['requests']} requests; tried again {again}")
+    what = "messages acknowledged; connections lost" if over_mqtt else "requests; tried again"
+    out.line(f"  {data['readings_per_second']} readings/s; {data['requests']} {what} {again}")
     out.line(f"  latency {_percentiles(data['latency_ms'])}")
     if seed is not None:
         out.line(f"  --seed {seed} sends the same readings again")
@@ -101,6 +104,7 @@ def verified(findings: Findings) -> dict[str, Any]:
         "processed": findings.found["processed"],
         "bad_posted": findings.bad,
         "bad_refused": findings.refused,
+        "devices_told": findings.told,
         "poison_queued": findings.poison,
         "poison_in_dlq": findings.dead,
         "missing": findings.missing,
@@ -136,6 +140,8 @@ def show_verified(findings: Findings, tally: Tally) -> None:
         out.line(
             f"  bad: {findings.refused} of {findings.bad} refused, {findings.dead} of {findings.poison} in the DLQ"
         )
+    if findings.told:
+        out.line(f"  {findings.told} devices were told over MQTT what was refused of them")
     for hop, values in findings.hops.items():
         if (figures := _figures(values))["count"]:
             out.line(f"  {hop:<22} {_percentiles(figures)}  ({figures['count']} readings)")

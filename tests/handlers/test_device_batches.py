@@ -12,7 +12,7 @@ import pytest
 
 from iotpipe.handlers import ingestion, raw_store, web
 from tests.support.device_messages import CERTIFICATE, TRACE, batch, handed_back, published
-from tests.support.handlers_world import NOON, Calls, World, answered, failure, reading, success
+from tests.support.handlers_world import NAME, NOON, Calls, World, answered, failure, reading, success
 
 VALUE = {"sensor_data": {"temperature": 21.5}}
 TIMED = VALUE | {"timestamp": NOON - 1000}
@@ -439,3 +439,30 @@ def test_the_log_line_says_why_messages_went_back(
 def test_where_devices_are_not_enabled_no_batch_is_acknowledged(world: World) -> None:
     with pytest.raises(ValueError, match="devices are not enabled"):
         ingestion.lambda_handler(batch(published(TIMED)), world.context())
+
+
+def test_the_message_that_tests_the_rule_is_logged_and_nothing_else(
+    devices: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = "0123456789abcdef" * 2
+    test = published({"self_test": mark}, thing=f"{NAME}:")
+    assert take(devices, test, published(TIMED)) == []
+    line = json.loads(capsys.readouterr().out)
+    assert (line["self_tests"], line["accepted"]) == ([mark], 1)
+    assert len(devices.rows(devices.raw)) == 1 and letters(devices) == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "thing"),
+    [
+        ({"self_test": "0123456789abcdef" * 2}, f"{NAME}:roof"),
+        ({"self_test": "no mark"}, f"{NAME}:"),
+        (["self_test"], f"{NAME}:"),
+        (b"\xff", f"{NAME}:"),
+        (TIMED, f"{NAME}:"),
+    ],
+    ids=["from a device", "another mark", "no object", "no text", "a reading of no device"],
+)
+def test_what_only_looks_like_such_a_message_is_refused(devices: World, payload: Any, thing: str) -> None:
+    assert take(devices, published(payload, thing=thing)) == []
+    assert len(letters(devices)) == 1 and devices.rows(devices.raw) == []

@@ -39,7 +39,7 @@ IMPORTS = {
     "pipeline": {"configuration", "packaging", "provision"},
     "target": {"configuration", "local", "provision"},
     "operations": {"handlers", "local", "provision"},
-    "readings": {"operations", "provision"},
+    "readings": {"devices", "operations", "provision"},
     "devices": {"provision"},
     "observer": {"handlers", "operations", "pipeline", "provision", "readings"},
     "view": {"observer"},
@@ -58,7 +58,7 @@ PACKAGES = {
     "handlers": {"aws_xray_sdk", "boto3", "botocore"},
     "operations": {"botocore"},
     "readings": {"boto3", "botocore"},
-    "devices": {"cryptography"},
+    "devices": {"cryptography", "paho"},
     "checks": {"boto3", "botocore"},
     "render": {"click", "pyarrow", "rich"},
 }

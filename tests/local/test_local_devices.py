@@ -1,0 +1,70 @@
+"""Devices on this machine, through the real commands: the proof over MQTT, and one device's test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.local_machine import Machine
+
+pytestmark = [pytest.mark.embedded, pytest.mark.matrix]
+
+SEND = ("send-test-data", "--env", "local", "--via", "mqtt", "--verify", "--json")
+
+
+def enrolled(machine: Machine) -> list[str]:
+    """The things and certificates that there are."""
+    iot = machine.client("iot")
+    things = [each["thingName"] for each in iot.list_things()["things"]]
+    return things + [each["certificateId"] for each in iot.list_certificates()["certificates"]]
+
+
+def test_temporary_devices_publish_and_each_reading_and_refusal_is_followed(up: Machine) -> None:
+    answer = json.loads(up.run(*SEND, "--devices", "6", "--count", "60", "--bad", "4").stdout)
+    assert (answer["accepted"], answer["failed"], answer["bad_refused"]) == (60, 0, 2)
+    found = answer["verified"]
+    assert found["proven"] and (found["raw"], found["processed"]) == (60, 60)
+    # Two bad readings of devices, and two messages that nobody but this command would put into the reading queue.
+    assert (found["poison_queued"], found["poison_in_dlq"], found["devices_told"]) == (4, 4, 2)
+    assert enrolled(up) == []
+    assert not list((up.directory / ".iotpipe").glob("test-devices-local/*/*"))
+
+
+def test_several_readings_in_a_message_are_stored_one_by_one(up: Machine) -> None:
+    answer = json.loads(up.run(*SEND, "--devices", "2", "--count", "50", "--batch", "10").stdout)
+    assert (answer["accepted"], answer["requests"], answer["verified"]["proven"]) == (50, 6, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--file", "readings.csv"), "--file replays over HTTP"),
+        (("--connections", "4"), "--connections is for HTTP"),
+        (("--devices", "501"), "at most 500 devices can send over MQTT at once"),
+    ],
+)
+def test_options_that_make_no_sense_over_mqtt_are_refused(up: Machine, options: tuple[str, ...], said: str) -> None:
+    (up.directory / "readings.csv").write_text("timestamp,device_id,t\n2026-01-01T00:00:00Z,a,1\n")
+    assert said in up.run("send-test-data", "--env", "local", "--via", "mqtt", *options, code=2).stderr
+
+
+def test_a_device_is_tested_from_its_files_to_its_rows(up: Machine) -> None:
+    up.run("device", "add", "roof", "--env", "local")
+    said = up.run("device", "test", "roof", "--env", "local").stdout
+    assert "roof published a reading; acknowledged after" in said
+    assert "each exactly once and unchanged: raw 1, processed 1" in said
+    assert up.json("query", "--env", "local", "roof")["items"][0]["sensor_data"] == {"test": 1}
+
+
+def test_who_has_no_files_of_a_device_cannot_test_it(up: Machine, tmp_path: Path) -> None:
+    said = up.run("device", "test", "roof", "--env", "local", "--out", str(tmp_path), code=2).stderr
+    assert "has no private.key and no certificate.pem: nobody can connect as roof without" in said
+
+
+def test_up_says_whether_a_message_of_a_device_would_arrive(machine: Machine) -> None:
+    said = machine.run("up", "--env", "local").stderr
+    assert "waiting for a test message to arrive" in said
+    assert "may not work" not in said
+    assert "waiting for a test message" not in machine.run("up", "--env", "local").stderr, "the rule is not new"
