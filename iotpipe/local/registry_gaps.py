@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache, lru_cache
 from typing import Any
 
 _MAX_POLICY, _MAX_VERSIONS, _MAX_ATTRIBUTES = 2048, 5, 3
@@ -23,6 +24,7 @@ def close() -> None:
     _check_policy_documents()
     _check_attributes()
     _attach_exclusively()
+    _load_the_authoritys_key_once()
 
 
 def _error(code: str, message: str, status: int = 400) -> Any:
@@ -162,3 +164,31 @@ def _attach_exclusively() -> None:
 
     iot._handle_thing_principals = handle_thing_principals
     iot._mqtt_policy_context = policy_context
+
+
+class _KeepingKeys:
+    """The module `serialization` of cryptography, but a key is loaded once."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self.load_pem_private_key = lru_cache(maxsize=4)(module.load_pem_private_key)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _load_the_authoritys_key_once() -> None:
+    """Keep the key that signs certificates: to load it, as ministack does for each of them, takes 50 ms."""
+    from ministack.core import x509_utils
+
+    require = x509_utils._require_crypto
+
+    @cache
+    def keep_keys() -> None:
+        x509_utils.serialization = _KeepingKeys(x509_utils.serialization)
+
+    def require_cryptography() -> None:
+        require()
+        keep_keys()
+
+    x509_utils._require_crypto = require_cryptography
