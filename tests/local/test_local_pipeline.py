@@ -69,7 +69,7 @@ def test_a_second_up_only_learns_when_things_were_made_and_a_third_writes_nothin
     )
     assert recorded() == made
     before = state.read_bytes(), state.stat().st_mtime_ns
-    assert before[0].count(b'"CreatedTimestamp"') == 2 and before[0].count(b'"creationTime"') == 3
+    assert before[0].count(b'"CreatedTimestamp"') == 3 and before[0].count(b'"creationTime"') == 3
     up.run("up", "--env", "local")
     assert (state.read_bytes(), state.stat().st_mtime_ns) == before
     up.run("plan", "--env", "local", "--strict")
@@ -451,15 +451,14 @@ def test_the_tagging_service_lists_all_that_can_bear_tags(up: Machine) -> None:
     ours = {"TagFilters": [{"Key": "iotpipe:environment", "Values": ["local"]}]}
     found = tagging.get_resources(**ours)["ResourceTagMappingList"]
     assert Counter(each["ResourceARN"].split(":")[2] for each in found) == {
-        **{"dynamodb": 2, "sqs": 2, "sns": 1, "ssm": 2, "logs": 3},
-        # The functions and the mapping, the API and its stage; not the dashboard, which belongs to no region.
-        **{"lambda": 4, "apigateway": 2, "cloudwatch": 11},
+        **{"dynamodb": 2, "sqs": 3, "sns": 1, "ssm": 2, "logs": 3, "iot": 2},
+        # The functions and the mappings, the API and its stage; not the dashboard, which belongs to no region.
+        **{"lambda": 5, "apigateway": 2, "cloudwatch": 16},
     }
-    (mapping,) = tagging.get_resources(**ours, ResourceTypeFilters=["lambda:event-source-mapping"])[
-        "ResourceTagMappingList"
-    ]
-    described = up.client("lambda").get_event_source_mapping(UUID=mapping["ResourceARN"].rpartition(":")[2])
-    assert described["EventSourceMappingArn"] == mapping["ResourceARN"]
+    mappings = tagging.get_resources(**ours, ResourceTypeFilters=["lambda:event-source-mapping"])
+    arns = {each["ResourceARN"] for each in mappings["ResourceTagMappingList"]}
+    live = up.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert {each["EventSourceMappingArn"] for each in live} == arns
 
 
 def test_tags_of_an_api_and_its_stage_that_somebody_changed_are_seen_and_set_right(up: Machine) -> None:
@@ -526,7 +525,7 @@ def test_down_without_the_state_file_leaves_nothing_also_of_another_suffix(machi
     (machine.directory / "config").mkdir()
     (machine.directory / "config" / "local.yaml").write_text("target: local\nsuffix: other\n")
     gone = machine.json("down", "--env", "local", "--yes", "--delete-data")
-    assert (len(gone["deleted"]), gone["kept"], gone["left"]) == (32, [], {})
+    assert (len(gone["deleted"]), gone["kept"], gone["left"]) == (42, [], {})
     machine.run("local", "start")
     (shared,) = (each["RoleName"] for each in machine.client("iam").list_roles()["Roles"])
     assert shared.startswith("iotpipe-api-gateway-logging-")
