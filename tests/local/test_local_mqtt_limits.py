@@ -88,7 +88,7 @@ def test_get_connection_describes_a_connection_and_its_end(fleet: Fleet) -> None
         assert found["connectedSince"] > 1_700_000_000_000
         assert found["sourcePort"] > 0
         assert "sourceIp" not in fleet.data.get_connection(clientId="dev:described")
-    found = eventually(lambda: (it := fleet.data.get_connection(clientId="dev:described"))["connected"] or it)
+    found = eventually(lambda: not (it := fleet.data.get_connection(clientId="dev:described"))["connected"] and it)
     assert found["disconnectReason"] == "CLIENT_INITIATED_DISCONNECT"
     assert found["disconnectedSince"] > 1_700_000_000_000
     with pytest.raises(fleet.data.exceptions.InvalidRequestException):
