@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from iotpipe.errors import RefusedError, ResourceError
@@ -50,15 +50,24 @@ class TakenDown:
     others: Mapping[str, str]
 
 
-def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], delete_data: bool) -> Teardown:
-    """Find every resource that the state file records, that is declared, or that has the environment's tags."""
+def examine(
+    run: Run,
+    rows: Mapping[str, Row],
+    resources: Sequence[Resource],
+    delete_data: bool,
+    cleared: Collection[str] = (),
+) -> Teardown:
+    """Find every resource that the state file records, that is declared, or that has the environment's tags.
+
+    `cleared` are kinds for which the command removes every obstacle itself before it deletes them.
+    """
     run.resources = resources
     run.ledger = {address: row.properties for address, row in rows.items()}
     with Reads(run) as reads:
         searches = leftovers.start_searches(reads)
         alone = {address: row for address, row in rows.items() if _stands_alone(row, rows)}
         verdicts = {address: reads.required(address, _judge(run, rows, row)) for address, row in alone.items()}
-        obstacles = _obstacles(reads, rows, delete_data)
+        obstacles = _obstacles(reads, rows, delete_data, cleared)
         reads.wait()
         known = [row.recorded() for row in rows.values()]
         searches.append(lambda: [each for each in map(_declared(run), resources) if each])
@@ -68,7 +77,7 @@ def examine(run: Run, rows: Mapping[str, Row], resources: Sequence[Resource], de
         others |= {address: others[row.inside] for address, row in rows.items() if row.inside in others}
         every = {address: row for address, row in {**rows, **found}.items() if address not in others}
         to_delete = {address: row for address, row in every.items() if is_deleted(row, delete_data)}
-        obstacles |= _obstacles(reads, found, delete_data)
+        obstacles |= _obstacles(reads, found, delete_data, cleared)
         reads.wait()
     gone = [address for address, each in whose.items() if each.whose is Whose.GONE]
     gone += [address for address, row in rows.items() if row.inside in gone]
@@ -98,9 +107,13 @@ def _judge(run: Run, rows: Mapping[str, Row], row: Row) -> Callable[[], Verdict]
     return lambda: ownership.of_row(run, rows, row)
 
 
-def _obstacles(reads: Reads, rows: Mapping[str, Row], delete_data: bool) -> dict[str, Callable[[], str]]:
+def _obstacles(
+    reads: Reads, rows: Mapping[str, Row], delete_data: bool, cleared: Collection[str]
+) -> dict[str, Callable[[], str]]:
     """Ask for every resource that may be deleted, before its owner is known: that saves one round trip."""
-    return ask_for_obstacles(reads, {address: row for address, row in rows.items() if is_deleted(row, delete_data)})
+    deleted = {address: row for address, row in rows.items() if is_deleted(row, delete_data)}
+    asked = {address: row for address, row in deleted.items() if row.kind not in cleared}
+    return {address: lambda: "" for address in deleted} | ask_for_obstacles(reads, asked)
 
 
 def _declared(run: Run) -> Callable[[Resource], Recorded | None]:

@@ -9,12 +9,14 @@ from iotpipe.provision.teardown import TakenDown, Teardown
 from iotpipe.render import console, output
 
 
-def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool) -> None:
-    """Print what `down` will do."""
+def show_teardown(name: str, aws: Aws, looked: Teardown, delete_data: bool, devices: int) -> None:
+    """Print what `down` will do, also to the enrolled devices."""
     out = console.stderr()
     out.line((name, "bold"), f" in account {aws.account}, {aws.region}")
     tables = ", including the tables and all their data" if delete_data else ""
     out.line(f"  {len(looked.to_delete)} resources will be deleted{tables}")
+    if devices:
+        out.line(("  - remove ", "red"), "1 enrolled device" if devices == 1 else f"{devices} enrolled devices")
     for address in sorted(looked.found.keys() & looked.to_delete.keys()):
         out.line(("  - delete ", "red"), address, ("  (not recorded, but has its tags)", "dim"))
     for address in looked.kept:
@@ -31,8 +33,8 @@ def show_lost(lost: Sequence[str]) -> None:
         console.stderr().line(("  ! lost   ", "red"), line)
 
 
-def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
-    """Print what `down` deleted, found already deleted, and kept."""
+def show_taken_down(name: str, done: TakenDown, devices: Sequence[str], as_json: bool) -> None:
+    """Print what `down` deleted, found already deleted, and kept. `devices` are those that it removed."""
     if as_json:
         output.answer(
             {
@@ -41,6 +43,7 @@ def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
                 "gone": sorted(done.gone),
                 "kept": sorted(done.kept),
                 "left": dict(done.others),
+                "removed_devices": list(devices),
             }
         )
         return
@@ -48,6 +51,8 @@ def show_taken_down(name: str, done: TakenDown, as_json: bool) -> None:
     out.line(
         f"{name} is down: {len(done.deleted)} resources deleted." if done.deleted else f"{name}: nothing to take down."
     )
+    if devices:
+        out.line(f"Devices removed: {len(devices)}.")
     if done.gone:
         out.line(f"Already deleted outside iotpipe:  {', '.join(done.gone)}.")
     tables = [address for address in done.kept if address.startswith("table/")]

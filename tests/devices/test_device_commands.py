@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_logs_and_dlq import log
 from tests.devices.cli import _server, _states, cloud, enrolling, shell
 from tests.support.json_shapes import assert_as_described
-from tests.support.shell import Shell, settings
+from tests.support.shell import Shell, settings, writes
 
 __all__ = ["_server", "_states", "cloud", "enrolling", "shell"]  # fixtures
 
@@ -230,6 +230,40 @@ def test_devices_are_removed_when_that_is_confirmed(enrolling: Shell) -> None:
     client = enrolling.client("iot")
     assert client.list_things()["things"] == client.list_certificates()["certificates"] == []
     assert "dev: 0 devices removed" in enrolling.run("device", "remove", "--all", "--yes", *ON_DEV).stdout
+
+
+def test_down_refuses_while_devices_are_enrolled_and_removes_them_when_told_to(enrolling: Shell) -> None:
+    enrol(enrolling, "roof", "cellar")
+    connected = enrolling.client("iot").list_things()["things"]
+    before = (enrolling.directory / ".iotpipe" / "dev.json").read_bytes()
+    enrolling.operations()
+    told = enrolling.run("down", "--yes", *ON_DEV, code=1).stderr
+    assert "error: refused, and nothing was changed: 2 devices are enrolled in dev, and could publish no more" in told
+    assert "`iotpipe down --env dev --delete-devices` removes them" in told
+    assert not writes(enrolling.operations())
+    assert enrolling.client("iot").list_things()["things"] == connected
+    assert (enrolling.directory / ".iotpipe" / "dev.json").read_bytes() == before
+    assert "Pass --yes" in enrolling.run("down", "--delete-devices", *ON_DEV, code=2).stderr
+    done = enrolling.run("down", "--delete-devices", "--yes", *ON_DEV)
+    assert "  - remove 2 enrolled devices" in done.stderr
+    assert "Devices removed: 2." in done.stdout
+    client = enrolling.client("iot")
+    assert client.list_things()["things"] == client.list_certificates()["certificates"] == []
+    assert client.list_policies()["policies"] == []
+
+
+def test_down_answers_which_devices_it_removed(enrolling: Shell) -> None:
+    enrol(enrolling, "roof")
+    answer = enrolling.json("down", "--delete-devices", "--yes", *ON_DEV)
+    assert_as_described("down", answer)
+    assert answer["removed_devices"] == ["roof"]
+
+
+def test_down_of_an_environment_without_devices_does_not_ask_for_them(cloud: Shell) -> None:
+    cloud.run("up", *ON_DEV)
+    cloud.operations()
+    cloud.run("down", "--yes", *ON_DEV)
+    assert not [each for each in cloud.operations() if "/things" in each or "policies/iot-device" in each]
 
 
 @pytest.mark.parametrize(
