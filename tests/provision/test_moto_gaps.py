@@ -13,6 +13,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support import moto_gaps
 from tests.support.manual_edits import ACCOUNT, REGION, as_tags, client, make_role, pairs, zipped
@@ -372,6 +376,92 @@ def the_streams_of_a_table_come_and_go() -> bool:
     return [each["DestinationStatus"] for each in found["KinesisDataStreamDestinations"]] == ["DISABLED"]
 
 
+def a_thing(**attributes: str) -> bool:
+    """Whether the thing was created with these attributes."""
+    try:
+        client("iot").create_thing(thingName="t", attributePayload={"attributes": attributes})
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "ResourceAlreadyExistsException"
+        return False
+    return True
+
+
+def an_equal_thing_is_answered_and_another_one_refused() -> bool:
+    return a_thing(a="1") and a_thing(a="1") and not a_thing(a="2")
+
+
+def a_thing_of_another_version_is_not_updated() -> bool:
+    a_thing(a="1")
+    update = {"thingName": "t", "attributePayload": {"attributes": {"a": "2"}}, "expectedVersion": 1}
+    client("iot").update_thing(**update)
+    try:
+        client("iot").update_thing(**update)
+    except ClientError as error:
+        conflict = error.response["Error"]["Code"] == "VersionConflictException"
+        return conflict and client("iot").describe_thing(thingName="t")["version"] == 2
+    return False
+
+
+def a_thing_that_is_not_there_is_deleted() -> bool:
+    return bool(client("iot").delete_thing(thingName="t"))
+
+
+def a_certificate() -> tuple[str, str, Any]:
+    """The id and the PEM of a certificate, and the private key of its request."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    pem = request.public_bytes(Encoding.PEM).decode()
+    made = client("iot").create_certificate_from_csr(certificateSigningRequest=pem)
+    return made["certificateId"], made["certificatePem"], key
+
+
+def an_exclusive_certificate_has_one_thing() -> bool:
+    certificate_id, _, _ = a_certificate()
+    for name in ("one", "two"):
+        client("iot").create_thing(thingName=name)
+    principal = f"arn:aws:iot:{REGION}:{ACCOUNT}:cert/{certificate_id}"
+    attach = partial(client("iot").attach_thing_principal, principal=principal, thingPrincipalType="EXCLUSIVE_THING")
+    attach(thingName="one")
+    try:
+        attach(thingName="two")
+    except ClientError as error:
+        return error.response["Error"]["Code"] == "InvalidRequestException"
+    return False
+
+
+def a_certificate_has_the_key_of_its_request() -> bool:
+    _, pem, key = a_certificate()
+    return bool(x509.load_pem_x509_certificate(pem.encode()).public_key() == key.public_key())
+
+
+def the_id_of_a_certificate_is_its_fingerprint() -> bool:
+    certificate_id, pem, _ = a_certificate()
+    return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex() == certificate_id
+
+
+def certificates_are_listed_in_pages_the_newest_first() -> bool:
+    made = [a_certificate()[0] for _ in range(3)]
+    first = client("iot").list_certificates(pageSize=2, ascendingOrder=False)
+    last = client("iot").list_certificates(pageSize=2, ascendingOrder=False, marker=first["nextMarker"])
+    found = [each["certificateId"] for each in (*first["certificates"], *last["certificates"])]
+    return found == made[::-1] and "nextMarker" not in last
+
+
+def an_account_has_one_endpoint() -> bool:
+    first, second = (client("iot").describe_endpoint(endpointType="iot:Data-ATS") for _ in range(2))
+    return bool(first["endpointAddress"] == second["endpointAddress"])
+
+
+def nobody_is_connected() -> bool:
+    codes = set()
+    for act in (client("iot-data").get_connection, client("iot-data").delete_connection):
+        try:
+            act(clientId="a:b")
+        except ClientError as error:
+            codes.add(error.response["Error"]["Code"])
+    return codes == {"ResourceNotFoundException"}
+
+
 BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "create_function": dead_letters_are_kept,
     "function_configuration": dead_letters_are_kept,
@@ -415,6 +505,16 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "enable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
     "disable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
     "describe_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
+    "create_thing": an_equal_thing_is_answered_and_another_one_refused,
+    "update_thing": a_thing_of_another_version_is_not_updated,
+    "delete_thing": a_thing_that_is_not_there_is_deleted,
+    "attach_thing_principal": an_exclusive_certificate_has_one_thing,
+    "create_certificate_from_csr": a_certificate_has_the_key_of_its_request,
+    "certificate_id": the_id_of_a_certificate_is_its_fingerprint,
+    "list_certificates": certificates_are_listed_in_pages_the_newest_first,
+    "describe_endpoint": an_account_has_one_endpoint,
+    "get_connection": nobody_is_connected,
+    "delete_connection": nobody_is_connected,
 }
 GAPS = [pytest.param(number, id=each.__name__) for number, (_, _, each) in enumerate(moto_gaps.PATCHES)]
 
