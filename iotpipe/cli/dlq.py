@@ -39,8 +39,9 @@ def dlq() -> None:
 def list_(settings: Settings, limit: int, as_json: bool) -> None:
     """List the dead letters and why they failed.
 
-    Removes nothing. Listed messages are hidden from other consumers for a moment. The receive count is the
-    processor's; listing does not increase it.
+    Removes nothing. Listed messages are hidden from other consumers for a moment. The receive count is that of the
+    function that reads the message's queue; listing does not increase it. Of what a device published over MQTT the
+    payload is shown.
     """
     from iotpipe.operations.dead_letters import peek
     from iotpipe.render import console
@@ -48,16 +49,16 @@ def list_(settings: Settings, limit: int, as_json: bool) -> None:
     from iotpipe.render.progress import progress
 
     with progress() as tell:
-        queue, source = _queues(settings, "dlq list", tell)
-        dead = peek(queue, source, limit)
-        if any(dead.reason(letter) is None for letter in dead.letters):
+        queue, source, devices = _queues(settings, "dlq list", tell)
+        dead = peek(queue, source, limit, devices)
+        if any(dead.reason(letter) is None and not letter.of_device for letter in dead.letters):
             dead = replace(dead, startup_failure=_processor_startup_failure(queue))
     if as_json:
         output.answer(letters_data(queue.name, dead))
         return
     for letter in dead.letters:
         console.stdout().line(letter_text(letter, dead))
-        console.stdout().line((f"  {shortened(letter.body)}", "dim"))
+        console.stdout().line((f"  {shortened(letter.payload or letter.body)}", "dim"))
     for line in summary(queue.name, dead):
         output.note(line)
 
@@ -68,31 +69,40 @@ def list_(settings: Settings, limit: int, as_json: bool) -> None:
 @options.assume_yes
 @options.as_json
 def redrive(settings: Settings, limit: int | None, yes: bool, as_json: bool) -> int:
-    """Redrive dead letters: send them back to the processor's queue.
+    """Redrive dead letters: send them back to the processor's queue, and what devices published to the device queue.
+
+    What ingestion refused goes back, too, as it was published: it is refused again unless a limit was raised.
 
     Asks first. A message is in both queues for a moment, never in none; processing is idempotent.
     """
-    from iotpipe.operations.redrive import Moved, redrive
+    from iotpipe.operations.redrive import redrive
+    from iotpipe.operations.redrive_batches import Moved
     from iotpipe.render.progress import progress
 
     with progress() as tell:
-        dead, target = _queues(settings, "dlq redrive", tell)
+        dead, target, devices = _queues(settings, "dlq redrive", tell)
         about = dead.count()
     number = f"about {about}" if limit is None else f"at most {limit} of about {about}"
     if about:
-        confirm(yes, f"Send {number} dead letters of {dead.name} back to {target.name}?")
+        targets = f"{target.name} and {devices.name}" if devices else target.name
+        confirm(yes, f"Send {number} dead letters of {dead.name} back to {targets}?")
     try:
         with _live_progress(dead):
-            result = redrive(dead, target, limit) if about else Moved()
+            result = redrive(dead, target, limit, devices) if about else Moved()
     except KeyboardInterrupt:
+        again = f"`iotpipe dlq redrive --env {dead.run.environment}`"
         hint = (
-            f"SQS continues the redrive in the background: `iotpipe dlq redrive --env {dead.run.environment}` watches"
+            f"SQS continues the redrive in the background: {again} watches"
+            if limit is None and devices is None
+            else f"{again} continues"
         )
         raise Interrupted("stopped; nothing is lost", hint) from None
     if as_json:
         output.answer({"queue": dead.name, "target": target.name, **vars(result)})
         return 1 if result.reasons else 0
-    output.say(f"sent back from {dead.name} to {target.name}: {result.moved}")
+    output.say(f"sent back from {dead.name} to {target.name}: {result.moved - result.to_devices}")
+    if devices and result.to_devices:
+        output.say(f"sent back from {dead.name} to {devices.name}: {result.to_devices}")
     if result.returned:
         output.note(f"{result.returned} of them failed again and are back: `iotpipe dlq list` says why")
     for name, reason in result.reasons.items():
@@ -113,7 +123,7 @@ def purge(settings: Settings, yes: bool, as_json: bool) -> None:
     from iotpipe.render.progress import progress
 
     with progress() as tell:
-        dead, _ = _queues(settings, "dlq purge", tell)
+        dead, *_ = _queues(settings, "dlq purge", tell)
         about = dead.count()
     if about:
         confirm(yes, f"Delete about {about} messages of {dead.name} for good?")
@@ -127,13 +137,20 @@ def purge(settings: Settings, yes: bool, as_json: bool) -> None:
         output.say(f"{dead.name} is empty")
 
 
-def _queues(settings: Settings, command: str, tell: Callable[[Event], None]) -> tuple[QueueClient, QueueClient]:
-    """The dead-letter queue, and the processor's queue."""
+def _queues(
+    settings: Settings, command: str, tell: Callable[[Event], None]
+) -> tuple[QueueClient, QueueClient, QueueClient | None]:
+    """The dead-letter queue, the processor's queue, and the device queue if the environment has one."""
     from iotpipe.operations.queue_client import QueueClient
 
     session, suffix = open_deployed(settings, command, tell)
-    names = Names(suffix)
-    return QueueClient(session.run, names.dead_letter_queue), QueueClient(session.run, names.reading_queue)
+    names, rows = Names(suffix), session.rows()
+    enabled = bool(session.env and session.env.devices.enabled)
+    dead, readings, devices = (
+        QueueClient(session.run, name) for name in (names.dead_letter_queue, names.reading_queue, names.device_queue)
+    )
+    # Without its state file, the environment is what is configured.
+    return dead, readings, devices if (devices.address in rows if rows else enabled) else None
 
 
 def _processor_startup_failure(dead: QueueClient) -> str:

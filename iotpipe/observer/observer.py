@@ -126,8 +126,11 @@ class Observer:
         Raises IotpipeError if they cannot be read.
         """
         run = self._connection.need()
-        queue, source = (QueueClient(run, name) for name in (self._names.dead_letter_queue, self._names.reading_queue))
-        dead = peek(queue, source, _DEAD_LETTERS)
+        names = self._names
+        queue, source, devices = (
+            QueueClient(run, name) for name in (names.dead_letter_queue, names.reading_queue, names.device_queue)
+        )
+        dead = peek(queue, source, _DEAD_LETTERS, devices)
         items = [
             {
                 "id": letter.message_id,
@@ -135,6 +138,8 @@ class Observer:
                 "receives": letter.receives,
                 "device": letter.device_id,
                 "reason": dead.reason(letter),
+                "failure": letter.failure,
+                "payload": letter.payload,
                 "body": letter.body,
             }
             for letter in dead.letters

@@ -23,6 +23,8 @@ def letters_data(queue: str, dead: DeadLetters) -> dict[str, Any]:
             "device_id": letter.device_id,
             "correlation_id": letter.correlation_id,
             "reason": dead.reason(letter),
+            "failure": letter.failure,
+            "payload": letter.payload,
             "attributes": dict(letter.attributes),
             "body": letter.body,
         }
@@ -34,12 +36,13 @@ def letters_data(queue: str, dead: DeadLetters) -> dict[str, Any]:
 def letter_text(letter: Letter, dead: DeadLetters) -> Text:
     """One dead letter as a line of text."""
     reason = dead.reason(letter)
-    verdict = (reason, "red") if reason else ("valid: the processor would accept it now", "green")
+    verdict = (reason, "red") if reason else (f"valid: {letter.retried_by} would accept it now", "green")
     request = f"  correlation_id={letter.correlation_id}" if letter.correlation_id else ""
     return console.line(
         (iso(letter.sent), "dim"),
         f"  {_received(letter.receives)}",
         (f"{letter.device_id or '(no device)'}  ", "bold"),
+        (f"AWS IoT could not queue it: {letter.failure}  " if letter.failure else "", "red"),
         verdict,
         (request, "dim"),
     )
@@ -63,7 +66,7 @@ def summary(queue: str, dead: DeadLetters) -> list[str]:
     if valid:
         lines.append(f"{valid} can be processed if redriven: `iotpipe dlq redrive`")
     if listed - valid:
-        lines.append(f"{listed - valid} would fail again until they or the processor change")
+        lines.append(f"{listed - valid} would fail again until they or the functions change")
     if dead.hidden:
         lines.append(
             f"{dead.hidden} could not be made visible again and are hidden for up to {dead.visibility_timeout} s"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.device_messages import published
 from tests.support.shell import Shell, writes
 
 GOOD = {
@@ -62,6 +63,12 @@ def waiting(shell: Shell, name: str) -> int:
     asked = ["ApproximateNumberOfMessages"]
     found = shell.client("sqs").get_queue_attributes(QueueUrl=url(shell, name), AttributeNames=asked)["Attributes"]
     return int(found["ApproximateNumberOfMessages"])
+
+
+def let_nothing_take_messages(shell: Shell) -> None:
+    """Without their triggers the functions leave in the queues what is sent back."""
+    for mapping in shell.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
+        shell.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
 
 
 def on_terminal(shell: Shell, *arguments: str) -> str:
@@ -247,7 +254,7 @@ def test_the_list_says_why_and_takes_nothing(deployed: Shell) -> None:
     assert done.stderr.splitlines() == [
         "3 of about 3 messages in iot-dlq-dev",
         "1 can be processed if redriven: `iotpipe dlq redrive`",
-        "2 would fail again until they or the processor change",
+        "2 would fail again until they or the functions change",
     ]
     assert set(writes(deployed.operations())) == {"ReceiveMessage", "ChangeMessageVisibilityBatch"}
     found = deployed.json("dlq", "list")
@@ -266,9 +273,7 @@ def test_nothing_is_moved_or_deleted_unasked(deployed: Shell) -> None:
 
 
 def test_redrive_sends_back_and_purge_deletes(deployed: Shell) -> None:
-    # Without its trigger nobody but the test takes what is sent back.
-    for mapping in deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
-        deployed.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    let_nothing_take_messages(deployed)
     fail(deployed, *(f"{number}" for number in range(12)))
     assert deployed.json("dlq", "redrive", "--yes", "--limit", "11")["moved"] == 11
     assert (waiting(deployed, "iot-dlq-dev"), waiting(deployed, "iot-ingestion-queue-dev")) == (1, 11)
@@ -281,3 +286,26 @@ def test_redrive_sends_back_and_purge_deletes(deployed: Shell) -> None:
     assert deployed.run("dlq", "purge", "--yes").stdout == "iot-dlq-dev is empty\n"
     assert deployed.run("dlq", "redrive", "--yes").stdout.endswith(": 0\n")
     assert deployed.run("dlq", "list").stderr == "iot-dlq-dev is empty\n"
+
+
+def test_what_devices_published_is_shown_and_sent_back_to_their_queue(deployed: Shell) -> None:
+    let_nothing_take_messages(deployed)
+    fail(deployed, published('{"sensor_data": {"temperature": 21.5}}', thing="dev:roof"), "poison")
+    left = deployed.json("dlq", "redrive", "--yes", "--limit", "2", code=1)
+    assert (left["moved"], left["to_devices"]) == (1, 0)
+    assert list(left["reasons"].values()) == ["a device published it, and the environment takes no such messages"]
+    # Without the state file the environment is what is configured; `up` would wait for a message over MQTT.
+    (deployed.directory / ".iotpipe" / "dev.json").unlink()
+    config = deployed.directory / "config" / "dev.yaml"
+    config.write_text(config.read_text() + "\ndevices:\n  enabled: true\n")
+    deployed.client("sqs").create_queue(QueueName="iot-device-queue-dev")
+    head, payload = deployed.run("dlq", "list", "--env", "dev").stdout.splitlines()
+    assert "  roof  valid: ingestion would accept it now" in head
+    assert payload == '  {"sensor_data": {"temperature": 21.5}}'
+    fail(deployed, "poison")
+    done = deployed.run("dlq", "redrive", "--yes", "--env", "dev")
+    assert done.stdout.splitlines() == [
+        "sent back from iot-dlq-dev to iot-ingestion-queue-dev: 1",
+        "sent back from iot-dlq-dev to iot-device-queue-dev: 1",
+    ]
+    assert waiting(deployed, "iot-device-queue-dev") == 1

@@ -13,6 +13,7 @@ from iotpipe.errors import IotpipeError, UsageError
 from iotpipe.handlers import buckets
 from iotpipe.observer import tables
 from tests.support.dead_letter_world import body
+from tests.support.device_messages import published
 from tests.support.observed_world import NAMES, Observed
 
 MINUTE = 60_000
@@ -89,4 +90,7 @@ def test_dead_letters_are_read_with_their_reasons_and_stay(observed: Observed) -
     assert (found["looked_at"], found["total"]) == (observed.now, 2)
     reasons = {item["body"]: (item["device"], item["reason"]) for item in found["items"]}
     assert reasons == {"null": (None, "not a message from ingestion"), body(): ("sensor-1", None)}
-    assert observer.dead_letters()["total"] == 2
+    observed.put(NAMES.dead_letter_queue, published(b"{}"))
+    (item,) = [each for each in observer.dead_letters()["items"] if each["payload"] is not None]
+    assert (item["device"], item["payload"], item["failure"]) == ("roof", "{}", None)
+    assert observer.dead_letters()["total"] == 3

@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from iotpipe.errors import ResourceError
-from iotpipe.operations.redrive import Moved, redrive
+from iotpipe.operations.redrive import redrive
+from iotpipe.operations.redrive_batches import Moved
 from tests.support.dead_letter_world import MoveTasks, Queues, body
 from tests.support.engine_world import World
 from tests.support.recorded.recordings import Recording, answers, errors

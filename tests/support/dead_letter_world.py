@@ -50,6 +50,26 @@ class Queues:
         self.dead, self.target = (QueueClient(self.run, name) for name in self.urls)
         self.run.client("sqs").meta.events.register("provide-client-params.sqs.ReceiveMessage", _without_waiting)
 
+    def add(self, name: str) -> QueueClient:
+        """Another queue."""
+        self.urls[name] = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        return QueueClient(self.run, name)
+
+    def comes_from(self, source: QueueClient) -> None:
+        """From now on SQS says of each received message that it moved it here from this queue, which moto does not."""
+
+        def moved(parsed: dict[str, Any], **call: Any) -> None:
+            for message in parsed.get("Messages", []):
+                message["Attributes"]["DeadLetterQueueSourceArn"] = source.arn
+
+        self.run.client("sqs").meta.events.register("after-call.sqs.ReceiveMessage", moved)
+
+    def taken(self, box: QueueClient) -> list[dict[str, Any]]:
+        """Receive and delete all messages of a queue."""
+        found = self.visible(box)
+        self.sqs.purge_queue(QueueUrl=self.urls[box.name])
+        return found
+
     def put(self, *bodies: str, **attributes: str) -> list[str]:
         """Dead letters with these bodies; answers with their ids."""
         own = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}

@@ -188,7 +188,8 @@ def some_letters() -> list[dict[str, Any]]:
 
 def _letter(number: int, device_id: str | None, reason: str | None, body: str) -> dict[str, Any]:
     sent = NOW - number * 300_000
-    return {"id": f"m-{number}", "sent": sent, "receives": 3, "device": device_id, "reason": reason, "body": body}
+    told = {"id": f"m-{number}", "sent": sent, "receives": 3, "device": device_id, "reason": reason, "body": body}
+    return told | {"failure": None, "payload": None}
 
 
 def pipeline(config_dir: Path) -> Pipeline:

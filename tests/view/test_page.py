@@ -168,6 +168,23 @@ def test_dead_letters_are_read_only_when_asked_for(page: Page, pipeline: Pipelin
     page.shows("iotpipe dlq redrive --env local")
 
 
+def test_a_dead_letter_of_a_device_shows_what_was_published(page: Page, pipeline: Pipeline) -> None:
+    reason, failure = "reading 3: sensor_data.temperature: number required", "SqsAction queue: <b>denied</b>"
+    payload = '[{"sensor_data": {"temperature": "warm"}}]'
+    pipeline.letters = [
+        pipeline.letters[0] | {"device": "roof", "reason": reason, "body": '{"payload": "W3"}', "payload": payload},
+        pipeline.letters[1] | {"device": "roof", "reason": None, "failure": failure, "payload": payload},
+    ]
+    page.key("x")
+    page.shows("Looking reads them")
+    page.click(".tools .button")
+    page.shows("sensor_data.temperature: number required", ".group")
+    page.shows("it would be accepted now")
+    page.value("[...document.querySelectorAll('.letter')][1].click()")
+    page.shows(f"could not queue it: {failure}", ".letter-detail")
+    assert page.text(".letter-detail pre") == payload
+
+
 def test_the_theme_is_that_of_the_system_until_the_user_chooses(chromium: Browser, server: Server) -> None:
     with opened(chromium, server, prefers_color_scheme="dark", prefers_reduced_motion="reduce") as page:
         assert page.value("document.documentElement.dataset.theme") == "dark"

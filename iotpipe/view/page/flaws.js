@@ -26,5 +26,5 @@ function ofField(body, found) {
 
 /** The reason without what differs from letter to letter, for groups. */
 export function kindOf(reason) {
-  return reason === null ? "the processor would accept it now" : reason.replace(/ at character \d+/, "");
+  return reason === null ? "it would be accepted now" : reason.replace(/ at character \d+|^reading \d+: /g, "");
 }

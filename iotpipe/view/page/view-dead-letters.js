@@ -89,14 +89,14 @@ export class DeadLettersView {
   #choose(letter, button, buttons, detail) {
     for (const each of buttons) each.removeAttribute("aria-current");
     button.setAttribute("aria-current", "true");
-    const [before, flaw, after] = marked(letter.body, letter.reason);
+    const [before, flaw, after] = marked(letter.payload ?? letter.body, letter.reason);
     const environment = ["--env", this.#live.environment.name];
     detail.replaceChildren(
       el("header", {}, el("h2", {}, letter.reason ?? "Nothing is wrong with it")),
       facts(letter),
       el(
         "pre",
-        { class: "body", tabindex: 0, "aria-label": "Body of the message" },
+        { class: "body", tabindex: 0, "aria-label": letter.payload ? "What the device published" : "Body of the message" },
         before,
         flaw ? el("mark", {}, flaw) : null,
         after,
@@ -146,8 +146,9 @@ function entry(letter, choose) {
   return button;
 }
 
-function facts({ sent, device, id }) {
+function facts({ sent, device, id, failure }) {
   const rows = [
+    ...(failure ? [["AWS IoT", `could not queue it: ${failure}`]] : []),
     ["sent", `${clock(sent, true)}, ${ago(sent)}`],
     ["device", device ?? "the body does not name one"],
     ["message", id],
