@@ -51,14 +51,14 @@ DEVICES = (0, 0)
 """The place of whoever calls the API. The columns to the right of it are left to the heading."""
 
 PLACES: Mapping[str, Boxes | NoBox] = {
-    "topic-rule": Boxes({"iotpipe": (1, 1)}, lambda rule: "AWS IoT, MQTT"),
+    "topic-rule": Boxes({"iotpipe": (0, 1)}, lambda rule: "AWS IoT, MQTT"),
     "rest-api": Boxes({"iot-api": (0, 2)}, lambda api: "API Gateway"),
     "function": Boxes(
         {"data-ingestion": (1, 2), "data-processor": (1, 4), "data-query": (2, 3)},
         lambda function: f"Lambda, {function.memory} MB, {function.timeout} s",
     ),
     "table": Boxes({"raw-sensor-data": (2, 2), "processed-data": (2, 4)}, _table),
-    "queue": Boxes({"iot-device-queue": (2, 1), "iot-dlq": (0, 3), "iot-ingestion-queue": (1, 3)}, _queue),
+    "queue": Boxes({"iot-device-queue": (1, 1), "iot-dlq": (0, 3), "iot-ingestion-queue": (1, 3)}, _queue),
     "alarm": Boxes({"": (0, 5)}, lambda alarm: "CloudWatch", together="alarms"),
     "topic": Boxes({"iot-alerts": (1, 5)}, lambda topic: "SNS"),
     "subscription": Boxes({"": (2, 5)}, lambda subscription: "e-mail", together="addresses"),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
 
 from iotpipe.pipeline.flow import FAILS, MOVES, READS, Edge, Flow, Node
 from iotpipe.pipeline.places import DEVICES
-from iotpipe.render.flow_routes import Point, Way, corners, ways
+from iotpipe.render import flow_labels
+from iotpipe.render.flow_routes import Point, Way, corners, own_part, shifts, ways
 from iotpipe.render.output import harmless
 
 _BOX, _GAP, _BETWEEN, _MARGIN = 208, 106, 50, 32
+_BESIDE = 28
+"""Between two arrows that begin or end at one edge of a box."""
+_NEAR = 16
+"""Between a box and the line of the arrows that join before it: the labels of what crosses stand behind that line."""
 _LINE, _CHARACTERS, _NOTE = 16, 25, 28
 """The height of a line of a name, and how many characters of usual width fit into one and into a note."""
+
+Entrance = tuple[Point, Point]
+"""A box, and the point beside it from which an arrow comes."""
 
 _STYLE = """
 .ground{fill:#f6f6f4}.box{fill:#fff;stroke:#cfd0cc}.outside{stroke-dasharray:2 3}
@@ -37,11 +44,15 @@ _FONT = "Inter, ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'He
 def as_svg(drawn: Flow, environment: str) -> str:
     """The picture, at most 900 pixels wide, in the colours of a light or a dark screen."""
     grid = _Grid.of(drawn)
-    places = {node.id: (node.column, node.row) for node in drawn.nodes}
-    found = ways([(places[edge.start], places[edge.end]) for edge in drawn.edges], [*places.values()])
-    routed = list(zip(drawn.edges, found, strict=True))
+    arrows = _routed(grid, drawn)
     # A later line passes over the earlier ones: those that turn pass over the straight ones.
-    over = sorted(routed, key=lambda each: len(corners(each[1])))
+    over = sorted(arrows, key=lambda each: len(each.line))
+    labels = flow_labels.places(
+        [flow_labels.Label(harmless(each.edge.label), each.own) for each in arrows],
+        [_rectangle(grid, node) for node in drawn.nodes],
+        [each.line for each in arrows],
+        (grid.width, grid.height),
+    )
     title = f"Data flow of the environment {harmless(environment)}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{grid.width}" height="{grid.height}" '
@@ -52,8 +63,9 @@ def as_svg(drawn: Flow, environment: str) -> str:
         f"<style>{_STYLE}</style>",
         '<rect class="ground" width="100%" height="100%"/>',
         *_heading(grid, harmless(environment)),
-        *(part for edge, way in over for part in _arrow(grid, edge, way)),
-        *(part for edge, way in routed for part in _label(grid, edge, way)),
+        *(part for each in over if not each.joins for part in _arrow([each])),
+        *_arrow([each for each in over if each.joins]),
+        *(_label(each.edge, *place) for each, place in zip(arrows, labels, strict=True)),
         *(_box(grid, node) for node in drawn.nodes),
         "</svg>",
     ]
@@ -97,15 +109,72 @@ class _Grid:
         """The middle of a box or of a lane."""
         return _middle(point[0], self.columns, _BOX, _GAP), _middle(point[1], self.rows, self.tall, _BETWEEN)
 
-    def line(self, way: Way) -> list[Point]:
-        """The pixels where an arrow begins, turns and ends: at the edges of its boxes."""
-        first, *inner, last = (self.pixel(each) for each in corners(way))
-        towards, back = (inner or [last])[0], (inner or [first])[-1]
-        return [self._edge(first, towards), *inner, self._edge(last, back)]
+    def line(self, way: Way, shifted: tuple[float, float], entrance: Entrance | None = None) -> list[Point]:
+        """The pixels where an arrow begins, turns and ends: at the edges of its boxes, or where it joins another.
+
+        An arrow that joins others runs near the `entrance` of their box.
+        """
+        points = [self._near(self.pixel(each), each, entrance) for each in corners(way)]
+        ends = [
+            self._edge(points[0], points[1]),
+            self._edge(points[-1], points[-2]) if _is_box(way[-1]) else points[-1],
+        ]
+        points[0], points[-1] = ends
+        points[0], points[1] = _beside(points[0], points[1], shifted[0])
+        if len(points) > 2 and _is_box(way[-1]):
+            points[-2], points[-1] = _beside(points[-2], points[-1], shifted[1])
+        return points
+
+    def _near(self, pixel: Point, point: Point, entrance: Entrance | None) -> Point:
+        if entrance is None:
+            return pixel
+        box, beside = entrance
+        edge = self._edge(self.pixel(box), self.pixel(beside))
+        x, y = (edge[axis] + _NEAR * (beside[axis] - box[axis]) for axis in (0, 1))
+        if beside[0] != box[0]:
+            return (x, pixel[1]) if point[0] == beside[0] else pixel
+        return (pixel[0], y) if point[1] == beside[1] else pixel
 
     def _edge(self, box: Point, other: Point) -> Point:
         x, y = _sign(other[0] - box[0]), _sign(other[1] - box[1])
         return box[0] + x * _BOX // 2, box[1] + y * self.tall // 2
+
+
+def _is_box(point: Point) -> bool:
+    return all(each % 2 for each in point)
+
+
+def _beside(start: Point, end: Point, shift: float) -> tuple[Point, Point]:
+    """A level or upright part of a line, shifted to its side."""
+    x, y = (0, 1) if start[1] == end[1] else (1, 0)
+    by = round(shift * _BESIDE)
+    return (start[0] + x * by, start[1] + y * by), (end[0] + x * by, end[1] + y * by)
+
+
+@dataclass(frozen=True)
+class _Arrow:
+    """An arrow with its corners in pixels: all of them, and those until it joins another arrow."""
+
+    edge: Edge
+    line: list[Point]
+    own: list[Point]
+
+    @property
+    def joins(self) -> bool:
+        return self.edge.kind == FAILS
+
+
+def _routed(grid: _Grid, drawn: Flow) -> list[_Arrow]:
+    """The arrows; those of messages that failed join on their way to one box."""
+    places = {node.id: (node.column, node.row) for node in drawn.nodes}
+    joining = {number for number, edge in enumerate(drawn.edges) if edge.kind == FAILS}
+    found = ways([(places[edge.start], places[edge.end]) for edge in drawn.edges], [*places.values()], joining)
+    arrows = []
+    for number, (edge, way, shift) in enumerate(zip(drawn.edges, found, shifts(found, joining), strict=True)):
+        entrance = (way[-1], way[-2]) if number in joining else None
+        own = own_part(number, found) if entrance else way
+        arrows.append(_Arrow(edge, *(grid.line(each, shift, entrance) for each in (way, own))))
+    return arrows
 
 
 def _middle(number: int, count: int, box: int, gap: int) -> int:
@@ -132,12 +201,14 @@ def _heading(grid: _Grid, environment: str) -> Iterator[str]:
         x += 62 + 7 * len(meaning)
 
 
-def _arrow(grid: _Grid, edge: Edge, way: Way) -> Iterator[str]:
-    line = grid.line(way)
-    path = _rounded(line)
-    (x1, y1), (x2, y2) = line[-2:]
-    yield f'<path class="halo" d="{path}"/><path class="way {edge.kind}" d="{path}"/>'
-    yield _tip((x2, y2), (_sign(x2 - x1), _sign(y2 - y1)), edge.kind)
+def _arrow(arrows: Sequence[_Arrow]) -> Iterator[str]:
+    """One arrow, or all those that may join: none of them is cut where another one joins it."""
+    paths = [_rounded(each.line) for each in arrows]
+    yield from (f'<path class="halo" d="{each}"/>' for each in paths)
+    for arrow, path in zip(arrows, paths, strict=True):
+        (x1, y1), (x2, y2) = arrow.line[-2:]
+        yield f'<path class="way {arrow.edge.kind}" d="{path}"/>'
+        yield _tip((x2, y2), (_sign(x2 - x1), _sign(y2 - y1)), arrow.edge.kind)
 
 
 def _rounded(line: list[Point], radius: int = 9) -> str:
@@ -155,19 +226,13 @@ def _tip(point: Point, towards: Point, kind: str) -> str:
     return f'<path class="tip {kind}" d="M0 0l-9-4.5v9z" transform="{place}"/>'
 
 
-def _label(grid: _Grid, edge: Edge, way: Way) -> Iterator[str]:
-    """Above the middle of a short line, or the beginning of the longest level part; else beside an upright one."""
-    line = grid.line(way)
-    level = [pair for pair in pairwise(line) if pair[0][1] == pair[1][1]]
-    if not level:
-        (x, y1), (_, y2) = line[:2]
-        # In the lower half of the gap: lines that run between two rows run in its middle.
-        x, y, anchor = x + 10, max(y1, y2) - _BETWEEN // 2 + 16, "start"
-    else:
-        (x1, y), (x2, _) = max(level, key=lambda pair: abs(pair[0][0] - pair[1][0]))
-        short = len(line) == 2
-        x, y, anchor = ((x1 + x2) // 2, y - 8, "middle") if short else (min(x1, x2) + 16, y - 8, "start")
-    yield f'<text class="label" x="{x}" y="{y}" text-anchor="{anchor}">{escape(harmless(edge.label))}</text>'
+def _label(edge: Edge, x: int, y: int, anchor: str) -> str:
+    return f'<text class="label" x="{x}" y="{y}" text-anchor="{anchor}">{escape(harmless(edge.label))}</text>'
+
+
+def _rectangle(grid: _Grid, node: Node) -> flow_labels.Rectangle:
+    x, y = grid.corner(node.column, node.row)
+    return x, y, x + _BOX, y + grid.tall
 
 
 def _box(grid: _Grid, node: Node) -> str:

@@ -17,7 +17,7 @@ from iotpipe.pipeline.flow import FAILS, MOVES, READS, Edge, Flow, Node, flow
 from iotpipe.render.console import line
 from iotpipe.render.flow import ASCII, BOXES, Signs, as_dot, as_mermaid, as_text
 from iotpipe.render.flow_picture import as_svg
-from iotpipe.render.flow_routes import corners, ways
+from iotpipe.render.flow_routes import corners, own_part, shifts, ways
 from tests.support.shell import Shell, settings
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -28,6 +28,7 @@ queue: {max_receives: 1000, batch_size: 10000, batching_window: 10, retention: 5
 api:
   require_api_key: true
   web_acl: arn:aws:wafv2:us-east-1:123456789012:regional/webacl/iot/1234abcd-12ab-34cd-56ef-1234567890ab
+devices: {enabled: true}
 alerts: {emails: ["a'&{|}`#$%%%s@example.com"]}
 """ % ("x" * 50)
 HOSTILE = (
@@ -142,7 +143,7 @@ DOT_EDGE = re.compile(rf'  {DOT_STRING} -> {DOT_STRING} \[label={DOT_STRING}(?:,
 def assert_mermaid(text: str, drawn: Flow) -> None:
     head, *lines, style = text.splitlines()
     assert head == "flowchart LR"
-    assert re.fullmatch(r"  linkStyle \d+ stroke:#b8232a", style)
+    assert re.fullmatch(r"  linkStyle \d+(,\d+)* stroke:#b8232a", style)
     nodes, edges = lines[: len(drawn.nodes)], lines[len(drawn.nodes) :]
     found = [each[1] for each in map(MERMAID_NODE.fullmatch, nodes) if each]
     assert len(found) == len(set(found)) == len(drawn.nodes)
@@ -178,7 +179,10 @@ def test_no_name_ends_a_string_of_mermaid_or_graphviz(name: str) -> None:
 # The picture
 
 
-def boxes_of(root: ElementTree.Element) -> list[tuple[float, float, float, float]]:
+Rectangle = tuple[float, float, float, float]
+
+
+def boxes_of(root: ElementTree.Element) -> list[Rectangle]:
     """The left, upper, right and lower edge of each box."""
     found = [each for each in root.iter(f"{SVG}rect") if "box" in each.get("class", "")]
     numbers = [[float(each.get(key, "")) for key in ("x", "y", "width", "height")] for each in found]
@@ -209,6 +213,57 @@ def test_the_picture_is_well_formed_and_fits_900_pixels(drawn: Flow) -> None:
         for left, top, right, low in boxes:
             beside = max(x1, x2) <= left or min(x1, x2) >= right or max(y1, y2) <= top or min(y1, y2) >= low
             assert beside, "an arrow runs through a box"
+
+
+def overlap(one: Rectangle, other: Rectangle) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def labels_of(root: ElementTree.Element) -> Iterator[tuple[str, Rectangle]]:
+    """Each label, and the space that it takes at least."""
+    for each in root.iter(f"{SVG}text"):
+        if each.get("class") == "label":
+            x, y, text = float(each.get("x", "")), float(each.get("y", "")), each.text or ""
+            width = 5 * len(text)
+            left = x - {"start": 0, "middle": width / 2, "end": width}[each.get("text-anchor", "")]
+            yield text, (left, y - 8, left + width, y + 2)
+
+
+@pytest.mark.parametrize("environment", ["local", "prod"])
+def test_no_label_is_hidden_or_crossed_out(shell: Shell, environment: str) -> None:
+    """Where there is MQTT, as in local, and where there is not."""
+    shell.run("init")
+    drawn = flow(undeployed(Settings(config_dir=shell.directory / "config", env=environment)))
+    root = ElementTree.fromstring(as_svg(drawn, environment))
+    labels = list(labels_of(root))
+    assert sorted(text for text, _ in labels) == sorted(edge.label for edge in drawn.edges)
+    lines = [(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])) for a, b in parts_of(root)]
+    for number, (text, around) in enumerate(labels):
+        others = [other for _, other in labels[number + 1 :]]
+        for other in (*boxes_of(root), *others, *lines):
+            assert not overlap(around, other), f"{text} is covered by what is at {other}"
+
+
+def parts_of(root: ElementTree.Element) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    for each in lines_of(root):
+        yield from pairwise(each)
+
+
+def test_the_arrows_of_messages_that_failed_join_before_their_box() -> None:
+    boxes = [(column, row) for row in range(3) for column in range(2)]
+    arrows = [((1, 2), (0, 2)), ((1, 1), (0, 2)), ((1, 0), (0, 2)), ((1, 0), (1, 1))]
+    found = ways(arrows, boxes, joining={0, 1, 2})
+    assert {way[-2:] for way in found[:3]} == {((2, 5), (1, 5))}
+    assert [own_part(number, found)[-1] for number in range(3)] == [(2, 5), (2, 3), (2, 3)]
+    assert found[3] == ((3, 1), (3, 2), (3, 3)), "others keep their way"
+
+
+def test_arrows_at_one_edge_of_a_box_stand_beside_each_other_in_the_order_of_their_ways() -> None:
+    found = [((1, 1), (2, 1), (2, 2)), ((1, 1), (2, 1), (3, 1)), ((1, 1), (2, 1), (2, 0))]
+    assert [first for first, _ in shifts(found)] == [1, 0, -1]
+    assert [last for _, last in shifts(found)] == [0, 0, 0]
+    straight = [((1, 1), (2, 1), (3, 1)), ((3, 1), (2, 1), (1, 1))]
+    assert shifts(straight) == [(-0.5, -0.5), (0.5, 0.5)], "two that run to and fro"
 
 
 def test_the_picture_needs_nothing_else_and_is_told_to_who_does_not_see_it(drawn: Flow) -> None:

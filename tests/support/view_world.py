@@ -192,9 +192,9 @@ def _letter(number: int, device_id: str | None, reason: str | None, body: str) -
     return told | {"failure": None, "payload": None}
 
 
-def pipeline(config_dir: Path) -> Pipeline:
-    """The pipeline of the shipped configuration, with some devices and some trouble."""
-    drawn = _drawn(config_dir)
+def pipeline(config_dir: Path, environment: str = "dev") -> Pipeline:
+    """The pipeline of a shipped configuration, with some devices and some trouble. Only that of `local` has MQTT."""
+    drawn = _drawn(config_dir, environment)
     known = some_devices()
     sentence = (
         Part("Readings flow. "),
@@ -237,9 +237,9 @@ def pipeline(config_dir: Path) -> Pipeline:
 
 
 @cache
-def _drawn(config_dir: Path) -> Flow:
+def _drawn(config_dir: Path, environment: str) -> Flow:
     """To declare the pipeline takes half a second."""
-    return flow(declared(config_dir)[0])
+    return flow(declared(config_dir, environment)[0])
 
 
 def _node(drawn: Any) -> Node:

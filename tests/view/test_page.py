@@ -60,6 +60,27 @@ def test_the_page_shows_the_pipeline_and_follows_it(page: Page, pipeline: Pipeli
     page.until("document.querySelector('.arrows').style.strokeDashoffset")
 
 
+COVERED_LABELS = """
+(() => {
+  const around = (each) => each.getBoundingClientRect();
+  const labels = [...document.querySelectorAll('.picture .label')];
+  const boxes = [...document.querySelectorAll('.picture .boxes .box')];
+  const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return labels.filter((label) => [...boxes, ...labels].some((each) =>
+    each !== label && overlap(around(label), around(each)))).map((label) => label.textContent);
+})()
+"""
+
+
+@pytest.mark.parametrize("environment", ["dev", "local"])
+def test_no_label_of_the_picture_is_covered(chromium: Browser, environment: str) -> None:
+    """Where there is MQTT, as in local, and where there is not."""
+    with served(view_world.pipeline(CONFIG, environment)) as server, opened(chromium, server) as page:
+        page.until("document.querySelectorAll('.picture .label').length > 10")
+        assert page.value(COVERED_LABELS) == []
+        assert not page.problems()
+
+
 def test_text_of_devices_is_never_more_than_text(page: Page) -> None:
     page.shows(HOSTILE, ".table")
     page.key("d")
@@ -316,7 +337,7 @@ CALCULATED = [
     ("addresses.js", "deviceAddress('a/b', ['c,d', 'e#f'])", "#/devices/a%2Fb?with=c%252Cd,e%2523f"),
     ("addresses.js", "othersOf('c%2Cd,e%23f')", ["c,d", "e#f"]),
     ("addresses.js", "decoded('%zz')", "%zz"),
-    ("ways.js", "ways([[[0, 0], [2, 0]]], [[0, 0], [1, 0], [2, 0]])[0].length", 4),
+    ("ways.js", "ways([[[0, 0], [2, 0]]], [[0, 0], [1, 0], [2, 0]])[0].corners.length", 4),
 ]
 
 

@@ -1,9 +1,14 @@
 // The picture of the data flow: boxes with live numbers, arrows between them, and the same as a list for phones.
 import { el, setAttribute, setText, svg } from "./dom.js";
 import { icon } from "./icons.js";
+import { labelPlaces } from "./labels.js";
 import { ways } from "./ways.js";
 
 const ROUND = 9;
+/** Between two arrows that begin or end at one edge of a box, along level and upright edges. */
+const BESIDE = [30, 28];
+/** Between a box and the line of the arrows that join before it. */
+const NEAR = 14;
 /** The dots on active arrows move by a fifth of their distance, five times a second: a style sheet's animation would
  *  paint sixty times a second. */
 const STEP = 2.6,
@@ -19,6 +24,7 @@ export class Picture {
   #shown = "";
   #faces = new Map();
   #edges = [];
+  #places = [];
   #observer = new ResizeObserver(() => this.#draw());
   #steps = 0;
   #motion = matchMedia("(prefers-reduced-motion: reduce)").matches
@@ -62,17 +68,28 @@ export class Picture {
     const drawn = nodes.map((node) => new Box(node));
     const listed = inOrder(nodes, edges).map(([node, look]) => new Entry(node, look));
     this.#faces = new Map(nodes.map((node, i) => [node.id, [drawn[i], listed.find((entry) => entry.id === node.id)]]));
+    const joins = (edge) => edge.kind === "fails";
     const found = ways(
-      edges.map((edge) => [place.get(edge.start), place.get(edge.end)]),
+      edges.map((edge) => [place.get(edge.start), place.get(edge.end), joins(edge)]),
       boxes,
     );
+    this.#places = boxes;
     this.#edges = edges.map((edge, i) => new Arrow(found[i]));
-    this.#boxes.style.setProperty("--columns", 1 + Math.max(...boxes.map((box) => box[0])));
+    const columns = 1 + Math.max(...boxes.map((box) => box[0]));
+    this.#boxes.style.setProperty("--columns", columns);
+    this.#boxes.classList.toggle("many", columns > 5);
     this.#boxes.replaceChildren(...drawn.map((box) => box.root));
     this.#list.replaceChildren(...listed.map((entry) => entry.root));
     // A later line passes over the earlier ones: those that turn pass over the straight ones.
-    const over = [...this.#edges].sort((a, b) => a.way.length - b.way.length);
-    this.#lines.replaceChildren(...over.map((edge) => edge.root), ...this.#edges.map((edge) => edge.label));
+    const over = [...this.#edges].sort((a, b) => a.way.corners.length - b.way.corners.length);
+    const [joined, alone] = [over.filter((edge) => edge.way.entrance), over.filter((edge) => !edge.way.entrance)];
+    this.#lines.replaceChildren(
+      ...alone.flatMap((edge) => [edge.halo, edge.root]),
+      // None of the lines that join is cut where another one joins it.
+      ...joined.map((edge) => edge.halo),
+      ...joined.map((edge) => edge.root),
+      ...this.#edges.map((edge) => edge.label),
+    );
     this.#draw();
   }
 
@@ -85,6 +102,10 @@ export class Picture {
     const columns = axis(style.gridTemplateColumns, style.columnGap, style.paddingLeft);
     const rows = axis(style.gridTemplateRows, style.rowGap, style.paddingTop);
     for (const edge of this.#edges) edge.draw(columns, rows);
+    const boxes = this.#places.map((place) => boxAt(place, columns, rows));
+    const lines = this.#edges.map((edge) => edge.line);
+    const labels = this.#edges.map((edge) => ({ text: edge.label.textContent, line: edge.own }));
+    labelPlaces(labels, boxes, lines, [width, height]).forEach((at, i) => this.#edges[i].placeLabel(at));
   }
 }
 
@@ -95,6 +116,11 @@ function axis(tracks, gap, padding) {
     edge = parseFloat(padding);
   const middle = (line) => (line === 0 ? edge / 2 : edge + ((line - 1) / 2) * (size + between) + size / 2);
   return { middle, half: size / 2, last: tracks.split(" ").length * 2, edge };
+}
+
+function boxAt(place, columns, rows) {
+  const [x, y] = [columns.middle(2 * place[0] + 1), rows.middle(2 * place[1] + 1)];
+  return [x - columns.half, y - rows.half, x + columns.half, y + rows.half];
 }
 
 /** What a box shows, both in the picture and in the list. */
@@ -183,11 +209,11 @@ function inOrder(nodes, edges) {
 class Arrow {
   constructor(way) {
     this.way = way;
-    this.line = svg("path", { class: "line" });
+    this.path = svg("path", { class: "line" });
     this.dots = svg("path", { class: "dots" });
     this.halo = svg("path", { class: "halo" });
     this.tip = svg("path", { class: "tip", d: "M0 0l-8-4.5v9z" });
-    this.root = svg("g", {}, this.halo, this.line, this.dots, this.tip);
+    this.root = svg("g", {}, this.path, this.dots, this.tip);
     this.label = svg("text", { class: "label" });
   }
 
@@ -198,42 +224,58 @@ class Arrow {
     setText(this.label, edge.label);
   }
 
+  /** The corners of all of its line, and of what is its own until it joins another one, are kept for the labels. */
   draw(columns, rows) {
-    const line = this.#pixels(columns, rows);
-    const path = rounded(line);
-    for (const each of [this.halo, this.line, this.dots]) each.setAttribute("d", path);
-    const [before, end] = line.slice(-2);
+    this.line = this.#pixels(this.way.corners, columns, rows);
+    this.own = this.#pixels(this.way.own, columns, rows);
+    const path = rounded(this.line);
+    for (const each of [this.halo, this.path, this.dots]) each.setAttribute("d", path);
+    const [before, end] = this.line.slice(-2);
     const turn = (Math.atan2(end[1] - before[1], end[0] - before[0]) * 180) / Math.PI;
     this.tip.setAttribute("transform", `translate(${end[0]} ${end[1]}) rotate(${turn})`);
-    this.#placeLabel(line);
   }
 
-  /** The pixels of the way; it begins and ends at the edges of its boxes. */
-  #pixels(columns, rows) {
-    const points = this.way.map(([x, y]) => [columns.middle(x), rows.middle(y)]);
+  placeLabel({ x, y, anchor }) {
+    this.label.setAttribute("x", x);
+    this.label.setAttribute("y", y);
+    this.label.setAttribute("text-anchor", anchor);
+  }
+
+  /** The pixels of a way. It begins and ends at the edges of its boxes, unless it joins another way before. */
+  #pixels(way, columns, rows) {
+    const middle = ([x, y]) => [columns.middle(x), rows.middle(y)];
     const edge = (box, other) => [
       box[0] + Math.sign(other[0] - box[0]) * columns.half,
       box[1] + Math.sign(other[1] - box[1]) * rows.half,
     ];
+    const points = way.map((point) => this.#near(middle(point), point, middle, edge));
     const last = points.length - 1;
-    return points.map((point, i) =>
-      i === 0 ? edge(point, points[1]) : i === last ? edge(point, points[last - 1]) : point,
+    const isBox = way[last].every((each) => each % 2);
+    const shown = points.map((point, i) =>
+      i === 0 ? edge(point, points[1]) : i === last && isBox ? edge(point, points[last - 1]) : point,
     );
+    const [first, end] = this.way.shift;
+    shift(shown, 0, 1, first);
+    if (last > 1 && isBox) shift(shown, last, last - 1, end);
+    return shown;
   }
 
-  /** Above the middle of a short level line or the beginning of the longest level part, else beside an upright one. */
-  #placeLabel(line) {
-    const pairs = line.slice(1).map((point, i) => [line[i], point]);
-    const level = pairs
-      .filter(([a, b]) => a[1] === b[1])
-      .sort((a, b) => Math.abs(b[0][0] - b[1][0]) - Math.abs(a[0][0] - a[1][0]))[0];
-    let place;
-    if (!level) place = { x: line[0][0] + 9, y: (line[0][1] + line[1][1]) / 2 + 4, anchor: "start" };
-    else if (line.length === 2) place = { x: (level[0][0] + level[1][0]) / 2, y: level[0][1] - 8, anchor: "middle" };
-    else place = { x: Math.min(level[0][0], level[1][0]) + 16, y: level[0][1] - 7, anchor: "start" };
-    this.label.setAttribute("x", place.x);
-    this.label.setAttribute("y", place.y);
-    this.label.setAttribute("text-anchor", place.anchor);
+  /** An arrow that joins others runs near the entrance of their box. */
+  #near(pixel, point, middle, edge) {
+    if (!this.way.entrance) return pixel;
+    const [box, beside] = this.way.entrance;
+    const entrance = edge(middle(box), middle(beside));
+    const axis = beside[0] === box[0] ? 1 : 0;
+    if (point[axis] !== beside[axis]) return pixel;
+    return pixel.map((value, i) => (i === axis ? entrance[axis] + NEAR * (beside[axis] - box[axis]) : value));
+  }
+}
+
+/** Shift a part of a line to its side. */
+function shift(points, start, end, by) {
+  const axis = points[start][1] === points[end][1] ? 1 : 0;
+  for (const at of [start, end]) {
+    points[at] = points[at].map((value, i) => (i === axis ? value + by * BESIDE[axis] : value));
   }
 }
 
