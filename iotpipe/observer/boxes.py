@@ -7,18 +7,31 @@ from dataclasses import dataclass
 
 from iotpipe.names import HANDLERS, Names
 from iotpipe.observer.counts import Counts
+from iotpipe.observer.mqtt import Mqtt
 from iotpipe.observer.queues import Depth
 from iotpipe.observer.snapshot import BAD, WARN, Alarms, Devices, Edge, Node
 from iotpipe.observer.words import counted, duration
 from iotpipe.pipeline import flow
 from iotpipe.times import iso
 
-_KINDS = {"rest-api": "api", "function": "function", "table": "table", "queue": "queue", "topic": "topic"}
+_KINDS = {
+    "rest-api": "api",
+    "function": "function",
+    "table": "table",
+    "topic-rule": "rule",
+    "queue": "queue",
+    "topic": "topic",
+}
+_RULE = "topic-rule"
+"""The name of the rule's box. That of the rule itself is `iotpipe` and the suffix."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the sources have told, for the boxes. Counts of the API are those of the range; ages are seconds."""
+    """What the sources have told, for the boxes. Counts of the API are those of the range; ages are seconds.
+
+    `mqtt` is None if the environment has no devices over MQTT.
+    """
 
     names: Names
     counts: Counts
@@ -32,6 +45,7 @@ class Seen:
     alerts: float | None
     devices: Devices
     alarms: Alarms
+    mqtt: Mqtt | None = None
 
 
 Said = tuple[str | None, str, str, str, str]
@@ -47,8 +61,15 @@ def nodes(drawn: flow.Flow, seen: Seen) -> tuple[Node, ...]:
 def edges(drawn: flow.Flow, seen: Seen) -> tuple[Edge, ...]:
     """Every arrow of the flow, active if something went there in the last minute."""
     active = _active(seen)
+    died = _failing(seen)
     return tuple(
-        Edge(each.start, each.end, each.label, each.kind, seen.have_died if each.kind == flow.FAILS else active(each))
+        Edge(
+            each.start,
+            each.end,
+            each.label,
+            each.kind,
+            died(each.start) if each.kind == flow.FAILS else active(each),
+        )
         for each in drawn.edges
     )
 
@@ -61,7 +82,7 @@ def _node(node: flow.Node, seen: Seen) -> Node:
         kind = "dead-letters"
     say = _SAY.get(kind)
     said = say(seen, resource.name if resource else "") if say else _NOTHING
-    name = node.name.removesuffix(f"-{seen.names.suffix}")
+    name = _RULE if kind == "rule" else node.name.removesuffix(f"-{seen.names.suffix}")
     return Node(node.id, kind, name, node.column, node.row, *said)
 
 
@@ -80,6 +101,18 @@ def _api(seen: Seen, name: str) -> Said:
     ]
     known = seen.refused is not None
     return _rate(seen, "requests"), "req/s", ", ".join(notes) or ("none refused" if known else ""), "", ""
+
+
+def _rule(seen: Seen, name: str) -> Said:
+    mqtt = seen.mqtt
+    if mqtt is None:
+        return _NOTHING
+    counts = ((mqtt.lost, "lost"), (mqtt.not_queued, "not queued"), (mqtt.refused, "refused"))
+    notes = [f"{int(number):,} {word}" for number, word in counts if number]
+    if mqtt.not_queued is None:
+        notes.append("failures not known")
+    rate = None if mqtt.rate is None else f"{mqtt.rate:,.1f}"
+    return rate, "msg/s", ", ".join(notes) or "none failed", BAD if mqtt.lost else "", ""
 
 
 def _function(seen: Seen, name: str) -> Said:
@@ -105,9 +138,12 @@ def _table(seen: Seen, name: str) -> Said:
 
 
 def _queue(seen: Seen, name: str) -> Said:
-    if seen.readings is None:
+    depth, oldest = seen.readings, seen.oldest
+    if seen.mqtt and name == seen.names.device_queue:
+        depth, oldest = seen.mqtt.queue, seen.mqtt.oldest
+    if depth is None:
         return None, "waiting", "", "", ""
-    return f"{seen.readings.visible:,}", "waiting", _depth_note(seen.readings, seen.oldest), "", ""
+    return f"{depth.visible:,}", "waiting", _depth_note(depth, oldest), "", ""
 
 
 def _dead_letters(seen: Seen, name: str) -> Said:
@@ -139,6 +175,7 @@ def _alarms(seen: Seen, name: str) -> Said:
 _SAY: Mapping[str, Callable[[Seen, str], Said]] = {
     "devices": _devices,
     "api": _api,
+    "rule": _rule,
     "function": _function,
     "table": _table,
     "queue": _queue,
@@ -148,18 +185,41 @@ _SAY: Mapping[str, Callable[[Seen, str], Said]] = {
 }
 
 
+def _failing(seen: Seen) -> Callable[[str], bool]:
+    """Whether new dead letters came along the arrow from a box, by its id.
+
+    The log lines tell who had messages that failed. If they tell nobody, it may be any.
+    """
+    rates, names = seen.counts.rates, seen.names
+    known = {
+        f"function/{names.function('ingestion')}": rates.get("refused over MQTT"),
+        f"queue/{names.device_queue}": rates.get("given_back by ingestion"),
+        f"queue/{names.reading_queue}": rates.get("given_back by processor"),
+    }
+    failed = {each for each, rate in known.items() if rate}
+    return lambda start: seen.have_died and (start in failed or not failed)
+
+
 def _active(seen: Seen) -> Callable[[flow.Edge], bool]:
     """Whether something went along an arrow: what a function did, it did with all that it works on."""
     rates = seen.counts.rates
     asked = {each: bool(rates.get(f"requests of {each}")) for each in HANDLERS}
-    # CloudWatch's metrics tell no requests by function.
-    asked["ingestion"] = asked["ingestion"] or bool(rates.get("accepted"))
-    works = asked | {"processor": bool(rates.get("stored") or rates.get("given_back"))}
+    published = bool(seen.mqtt and seen.mqtt.rate)
+    if "messages" not in rates:
+        # CloudWatch's metrics tell no requests by function.
+        asked["ingestion"] = bool(rates.get("accepted") and (rates.get("requests") or not published))
+    works = asked | {
+        "ingestion": asked["ingestion"] or published,
+        "processor": bool(rates.get("stored") or rates.get("given_back")),
+    }
     asked_by_id, works_by_id = (
         {f"function/{seen.names.function(handler)}": did for handler, did in each.items()} for each in (asked, works)
     )
+    rule, queue = f"topic-rule/{seen.names.device_rule}", f"queue/{seen.names.device_queue}"
 
     def active(edge: flow.Edge) -> bool:
+        if rule in (edge.start, edge.end) or edge.start == queue:
+            return published
         if edge.start == "devices":
             return bool(rates.get("requests"))
         if edge.start == "alarms":

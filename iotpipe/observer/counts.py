@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iotpipe.observer.snapshot import Reason
-from iotpipe.observer.tally import STEPS, Tally
+from iotpipe.observer.tally import STEPS, Bucket, Tally
 
 _PRESENT = 60_000
 """Milliseconds over which the present rates are means."""
@@ -41,9 +41,10 @@ class Counts:
     """Numbers of a range; None is unknown, and nothing is told yet after `told_until`.
 
     `accepted` and `stored` are readings per second and `p50` and `p95` milliseconds from received to stored, per
-    bucket of the grid. `totals` are those of the whole range by name: accepted, stored, refused (requests), given_back
-    (messages) and median_wait. `rates` are means per second of the last minute that is told, by name: accepted, stored,
-    given_back, requests and `requests of` each handler. `flows` says whether readings were accepted just now.
+    bucket of the grid. `totals` are those of the whole range by name: accepted, stored, refused (requests), refused
+    over MQTT, given_back (messages) and median_wait. `rates` are means per second of the last minute that is told, by
+    name: accepted, stored, given_back (by the processor), `given_back by` each handler, requests, `requests of` each
+    handler, messages (of devices) and refused over MQTT. `flows` says whether readings were accepted just now.
     `answered` counts the requests of the range by handler.
     """
 
@@ -82,7 +83,8 @@ def of_lines(tally: Tally, told_until: int | None, range_seconds: int, now: int)
         "accepted": total.accepted,
         "stored": total.stored,
         "refused": total.refused,
-        "given_back": total.given_back,
+        "refused over MQTT": total.refused_over_mqtt,
+        "given_back": total.given_back.total(),
         "median_wait": total.percentile(50),
     }
     fine = min(STEPS.values())
@@ -96,15 +98,23 @@ def of_lines(tally: Tally, told_until: int | None, range_seconds: int, now: int)
         p50=tuple(each.percentile(50) if each else None for each in whole),
         p95=tuple(each.percentile(95) if each else None for each in whole),
         totals=totals if tally.since <= grid.start else {},
-        rates={
-            "accepted": present.accepted * 1000 / _PRESENT,
-            "stored": present.stored * 1000 / _PRESENT,
-            "requests": sum(present.requests.values()) * 1000 / _PRESENT,
-            "given_back": present.given_back * 1000 / _PRESENT,
-            **{f"requests of {handler}": number * 1000 / _PRESENT for handler, number in present.requests.items()},
-        },
+        rates={name: number * 1000 / _PRESENT for name, number in _numbers(present).items()},
         flows=bool(present.accepted or tally.between(fine, end, now).accepted),
         answered=dict(total.requests),
         newest_stored=tally.newest_stored,
         reasons=total.most_frequent(_MOST_REASONS),
     )
+
+
+def _numbers(bucket: Bucket) -> dict[str, int]:
+    """What becomes rates."""
+    return {
+        "accepted": bucket.accepted,
+        "stored": bucket.stored,
+        "requests": bucket.requests.total(),
+        "messages": bucket.messages,
+        "refused over MQTT": bucket.refused_over_mqtt,
+        "given_back": bucket.given_back["processor"],
+        **{f"requests of {handler}": number for handler, number in bucket.requests.items()},
+        **{f"given_back by {handler}": number for handler, number in bucket.given_back.items()},
+    }

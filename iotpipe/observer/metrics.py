@@ -20,6 +20,8 @@ _RECENT = 900_000
 """Milliseconds. SQS publishes once a minute, some minutes late."""
 
 _OWN, _API, _SQS, _SNS = "iotpipe", "AWS/ApiGateway", "AWS/SQS", "AWS/SNS"
+IOT = "AWS/IoT"
+"""The namespace of topic rules."""
 
 Points = Mapping[int, float]
 """Values by the start of their period, in epoch milliseconds."""
@@ -48,8 +50,8 @@ class Told:
     newest: Mapping[str, int] = field(default_factory=dict)
 
     def total(self, name: str, namespace: str) -> float | None:
-        """The sum of a count; None if its namespace has told nothing of this time."""
-        return sum(self.points[name].values()) if namespace in self.newest else None
+        """The sum of a count; None if its namespace has told nothing of this time, or nobody asks for the count."""
+        return sum(self.points[name].values()) if namespace in self.newest and name in self.points else None
 
     def column(self, name: str, namespace: str) -> tuple[float | None, ...]:
         """A count per bucket. A missing one is 0 only if its namespace has told a later one, else unknown."""
@@ -69,9 +71,11 @@ class Metrics(Sampled):
     The embedded CloudWatch does not read the functions' own metrics out of their log lines.
     """
 
-    def __init__(self, names: Names, stage: str, local: bool) -> None:
+    def __init__(self, names: Names, stage: str, local: bool, has_devices: bool) -> None:
         super().__init__("metrics", "CloudWatch metrics", 10 if local else 60)
         self._metrics = dict(_metrics(names, stage, with_own=not local))
+        if has_devices:
+            self._metrics |= _of_devices(names, with_own=not local)
         self._wanted: set[int] = set()
         self._told: dict[int, Told] = {}
 
@@ -150,6 +154,22 @@ def _metrics(names: Names, stage: str, with_own: bool) -> Iterator[tuple[str, _M
     yield "p95", _Metric(_OWN, "wait", processor, "p95")
 
 
+def _of_devices(names: Names, with_own: bool) -> Iterator[tuple[str, _Metric]]:
+    queue = {"QueueName": names.device_queue}
+    yield "waiting of devices", _Metric(_SQS, "ApproximateNumberOfMessagesVisible", queue, "Maximum")
+    yield "oldest of devices", _Metric(_SQS, "ApproximateAgeOfOldestMessage", queue, "Maximum")
+    if not with_own:
+        return
+    rule = {"RuleName": names.device_rule}
+    action = rule | {"ActionType": "SQS"}
+    yield "matched messages", _Metric(IOT, "TopicMatch", rule)
+    yield "rule failures", _Metric(IOT, "Failure", action)
+    yield "error action failures", _Metric(IOT, "ErrorActionFailure", action)
+    yield "throttled messages", _Metric(IOT, "RuleMessageThrottled", rule)
+    yield "messages without rule", _Metric(IOT, "RuleNotFound", rule)
+    yield "refused readings", _Metric(_OWN, "refused_readings", {"environment": names.suffix, "function": "ingestion"})
+
+
 def of_metrics(told: Told) -> Counts:
     """What the functions' own metrics tell. Of the reasons they know only the numbers."""
     if _OWN not in told.newest or "accepted" not in told.points:
@@ -163,6 +183,7 @@ def of_metrics(told: Told) -> Counts:
     refused = sum(
         told.points[name].get(start, 0) for name in ("refused", "refused queries") for start in told.grid.starts
     )
+    refused_readings = told.total("refused readings", _OWN)
     given_back = told.total("given back", _OWN) or 0
     waits = sorted(told.points["p50"].values())
     reasons = (
@@ -170,6 +191,13 @@ def of_metrics(told: Told) -> Counts:
             int(refused),
             "invalid requests",
             "refused with 400; the log lines are too many to be read",
+            newest,
+            "refused",
+        ),
+        Reason(
+            int(refused_readings or 0),
+            "readings that devices published",
+            "refused over MQTT; the log lines are too many to be read",
             newest,
             "refused",
         ),
@@ -189,6 +217,7 @@ def of_metrics(told: Told) -> Counts:
             "refused": refused,
             "given_back": given_back,
             "median_wait": waits[len(waits) // 2] if waits else None,
+            **({} if refused_readings is None else {"refused over MQTT": refused_readings}),
         },
         rates={
             "accepted": _last(accepted),

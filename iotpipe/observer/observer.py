@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +11,11 @@ from iotpipe.names import Names
 from iotpipe.observer import boxes, words
 from iotpipe.observer.alarms import AlarmStates
 from iotpipe.observer.connection import Connection
-from iotpipe.observer.counts import Counts, of_lines
+from iotpipe.observer.counts import Counts, Grid, of_lines
 from iotpipe.observer.devices import DeviceRows
 from iotpipe.observer.log_lines import LogLines
 from iotpipe.observer.metrics import Metrics, Told, of_metrics
+from iotpipe.observer.mqtt import mqtt
 from iotpipe.observer.queues import Queues
 from iotpipe.observer.snapshot import RANGES, DeviceList, Devices, Missing, Series, Snapshot, Source
 from iotpipe.observer.source import Sampled
@@ -25,6 +26,7 @@ from iotpipe.pipeline.flow import flow
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.resources.alarm import Alarm
 from iotpipe.provision.resources.stage import Stage
+from iotpipe.provision.resources.topic_rule import TopicRule
 from iotpipe.provision.run import Clock, RealClock, Run
 
 _DEAD_LETTERS = 100
@@ -60,9 +62,10 @@ class Observer:
         self._flow = flow(resources)
         stage = next((each.name for each in resources if isinstance(each, Stage)), environment)
         self._tables = Tables(self._names)
+        self._has_devices = any(isinstance(each, TopicRule) for each in resources)
         self._lines = LogLines(self._names, local)
-        self._metrics = Metrics(self._names, stage, local)
-        self._queues = Queues(self._names, local)
+        self._metrics = Metrics(self._names, stage, local, self._has_devices)
+        self._queues = Queues(self._names, local, self._has_devices)
         self._alarms = AlarmStates([each.name for each in resources if isinstance(each, Alarm)], local)
         self._devices = DeviceRows(self._tables, local)
         self._asking = threading.Lock()
@@ -220,7 +223,7 @@ class Observer:
                 missing,
                 counts if is_told else None,
                 range_seconds,
-                self._queues.have_waited(now) and counts.rates.get("stored") == 0,
+                self._stuck(now, counts),
                 seen.dead_letters.held if seen.dead_letters else None,
                 seen.devices,
                 seen.alarms,
@@ -246,12 +249,27 @@ class Observer:
             have_died=self._queues.have_died(now),
             oldest=told.latest("oldest"),
             oldest_dead=told.latest("oldest dead"),
-            refused=_most(told.total("4xx", "AWS/ApiGateway"), counts.totals.get("refused")),
+            refused=self._refused_requests(told, counts),
             failed=told.total("5xx", "AWS/ApiGateway"),
             alerts=told.total("alerts", "AWS/SNS") if not self._local else None,
             devices=self._known_devices(),
             alarms=self._alarms.alarms,
+            mqtt=mqtt(self._queues.devices, counts, told) if self._has_devices else None,
         )
+
+    def _refused_requests(self, told: Told, counts: Counts) -> float | None:
+        by_api, by_functions = told.total("4xx", "AWS/ApiGateway"), counts.totals.get("refused")
+        # The functions' metrics count the messages of devices, too, which their log lines tell apart.
+        is_certain = self._has_devices and "messages" not in counts.rates and by_api is not None
+        return by_api if is_certain else _most(by_api, by_functions)
+
+    def _stuck(self, now: int, counts: Counts) -> str:
+        """What waits and does not move; empty if nothing does."""
+        if self._queues.have_waited(now) and counts.rates.get("stored") == 0:
+            return "Readings wait in the queue, and none is stored"
+        if self._queues.have_waited_for_ingestion(now) and counts.rates.get("accepted") == 0:
+            return "Messages of devices wait in their queue, and none is accepted"
+        return ""
 
     def _numbered(self, range_seconds: int, made: Snapshot) -> Snapshot:
         """The snapshot with the revision of the one before, or with the next if it says something else."""
@@ -279,21 +297,17 @@ class Observer:
 
     def _series(self, counts: Counts, told: Told) -> Series:
         grid = counts.grid
-        looked, published = self._queues.waiting(grid), told.column("waiting", "AWS/SQS")
-        waiting: list[int | None] = []
-        for start in grid.starts:
-            number = (start - told.grid.start) // told.grid.step
-            value = published[number] if 0 <= number < len(published) else None
-            waiting.append(looked.get(start, None if value is None else int(value)))
+        devices = _waiting(grid, self._queues.published(grid), told, "waiting of devices")
         return Series(
             grid.start,
             grid.step,
             counts.accepted,
-            tuple(waiting),
+            _waiting(grid, self._queues.waiting(grid), told, "waiting"),
             counts.stored,
             counts.p50,
             counts.p95,
             counts.told_until,
+            devices if self._has_devices else (),
         )
 
     def _known_devices(self) -> Devices:
@@ -308,6 +322,17 @@ class Observer:
         if self._queues.is_gone:
             return Missing(f"{self._environment} is not up", f"`iotpipe up --env {self._environment}` brings it up")
         return None
+
+
+def _waiting(grid: Grid, looked: Mapping[int, int], told: Told, name: str) -> tuple[int | None, ...]:
+    """The messages of a queue per bucket: what was looked at here, and else what SQS has published."""
+    published = told.column(name, "AWS/SQS")
+    found: list[int | None] = []
+    for start in grid.starts:
+        number = (start - told.grid.start) // told.grid.step
+        value = published[number] if 0 <= number < len(published) else None
+        found.append(looked.get(start, None if value is None else int(value)))
+    return tuple(found)
 
 
 def _most(*numbers: float | None) -> float | None:

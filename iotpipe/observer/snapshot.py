@@ -26,7 +26,7 @@ class Part:
 class Node:
     """A box of the flow with its most important number. `value` is None where it is unknown.
 
-    `id`, `column` and `row` are those of the flow. `kind` is devices, api, function, table, queue, dead-letters,
+    `id`, `column` and `row` are those of the flow. `kind` is devices, rule, api, function, table, queue, dead-letters,
     topic, alarms or addresses.
     """
 
@@ -58,7 +58,8 @@ class Series:
     """What happened per bucket of `step` milliseconds from `start` on; None where it is not told (yet).
 
     `accepted` and `stored` are readings per second, `waiting` is messages, `p50` and `p95` are milliseconds from
-    received to stored. After `told_until` nothing is told yet.
+    received to stored. After `told_until` nothing is told yet. `published` is the messages of devices that wait for
+    ingestion, empty without devices over MQTT.
     """
 
     start: int
@@ -69,11 +70,12 @@ class Series:
     p50: tuple[float | None, ...] = ()
     p95: tuple[float | None, ...] = ()
     told_until: int | None = None
+    published: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something was not done, and how often. `kind` is `refused` (by the API) or `given back` (to the queue)."""
+    """Why something was not done, and how often. `kind` is `refused` (by a function) or `given back` (to a queue)."""
 
     count: int
     text: str

@@ -48,13 +48,17 @@ _Key = tuple[str, str, str]
 class Bucket:
     """What was told of one bucket. `requests` and `refused` count HTTP requests, the other numbers count readings.
 
-    `waits` counts readings by milliseconds from received to stored, in three digits.
+    `messages` are those of devices that ingestion took from their queue. `refused_over_mqtt` counts the readings of
+    them that it refused, and the messages that it refused as a whole. `given_back` counts by function. `waits` counts
+    readings by milliseconds from received to stored, in three digits.
     """
 
     accepted: int = 0
     stored: int = 0
-    given_back: int = 0
+    given_back: Counter[str] = field(default_factory=Counter)
     refused: int = 0
+    messages: int = 0
+    refused_over_mqtt: int = 0
     requests: Counter[str] = field(default_factory=Counter)
     waits: Counter[int] = field(default_factory=Counter)
     reasons: dict[_Key, tuple[int, int]] = field(default_factory=dict)
@@ -68,7 +72,9 @@ class Bucket:
             self.requests[event.function] += 1
             self.refused += _whole(line, "rejected")
         else:
-            self.given_back += _whole(line, "failed")
+            self.given_back[event.function] += _whole(line, "failed")
+            self.messages += _whole(line, "messages")
+            self.refused_over_mqtt += _whole(line, "rejected") + _whole(line, "refused_readings")
         # Ingestion's line of MQTT messages has the wait until the raw table, which is a part of the processor's.
         waits = line.get("wait") if event.function == "processor" else None
         for wait in waits if isinstance(waits, list) else ():
@@ -84,6 +90,8 @@ class Bucket:
         self.stored += other.stored
         self.given_back += other.given_back
         self.refused += other.refused
+        self.messages += other.messages
+        self.refused_over_mqtt += other.refused_over_mqtt
         self.requests += other.requests
         self.waits += other.waits
         for key, (count, last) in other.reasons.items():

@@ -14,31 +14,31 @@ def sentence(
     missing: Missing | None,
     counts: Counts | None,
     range_seconds: int,
-    is_stuck: bool,
+    stuck: str,
     dead_letters: int | None,
     devices: Devices,
     alarms: Alarms,
 ) -> tuple[Part, ...]:
     """How the environment is doing, with what to look at. Without `counts` nobody knows what happens just now.
 
-    `is_stuck` says that readings wait and none is stored.
+    `stuck` says what waits and does not move.
     """
     if missing:
         return (Part(f"{missing.text}.", tone=BAD),)
     troubles = list(_troubles(dead_letters, devices, alarms))
-    parts = [_flow(counts, range_seconds, is_stuck)]
+    parts = [_flow(counts, range_seconds, stuck)]
     for number, (trouble, rest) in enumerate(troubles):
         is_last = number == len(troubles) - 1
         parts += [trouble, Part(f"{rest}." if is_last else f"{rest}, ")]
     return tuple(parts)
 
 
-def _flow(counts: Counts | None, range_seconds: int, is_stuck: bool) -> Part:
+def _flow(counts: Counts | None, range_seconds: int, stuck: str) -> Part:
     accepted = counts.totals.get("accepted") if counts else None
     if counts is None or accepted is None:
         return Part("Whether readings flow is not known. ", tone=WARN)
-    if is_stuck:
-        return Part("Readings wait in the queue, and none is stored. ", tone=BAD)
+    if stuck:
+        return Part(f"{stuck}. ", tone=BAD)
     if not accepted:
         return Part(f"No reading was accepted in {RANGE_WORDS[range_seconds]}. ")
     return Part("Readings flow. " if counts.flows else "Readings came, but none in the last minute. ")

@@ -114,7 +114,19 @@ def _sentence(snapshot: Snapshot) -> Text:
 def _flow(snapshot: Snapshot, width: int, signs: Signs) -> list[Text]:
     """The way of a reading from left to right with what leaves it below, or box by box where that is too wide."""
     drawn = _across(snapshot, signs)
-    return drawn if max(each.cell_len for each in drawn) <= width else [_row(each) for each in snapshot.nodes]
+    if max(each.cell_len for each in drawn) > width:
+        return [_row(each) for each in snapshot.nodes]
+    return [*drawn, *_over_mqtt(snapshot, width, signs)]
+
+
+def _over_mqtt(snapshot: Snapshot, width: int, signs: Signs) -> list[Text]:
+    """The way of what devices publish, up to the box that it shares with the main way."""
+    rows = [_row(node) for node in snapshot.nodes if node.name in _MQTT]
+    if not rows:
+        return []
+    parts = (part for row in rows for part in (row, (f" {signs.arrow} ", "cyan")))
+    across = Text.assemble(("MQTT  ", "dim"), *parts, ("data-ingestion", "dim"))
+    return [Text(), *([across] if across.cell_len <= width else rows)]
 
 
 def _across(snapshot: Snapshot, signs: Signs) -> list[Text]:
@@ -149,9 +161,11 @@ _WAY = (
     ("processed-data", ""),
 )
 """The boxes on the way of a reading, each with the one that branches off there."""
+_MQTT = ("topic-rule", "iot-device-queue")
 _SHORT = {
     "Devices and clients": "devices",
     "iot-api": "API",
+    "iot-device-queue": "device-queue",
     "iot-ingestion-queue": "queue",
     "raw-sensor-data": "raw",
     "iot-dlq": "dlq",

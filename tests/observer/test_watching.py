@@ -51,6 +51,17 @@ def test_where_there_is_room_the_way_of_a_reading_goes_from_left_to_right(seen: 
     assert axis[1] == drawn[0].split()[-2][:5], "the last minutes end now"
 
 
+def test_what_devices_publish_has_a_line_of_its_own(with_devices: Observed) -> None:
+    batch = {"route": "mqtt", "messages": 60, "accepted": 90, "refused_readings": 3}
+    with_devices.log("ingestion", batch, ago=20_000)
+    with_devices.put(NAMES.device_queue, "a")
+    found = with_devices.look(with_devices.observer())
+    boxes = ["topic-rule  1.0 msg/s  3 refused, failures not known", "device-queue  1 waiting  0 in flight"]
+    assert lines(found, width=140)[8:10] == ["", f"MQTT  {boxes[0]} ──▶ {boxes[1]} ──▶ data-ingestion"]
+    assert lines(found, width=110)[8:11] == ["", *boxes]
+    assert boxes[1] in lines(found, width=60)
+
+
 def test_where_there_is_none_each_box_is_a_line(seen: Snapshot) -> None:
     drawn = lines(seen, width=60)
     assert "data-ingestion  2.0 /s  120 accepted" in drawn

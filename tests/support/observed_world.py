@@ -16,6 +16,7 @@ from iotpipe.names import HANDLERS, Names
 from iotpipe.observer.observer import Observer
 from iotpipe.observer.snapshot import Snapshot, Source
 from iotpipe.provision.resource import Resource
+from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.run import Run
 from iotpipe.times import iso
 from tests.support.engine_world import World, declared, refusal
@@ -39,8 +40,8 @@ class Observed:
     def __post_init__(self) -> None:
         self.world.before = self._refuse
         sqs, logs, dynamodb = (boto3.client(each) for each in ("sqs", "logs", "dynamodb"))
-        for queue in (NAMES.dead_letter_queue, NAMES.reading_queue):
-            sqs.create_queue(QueueName=queue)
+        for queue in (each for each in self.resources if isinstance(each, Queue)):
+            sqs.create_queue(QueueName=queue.name)
         for handler in HANDLERS:
             logs.create_log_group(logGroupName=NAMES.log_group(handler))
         for table, key in TABLES.items():

@@ -37,9 +37,18 @@ HOSTILE = '<img src=x onerror="document.title=1">'
 EMOJI = "🌡️ <b>outside</b>"
 STEP = 10_000
 
-KINDS = {"rest-api": "api", "function": "function", "table": "table", "queue": "queue", "topic": "topic"}
+KINDS = {
+    "rest-api": "api",
+    "function": "function",
+    "table": "table",
+    "topic-rule": "rule",
+    "queue": "queue",
+    "topic": "topic",
+}
 NUMBERS = {
     "devices": ("13", "known", "1 silent", "warn", "devices"),
+    "topic-rule/iotpipe": ("12.5", "msg/s", "3 refused", "", ""),
+    "queue/iot-device-queue": ("1", "waiting", "10 in flight", "", ""),
     "rest-api/iot-api": ("4.0", "requests/s", "3,373 answered, 16 refused", "", ""),
     "function/data-ingestion": ("16.0", "readings/s", "14,208 accepted", "", ""),
     "function/data-processor": ("16.0", "readings/s", "14,208 stored, 15 given back", "", ""),

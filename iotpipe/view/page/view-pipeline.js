@@ -26,7 +26,7 @@ export class PipelineView {
   #sentence = el("h1");
   #summary = el("p", { class: "dim" });
   #picture = new Picture();
-  #charts = fourCharts();
+  #charts;
   #devices = new DeviceTable(3);
   #allDevices = el("a", { class: "more", href: "#/devices" }, "All");
   #noDevices = el("p", { class: "nothing dim" });
@@ -38,6 +38,7 @@ export class PipelineView {
 
   constructor(live) {
     this.#live = live;
+    this.#charts = fourCharts(live.snapshot.series.published.length > 0);
     const range = new Choice("Period", RANGES, live.range, (seconds) => live.setRange(seconds));
     const devices = el(
       "section",
@@ -120,9 +121,9 @@ export class PipelineView {
     );
     show(
       this.#charts.waiting,
-      [series.waiting],
+      series.published.length ? [series.waiting, series.published] : [series.waiting],
       gapsOf(series.waiting, times, step, Infinity),
-      "messages in the queue",
+      series.published.length ? "readings and device messages in their queues" : "messages in the queue",
     );
     show(this.#charts.stored, [series.stored], [...unknown(series.stored), ...late], "readings stored per second");
     // A period in which nothing was stored has no time to store, so only a series that is not known at all is hatched.
@@ -189,7 +190,7 @@ export class PipelineView {
   }
 }
 
-function fourCharts() {
+function fourCharts(hasDevices) {
   const small = { height: 122, sync: "pipeline", zero: true };
   const perSecond = (value) => [rate(value), "/s"];
   const line = (name, colour, fill) => ({ name, colour, fill });
@@ -197,9 +198,9 @@ function fourCharts() {
     accepted: new Chart({ ...small, title: "Accepted", lines: [line("", "--flow", true)], show: perSecond }),
     waiting: new Chart({
       ...small,
-      title: "Waiting in the queue",
+      title: hasDevices ? "Waiting" : "Waiting in the queue",
       whole: true,
-      lines: [line("", "--flow", true)],
+      lines: hasDevices ? [line("readings", "--flow", true), line("devices", "--c3")] : [line("", "--flow", true)],
       show: (value) => [number(value), ""],
     }),
     stored: new Chart({ ...small, title: "Stored", lines: [line("", "--flow", true)], show: perSecond }),
