@@ -101,6 +101,7 @@ def _watch(settings: Settings, every: float, as_json: bool) -> int:
 def _write_lines(observer: Observer, every: float, stop: threading.Event) -> None:
     """A line of JSON per look until Ctrl-C."""
     observer.devices()
+    observer.enrolment()
     while not stop.is_set():
         output.say(output.as_json(observer.snapshot().as_json()))
         stop.wait(every)
@@ -112,6 +113,7 @@ def _draw(observer: Observer, every: float, stop: threading.Event) -> None:
     from iotpipe.render.watch import on_terminal
 
     page = _Page(observer)
+    observer.enrolment()
     with pressed_keys(stop.wait) as pressed, on_terminal(every) as show:
         snapshot, held, due, link = observer.snapshot(), False, time.monotonic() + every, ""
         while not stop.is_set():

@@ -88,11 +88,12 @@ def _node(node: flow.Node, seen: Seen) -> Node:
 
 def _devices(seen: Seen, name: str) -> Said:
     devices = seen.devices
+    enrolled = f"{devices.enrolled:,} enrolled" if devices.enrolled is not None else ""
     if devices.total is None:
-        return None, "known", "", "", "devices"
+        return None, "known", enrolled, "", "devices"
     total = f"{devices.total:,}" if devices.complete else f"more than {devices.total:,}"
-    note, tone = (f"{devices.silent:,} silent", WARN) if devices.silent else ("none silent", "")
-    return total, "known", note, tone, "devices"
+    silent, tone = (f"{devices.silent:,} silent", WARN) if devices.silent else ("none silent", "")
+    return total, "known", f"{silent}, {enrolled}" if enrolled else silent, tone, "devices"
 
 
 def _api(seen: Seen, name: str) -> Said:

@@ -8,16 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 from iotpipe.names import Names
-from iotpipe.observer import boxes, words
+from iotpipe.observer import boxes, enrolment, words
 from iotpipe.observer.alarms import AlarmStates
 from iotpipe.observer.connection import Connection
 from iotpipe.observer.counts import Counts, Grid, of_lines
 from iotpipe.observer.devices import DeviceRows
+from iotpipe.observer.enrolment import Enrolment
 from iotpipe.observer.log_lines import LogLines
 from iotpipe.observer.metrics import Metrics, Told, of_metrics
 from iotpipe.observer.mqtt import mqtt
 from iotpipe.observer.queues import Queues
-from iotpipe.observer.snapshot import RANGES, DeviceList, Devices, Missing, Series, Snapshot, Source
+from iotpipe.observer.snapshot import RANGES, DeviceList, Devices, EnrolmentList, Missing, Series, Snapshot, Source
 from iotpipe.observer.source import Sampled
 from iotpipe.observer.tables import Tables
 from iotpipe.operations.dead_letters import peek
@@ -68,8 +69,10 @@ class Observer:
         self._queues = Queues(self._names, local, self._has_devices)
         self._alarms = AlarmStates([each.name for each in resources if isinstance(each, Alarm)], local)
         self._devices = DeviceRows(self._tables, local)
+        self._enrolment = Enrolment(self._names, local)
         self._asking = threading.Lock()
         self._reading_devices = threading.Lock()
+        self._reading_enrolment = threading.Lock()
         self._making = threading.Lock()
         self._made: dict[int, Snapshot] = {}
         self._revision = 0
@@ -97,6 +100,18 @@ class Observer:
         is_known = self._patience is not None and self._devices.list.time is not None
         self._alone(self._reading_devices, self._read_devices, is_known)
         return self._devices.list
+
+    def enrolment(self) -> EnrolmentList:
+        """The devices that are enrolled for MQTT, read again if that is due. Without MQTT nothing is asked."""
+        if not self._has_devices:
+            return EnrolmentList(None, enabled=False)
+        is_known = self._patience is not None and self._enrolment.list.time is not None
+        self._alone(self._reading_enrolment, self._read_enrolment, is_known)
+        return replace(self._enrolment.list, problem=self._enrolment.problem)
+
+    def device(self, device_id: str) -> dict[str, Any]:
+        """The certificates of one device and whether it is connected, asked for now. Raises IotpipeError."""
+        return enrolment.details(self._connection.need(), self._names, device_id)
 
     def series(
         self,
@@ -175,6 +190,10 @@ class Observer:
             thread.join(self._patience)
         if failures:
             raise failures[0]
+
+    def _read_enrolment(self) -> None:
+        if run := self._connection.get([self._enrolment]):
+            self._enrolment.sample(run)
 
     def _read_devices(self) -> None:
         if run := self._connection.get([self._devices]):
@@ -311,10 +330,11 @@ class Observer:
         )
 
     def _known_devices(self) -> Devices:
-        found = self._devices.list
+        found, listed = self._devices.list, self._enrolment.list
+        enrolled = None if listed.time is None else len(listed.items)
         if found.time is None:
-            return Devices()
-        return Devices(len(found.items), sum(each.silent for each in found.items), found.complete)
+            return Devices(enrolled=enrolled)
+        return Devices(len(found.items), sum(each.silent for each in found.items), found.complete, enrolled)
 
     def _missing(self) -> Missing | None:
         if error := self._connection.error:

@@ -115,11 +115,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Devices:
-    """How many devices are known and silent. Not `complete`: there are more than were looked at."""
+    """How many devices have sent readings, are silent, and are enrolled for MQTT.
+
+    Not `complete`: there are more than were looked at. `enrolled` is None until somebody has looked at enrolments.
+    """
 
     total: int | None = None
     silent: int | None = None
     complete: bool = True
+    enrolled: int | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,37 @@ class DeviceList:
     complete: bool
     limit: int
     items: tuple[Device, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The list as a document for `json.dumps`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """A device that is enrolled for MQTT.
+
+    `status` is that of the best of its certificates: ACTIVE, INACTIVE, `no certificate`, or `unfinished` while one is
+    being made. `created` is when the newest one was issued.
+    """
+
+    device_id: str
+    status: str
+    certificates: int
+    created: int | None
+
+
+@dataclass(frozen=True)
+class EnrolmentList:
+    """The enrolled devices by name. `time` is when they were read, None before that; `problem` is why not again.
+
+    Not `enabled`: the environment has no devices over MQTT.
+    """
+
+    time: int | None
+    items: tuple[Enrolled, ...] = ()
+    enabled: bool = True
+    problem: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The list as a document for `json.dumps`."""

@@ -34,6 +34,8 @@ class Api:
         self.routes: Mapping[tuple[str, str], Route] = {
             ("GET", "/api/snapshot"): self._snapshot,
             ("GET", "/api/devices"): self._devices,
+            ("GET", "/api/enrolment"): self._enrolment,
+            ("GET", "/api/device"): self._device,
             ("GET", "/api/series"): self._series,
             ("GET", "/api/rows"): self._rows,
             # No GET, since looking at a dead letter raises its receive count.
@@ -53,6 +55,12 @@ class Api:
 
     def _devices(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
         return _unless_known(self._source.devices(), given)
+
+    def _enrolment(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
+        return self._source.enrolment().as_json()
+
+    def _device(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
+        return self._source.device(_one(given, "device"))
 
     def _series(self, given: Parameters, gone: Callable[[], bool]) -> Answer:
         start, end = _number(given, "from"), _number(given, "to")

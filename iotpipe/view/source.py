@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from iotpipe.observer.snapshot import DeviceList, Snapshot
+from iotpipe.observer.snapshot import DeviceList, EnrolmentList, Snapshot
 
 
 class Source(Protocol):
@@ -17,6 +17,10 @@ class Source(Protocol):
     def snapshot(self, range_seconds: int) -> Snapshot: ...
 
     def devices(self) -> DeviceList: ...
+
+    def enrolment(self) -> EnrolmentList: ...
+
+    def device(self, device_id: str) -> Mapping[str, Any]: ...
 
     def series(
         self,

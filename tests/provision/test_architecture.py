@@ -41,7 +41,7 @@ IMPORTS = {
     "operations": {"handlers", "local", "provision"},
     "readings": {"devices", "operations", "provision"},
     "devices": {"provision"},
-    "observer": {"handlers", "operations", "pipeline", "provision", "readings"},
+    "observer": {"devices", "handlers", "operations", "pipeline", "provision", "readings"},
     "view": {"observer"},
     "checks": {"configuration", "local", "operations", "packaging", "pipeline", "policy", "provision"} | {"target"},
     "render": {"checks", "devices", "observer", "operations", "pipeline", "provision", "readings"},

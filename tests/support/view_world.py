@@ -20,6 +20,8 @@ from iotpipe.observer.snapshot import (
     DeviceList,
     Devices,
     Edge,
+    Enrolled,
+    EnrolmentList,
     Missing,
     Node,
     Part,
@@ -68,6 +70,7 @@ class Pipeline:
     snapshot_now: Snapshot
     devices_now: DeviceList
     letters: list[dict[str, Any]]
+    enrolment_now: EnrolmentList
     failure: Exception | None = None
     """What every method raises."""
     asked: list[str] = field(default_factory=list)
@@ -87,6 +90,20 @@ class Pipeline:
     def devices(self) -> DeviceList:
         self._note("devices")
         return self.devices_now
+
+    def enrolment(self) -> EnrolmentList:
+        self._note("enrolment")
+        return self.enrolment_now
+
+    def device(self, device_id: str) -> Mapping[str, Any]:
+        self._note(f"device {device_id}")
+        found = next((each for each in self.enrolment_now.items if each.device_id == device_id), None)
+        told = {"device_id": device_id, "enrolled": found is not None, "unfinished": False, "certificates": []}
+        if found is None or found.created is None:
+            return told | {"connection": None if found is None else NEVER_CONNECTED}
+        expires = NOW + 9000 * 86_400_000
+        issued = {"id": "3f2a9c0d41be" * 5, "status": found.status, "created": found.created, "expires": expires}
+        return told | {"certificates": [issued], "connection": CONNECTED if found.status == "ACTIVE" else HUNG_UP}
 
     def series(
         self,
@@ -113,8 +130,8 @@ class Pipeline:
 
     def rows(self, device: str, table: str, limit: int) -> list[str]:
         self._note(f"rows {device} {table} {limit}")
-        [found] = [each for each in self.devices_now.items if each.device_id == device]
-        return [_row(found, number) for number in range(min(limit, 20))]
+        found = [each for each in self.devices_now.items if each.device_id == device]
+        return [_row(each, number) for each in found for number in range(min(limit, 20))]
 
     def dead_letters(self) -> Mapping[str, Any]:
         self._note("dead letters")
@@ -124,6 +141,21 @@ class Pipeline:
         self.asked.append(what)
         if self.failure:
             raise self.failure
+
+
+NEVER_CONNECTED = {"connected": False, "since": None, "reason": "", "unknown_because": ""}
+CONNECTED = NEVER_CONNECTED | {"connected": True, "since": NOW - 600_000}
+HUNG_UP = NEVER_CONNECTED | {"since": NOW - 600_000, "reason": "AUTH_ERROR"}
+
+
+def some_enrolled() -> tuple[Enrolled, ...]:
+    day = 86_400_000
+    return (
+        Enrolled("attic", "no certificate", 0, None),
+        Enrolled("cellar", "ACTIVE", 1, NOW - day),
+        Enrolled("sensor-001", "ACTIVE", 1, NOW - 12 * day),
+        Enrolled("sensor-002", "INACTIVE", 1, NOW - 40 * day),
+    )
 
 
 def _is_number(text: str) -> bool:
@@ -242,7 +274,9 @@ def pipeline(config_dir: Path, environment: str = "dev") -> Pipeline:
         ),
         devices=Devices(len(known), 1, True),
     )
-    return Pipeline(shown, DeviceList(1, NOW, True, 2000, known), some_letters())
+    has_mqtt = any(each.id.startswith("topic-rule/") for each in drawn.nodes)
+    enrolled = EnrolmentList(NOW, some_enrolled()) if has_mqtt else EnrolmentList(None, enabled=False)
+    return Pipeline(shown, DeviceList(1, NOW, True, 2000, known), some_letters(), enrolled)
 
 
 @cache

@@ -81,6 +81,63 @@ def test_no_label_of_the_picture_is_covered(chromium: Browser, environment: str)
         assert not page.problems()
 
 
+@pytest.fixture
+def with_mqtt(chromium: Browser) -> Iterator[tuple[Page, Pipeline]]:
+    """The page of an environment with devices over MQTT."""
+    pipeline = view_world.pipeline(CONFIG, "local")
+    with served(pipeline) as server, opened(chromium, server) as page:
+        yield page, pipeline
+        assert not page.problems()
+
+
+def cells(page: Page, device: str) -> list[str]:
+    """The texts of a device's row, without its curves."""
+    found: list[str] = page.value(
+        f"[...[...document.querySelectorAll('tbody tr')].find((row) => row.querySelector('a').textContent === "
+        f"{json.dumps(device)}).cells].map((cell) => cell.innerText.trim())"
+    )
+    return found
+
+
+def test_the_list_of_devices_shows_certificates_and_those_that_have_sent_nothing(
+    with_mqtt: tuple[Page, Pipeline],
+) -> None:
+    page, pipeline = with_mqtt
+    assert "enrolment" not in pipeline.asked, "asked only by who looks at devices"
+    page.key("d")
+    page.shows("4 enrolled for MQTT, 2 of them have sent nothing yet.")
+    assert cells(page, "sensor-001")[2] == "active, issued 12 d ago"
+    assert cells(page, "sensor-002")[2] == "inactive, issued 40 d ago"
+    assert cells(page, "greenhouse-2")[2] == ""
+    assert cells(page, "attic")[1:3] == ["never", "no certificate"]
+    assert cells(page, "cellar")[1:3] == ["never", "active, issued 24 h ago"]
+    assert not [each for each in pipeline.asked if each.startswith("device ")]
+
+
+def test_the_page_of_a_device_shows_its_certificate_and_its_connection(with_mqtt: tuple[Page, Pipeline]) -> None:
+    page, _ = with_mqtt
+    for name, lines in (
+        ("sensor-001", ("certificate 3f2a9c0d41be active, issued 12 d ago, expires 20", "Connected since ")),
+        ("sensor-002", ("inactive, issued 40 d ago", "AUTH_ERROR; AWS IoT hangs up on it without a reason")),
+        ("attic", ("enrolled, without a certificate", "Not connected")),
+        ("greenhouse-2", ("Not enrolled for MQTT",)),
+    ):
+        page.value(f"location.hash = '#/devices/{name}'")
+        page.shows(name, "h1")
+        for line in lines:
+            page.shows(line, ".mqtt")
+
+
+def test_without_mqtt_nobody_asks_for_enrolments(page: Page, pipeline: Pipeline) -> None:
+    page.key("d")
+    page.shows("13 devices", "h1")
+    page.value("location.hash = '#/devices/greenhouse-2'")
+    page.shows("greenhouse-2", "h1")
+    page.until("document.querySelectorAll('tbody tr').length")
+    assert page.value("document.querySelector('.mqtt').hidden") is True
+    assert not {each.partition(" ")[0] for each in pipeline.asked} & {"enrolment", "device"}
+
+
 def test_text_of_devices_is_never_more_than_text(page: Page) -> None:
     page.shows(HOSTILE, ".table")
     page.key("d")

@@ -52,6 +52,7 @@ class IotPolicy(Resource):
             "iot",
             (regional_arn("iot", "thing/{suffix}:*"),),
             devices="CreateThing DescribeThing UpdateThing DeleteThing ListThingPrincipals",
+            view="DescribeThing ListThingPrincipals",
         ),
         # IAM knows a certificate by nothing but its random id: these rights reach every certificate of the account.
         Right(
@@ -60,6 +61,7 @@ class IotPolicy(Resource):
             (regional_arn("iot", "cert/*"),),
             devices="DescribeCertificate UpdateCertificate DeleteCertificate ListPrincipalThings AttachPolicy"
             " DetachPolicy",
+            view="DescribeCertificate",
         ),
         Right(
             "AttachThings",
@@ -72,9 +74,17 @@ class IotPolicy(Resource):
             "AnyDevice",
             "iot",
             ("*",),
+            plan="ListThings",
             devices="CreateCertificateFromCsr DescribeEndpoint ListThings ListCertificates",
+            view="ListThings ListCertificates",
         ),
-        Right("Connections", "iot", (regional_arn("iot", "client/{suffix}:*"),), devices="DeleteConnection"),
+        Right(
+            "Connections",
+            "iot",
+            (regional_arn("iot", "client/{suffix}:*"),),
+            devices="DeleteConnection GetConnection",
+            view="GetConnection",
+        ),
     )
 
     may: Sequence[Permit]

@@ -1,32 +1,37 @@
 // The table of devices: one row each, silent ones first, with latest values and curves of a day.
 import { deviceAddress } from "./addresses.js";
 import { el, setAttribute, setText } from "./dom.js";
+import { isOdd, stateOf } from "./enrolment.js";
 import { colourOf, inOrder, isNumber, spaced } from "./metrics.js";
 import { showAgo } from "./parts.js";
 import { Sparklines } from "./sparklines.js";
 
 const MOST_OTHERS = 4;
 
-/** A table with a column for each of the `most` metrics that most devices have. With `others` it names more values. */
+/** A table with a column for each of the `most` metrics that most devices have. With `others` it names more values,
+ *  with `enrolment` it has a column for the certificate. */
 export class DeviceTable {
   #most;
   #mayShowOthers;
   #others = false;
+  #enrolment;
   #sparklines = new Sparklines();
   #head = el("tr");
   #body = el("tbody");
   #rows = new Map();
   #metrics = [];
 
-  constructor(most, { others = false } = {}) {
+  constructor(most, { others = false, enrolment = false } = {}) {
     this.#most = most;
+    this.#enrolment = enrolment;
     this.#mayShowOthers = others;
     const table = el("table", {}, el("thead", {}, this.#head), this.#body);
     this.root = el("div", { class: "table", role: "region", tabindex: 0, "aria-label": "Devices" }, table);
   }
 
-  /** Show these devices, in their order. */
-  update(devices) {
+  /** Show these devices, in their order, and what is known of those that are `enrolled`. */
+  update(devices, enrolled = []) {
+    const certificates = new Map(enrolled.map((each) => [each.device_id, each]));
     const metrics = commonest(devices, this.#most);
     const others =
       this.#mayShowOthers &&
@@ -38,7 +43,7 @@ export class DeviceTable {
     for (const device of devices) {
       gone.delete(device.device_id);
       const row = this.#rows.get(device.device_id) ?? this.#newRow(device);
-      row.update(device);
+      row.update(device, certificates.get(device.device_id));
       const place = before ? before.nextSibling : this.#body.firstChild;
       if (place !== row.root) this.#body.insertBefore(row.root, place);
       before = row.root;
@@ -69,13 +74,14 @@ export class DeviceTable {
     this.#head.replaceChildren(
       el("th", { scope: "col" }, "Device"),
       el("th", { scope: "col" }, "Last seen"),
+      ...(this.#enrolment ? [el("th", { scope: "col", class: "wide" }, "Certificate")] : []),
       ...heads,
       ...last,
     );
   }
 
   #newRow(device) {
-    const row = new Row(device.device_id, this.#metrics, this.#others);
+    const row = new Row(device.device_id, this.#metrics, this.#others, this.#enrolment);
     this.#rows.set(device.device_id, row);
     const numeric = this.#metrics.filter((metric) => isNumber(device.latest[metric] ?? ""));
     this.#sparklines.watch(
@@ -95,7 +101,7 @@ export class DeviceTable {
 }
 
 class Row {
-  constructor(id, metrics, others) {
+  constructor(id, metrics, others, enrolment) {
     this.address = deviceAddress(id);
     this.metrics = metrics;
     this.dot = el("span", { class: "dot" });
@@ -114,14 +120,20 @@ class Row {
       el("td", { class: i ? "wide" : null }, this.values.get(metric), this.curves.get(metric)),
     );
     const name = el("td", { class: "name" }, this.dot, el("a", { href: this.address, title: id }, id));
-    this.root = el("tr", { click: (event) => this.#open(event) }, name, this.seen, cells, this.others);
+    this.certificate = enrolment ? el("td", { class: "wide dim" }) : null;
+    this.root = el("tr", { click: (event) => this.#open(event) }, name, this.seen, this.certificate, cells, this.others);
   }
 
-  update(device) {
-    setAttribute(this.dot, "class", `dot ${device.silent ? "silent" : ""}`);
+  update(device, enrolled) {
+    setAttribute(this.dot, "class", `dot ${device.silent ? "silent" : device.seen === null ? "never" : ""}`);
     setAttribute(this.seen, "class", device.silent ? "warn" : "dim");
     setAttribute(this.silent, "hidden", !device.silent);
-    showAgo(this.age, device.seen);
+    if (device.seen === null) setText(this.age, "never");
+    else showAgo(this.age, device.seen);
+    if (this.certificate) {
+      setText(this.certificate, stateOf(enrolled));
+      setAttribute(this.certificate, "class", `wide ${isOdd(enrolled) ? "warn" : "dim"}`);
+    }
     for (const [metric, value] of this.values) setText(value, device.latest[metric] ?? "");
     if (this.others) setText(this.others, named(device.latest, this.metrics));
   }

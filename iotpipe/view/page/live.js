@@ -4,7 +4,8 @@ import { now, setServerTime } from "./format.js";
 import { Polling } from "./polling.js";
 
 const SHORT_LIST = 200,
-  SELDOM = 10_000;
+  SELDOM = 10_000,
+  ENROLMENT = 60_000;
 
 /** Asks for snapshots, and for devices while a view wants them. Calls `changed` after every answer. */
 export class Live {
@@ -15,6 +16,8 @@ export class Live {
   devices = null;
   /** Why the devices are not newer: {text, hint}. */
   devicesProblem = null;
+  /** The devices that are enrolled for MQTT; null before they were read. */
+  enrolment = null;
   /** What is wrong with the connection to `iotpipe view`: "", "lost" or "not allowed"; and since when. */
   connection = "";
   connectionSince = 0;
@@ -27,7 +30,9 @@ export class Live {
   #devicesRevision = null;
   #polling = null;
   #devicePolling = null;
+  #enrolmentPolling = null;
   #wantsDevices = false;
+  #wantsEnrolment = false;
 
   constructor(changed) {
     this.#changed = changed;
@@ -42,6 +47,15 @@ export class Live {
       () => this.#askDevices(),
       () => this.#deviceInterval(),
     );
+    this.#enrolmentPolling = new Polling(
+      () => this.#askEnrolment(),
+      () => (this.environment?.local ? SELDOM : ENROLMENT),
+    );
+  }
+
+  /** Whether the environment has devices over MQTT. */
+  get hasMqtt() {
+    return Boolean(this.snapshot?.nodes.some((node) => node.kind === "rule"));
   }
 
   /** Ask now instead of later. */
@@ -54,6 +68,12 @@ export class Live {
   set wantsDevices(wanted) {
     this.#wantsDevices = wanted;
     if (wanted) this.#devicePolling?.soon();
+  }
+
+  /** Whether the view needs to know which devices are enrolled. */
+  set wantsEnrolment(wanted) {
+    this.#wantsEnrolment = wanted;
+    if (wanted) this.#enrolmentPolling?.soon();
   }
 
   setRange(seconds) {
@@ -109,6 +129,17 @@ export class Live {
       if (told && told.time !== null) this.#takeDevices(told);
     } catch (error) {
       if (error instanceof Failed) this.devicesProblem = { text: error.message, hint: error.hint };
+      else this.#onError(error);
+    }
+    this.#changed();
+  }
+
+  async #askEnrolment() {
+    if (!this.#wantsEnrolment || this.connection || !this.hasMqtt) return;
+    try {
+      this.enrolment = await get("enrolment", {});
+    } catch (error) {
+      if (error instanceof Failed) this.enrolment = { enabled: true, time: null, items: [], problem: error.message };
       else this.#onError(error);
     }
     this.#changed();

@@ -35,6 +35,7 @@ function route() {
   view = nothing ? new EmptyView(live) : new kind(live, ...parts);
   view.showsNothing = nothing;
   live.wantsDevices = view.wantsDevices ?? false;
+  live.wantsEnrolment = view.wantsEnrolment ?? false;
   main.replaceChildren(view.root);
   showViews();
   update();

@@ -1,10 +1,11 @@
 // One device: a chart per metric, beside other devices if wanted, and its newest rows.
 import { deviceAddress, othersOf } from "./addresses.js";
-import { Cancelled, Failed, NotAllowed, Unreachable } from "./api.js";
+import { Cancelled, Failed, get, NotAllowed, Unreachable } from "./api.js";
 import { command } from "./commands.js";
 import { Compare, MOST_OTHERS } from "./compare.js";
 import { DeviceSeries } from "./device-series.js";
 import { el, setAttribute, setText } from "./dom.js";
+import { linesOf } from "./enrolment.js";
 import { ago, clock, period } from "./format.js";
 import { MetricCharts } from "./metric-charts.js";
 import { isNumber } from "./metrics.js";
@@ -28,6 +29,8 @@ const LAST = new Map([
   [720 * HOUR, "30d"],
 ]);
 const SHORTEST_ZOOM = 10_000;
+/** Milliseconds between two looks at the certificates and the connection, on this machine and on AWS. */
+const CONNECTION = { local: 5_000, aws: 30_000 };
 
 export class DeviceView {
   wantsDevices = true;
@@ -40,6 +43,8 @@ export class DeviceView {
   #rows;
   #compare;
   #polling;
+  #connection = null;
+  #mqtt = el("p", { class: "mqtt dim", hidden: true });
   #problem = el("p", { class: "warn", role: "status" });
   #dot = el("span", { class: "dot" });
   #state = el("span");
@@ -82,6 +87,7 @@ export class DeviceView {
         this.#compare.root,
         exporting,
       ),
+      this.#mqtt,
       this.#problem,
       this.#nothing,
       this.#charts.root,
@@ -92,6 +98,11 @@ export class DeviceView {
       () => this.#refresh(),
       () => live.every,
     );
+    if (live.hasMqtt)
+      this.#connection = new Polling(
+        () => this.#askConnection(),
+        () => (live.environment.local ? CONNECTION.local : CONNECTION.aws),
+      );
   }
 
   update() {
@@ -115,8 +126,24 @@ export class DeviceView {
 
   close() {
     this.#polling.stop();
+    this.#connection?.stop();
     this.#series.cancel();
     this.#charts.close();
+  }
+
+  async #askConnection() {
+    if (this.#live.connection) return;
+    try {
+      this.#showMqtt(linesOf(await get("device", { device: this.#device })));
+    } catch (error) {
+      if (error instanceof Failed) this.#showMqtt([[`MQTT: not known: ${error.message}`, ""]]);
+      else if (!(error instanceof Unreachable || error instanceof NotAllowed)) throw error;
+    }
+  }
+
+  #showMqtt(lines) {
+    this.#mqtt.hidden = false;
+    this.#mqtt.replaceChildren(...lines.map(([text, tone]) => el("span", { class: tone || null }, text)));
   }
 
   async #refresh() {
