@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 MAX_PAYLOAD, MAX_SLASHES, MAX_CLIENT_ID, MAX_TOPIC = 128 * 1024, 7, 128, 256
@@ -24,6 +26,7 @@ def close() -> None:
     _count_slashes()
     _limit_publishing_over_http()
     _allow_active_certificates_only()
+    _match_policies_to_the_last_character()
 
 
 def _is_within_limits(topic: str) -> bool:
@@ -153,3 +156,17 @@ def _allow_active_certificates_only() -> None:
         return bool(active) and allows(account, region, certificate, *rest)
 
     iot._mqtt_policy_allows = policy_allows
+
+
+def _match_policies_to_the_last_character() -> None:
+    """Match a policy's resources exactly; ministack ignores a newline at the end of a topic or client id."""
+    from ministack.core import iam_evaluator
+
+    compile_pattern = iam_evaluator._fnmatch_compile
+
+    @lru_cache(4096)
+    def compile_exactly(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+        compiled = compile_pattern(pattern, ignore_case)
+        return re.compile(compiled.pattern.removesuffix("$") + r"\Z", compiled.flags | re.DOTALL)
+
+    iam_evaluator._fnmatch_compile = compile_exactly

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import closing, suppress
 
@@ -13,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.support.local_machine import eventually
 from tests.support.mqtt_devices import NOT_AUTHORIZED, POLICY, SUBSCRIBED, SUCCESS, V5, V311, Fleet, Identity
+from tests.support.mqtt_packets import packet, text
 
 pytestmark = pytest.mark.embedded
 
@@ -149,16 +149,6 @@ def test_a_client_id_has_at_most_128_bytes(fleet: Fleet, version: int) -> None:
     with fleet.connect(64 * "é", owner, version=version) as device:
         assert device.connected
     assert fleet.refused(129 * "a", owner, version=version) == INVALID_CLIENT_ID
-
-
-def packet(kind: int, *fields: bytes) -> bytes:
-    """Return a short MQTT packet."""
-    body = b"".join(fields)
-    return bytes([kind, len(body)]) + body
-
-
-def text(value: str) -> bytes:
-    return struct.pack("!H", len(value)) + value.encode()
 
 
 PROTOCOL = text("MQTT") + b"\4\2\0\x3c"
