@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from iotpipe.policy.rights import API_KEY, DOCTOR, SELF_TEST_LOG
+from iotpipe.policy.rights import API_KEY, DEVICE_LOG, DOCTOR
 from iotpipe.provision.resource import Resource
 from iotpipe.provision.rights import ALONE, GROUPS, Right
 
@@ -143,7 +143,7 @@ def _rights(environment: Environment) -> Iterator[tuple[Right, _Values]]:
         if kind == "secret" and environment.asks_for_key:
             rights = (*rights, API_KEY)
         if kind == "event-source-mapping" and published.intersection(needed.get("queue", ())):
-            rights = (*rights, SELF_TEST_LOG)
+            rights = (*rights, DEVICE_LOG)
         for right in rights:
             if right.bounded in fits and (not right.of or values.get(right.of)):
                 yield right, values

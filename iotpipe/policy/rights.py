@@ -22,7 +22,12 @@ DOCTOR = (
 API_KEY = Right("ApiKey", "ssm", PARAMETER_ARN, operate="GetParameter")
 """To read the secret where the API only accepts readings with the key in a header."""
 
-SELF_TEST_LOG = Right(
-    "SelfTestLog", "logs", (regional_arn("logs", "log-group:/aws/lambda/{function}:*"),), up="FilterLogEvents"
+DEVICE_LOG = Right(
+    "DeviceLog",
+    "logs",
+    (regional_arn("logs", "log-group:/aws/lambda/{function}:*"),),
+    up="FilterLogEvents",
+    devices="FilterLogEvents",
 )
-"""To look for the test message of a new topic rule in the log of the function that reads the devices' queue."""
+"""To look into the log of the function that reads the devices' queue: `up` for the test message of a new topic rule,
+`device rotate` for the first message with a new certificate."""

@@ -14,8 +14,9 @@ from moto import mock_aws
 from iotpipe.policy import GROUPS, MANAGED, Environment, document, parts, size
 from iotpipe.provision.ledger import Row
 from iotpipe.provision.resource import Resource
-from iotpipe.provision.rights import VIEW
+from iotpipe.provision.rights import ALONE, DEVICES, VIEW
 from tests.support.engine_world import declared
+from tests.support.pipeline_world import declare
 from tests.support.policy.calls import ACCOUNT, REGION, Asked
 from tests.support.policy.decision import allowing
 from tests.support.samples.functions import BOUNDARY
@@ -103,10 +104,23 @@ def test_who_may_only_look_can_change_nothing(prod: Made) -> None:
     assert "execute-api:Invoke" not in found
 
 
-@pytest.mark.parametrize("group", [each for each in GROUPS if each != VIEW])
+@pytest.mark.parametrize("group", [each for each in GROUPS if each not in ALONE])
 def test_every_group_can_look_and_all_groups_together_are_the_whole(prod: Made, group: str) -> None:
     look, own, whole = (actions(document(prod(), groups)) for groups in (["plan"], [group], GROUPS))
     assert look <= own <= whole
+
+
+def test_who_enrols_devices_reads_and_changes_devices_alone(prod: Made, tmp_path: Path) -> None:
+    resources = declare(tmp_path, {"devices": {"enabled": True}}, "prod").resources
+    policy = document(Environment("prod", ACCOUNT, REGION, resources), [DEVICES])
+    assert {each.partition(":")[0] for each in actions(policy)} == {"iot", "logs"}
+    by_sid = {each["Sid"]: each["Resource"] for each in policy["Statement"]}
+    region = f"arn:aws:iot:{REGION}:{ACCOUNT}"
+    assert by_sid["Things"] == [f"{region}:thing/prod:*"], "not prod-eu:roof"
+    assert by_sid["Connections"] == [f"{region}:client/prod:*"]
+    assert by_sid["DevicePolicies"] == [f"{region}:policy/iot-device-policy-prod"]
+    assert by_sid["Certificates"] == [f"{region}:cert/*"], "IAM knows nothing else of a certificate"
+    assert {each["Sid"] for each in document(prod(), [DEVICES])["Statement"]} == set(), "of no device, nothing"
 
 
 def test_who_views_reads_what_is_shown_of_this_environment_alone_and_fits_one_policy(prod: Made) -> None:

@@ -134,7 +134,7 @@ TABLE: dict[tuple[str, str], Ask] = {("sts", "GetCallerIdentity"): lambda parame
 
 
 def _on(service: str, place: Callable[[Parameters], list[str]], *operations: str, action: str = "") -> None:
-    prefix = {"cloudwatch": "cloudwatch", "resourcegroupstaggingapi": "tag"}.get(service, service)
+    prefix = {"iot-data": "iot", "resourcegroupstaggingapi": "tag"}.get(service, service)
     for each in operations:
 
         def ask(parameters: Parameters, name: str = action or each) -> list[Asked]:
@@ -367,6 +367,20 @@ _on("iot", _iot_policy, "DeletePolicy", "ListTargetsForPolicy")
 _rule = _named("iot", "rule/{}", "ruleName")
 _on("iot", _rule, "GetTopicRule", "CreateTopicRule", "ReplaceTopicRule", "DeleteTopicRule")
 _on("iot", _nowhere, "ListTopicRules", "GetV2LoggingOptions")
+_thing = _named("iot", "thing/{}", "thingName")
+_on("iot", _thing, "CreateThing", "DescribeThing", "UpdateThing", "DeleteThing", "ListThingPrincipals")
+_certificate = _named("iot", "cert/{}", "certificateId", "target", "principal")
+_on("iot", _certificate, "DescribeCertificate", "UpdateCertificate", "DeleteCertificate", "ListPrincipalThings")
+_on("iot", _certificate, "AttachPolicy", "DetachPolicy")
+_on("iot", _nowhere, "CreateCertificateFromCsr", "DescribeEndpoint", "ListThings", "ListCertificates")
+for each in ("AttachThingPrincipal", "DetachThingPrincipal"):
+    TABLE["iot", each] = lambda p, name=each: [
+        Asked(f"iot:{name}", on, {"iot:thingArn": _thing(p)[0]}) for on in _certificate(p)
+    ]
+_client = _named("iot", "client/{}", "clientId")
+_on("iot-data", _client, "DeleteConnection", "GetConnection")
+_on("iot-data", lambda p: [_arn("iot", f"topic/{p['topic']}")], "Publish")
+
 _on("iot", lambda p: [p["resourceArn"]], "ListTagsForResource", "TagResource", "UntagResource")
 _tagging("iot", "CreatePolicy", "TagResource")
 _tagging("iot", "CreateTopicRule", "TagResource")

@@ -33,10 +33,10 @@ def _holds(operator: str, tests: Mapping[str, Any], context: Mapping[str, str]) 
     """A key that IAM does not know of fails the test."""
     if operator == "Null":
         return all((key not in context) is (expected == "true") for key, expected in tests.items())
-    assert operator in ("StringEquals", "StringLike", "ArnEquals", "ArnEqualsIfExists")
+    assert operator in ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "ArnEqualsIfExists")
     return all(
         any(
-            _matches(each, context[key]) if operator == "StringLike" else each == context[key]
+            _matches(each, context[key]) if operator.endswith("Like") else each == context[key]
             for each in ([expected] if isinstance(expected, str) else expected)
         )
         if key in context

@@ -17,8 +17,10 @@ from moto.kms.models import kms_backends
 
 from iotpipe.checks import aws_checks, permissions, preflight
 from iotpipe.configuration import load
+from iotpipe.devices import device_names, inventory
 from iotpipe.errors import RefusedError
 from iotpipe.observer.snapshot import RANGES
+from iotpipe.operations import certificate_use, device_self_test
 from iotpipe.operations.dead_letters import peek
 from iotpipe.operations.health import health
 from iotpipe.operations.logs import LogReader
@@ -36,6 +38,7 @@ from iotpipe.readings.deployment import Deployment, api_key
 from tests.provision.foreign import test_foreign_apigateway, test_foreign_lambda
 from tests.support import account_inventory, pipeline_world
 from tests.support.dead_letter_world import MoveTasks, Queues, body
+from tests.support.devices_world import NAMES, DevicesWorld, create_policy
 from tests.support.engine_world import FakeClock, StandInLayer
 from tests.support.engine_world import World as PlainWorld
 from tests.support.foreign.additions import ADDED, Added, let_two_in, of_group
@@ -99,7 +102,7 @@ def everything_heard(directory: Path) -> Heard:
     """Each scene in an account that holds nothing."""
     heard = Heard()
     for number, scene in enumerate(
-        (*_of_kinds(), _additions, _life, _death, _adopting, _operating, _viewing, _meddled_with)
+        (*_of_kinds(), _additions, _life, _death, _adopting, _operating, _viewing, _enrolling, _meddled_with)
     ):
         BackendDict.reset()
         reset_model_data()
@@ -327,7 +330,10 @@ def _operating(heard: Heard, directory: Path) -> None:
 
 
 def _viewing(heard: Heard, directory: Path) -> None:
-    observed = Observed(PlainWorld(directory, clock=FakeClock(time.time())))
+    create_policy()
+    resources = declare(directory, {"devices": {"enabled": True}}).resources
+    observed = Observed(PlainWorld(directory, clock=FakeClock(time.time())), resources)
+    DevicesWorld(directory).enrol("roof")
     observed.put("iot-dlq-dev", body())
     observed.store("roof", 1000, temperature="21.5")
     observer = observed.observer(local=False)
@@ -338,6 +344,35 @@ def _viewing(heard: Heard, directory: Path) -> None:
         for table in ("processed", "raw"):
             observer.rows("roof", table, 10)
         assert observer.dead_letters()["items"]
+        assert observer.enrolment().items and observer.device("roof")["certificates"]
+
+
+def _enrolling(heard: Heard, directory: Path) -> None:
+    """A device comes, gets another certificate, is revoked and goes; and one of which the enrolment was interrupted."""
+    world = DevicesWorld(directory)
+    declared = declare(directory, {"devices": {"enabled": True}})
+    create_policy()
+    with heard.of("devices", *declared.resources):
+        assert world.registry.has_policy()
+        world.enrol("roof")
+        inventory.listing(world.registry)
+        inventory.details(world.registry, device_names.device(NAMES, "roof"))
+        world.rotate("roof")
+        world.finish("roof")
+        certificate_use.was_used(world.run("device"), "dev", "0" * 64, 0)
+        with world.dying("certificate.pem", "before"):
+            world.enrol("cellar")
+        world.clock.time += 200
+        for each in (world.out / "cellar").iterdir():
+            each.unlink()
+        world.enrol("cellar")
+        world.revoke("cellar")
+        world.remove("cellar")
+        world.remove("roof")
+    with heard.of("up"):
+        device_self_test.test(world.run("up"), "dev")
+    with heard.of("down"):
+        assert not inventory.things(world.registry)
 
 
 def _sent(queues: Queues) -> None:
