@@ -41,6 +41,7 @@ def show_status(name: str, aws: Aws, plan: Plan, health: Health, snapshot: Snaps
         _show_resources(out, name, states, verbose)
         show_foreign(out, plan)
         _show_queues(out, health)
+        _show_mqtt(out, health)
         _show_alarms(out, health)
     for reason in health.unread:
         console.stderr().line(("not read", "red"), f": {reason}")
@@ -52,7 +53,14 @@ def _data(health: Health) -> dict[str, Any]:
         for queue, depth in health.queues.items()
     }
     alarms = {alarm: vars(each) for alarm, each in health.alarms.items()}
-    return {"queues": queues, "alarms": alarms, "unconfirmed": health.unconfirmed, "unread": health.unread}
+    mqtt = vars(health.mqtt) if health.mqtt else None
+    return {
+        "queues": queues,
+        "mqtt": mqtt,
+        "alarms": alarms,
+        "unconfirmed": health.unconfirmed,
+        "unread": health.unread,
+    }
 
 
 def _state(step: Step) -> str:
@@ -114,6 +122,22 @@ def duration(seconds: float) -> str:
         left %= length
     first = next((index for index, (amount, _) in enumerate(amounts) if amount), len(amounts) - 1)
     return " ".join(f"{amount} {unit}" for amount, unit in amounts[first : first + 2] if amount) or "0 s"
+
+
+def _show_mqtt(out: Out, health: Health) -> None:
+    if not (mqtt := health.mqtt):
+        return
+    failures = [
+        f"{number:,} {what}" for number, what in ((mqtt.not_queued, "not queued"), (mqtt.lost, "lost")) if number
+    ]
+    if mqtt.messages is None:
+        said = "CloudWatch tells of no message in 15 minutes"
+    else:
+        said = ", ".join([f"{mqtt.messages:,} messages in 15 minutes", *failures])
+    _line(out, "mqtt", f"{mqtt.rule}  ", (said, "red" if failures else ""))
+    if mqtt.enrolled is not None:
+        or_more = " or more" if mqtt.enrolled == mqtt.most else ""
+        _line(out, "", f"devices enrolled: {mqtt.enrolled:,}{or_more}")
 
 
 def _show_alarms(out: Out, health: Health) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from iotpipe.operations.health import AlarmState, Depth, Health, health
+from iotpipe.configuration.model import Devices
+from iotpipe.operations.health import AlarmState, Depth, Health, Mqtt, health
 from iotpipe.provision import plan as planning
-from iotpipe.provision.resource import everything
+from iotpipe.provision.resource import Resource, everything
 from iotpipe.provision.resources.alarm import Alarm
 from iotpipe.provision.resources.metric import Metric
 from iotpipe.provision.resources.queue import Queue
 from iotpipe.provision.resources.topic import Topic
+from iotpipe.provision.resources.topic_rule import TopicRule
 from iotpipe.render.status import duration, show_status
-from tests.support.engine_world import World, refusal
+from tests.support.engine_world import World, declared, refusal
 
 READINGS = Queue("iot-ingestion-queue-dev", retention=345_600)
 DEAD = Queue("iot-dlq-dev", retention=345_600)
@@ -120,6 +122,67 @@ def test_only_addresses_that_have_not_confirmed_are_named(world: World, look: Ca
 
     world.connect = connected  # type: ignore[method-assign]
     assert look().unconfirmed == ["pending@example.org"]
+
+
+def rule_of(resources: Sequence[Resource]) -> TopicRule:
+    [found] = [each for each in resources if isinstance(each, TopicRule)]
+    return found
+
+
+def with_mqtt(world: World) -> Callable[[], Health]:
+    """The health of an environment with devices over MQTT, which is up."""
+    whole, _ = declared(Path(__file__).parents[2] / "config", "dev", devices=Devices(enabled=True))
+    resources = everything(rule_of(whole))
+    world.up(resources)
+
+    def found() -> Health:
+        run = world.run("status")
+        planning.plan(resources, run, {})
+        world.calls.clear()
+        return health(run, resources)
+
+    return found
+
+
+def counted(world: World, name: str, value: int, **dimensions: str) -> None:
+    """One of AWS IoT's own metrics, a minute old."""
+    described = [{"Name": key, "Value": text} for key, text in ({"RuleName": "iotpipe_dev"} | dimensions).items()]
+    data = {"MetricName": name, "Dimensions": described, "Value": value, "Timestamp": world.clock.now() - 60}
+    boto3.client("cloudwatch").put_metric_data(Namespace="AWS/IoT", MetricData=[data])
+
+
+def test_the_way_in_over_mqtt_is_told_with_two_calls_for_the_whole_environment(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    look = with_mqtt(world)
+    assert look().mqtt == Mqtt("iotpipe_dev", None, None, None, 0)
+    boto3.client("iot").create_thing(thingName="dev:roof", attributePayload={"attributes": {"iotpipe": "dev"}})
+    boto3.client("iot").create_thing(thingName="other:roof", attributePayload={"attributes": {"iotpipe": "other"}})
+    counted(world, "TopicMatch", 1200)
+    counted(world, "Failure", 5, ActionType="SQS")
+    counted(world, "ErrorActionFailure", 2, ActionType="SQS")
+    counted(world, "RuleMessageThrottled", 3)
+    counted(world, "RuleNotFound", 4)
+    found = look()
+    assert found.mqtt == Mqtt("iotpipe_dev", 1200, 3, 9, 1)
+    assert set(found.queues) == {"iot-device-queue-dev", "iot-dlq-dev"}
+    assert sorted(world.calls) == ["GetMetricData", "ListThings"]
+    run = world.run("status")
+    show_status("dev", run.aws, planning.plan([], run, {}), found, snapshot=None, verbose=False)
+    said = capsys.readouterr().out
+    assert "mqtt       iotpipe_dev  1,200 messages in 15 minutes, 3 not queued, 9 lost\n" in said
+    assert "devices enrolled: 1\n" in said
+
+
+def test_quiet_minutes_are_not_told_as_no_messages_and_a_full_page_is_not_told_as_all(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = world.run("status")
+    found = Health({}, {}, [], [], Mqtt("iotpipe_dev", None, None, None, 250))
+    show_status("dev", run.aws, planning.plan([], run, {}), found, snapshot=None, verbose=False)
+    said = capsys.readouterr().out
+    assert "iotpipe_dev  CloudWatch tells of no message in 15 minutes\n" in said
+    assert "devices enrolled: 250 or more\n" in said
 
 
 def test_an_alarm_is_told_with_its_reason_and_since_when(world: World, look: Callable[[], Health]) -> None:
