@@ -47,6 +47,8 @@ export class Picture {
     const ending = commonEnding(snapshot.nodes);
     for (const node of snapshot.nodes) this.#faces.get(node.id).forEach((face) => face.update(node, ending));
     snapshot.edges.forEach((edge, i) => this.#edges[i].update(edge));
+    // Of the lines that join, the active ones pass over the others.
+    this.#edges.filter((_, i) => snapshot.edges[i].active).forEach((edge) => edge.raise());
     this.#sources.replaceChildren(...sources);
   }
 
@@ -87,7 +89,7 @@ export class Picture {
       ...alone.flatMap((edge) => [edge.halo, edge.root]),
       // None of the lines that join is cut where another one joins it.
       ...joined.map((edge) => edge.halo),
-      ...joined.map((edge) => edge.root),
+      svg("g", {}, ...joined.map((edge) => edge.root)),
       ...this.#edges.map((edge) => edge.label),
     );
     this.#draw();
@@ -140,6 +142,7 @@ class Face {
     setText(this.unit, node.unit);
     setText(this.note, node.note);
     setAttribute(this.box, "title", node.name);
+    setAttribute(this.note, "title", node.note || null);
     setAttribute(this.box, "data-tone", node.tone || null);
     setAttribute(this.value, "hidden", node.value === null && !node.unit);
   }
@@ -233,6 +236,10 @@ class Arrow {
     const [before, end] = this.line.slice(-2);
     const turn = (Math.atan2(end[1] - before[1], end[0] - before[0]) * 180) / Math.PI;
     this.tip.setAttribute("transform", `translate(${end[0]} ${end[1]}) rotate(${turn})`);
+  }
+
+  raise() {
+    if (this.way.entrance) this.root.parentNode.append(this.root);
   }
 
   placeLabel({ x, y, anchor }) {

@@ -109,11 +109,13 @@ export class DeviceView {
     const { devices } = this.#live;
     this.#compare.update(devices?.items.map((each) => each.device_id) ?? []);
     const own = this.#own();
-    setAttribute(this.#dot, "class", `dot ${own?.silent ? "silent" : ""}`);
+    setAttribute(this.#dot, "class", `dot ${own?.silent ? "silent" : own ? "" : "never"}`);
     const seen = own
       ? `${own.silent ? "silent, last " : ""}seen ${ago(own.seen)}`
       : devices
-        ? "not among the devices that are listed"
+        ? devices.complete
+          ? "has sent nothing yet"
+          : "not among the devices that are listed"
         : "";
     const reading = this.#series.loading ? `reading ${this.#shownPeriod()}` : "";
     const drawn = `each point is the mean of ${period(this.#series.length / 1000)}, the band from lowest to highest`;
