@@ -25,7 +25,7 @@ API_KEY = Right("ApiKey", "ssm", PARAMETER_ARN, operate="GetParameter")
 DEVICE_LOG = Right(
     "DeviceLog",
     "logs",
-    (regional_arn("logs", "log-group:/aws/lambda/{function}:*"),),
+    tuple(regional_arn("logs", f"log-group:/aws/lambda/{{function}}{streams}") for streams in ("", ":*")),
     up="FilterLogEvents",
     devices="FilterLogEvents",
 )

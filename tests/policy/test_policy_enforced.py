@@ -52,6 +52,19 @@ class Operated:
             policy = self.iam.create_policy(PolicyName=f"policy-{self.made}", PolicyDocument=text)["Policy"]
             self.iam.attach_user_policy(UserName="operator", PolicyArn=policy["Arn"])
 
+    def comes_and_goes(self, name: str) -> None:
+        """A device for its whole life: everything that `device` does with it. Fails the test at the first refusal."""
+        run = self.machine.run
+        run("device", "add", name, *LOCAL)
+        run("device", "list", *LOCAL)
+        assert "ACTIVE" in run("device", "show", name, *LOCAL).stdout
+        run("device", "rotate", name, *LOCAL)
+        # No message came with the new certificate yet, which only the log tells.
+        assert "has not sent anything" in run("device", "rotate", name, "--finish", *LOCAL, code=1).stderr
+        run("device", "rotate", name, "--finish", "--force", *LOCAL)
+        run("device", "revoke", name, *LOCAL)
+        run("device", "remove", name, *LOCAL, "--yes")
+
     def there(self) -> list[str]:
         """What is in the account: tables, queues, functions and roles."""
         client = self.machine.client
@@ -105,14 +118,16 @@ NAMELESS = (
     *("dynamodb:ListTagsOfResource", "dynamodb:TagResource", "dynamodb:UntagResource"),
     *("dynamodb:GetResourcePolicy", "dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy"),
     *("sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "iot:ListTargetsForPolicy"),
+    *("iot:AttachPolicy", "iot:DetachPolicy", "iot:AttachThingPrincipal", "iot:DetachThingPrincipal"),
+    *("iot:ListPrincipalThings", "iot:DeleteConnection", "iot:GetConnection"),
 )
 """Actions of which it does not see what they are about; AWS does."""
 
 UNKNOWN_KEYS = (
     *("aws:ResourceTag/iotpipe:environment", "aws:RequestTag/iotpipe:environment"),
-    *("lambda:FunctionArn", "lambda:Principal"),
+    *("lambda:FunctionArn", "lambda:Principal", "iot:thingArn"),
 )
-"""Conditions that it cannot judge: it knows no keys of Lambda's, and no tags of APIs and mappings."""
+"""Conditions that it cannot judge: it knows no keys of Lambda's and AWS IoT's, and no tags of APIs and mappings."""
 
 
 def as_ministack_sees_it(policy: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +173,10 @@ def test_the_policies_suffice_for_every_command_and_each_groups_alone_for_no_mor
     assert f"{len(declared)} live" in machine.run("status", *LOCAL).stdout
     assert "temperature" in machine.run("query", "sensor-001", *LOCAL).stdout
     operated.denied("down", *LOCAL, "--yes")
+
+    operated.may("devices")
+    operated.comes_and_goes("roof")
+    operated.denied("plan", *LOCAL)
 
     operated.may("view")
     assert operated.unseen(*LOCAL) == []
