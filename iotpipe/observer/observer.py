@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -253,7 +253,7 @@ class Observer:
             series=self._series(counts, told),
             reasons=counts.reasons,
             alarms=seen.alarms,
-            sources=(queues, counted_by, alarms, devices, metrics),
+            sources=(queues, counted_by, alarms, devices, metrics, *self._untold_enrolment(now)),
             devices=seen.devices,
             missing=missing,
         )
@@ -289,6 +289,11 @@ class Observer:
         if self._queues.have_waited_for_ingestion(now) and counts.rates.get("accepted") == 0:
             return "Messages of devices wait in their queue, and none is accepted"
         return ""
+
+    def _untold_enrolment(self, now: int) -> Iterator[Source]:
+        """The source of enrolments if it cannot be read: nobody asks for them but who looks at devices."""
+        if self._enrolment.problem:
+            yield self._enrolment.told(now)
 
     def _numbered(self, range_seconds: int, made: Snapshot) -> Snapshot:
         """The snapshot with the revision of the one before, or with the next if it says something else."""

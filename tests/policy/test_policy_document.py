@@ -136,6 +136,19 @@ def test_who_views_reads_what_is_shown_of_this_environment_alone_and_fits_one_po
     assert received == [[f"arn:aws:sqs:{REGION}:{ACCOUNT}:iot-dlq-prod"]]
 
 
+def test_who_views_an_environment_with_mqtt_reads_its_devices_too(prod: Made, tmp_path: Path) -> None:
+    resources = declare(tmp_path, {"devices": {"enabled": True}}, "prod").resources
+    policy = document(Environment("prod", ACCOUNT, REGION, resources), [VIEW])
+    assert actions(policy) - actions(document(prod(), [VIEW])) == {
+        *("iot:DescribeCertificate", "iot:DescribeThing", "iot:GetConnection", "iot:ListCertificates"),
+        *("iot:ListThingPrincipals", "iot:ListThings"),
+    }
+    by_sid = {each["Sid"]: each["Resource"] for each in policy["Statement"]}
+    region = f"arn:aws:iot:{REGION}:{ACCOUNT}"
+    assert (by_sid["Things"], by_sid["Connections"]) == ([f"{region}:thing/prod:*"], [f"{region}:client/prod:*"])
+    assert len(parts(policy)) == 1
+
+
 def test_tables_go_by_down_alone(prod: Made) -> None:
     assert [g for g in GROUPS if "dynamodb:DeleteTable" in actions(document(prod(), [g]))] == ["down"]
     assert [g for g in GROUPS if "sqs:DeleteQueue" in actions(document(prod(), [g]))] == ["up", "down"]
