@@ -58,7 +58,7 @@ def test(settings: Settings, name: str, out: Path, timeout: float, as_json: bool
     api.check()
     load = device_test.load(name, session.run)
     opened = {name: connection(device, folder, endpoint)}
-    with Publisher(opened, names, session.run, patience=device_test.PATIENCE) as publisher:
+    with Publisher(opened, names, session.run, patience=min(device_test.PATIENCE, timeout)) as publisher:
         result = readings.Result(publisher.send(outgoing(load.good, 1, ())))
     sending.verify(load, result)
     if as_json:
@@ -81,10 +81,20 @@ def _complete(folder: Folder, environment: str) -> Folder:
 
 
 def _answer(environment: str, name: str, result: Result) -> dict[str, Any]:
-    from iotpipe.render import send_test_data as render
-
-    verified = render.verified(result.findings) if result.findings else None
-    return {"environment": environment, "device_id": name, **render.sent(result.tally, None), "verified": verified}
+    tally, findings = result.tally, result.findings
+    problems = [f"{reading}: {reason}" for reading, reason in tally.refused + tally.failed]
+    if findings:
+        problems += [*findings.missing, *findings.doubled, *findings.different]
+    return {
+        "environment": environment,
+        "device_id": name,
+        "acknowledged_ms": round(1000 * tally.latencies[0], 1) if tally.accepted else None,
+        "stored": bool(findings and findings.proven),
+        "raw": findings.found["raw"] if findings else 0,
+        "processed": findings.found["processed"] if findings else 0,
+        "seconds": round(tally.seconds + (findings.seconds if findings else 0.0), 3),
+        "problems": problems,
+    }
 
 
 def _show(name: str, result: Result) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.json_shapes import assert_as_described
 from tests.support.local_machine import Machine
 
 pytestmark = [pytest.mark.embedded, pytest.mark.matrix]
@@ -23,6 +24,7 @@ def enrolled(machine: Machine) -> list[str]:
 
 def test_temporary_devices_publish_and_each_reading_and_refusal_is_followed(up: Machine) -> None:
     answer = json.loads(up.run(*SEND, "--devices", "6", "--count", "60", "--bad", "4").stdout)
+    assert_as_described("send-test-data", answer)
     assert (answer["accepted"], answer["failed"], answer["bad_refused"]) == (60, 0, 2)
     found = answer["verified"]
     assert found["proven"] and (found["raw"], found["processed"]) == (60, 60)
@@ -55,7 +57,21 @@ def test_a_device_is_tested_from_its_files_to_its_rows(up: Machine) -> None:
     said = up.run("device", "test", "roof", "--env", "local").stdout
     assert "roof published a reading; acknowledged after" in said
     assert "each exactly once and unchanged: raw 1, processed 1" in said
-    assert up.json("query", "--env", "local", "roof")["items"][0]["sensor_data"] == {"test": 1}
+    answer = up.json("device", "test", "roof", "--env", "local")
+    assert_as_described("device test", answer)
+    assert (answer["stored"], answer["problems"]) == (True, [])
+    items = up.json("query", "--env", "local", "roof")["items"]
+    assert [each["sensor_data"] for each in items] == [{"test": 1}] * 2
+
+
+def test_a_device_that_may_not_connect_is_said_to_get_no_acknowledgement(
+    up: Machine,
+) -> None:
+    up.run("device", "add", "cellar", "--env", "local")
+    up.run("device", "revoke", "cellar", "--env", "local")
+    answer = up.run("device", "test", "cellar", "--env", "local", "--timeout", "2", "--json", code=1)
+    assert "gets no acknowledgement from AWS IoT" in answer.stderr
+    assert json.loads(answer.stdout)["acknowledged_ms"] is None
 
 
 def test_who_has_no_files_of_a_device_cannot_test_it(up: Machine, tmp_path: Path) -> None:
