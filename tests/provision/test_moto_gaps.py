@@ -462,6 +462,16 @@ def nobody_is_connected() -> bool:
     return codes == {"ResourceNotFoundException"}
 
 
+def the_test_of_a_topic_rule_is_logged() -> bool:
+    group = "/aws/lambda/data-ingestion-dev"
+    client("logs").create_log_group(logGroupName=group)
+    client("iot-data").publish(
+        topic="$aws/rules/iotpipe_dev/iotpipe/dev/dev:/readings", qos=1, payload=json.dumps({"self_test": "mark"})
+    )
+    events = client("logs").filter_log_events(logGroupName=group)["events"]
+    return [json.loads(each["message"])["self_tests"] for each in events] == [["mark"]]
+
+
 BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "create_function": dead_letters_are_kept,
     "function_configuration": dead_letters_are_kept,
@@ -515,6 +525,7 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "describe_endpoint": an_account_has_one_endpoint,
     "get_connection": nobody_is_connected,
     "delete_connection": nobody_is_connected,
+    "publish": the_test_of_a_topic_rule_is_logged,
 }
 GAPS = [pytest.param(number, id=each.__name__) for number, (_, _, each) in enumerate(moto_gaps.PATCHES)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -21,13 +22,16 @@ from moto.iot.exceptions import (
 )
 from moto.iot.models import FakeCertificate, IoTBackend
 from moto.iot.responses import IoTResponse
+from moto.iotdata.models import IoTDataPlaneBackend
 from moto.iotdata.responses import IoTDataPlaneResponse
+from moto.logs.models import logs_backends
 
 _create_thing, _update_thing, _delete_thing = (
     IoTBackend.create_thing,
     IoTResponse.update_thing,
     IoTBackend.delete_thing,
 )
+_publish = IoTDataPlaneBackend.publish
 _attach = IoTResponse.attach_thing_principal
 _CA_KEY = ec.generate_private_key(ec.SECP256R1())
 _CA_NAME = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "Amazon Web Services")])
@@ -139,6 +143,20 @@ def delete_connection(self: Any) -> Any:
     return EmptyResult()
 
 
+def publish(self: Any, topic: str, payload: bytes) -> None:
+    """Publish reaches no topic rule, and no function behind it: what `up` tests a new rule with is never logged."""
+    _publish(self, topic, payload)
+    parts, document = topic.split("/"), json.loads(payload)
+    if parts[:2] != ["$aws", "rules"] or "self_test" not in document:
+        return
+    logs, group = logs_backends[self.account_id][self.region_name], f"/aws/lambda/data-ingestion-{parts[4]}"
+    if group in logs.groups:
+        line = json.dumps({"route": "mqtt", "self_tests": [document["self_test"]]})
+        stream = document["self_test"]
+        logs.create_log_stream(group, stream)
+        logs.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": line}])
+
+
 PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (IoTBackend, "create_thing", create_thing),
     (IoTResponse, "update_thing", update_thing),
@@ -150,4 +168,5 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (IoTResponse, "describe_endpoint", describe_endpoint),
     (IoTDataPlaneResponse, "get_connection", get_connection),
     (IoTDataPlaneResponse, "delete_connection", delete_connection),
+    (IoTDataPlaneBackend, "publish", publish),
 )
