@@ -74,8 +74,8 @@ def enrol(
 
 def _complete(folder: Folder, certificates: Collection[str]) -> Issued | None:
     """The certificate in the folder, if it is one of these and belongs to the key."""
-    here, request = folder.certificate(), folder.request()
-    right = here and request and here.key == request.key and here.certificate_id in certificates
+    here = folder.certificate()
+    right = here and here.key == folder.key() and here.certificate_id in certificates
     return here if right else None
 
 
@@ -83,12 +83,12 @@ def _already(registry: Registry, folder: Folder, endpoint: Endpoint, thing: Thin
     """The enrolled device; None if it has no certificate, or if its enrolment is not complete."""
     device, found = folder.device, mark.read(thing)
     check_owner(registry, device, thing)
-    request = folder.request()
-    if found.pending and request and request.key == found.key:
+    key = folder.key()
+    if found.pending and key == found.key:
         return None
     attached = registry.attached(device)
     for certificate in filter(None, (registry.certificate(each, device.address) for each in attached)):
-        if request and key_of(certificate) == request.key:
+        if key_of(certificate) == key:
             folder.write(registry.names, endpoint, certificate.pem)
             return Enrolled(device, ALREADY, certificate.certificate_id, folder, certificate.active)
     if attached:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from iotpipe.devices import examples, keys
 from iotpipe.devices.device_names import Device
@@ -20,6 +21,7 @@ from iotpipe.errors import UsageError
 from iotpipe.files import write_atomically
 from iotpipe.names import Names
 
+T = TypeVar("T")
 KEY, CERTIFICATE, CA = "private.key", "certificate.pem", "ca.pem"
 
 
@@ -60,12 +62,21 @@ class Folder:
                 self.path.rmdir()
             os.close(descriptor)
 
+    def key(self) -> str | None:
+        """The fingerprint of the device's key; None if it has no key yet. Raises UsageError."""
+        if self.given:
+            return self.given.key
+        return self._with_key(keys.fingerprint_of) if self.key_file.exists() else None
+
     def request(self) -> Request | None:
-        """The device's request, or one with the key that is here; None if no key is here. Raises UsageError."""
+        """The device's request, or one with the key that is here; None if it has no key yet. Raises UsageError."""
         if self.given or not self.key_file.exists():
             return self.given
+        return self._with_key(lambda key: keys.request_of(key, self.device.thing))
+
+    def _with_key(self, act: Callable[[bytes], T]) -> T:
         try:
-            return keys.request_of(self.key_file.read_bytes(), self.device.thing)
+            return act(self.key_file.read_bytes())
         except ValueError as error:
             raise UsageError(f"{self.key_file} is no private key that can be used: {error}", _MOVE) from error
 

@@ -59,15 +59,25 @@ def new_key() -> bytes:
 
 def request_of(key: bytes, thing: str) -> Request:
     """A request for a certificate of the thing, signed with this key. Raises ValueError if the PEM is no such key."""
+    private = _private(key)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name(thing))])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(private, hashes.SHA256())
+    return Request(request.public_bytes(Encoding.PEM).decode(), fingerprint(private.public_key()))
+
+
+def fingerprint_of(key: bytes) -> str:
+    """The fingerprint of a private key's public key. Raises ValueError if the PEM is no such key."""
+    return fingerprint(_private(key).public_key())
+
+
+def _private(key: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     try:
         private = load_pem_private_key(key, None)
     except (TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted
         raise ValueError(str(error)) from error
     if not isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise ValueError("neither an EC nor an RSA key")
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name(thing))])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(private, hashes.SHA256())
-    return Request(request.public_bytes(Encoding.PEM).decode(), fingerprint(private.public_key()))
+    return private
 
 
 def read_request(path: Path, thing: str) -> Request:

@@ -117,8 +117,8 @@ def _certificates(registry: Registry, device: Device) -> tuple[Certificate, ...]
 
 def _unfinished(folder: Folder, thing: Thing) -> bool:
     """Whether a rotation into this folder was interrupted."""
-    found, request = mark.read(thing), folder.request() if folder.path.exists() else folder.given
-    return found.pending and request is not None and request.key == found.key
+    found = mark.read(thing)
+    return found.pending and folder.key() == found.key
 
 
 def _folder_for(parent: Path, device: Device, thing: Thing, given: Request | None) -> Path:
