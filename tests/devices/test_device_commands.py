@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import stat
+import subprocess
 from typing import Any
 
 import pytest
@@ -60,6 +63,30 @@ def test_many_devices_are_enrolled_from_a_table_and_the_next_run_costs_next_to_n
     enrolling.operations()
     assert "dev: 30 devices already enrolled" in enrolling.run("device", "add", "--from", "fleet.csv", *ON_DEV).stdout
     assert [each for each in enrolling.operations() if "/things" in each] == ["GET /things"]
+
+
+@pytest.mark.subprocess
+def test_ctrl_c_finishes_what_was_begun_and_the_next_run_continues(enrolling: Shell) -> None:
+    ids = [f"d{number:02}" for number in range(40)]
+    (enrolling.directory / "fleet.csv").write_text("\n".join(["device_id", *ids]))
+    command = enrolling.command("device", "add", "--from", "fleet.csv", *ON_DEV)
+    with enrolling.held("POST /certificates") as asked:
+        process = subprocess.Popen(
+            command, cwd=enrolling.directory, env=enrolling.environment, stderr=subprocess.PIPE, text=True
+        )
+        asked()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        assert process.stderr.readline() == "\n"
+        assert "stopping: waiting for running calls to finish" in process.stderr.readline()
+        enrolling.let_go()
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, told
+    stopped = re.search(r"error: stopped after (\d+) of 40 devices\nhint: Run the same command again", told)
+    assert stopped and 0 < int(stopped[1]) < 40
+    assert len(enrolling.client("iot").list_things()["things"]) == int(stopped[1])
+    done = enrolling.run("device", "add", "--from", "fleet.csv", *ON_DEV)
+    assert f"dev: {stopped[1]} devices already enrolled" in done.stdout
 
 
 def test_several_devices_are_named_and_what_fails_is_told(enrolling: Shell) -> None:
