@@ -175,11 +175,6 @@ class Registry:
 
     # What is attached to what
 
-    def has_policy(self) -> bool:
-        """Whether the policy of the environment's devices exists."""
-        policy = self.names.device_policy
-        return self._unless((GONE,), "read", f"iot-policy/{policy}", "get_policy", policyName=policy) is not None
-
     def attach_policy(self, certificate_id: str, address: str) -> None:
         target = {"policyName": self.names.device_policy, "target": self.arn(certificate_id)}
         self.call("enrol", address, "attach_policy", **target)

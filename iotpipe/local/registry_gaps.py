@@ -23,6 +23,7 @@ def close() -> None:
     _check_policy_names()
     _check_policy_documents()
     _check_attributes()
+    _check_versions()
     _attach_exclusively()
     _load_the_authoritys_key_once()
 
@@ -128,6 +129,22 @@ def _refused_attributes(payload: Any, kept: dict[str, str], kind: str | None) ->
         message = f"A thing without a thing type has at most {_MAX_ATTRIBUTES} attributes"
         return _error("InvalidRequestException", message)
     return None
+
+
+def _check_versions() -> None:
+    """Refuse an update of a thing that was updated since it was read; ministack ignores the version in it."""
+    from ministack.services import iot
+
+    update = iot._update_thing
+
+    def update_thing(name: str, payload: Any) -> Any:
+        thing, expected = iot._things.get(name), payload.get("expectedVersion")
+        if thing is None or expected in (None, thing.get("version", 1)):
+            return update(name, payload)
+        message = f"The version for thing {name} does not match the expected version."
+        return _error("VersionConflictException", message, 409)
+
+    iot._update_thing = update_thing
 
 
 def _attach_exclusively() -> None:

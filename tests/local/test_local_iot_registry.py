@@ -64,6 +64,16 @@ def test_names_that_aws_does_not_allow_are_refused(fleet: Fleet) -> None:
             attempt()
 
 
+def test_a_thing_is_updated_only_as_the_version_that_was_read(fleet: Fleet) -> None:
+    fleet.iot.create_thing(thingName="versioned")
+    version = fleet.iot.describe_thing(thingName="versioned")["version"]
+    update = {"thingName": "versioned", "attributePayload": {"attributes": {"a": "1"}}, "expectedVersion": version}
+    fleet.iot.update_thing(**update)
+    with pytest.raises(fleet.iot.exceptions.VersionConflictException):
+        fleet.iot.update_thing(**update)
+    fleet.iot.update_thing(**update | {"expectedVersion": version + 1})
+
+
 def test_a_thing_without_a_type_has_at_most_three_attributes(fleet: Fleet) -> None:
     iot, invalid = fleet.iot, fleet.iot.exceptions.InvalidRequestException
     four = {"attributes": dict.fromkeys("abcd", "1")}

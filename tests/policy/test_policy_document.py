@@ -118,7 +118,6 @@ def test_who_enrols_devices_reads_and_changes_devices_alone(prod: Made, tmp_path
     region = f"arn:aws:iot:{REGION}:{ACCOUNT}"
     assert by_sid["Things"] == [f"{region}:thing/prod:*"], "not prod-eu:roof"
     assert by_sid["Connections"] == [f"{region}:client/prod:*"]
-    assert by_sid["DevicePolicies"] == [f"{region}:policy/iot-device-policy-prod"]
     assert by_sid["Certificates"] == [f"{region}:cert/*"], "IAM knows nothing else of a certificate"
     assert {each["Sid"] for each in document(prod(), [DEVICES])["Statement"]} == set(), "of no device, nothing"
 

@@ -45,7 +45,6 @@ class IotPolicy(Resource):
             plan="GetPolicy ListTagsForResource",
             up="CreatePolicy CreatePolicyVersion ListPolicyVersions DeletePolicyVersion TagResource UntagResource",
             down="DeletePolicy ListPolicyVersions DeletePolicyVersion ListTargetsForPolicy",
-            devices="GetPolicy",
         ),
         Right(
             "Things",
