@@ -19,7 +19,7 @@ from iotpipe.devices import keys, mark, orphans
 from iotpipe.devices.device_names import Device
 from iotpipe.devices.endpoint import Endpoint
 from iotpipe.devices.folder import Folder
-from iotpipe.devices.keys import Issued, Request
+from iotpipe.devices.keys import Request
 from iotpipe.devices.mark import Mark
 from iotpipe.devices.registry import OWNER, Certificate, Registry, Thing
 from iotpipe.errors import RefusedError, ResourceError, UsageError
@@ -61,7 +61,7 @@ def enrol(
     with folder.locked():
         issuing = Issuing(registry, folder, endpoint, known)
         if listed and (found := _complete(folder, mark.read(listed).certificates)):
-            return Enrolled(device, ALREADY, found.certificate_id, folder)
+            return Enrolled(device, ALREADY, found[1], found[0])
         for attempt in range(_ATTEMPTS):
             thing = None if absent and not attempt else registry.thing(device)
             if thing and (already := _already(registry, folder, endpoint, thing)):
@@ -72,11 +72,17 @@ def enrol(
     raise taken(registry, device)
 
 
-def _complete(folder: Folder, certificates: Collection[str]) -> Issued | None:
-    """The certificate in the folder, if it is one of these and belongs to the key."""
-    here = folder.certificate()
-    right = here and here.key == folder.key() and here.certificate_id in certificates
-    return here if right else None
+def _complete(folder: Folder, certificates: Collection[str]) -> tuple[Folder, str] | None:
+    """The folder with one of these certificates and its key, which may be that of a rotation, and the certificate's id.
+
+    The folder of a rotation has no key if the device made it itself.
+    """
+    for each in (folder, *folder.rotations()):
+        here = each.certificate()
+        on_device = each is not folder and not each.key_file.exists()
+        if here and here.certificate_id in certificates and (on_device or here.key == each.key()):
+            return each, here.certificate_id
+    return None
 
 
 def _already(registry: Registry, folder: Folder, endpoint: Endpoint, thing: Thing) -> Enrolled | None:
@@ -87,6 +93,10 @@ def _already(registry: Registry, folder: Folder, endpoint: Endpoint, thing: Thin
     if found.pending and key == found.key:
         return None
     attached = registry.attached(device)
+    if complete := _complete(folder, attached):
+        here, certificate_id = complete
+        known = registry.certificate(certificate_id, device.address)
+        return Enrolled(device, ALREADY, certificate_id, here, known is not None and known.active)
     for certificate in filter(None, (registry.certificate(each, device.address) for each in attached)):
         if key_of(certificate) == key:
             folder.write(registry.names, endpoint, certificate.pem)

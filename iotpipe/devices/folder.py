@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from iotpipe.files import write_atomically
 from iotpipe.names import Names
 
 T = TypeVar("T")
+_ROTATION = re.compile(r"rotation-([1-9][0-9]{0,8})")
 KEY, CERTIFICATE, CA = "private.key", "certificate.pem", "ca.pem"
 
 
@@ -40,6 +42,11 @@ class Folder:
     @property
     def certificate_file(self) -> Path:
         return self.path / CERTIFICATE
+
+    def rotations(self) -> list[Folder]:
+        """The folders of the device's rotations, the latest first."""
+        found = [(int(matched[1]), each) for each in self.path.glob("*") if (matched := _ROTATION.fullmatch(each.name))]
+        return [Folder(each, self.device) for _, each in sorted(found, reverse=True)]
 
     @contextmanager
     def locked(self) -> Iterator[None]:

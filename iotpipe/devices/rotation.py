@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iotpipe.devices import mark, orphans
@@ -16,8 +15,6 @@ from iotpipe.devices.keys import Request
 from iotpipe.devices.registry import Certificate, Registry, Thing
 from iotpipe.devices.removal import delete_certificates, enrolled_thing
 from iotpipe.errors import RefusedError
-
-_ROTATION = re.compile(r"rotation-([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def rotate(registry: Registry, device: Device, parent: Path, endpoint: Endpoint,
         present = _certificates(registry, device)
         if len(present) > 1 and present[-1].active and not _unfinished(folder, thing):
             _settle(registry, device, thing, present)
-            return Rotation(device, present, made=False, folder=_folder_of(parent, present[-1]))
+            return Rotation(device, present, made=False, folder=_folder_of(parent, device, present[-1]))
         with folder.locked():
             if Issuing(registry, folder, endpoint).issue(thing):
                 return Rotation(device, _certificates(registry, device), made=True, folder=folder.path)
@@ -123,20 +120,18 @@ def _unfinished(folder: Folder, thing: Thing) -> bool:
 
 def _folder_for(parent: Path, device: Device, thing: Thing, given: Request | None) -> Path:
     """The folder of an interrupted rotation, else the next one."""
-    numbers = sorted(
-        int(matched[1]) for each in parent.glob("rotation-*") if (matched := _ROTATION.fullmatch(each.name))
-    )
-    if numbers:
-        last = Folder(parent / f"rotation-{numbers[-1]}", device, given)
-        if not last.certificate_file.exists() or _unfinished(last, thing):
-            return last.path
-    return parent / f"rotation-{numbers[-1] + 1 if numbers else 1}"
+    rotations = Folder(parent, device).rotations()
+    if not rotations:
+        return parent / "rotation-1"
+    last = replace(rotations[0], given=given)
+    if not last.certificate_file.exists() or _unfinished(last, thing):
+        return last.path
+    return parent / f"rotation-{int(last.path.name.rpartition('-')[2]) + 1}"
 
 
-def _folder_of(parent: Path, certificate: Certificate) -> Path | None:
+def _folder_of(parent: Path, device: Device, certificate: Certificate) -> Path | None:
     """The folder in which the certificate's files are."""
-    for path in (parent, *parent.glob("rotation-*")):
-        file = path / "certificate.pem"
-        if file.exists() and file.read_text(encoding="utf-8") == certificate.pem:
-            return path
+    for each in (Folder(parent, device), *Folder(parent, device).rotations()):
+        if each.certificate_file.exists() and each.certificate_file.read_text(encoding="utf-8") == certificate.pem:
+            return each.path
     return None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from iotpipe.devices import keys
 from iotpipe.devices.rotation import Rotation
 from iotpipe.errors import RefusedError, UsageError
 from tests.devices.test_enrolment import STEPS
@@ -168,4 +171,24 @@ def test_an_enrolment_that_was_interrupted_can_be_completed_by_a_rotation(
     world.clock.time += 200
     assert other.rotate("roof").made
     other.finish("roof")
+    assert account() == whole("roof")
+
+
+def test_a_rotated_device_is_enrolled_with_the_files_of_its_rotation(world: DevicesWorld) -> None:
+    world.enrol("roof")
+    rotated = world.rotate("roof")
+    assert world.enrol("roof").folder.path == world.out / "roof", "the first certificate still works"
+    world.finish("roof")
+    enrolled = world.enrol("roof")
+    assert (enrolled.result, enrolled.folder.path) == ("already enrolled", rotated.folder)
+    assert world.steps == []
+
+
+def test_a_device_that_makes_its_keys_itself_can_be_rotated(world: DevicesWorld, tmp_path: Path) -> None:
+    first, second = (keys.request_of(keys.new_key(), "dev:roof") for _ in range(2))
+    world.enrol("roof", first)
+    rotated = world.rotate("roof", second)
+    world.finish("roof")
+    enrolled = world.enrol("roof", first)
+    assert (enrolled.result, enrolled.folder.path) == ("already enrolled", rotated.folder)
     assert account() == whole("roof")
