@@ -41,6 +41,7 @@ def test(settings: Settings, name: str, out: Path, timeout: float, as_json: bool
     client id has one connection. The reading has the metric `test` and stays in the tables.
     """
     from iotpipe.devices.device_names import checked
+    from iotpipe.devices.enrolment import in_use
     from iotpipe.devices.folder import Folder
     from iotpipe.readings import device_test
     from iotpipe.readings import send_test_data as readings
@@ -51,7 +52,7 @@ def test(settings: Settings, name: str, out: Path, timeout: float, as_json: bool
     names = Names(recorded_suffix(session.rows().values()))
     registry = registry_of(session, names)
     (device,) = checked(names, [name])
-    folder = _complete(Folder(out / name, device), session.name)
+    folder = _complete(in_use(registry, Folder(out / name, device)), session.name)
     endpoint = endpoint_of(session, registry)
     api = api_of(session, deployment)
     sending = Sending(session, deployment, api, 1, 0, timeout, verifies=True, shows=not as_json)

@@ -85,6 +85,16 @@ def _complete(folder: Folder, certificates: Collection[str]) -> tuple[Folder, st
     return None
 
 
+def in_use(registry: Registry, folder: Folder) -> Folder:
+    """The folder with a certificate that the device's thing has; the given one if none is here.
+
+    During a rotation it is that of the old certificate: what is published with the new one shows that the device has
+    switched. Raises UsageError and ResourceError.
+    """
+    found = _complete(folder, registry.attached(folder.device))
+    return found[0] if found else folder
+
+
 def _already(registry: Registry, folder: Folder, endpoint: Endpoint, thing: Thing) -> Enrolled | None:
     """The enrolled device; None if it has no certificate, or if its enrolment is not complete."""
     device, found = folder.device, mark.read(thing)

@@ -59,6 +59,8 @@ def test_a_device_from_its_enrolment_to_the_end_of_its_environment(machine: Mach
     with pytest.raises(Refused), connect(machine, "roof"):
         pass
 
+    machine.run("device", "test", "roof", *ENV)
+
     # Revoked, it is disconnected and stays away.
     with connect(machine, "roof/rotation-1") as device:
         machine.run("device", "revoke", "roof", *ENV)
