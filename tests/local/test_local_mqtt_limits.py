@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -12,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.support.local_machine import eventually
 from tests.support.mqtt_devices import NOT_AUTHORIZED, POLICY, SUBSCRIBED, SUCCESS, V5, V311, Fleet, Identity
-from tests.support.mqtt_packets import packet, text
+from tests.support.mqtt_packets import packet, text, wire
 
 pytestmark = pytest.mark.embedded
 
@@ -179,3 +181,23 @@ def test_a_violation_of_the_protocol_ends_the_connection(fleet: Fleet, violation
     for client_id in ("dev:first", "dev:second"):
         with suppress(fleet.data.exceptions.ResourceNotFoundException):
             assert not fleet.data.get_connection(clientId=client_id)["connected"]
+
+
+def test_clients_that_send_a_lot_at_once_take_turns(fleet: Fleet) -> None:
+    pid, number = fleet.machine.record.pid, 300
+    with (
+        fleet.connect("dev:listener", fleet.free("dev:listener")) as listener,
+        wire(fleet.port, fleet.context(fleet.free("dev:one"))) as one,
+        wire(fleet.port, fleet.context(fleet.free("dev:two"))) as two,
+    ):
+        assert listener.subscribe("turns", qos=0) == 0
+        assert one.connect("dev:one") == two.connect("dev:two") == "connack 0x00"
+        os.kill(pid, signal.SIGSTOP)  # so that it finds everything when it goes on
+        try:
+            one.send(number * packet(0x30, text("turns"), b"\0one"))
+            two.send(number * packet(0x30, text("turns"), b"\0two"))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        listener.until(lambda: len(listener.received) == 2 * number)
+        order = [message.payload for message in listener.received]
+    assert {b"one", b"two"} == set(order[:number])

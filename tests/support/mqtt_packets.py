@@ -42,10 +42,13 @@ class Wire:
     def subscribe(self, topic_filter: str | bytes) -> str:
         return self.ask(packet(_SUBSCRIBE, b"\0\1\0", text(topic_filter), b"\1"))
 
+    def send(self, sent: bytes) -> None:
+        self._stream.sendall(sent)
+
     def ask(self, sent: bytes) -> str:
         """Send a packet and return the kind and the reason code of what is answered; "closed" if nothing is."""
         try:
-            self._stream.sendall(sent)
+            self.send(sent)
             return self._answer()
         except OSError:
             return "closed"
