@@ -109,6 +109,7 @@ matrix: setup ## every case of which make test takes a sample, 40,000 readings, 
 	$(PIP_INSTALL) '.[dev,parquet]'
 	$(PYTEST) tests/readings/test_parquet.py
 	$(PYTEST) tests/handlers/whole_no_loss.py tests/handlers/whole_buckets.py --numprocesses auto -rP
+	$(PYTEST) tests/local/whole_device_no_loss.py -rP
 	$(PYTEST) tests/pipeline/whole_matrix.py --numprocesses auto
 
 bench: setup ## the benchmarks' tables
