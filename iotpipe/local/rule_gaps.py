@@ -18,6 +18,7 @@ _prefix: ContextVar[str] = ContextVar("prefix", default="")
 def close() -> None:
     """Apply every patch."""
     _act_with_the_rights_of_the_role()
+    _count_matches()
     _count_actions()
     _count_missing_rules()
 
@@ -40,6 +41,22 @@ def _act_with_the_rights_of_the_role() -> None:
         send(account, region, rule, action, event)
 
     iot._dispatch_rule_sqs = dispatch
+
+
+def _count_matches() -> None:
+    """Publish how many messages each rule gets; by Basic Ingest, too, of which AWS's documentation says nothing."""
+    from ministack.core.responses import request_scope
+    from ministack.services import iot
+
+    run = iot._run_rule_actions
+
+    async def counted(account: str, region: str, rule: dict[str, Any] | None, *rest: Any) -> None:
+        if rule and not rule.get("ruleDisabled"):
+            with request_scope(account, region):
+                metrics.record("AWS/IoT", "TopicMatch", {"RuleName": rule["ruleName"]}, 1)
+        await run(account, region, rule, *rest)
+
+    iot._run_rule_actions = counted
 
 
 def _count_actions() -> None:

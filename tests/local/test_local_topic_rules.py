@@ -91,6 +91,7 @@ def test_what_cannot_be_queued_goes_to_the_error_action_and_is_counted(fleet: Fl
     assert fleet.bodies(urls["target"]) == []
     assert counted(fleet.machine, "Failure", RuleName="failing_3", ActionType="SQS") == 2
     assert counted(fleet.machine, "ErrorActionSuccess", RuleName="failing_3", ActionType="SQS") == 2
+    assert counted(fleet.machine, "TopicMatch", RuleName="failing_3") == 2
     assert counted(fleet.machine, "RuleNotFound", RuleName="missing") == 1
 
 
