@@ -5,6 +5,8 @@ The sizes are readings stored, 10000 100000 300000 unless others are given. At e
 - ingestion: so many readings a second does `send-test-data` get acknowledged, while the processor works too; beside a
   second engine that holds as many readings as the first size, each probed in turn, so that what else the computer does
   slows both;
+- devices: at the first size, so many messages a second do DEVICES devices get acknowledged over MQTT, one reading in
+  each, beside as many readings over HTTP with 25 in each POST, in turn;
 - processing: the time from the moment a reading was received to the one at which it was processed, while readings
   come in at STEADY a second, and at half the rate of ingestion that was just measured;
 - memory: what the engine's process holds, less what it held at the start, by 100,000 readings stored;
@@ -37,6 +39,7 @@ SIZES = (10_000, 100_000, 300_000)
 PROBE = 5_000
 PROBES = 5
 """A rate of ingestion is the median of sending this many readings this often."""
+DEVICES = 50
 STEADY = 1_000
 """Readings a second."""
 SECONDS = 10
@@ -52,6 +55,9 @@ class Figures:
     rate: float = 0.0
     rate_of_first: float = 0.0
     """What the engine with as many readings as the first size took in the same minutes."""
+    over_mqtt: float = 0.0
+    over_http: float = 0.0
+    """What both ways took in the same minutes."""
     verified: dict[str, Any] = field(default_factory=dict)
     steady: dict[str, float] = field(default_factory=dict)
     half: dict[str, float] = field(default_factory=dict)
@@ -147,6 +153,7 @@ def at(machine: Machine, size: int, empty: float, *, first: int, prove: bool) ->
             figures.rate, figures.rate_of_first = ingestion(machine, small)
     else:
         (figures.rate,) = ingestion(machine)
+        figures.over_mqtt, figures.over_http = ways_in(machine)
     figures.steady = hops(machine, STEADY)
     figures.half = hops(machine, figures.rate / 2)
     machine.drain()
@@ -162,6 +169,17 @@ def ingestion(*machines: Machine) -> list[float]:
     for _ in range(PROBES):
         for machine, measured in zip(machines, rates, strict=True):
             measured.append(machine.send(PROBE)["readings_per_second"])
+            machine.drain()
+    return [statistics.median(each) for each in rates]
+
+
+def ways_in(machine: Machine) -> list[float]:
+    """Readings a second that it acknowledges over MQTT and over HTTP, in turn."""
+    ways: list[tuple[str, ...]] = [("--via", "mqtt", "--batch", "1"), ("--batch", "25")]
+    rates: list[list[float]] = [[] for _ in ways]
+    for _ in range(PROBES):
+        for way, measured in zip(ways, rates, strict=True):
+            measured.append(machine.send(PROBE, "--devices", str(DEVICES), *way)["readings_per_second"])
             machine.drain()
     return [statistics.median(each) for each in rates]
 
@@ -209,6 +227,10 @@ def report(figures: Figures) -> None:
     if first := figures.rate_of_first:
         line("  of an engine of the first size", first)
         line("  ratio", figures.rate / first, "at least 0.8", met=figures.rate >= 0.8 * first)
+    if mqtt := figures.over_mqtt:
+        line("over MQTT, messages/s", mqtt)
+        line("  over HTTP at 25 per POST, readings/s", figures.over_http)
+        line("  ratio", mqtt / figures.over_http)
     for name, found in ((f"{STEADY}/s", figures.steady), ("half of ingestion", figures.half)):
         line(f"processed at {name}: rate achieved", found["rate"])
         line(f"processed at {name}: p50, ms", found["p50"])
