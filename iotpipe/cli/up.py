@@ -79,6 +79,8 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
             apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopted, strict=strict)
             found = outputs(session.aws.account, session.aws.region, ledger.rows, session.endpoint)
             untested = self_test.test(session.run, session.env.suffix) if self_test.new_rule(steps.steps) else ""
+    if any(step.address.startswith("iot-policy/") and step.action == "update" for step in steps.steps):
+        output.note("AWS IoT takes some minutes until the changed policy is in force for every device")
     if untested:
         output.note(
             f"The way in over MQTT may not work: {untested}. `iotpipe logs ingestion --env {session.name}` and "

@@ -308,3 +308,13 @@ def test_down_of_an_environment_without_devices_does_not_ask_for_them(cloud: She
 )
 def test_other_commands_refuse_what_makes_no_sense(enrolling: Shell, words: list[str], told: str) -> None:
     assert told in enrolling.run("device", *words, *ON_DEV, code=2).stderr
+
+
+def test_up_says_that_a_changed_policy_takes_minutes(enrolling: Shell) -> None:
+    document = json.dumps({"Version": "2012-10-17", "Statement": []})
+    enrolling.client("iot").create_policy_version(
+        policyName="iot-device-policy-dev", policyDocument=document, setAsDefault=True
+    )
+    note = "AWS IoT takes some minutes until the changed policy is in force"
+    assert note in enrolling.run("up", *ON_DEV).stderr
+    assert note not in enrolling.run("up", *ON_DEV).stderr
