@@ -50,11 +50,15 @@ $(VENV)/.ready: pyproject.toml constraints.txt | python
 	@$(PIP_INSTALL) '.[dev]'
 	@touch $(VENV)/.usable $@
 
-demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, each followed, answers out
+demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, each followed, answers out, a device over MQTT
 	$(RUN)/iotpipe up --env local
 	$(RUN)/iotpipe send-test-data --env local --count 2 --bad 2
 	$(RUN)/iotpipe send-test-data --env local --verify
 	$(RUN)/iotpipe query --env local sensor-001 --limit 24
+	$(RUN)/iotpipe device add demo-roof --env local --out $(VENV)/demo
+	$(RUN)/iotpipe device test demo-roof --env local --out $(VENV)/demo
+	$(RUN)/iotpipe device remove demo-roof --env local --yes
+	@rm -r $(VENV)/demo
 	@printf '%s\n' '' 'One of the two bad ones was refused; the other fails again and again, and is a dead letter 18 s later:' \
 	  '  $(RUN)/iotpipe dlq list               shows it' \
 	  '' 'The pipeline is up on this machine. See all of it live in a browser:' \
@@ -63,6 +67,7 @@ demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, ea
 	  '  $(RUN)/iotpipe status                 how it is doing' \
 	  '  $(RUN)/iotpipe logs                   what the functions say' \
 	  '  $(RUN)/iotpipe graph                  how data flows through it' \
+	  '  $(RUN)/iotpipe device add roof        enrols a device, with examples that publish its readings' \
 	  '  $(RUN)/iotpipe down --delete-data     takes it down and leaves nothing' \
 	  'and for a real account, read "On AWS" in README.md.'
 
