@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -19,12 +20,14 @@ from iotpipe.devices.folder import Folder
 from iotpipe.devices.many import Tell, Worked
 from iotpipe.devices.registry import Registry
 from iotpipe.devices.table import Row
-from iotpipe.errors import IotpipeError
+from iotpipe.errors import Interrupted, IotpipeError
+from iotpipe.provision.lock import locked
 from iotpipe.provision.run import Run
 from iotpipe.readings.bad_readings import Poison, Rejection
 from iotpipe.readings.mqtt_send import Publisher
 from iotpipe.readings.send_test_data import Load
 from iotpipe.readings.verify import Findings
+from iotpipe.times import timestamp
 
 MOST_DEVICES = 500
 """Each has a connection and two threads."""
@@ -62,25 +65,40 @@ def connections(
 ) -> Iterator[dict[str, Connection]]:
     """Connections of these devices, which are enrolled for the test and removed again.
 
-    Their files are in `folder`: a test that was killed leaves them there, and the next one goes on with them.
+    Their files are in `folder`: a test that was killed leaves them there, and the next one removes these devices first.
     `stoppable` is in force while devices are enrolled or removed: Ctrl-C then stops between two of them.
 
-    Raises IotpipeError if not all of them can be enrolled, or removed.
+    Raises IotpipeError if not all of them can be enrolled, or removed, Interrupted after Ctrl-C, and LedgerLocked while
+    another test runs.
     """
+    run = registry.run
     devices = device_names.checked(registry.names, device_ids)
-    try:
-        with stoppable(), progress("enrolling test devices") as tell:
-            rows = [Row(each, None) for each in devices]
-            _all(enrol_all(registry, rows, folder, endpoint, tell), "enrolled")
-        yield {each.device_id: connection(each, Folder(folder / each.device_id, each), endpoint) for each in devices}
-    finally:
-        # After Ctrl-C too: the flag would keep the removal from beginning.
-        registry.run.stop.clear()
+
+    def remove() -> None:
+        # Those with a folder, which nobody but this command enrols.
+        present = [path.name for path in sorted(folder.glob("*/"))]
+        if not present:
+            return
         with stoppable(), progress("removing test devices") as tell:
-            removed = many.work(registry.run, devices, lambda each: removal.remove(registry, each), tell)
+            enrolled = device_names.checked(registry.names, present)
+            removed = many.work(run, enrolled, lambda each: removal.remove(registry, each), tell)
         for device_id in removed.done:
-            _discard(folder / device_id)
+            shutil.rmtree(folder / device_id)
         _all(removed, "removed")
+
+    with locked(folder, "send-test-data --via mqtt", timestamp(run.clock.now())):
+        remove()
+        try:
+            with stoppable(), progress("enrolling test devices") as tell:
+                rows = [Row(each, None) for each in devices]
+                _all(enrol_all(registry, rows, folder, endpoint, tell), "enrolled")
+            yield {
+                each.device_id: connection(each, Folder(folder / each.device_id, each), endpoint) for each in devices
+            }
+        finally:
+            # After Ctrl-C too: the flag would keep the removal from beginning.
+            run.stop.clear()
+            remove()
 
 
 def connection(device: Device, folder: Folder, endpoint: Endpoint) -> Connection:
@@ -89,18 +107,13 @@ def connection(device: Device, folder: Folder, endpoint: Endpoint) -> Connection
     return Connection(endpoint.host, endpoint.port, endpoint.ca_file, identity)
 
 
-def _discard(folder: Path) -> None:
-    for each in folder.iterdir():
-        each.unlink()
-    folder.rmdir()
-
-
 def _all(worked: Worked[Any], what: str) -> None:
-    """Raise the first error if not every device was done."""
+    """Raise the first error if not every device was done, and Interrupted after Ctrl-C."""
     for device_id, error in worked.failed.items():
         raise IotpipeError(f"the test device {device_id} cannot be {what}: {error.message}", error.hint)
-    if worked.left:
-        raise IotpipeError(f"stopped: {len(worked.left)} test devices were not {what}", "Run the same command again")
+    if worked.stopped:
+        left = len(worked.left)
+        raise Interrupted(f"stopped: {left} test devices were not {what}", "Run the same command again")
 
 
 def dead_letters(rejections: Sequence[Rejection]) -> list[Poison]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
+from iotpipe.provision.lock import locked
 from tests.support.json_shapes import assert_as_described
-from tests.support.local_machine import Machine
+from tests.support.local_machine import Machine, eventually
 
 pytestmark = [pytest.mark.embedded, pytest.mark.matrix]
 
@@ -37,6 +39,34 @@ def test_temporary_devices_publish_and_each_reading_and_refusal_is_followed(up: 
 def test_several_readings_in_a_message_are_stored_one_by_one(up: Machine) -> None:
     answer = json.loads(up.run(*SEND, "--devices", "2", "--count", "50", "--batch", "10").stdout)
     assert (answer["accepted"], answer["requests"], answer["verified"]["proven"]) == (50, 6, True)
+
+
+def test_devices_of_a_test_that_was_killed_are_removed_by_the_next_one(up: Machine) -> None:
+    with up.begin(*SEND, "--devices", "12", "--count", "12") as process:
+        eventually(lambda: enrolled(up))
+        process.kill()
+    answer = json.loads(up.run(*SEND, "--devices", "2", "--count", "2").stdout)
+    assert answer["verified"]["proven"]
+    assert enrolled(up) == []
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_ctrl_c_leaves_no_device(up: Machine, files: bool) -> None:
+    """Neither while devices are enrolled, nor once all of them have their files."""
+    folder = up.directory / ".iotpipe" / "test-devices-local"
+    with up.begin(*SEND, "--devices", "12", "--count", "600", "--rate", "20") as process:
+        eventually(lambda: len(list(folder.glob("*/certificate.pem"))) == 12 if files else enrolled(up))
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert enrolled(up) == []
+    assert not list(folder.glob("*/"))
+
+
+def test_a_second_test_at_the_same_time_is_refused(up: Machine) -> None:
+    with locked(up.directory / ".iotpipe" / "test-devices-local", "send-test-data --via mqtt", "2026-11-26T12:00:00Z"):
+        assert "is locked by `iotpipe send-test-data --via mqtt`" in up.run(*SEND, code=1).stderr
+    assert enrolled(up) == []
 
 
 @pytest.mark.parametrize(
