@@ -376,6 +376,59 @@ def the_streams_of_a_table_come_and_go() -> bool:
     return [each["DestinationStatus"] for each in found["KinesisDataStreamDestinations"]] == ["DISABLED"]
 
 
+RULE = {"sql": "SELECT * FROM 'a'", "awsIotSqlVersion": "2016-03-23", "actions": []}
+RULE_ARN = f"arn:aws:iot:{REGION}:{ACCOUNT}:rule/r"
+POLICY_ARN = f"arn:aws:iot:{REGION}:{ACCOUNT}:policy/p"
+
+
+def iot_tags(arn: str) -> dict[str, str]:
+    return {each["Key"]: each["Value"] for each in client("iot").list_tags_for_resource(resourceArn=arn)["tags"]}
+
+
+def a_rule_has_its_tags_from_the_beginning() -> bool:
+    client("iot").create_topic_rule(ruleName="r", topicRulePayload=RULE, tags="a=1&b=x%20y")
+    return iot_tags(RULE_ARN) == {"a": "1", "b": "x y"}
+
+
+def a_rule_that_is_replaced_keeps_its_tags() -> bool:
+    client("iot").create_topic_rule(ruleName="r", topicRulePayload=RULE, tags="a=1")
+    before = client("iot").get_topic_rule(ruleName="r")["rule"]["createdAt"]
+    client("iot").replace_topic_rule(ruleName="r", topicRulePayload=RULE | {"description": "another"})
+    found = client("iot").get_topic_rule(ruleName="r")["rule"]
+    return (found["description"], found["createdAt"]) == ("another", before) and iot_tags(RULE_ARN) == {"a": "1"}
+
+
+def a_rule_that_is_not_there_is_denied() -> bool:
+    codes = set()
+    for act in (client("iot").get_topic_rule, client("iot").delete_topic_rule):
+        try:
+            act(ruleName="gone")
+        except ClientError as error:
+            codes.add(error.response["Error"]["Code"])
+    return codes == {"UnauthorizedException"}
+
+
+def a_policy_has_its_tags_from_the_beginning() -> bool:
+    client("iot").create_policy(policyName="p", policyDocument="{}", tags=[{"Key": "a", "Value": "1"}])
+    return iot_tags(POLICY_ARN) == {"a": "1"}
+
+
+def a_policy_can_be_tagged() -> bool:
+    client("iot").create_policy(policyName="p", policyDocument="{}")
+    client("iot").tag_resource(resourceArn=POLICY_ARN, tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    client("iot").untag_resource(resourceArn=POLICY_ARN, tagKeys=["a"])
+    return iot_tags(POLICY_ARN) == {"b": "2"}
+
+
+def what_aws_iot_logs_is_kept() -> bool:
+    try:
+        client("iot").get_v2_logging_options()
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "NotConfiguredException"
+    client("iot").set_v2_logging_options(roleArn="arn:aws:iam::123456789012:role/r", defaultLogLevel="ERROR")
+    return bool(client("iot").get_v2_logging_options()["defaultLogLevel"] == "ERROR")
+
+
 def a_thing(**attributes: str) -> bool:
     """Whether the thing was created with these attributes."""
     try:
@@ -515,6 +568,16 @@ BEHAVIOUR: dict[str, Callable[[], bool]] = {
     "enable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
     "disable_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
     "describe_kinesis_streaming_destination": the_streams_of_a_table_come_and_go,
+    "create_topic_rule": a_rule_has_its_tags_from_the_beginning,
+    "replace_topic_rule": a_rule_that_is_replaced_keeps_its_tags,
+    "get_topic_rule": a_rule_that_is_not_there_is_denied,
+    "delete_topic_rule": a_rule_that_is_not_there_is_denied,
+    "create_policy": a_policy_has_its_tags_from_the_beginning,
+    "list_tags_for_resource": a_policy_has_its_tags_from_the_beginning,
+    "tag_of_iot": a_policy_can_be_tagged,
+    "untag_of_iot": a_policy_can_be_tagged,
+    "get_v2_logging_options": what_aws_iot_logs_is_kept,
+    "set_v2_logging_options": what_aws_iot_logs_is_kept,
     "create_thing": an_equal_thing_is_answered_and_another_one_refused,
     "update_thing": a_thing_of_another_version_is_not_updated,
     "delete_thing": a_thing_that_is_not_there_is_deleted,

@@ -90,14 +90,14 @@ def list_tags_for_resource(self: Any) -> str:
     return json.dumps({"tags": [{"Key": key, "Value": value} for key, value in tags.items()]})
 
 
-def tag_resource(self: Any) -> str:
+def tag_of_iot(self: Any) -> str:
     """TagResource is not there."""
     tags = {each["Key"]: each["Value"] for each in self._get_param("tags")}
     _tags(_found(self.iot_backend, self._get_param("resourceArn"))).update(tags)
     return "{}"
 
 
-def untag_resource(self: Any) -> str:
+def untag_of_iot(self: Any) -> str:
     """UntagResource is not there."""
     tags = _tags(_found(self.iot_backend, self._get_param("resourceArn")))
     for key in self._get_param("tagKeys"):
@@ -138,8 +138,8 @@ PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (IoTResponse, "delete_topic_rule", delete_topic_rule),
     (IoTResponse, "create_policy", create_policy),
     (IoTResponse, "list_tags_for_resource", list_tags_for_resource),
-    (IoTResponse, "tag_resource", tag_resource),
-    (IoTResponse, "untag_resource", untag_resource),
+    (IoTResponse, "tag_resource", tag_of_iot),
+    (IoTResponse, "untag_resource", untag_of_iot),
     (IoTResponse, "get_v2_logging_options", get_v2_logging_options),
     (IoTResponse, "set_v2_logging_options", set_v2_logging_options),
 )
