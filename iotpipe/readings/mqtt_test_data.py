@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import resource
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -29,8 +30,9 @@ from iotpipe.readings.send_test_data import Load
 from iotpipe.readings.verify import Findings
 from iotpipe.times import timestamp
 
-MOST_DEVICES = 500
-"""Each has a connection and two threads."""
+MOST_DEVICES = 300
+"""Each has three open files. The MQTT client waits with select(), which knows none above _OPEN_FILES."""
+_OPEN_FILES = 1024
 _NOTICE_PATIENCE, _PAUSE = 10.0, 0.25
 """Seconds that the last notices may take after everything else has arrived, and between two looks."""
 
@@ -86,6 +88,7 @@ def connections(
             shutil.rmtree(folder / device_id)
         _all(removed, "removed")
 
+    _allow_open_files()
     with locked(folder, "send-test-data --via mqtt", timestamp(run.clock.now())):
         remove()
         try:
@@ -99,6 +102,14 @@ def connections(
             # After Ctrl-C too: the flag would keep the removal from beginning.
             run.stop.clear()
             remove()
+
+
+def _allow_open_files() -> None:
+    """Raise the limit of open files where it is lower; macOS begins with 256."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
+        most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def connection(device: Device, folder: Folder, endpoint: Endpoint) -> Connection:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from iotpipe.provision.lock import locked
 from tests.support.json_shapes import assert_as_described
-from tests.support.local_machine import Machine, eventually
+from tests.support.local_machine import IOTPIPE, Machine, eventually
 
 pytestmark = [pytest.mark.embedded, pytest.mark.matrix]
 
@@ -63,6 +64,13 @@ def test_ctrl_c_leaves_no_device(up: Machine, files: bool) -> None:
     assert not list(folder.glob("*/"))
 
 
+def test_a_low_limit_of_open_files_is_raised_for_the_connections(up: Machine) -> None:
+    command = [IOTPIPE, *SEND, "--devices", "25", "--count", "25"]
+    limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *command]
+    done = subprocess.run(limited, cwd=up.directory, env=up.environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["verified"]["proven"]
+
+
 def test_a_second_test_at_the_same_time_is_refused(up: Machine) -> None:
     with locked(up.directory / ".iotpipe" / "test-devices-local", "send-test-data --via mqtt", "2026-11-26T12:00:00Z"):
         assert "is locked by `iotpipe send-test-data --via mqtt`" in up.run(*SEND, code=1).stderr
@@ -74,7 +82,7 @@ def test_a_second_test_at_the_same_time_is_refused(up: Machine) -> None:
     [
         (("--file", "readings.csv"), "--file replays over HTTP"),
         (("--connections", "4"), "--connections is for HTTP"),
-        (("--devices", "501"), "at most 500 devices can send over MQTT at once"),
+        (("--devices", "301"), "at most 300 devices can send over MQTT at once"),
     ],
 )
 def test_options_that_make_no_sense_over_mqtt_are_refused(up: Machine, options: tuple[str, ...], said: str) -> None:
