@@ -63,7 +63,7 @@ def add(
         session, registry = open_registry(settings, "device add", tell)
         rows = _rows(registry.names, names, table, csr)
         endpoint = endpoint_of(session, registry)
-    with working(session, len(rows), "enrolled") as finished:
+    with working(session, len(rows), "finished") as finished:
         worked = enrol_all(registry, rows, out, endpoint, finished)
     if as_json:
         output.answer(render.enrolled(session.name, endpoint, worked))

@@ -58,7 +58,7 @@ def test_many_devices_are_enrolled_from_a_table_and_the_next_run_costs_next_to_n
     (enrolling.directory / "fleet.csv").write_text("\n".join(["device_id", *ids]))
     done = enrolling.run("device", "add", "--from", "fleet.csv", *ON_DEV)
     assert "dev: 30 devices enrolled" in done.stdout
-    assert "enrolled: 30 of 30 (" in done.stderr and "/s" in done.stderr
+    assert "finished: 30 of 30 (" in done.stderr and "/s" in done.stderr
     assert all(files(enrolling, each) == FILES for each in ids)
     enrolling.operations()
     assert "dev: 30 devices already enrolled" in enrolling.run("device", "add", "--from", "fleet.csv", *ON_DEV).stdout

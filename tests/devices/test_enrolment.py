@@ -49,6 +49,7 @@ def test_the_certificate_belongs_to_its_thing_only(world: DevicesWorld) -> None:
         client().attach_thing_principal(thingName="other", principal=arn, thingPrincipalType="EXCLUSIVE_THING")
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("step", "moment"), INSTANTS)
 def test_it_continues_after_a_kill(world: DevicesWorld, step: str, moment: str) -> None:
     with world.dying(step, moment):
@@ -107,6 +108,7 @@ def test_a_refused_call_is_told_and_the_next_command_continues(world: DevicesWor
 BEFORE_THE_THING_IS_ATTACHED = INSTANTS[: INSTANTS.index(INSTANTS[2 * STEPS.index("AttachThingPrincipal")]) + 1]
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("step", "moment"), BEFORE_THE_THING_IS_ATTACHED)
 def test_another_operator_completes_what_was_killed(
     world: DevicesWorld, other: DevicesWorld, step: str, moment: str

@@ -74,6 +74,7 @@ def test_a_removed_device_can_be_enrolled_again(world: DevicesWorld) -> None:
     assert account() == whole("roof")
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("certificates", [0, 1], ids=["iotpipe's", "and one made by hand"])
 @pytest.mark.parametrize(("step", "moment"), INSTANTS)
 def test_removal_continues_after_a_kill(world: DevicesWorld, step: str, moment: str, certificates: int) -> None:
@@ -119,6 +120,7 @@ def test_a_refused_call_is_told_and_the_next_removal_continues(world: DevicesWor
 ENROLLING = ["CreateThing", "CreateCertificateFromCsr", "AttachPolicy", "AttachThingPrincipal", "UpdateThing"]
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("moment", [BEFORE, AFTER])
 @pytest.mark.parametrize("step", ENROLLING)
 def test_what_is_left_of_an_interrupted_enrolment_is_removed(world: DevicesWorld, step: str, moment: str) -> None:

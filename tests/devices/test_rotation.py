@@ -57,6 +57,7 @@ def test_the_next_rotation_gets_a_folder_of_its_own(world: DevicesWorld) -> None
     assert account() == whole("roof")
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("step", "moment"), instants(ROTATING))
 def test_a_rotation_continues_after_a_kill(world: DevicesWorld, step: str, moment: str) -> None:
     world.enrol("roof")
@@ -69,6 +70,7 @@ def test_a_rotation_continues_after_a_kill(world: DevicesWorld, step: str, momen
     assert account() == whole("roof")
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("step", "moment"), instants(ROTATING))
 def test_another_operator_rotates_after_a_kill(
     world: DevicesWorld, other: DevicesWorld, step: str, moment: str
@@ -83,6 +85,7 @@ def test_another_operator_rotates_after_a_kill(
     assert account() == whole("roof")
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("step", "moment"), instants(ROTATING))
 def test_what_is_left_of_an_interrupted_rotation_is_removed(world: DevicesWorld, step: str, moment: str) -> None:
     world.enrol("roof")
@@ -92,6 +95,7 @@ def test_what_is_left_of_an_interrupted_rotation_is_removed(world: DevicesWorld,
     assert account() == whole()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("step", "moment"), instants(FINISHING))
 def test_the_end_of_a_rotation_continues_after_a_kill(world: DevicesWorld, step: str, moment: str) -> None:
     world.enrol("roof")

@@ -40,7 +40,7 @@ def test_what_was_sent_is_counted_once_at_each_place_with_the_reasons_of_the_res
     found = answer["snapshot"]
     assert found["summary"].startswith("60 readings accepted and 60 stored in 15 minutes, half of them within ")
     assert [node(found, name)["value"] for name in ("raw-sensor-data", "processed-data")] == ["+60", "+60"]
-    assert (found["devices"], found["missing"]) == ({"total": 3, "silent": 0, "complete": True}, None)
+    assert (found["devices"], found["missing"]) == ({"total": 3, "silent": 0, "complete": True, "enrolled": None}, None)
     assert not [each for each in found["sources"] if each["problem"]]
     refused = sum(each["count"] for each in found["reasons"] if each["kind"] == "refused")
     assert refused >= 4, sent

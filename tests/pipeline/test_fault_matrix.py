@@ -21,14 +21,14 @@ SHARES = 8
 AGAIN = f"to draw the same again: MATRIX_SEED={SEED}"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_any_call_may_be_throttled_fail_drop_lose_its_answer_or_be_denied(matrix: Path, share: int) -> None:
     found = wrong(handfuls(matrix, Random(SEED))[share::SHARES], matrix)
     assert not found, f"{found}\n{AGAIN}"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_an_up_that_is_killed_before_or_after_any_write_is_completed_by_the_next_or_taken_down(
     matrix: Path, share: int
@@ -37,7 +37,7 @@ def test_an_up_that_is_killed_before_or_after_any_write_is_completed_by_the_next
     assert not found, f"{found}\n{AGAIN}"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_at_any_operation_the_credentials_may_expire_the_process_be_killed_or_a_fault_stay(
     matrix: Path, share: int
@@ -46,7 +46,7 @@ def test_at_any_operation_the_credentials_may_expire_the_process_be_killed_or_a_
     assert not found, f"{found}\n{AGAIN}"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_faults_may_come_while_many_calls_are_under_way(matrix: Path, share: int) -> None:
     found = wrong(at_once(matrix, Random(SEED))[share::SHARES], matrix)

@@ -381,7 +381,10 @@ SCENES: Sequence[Scene] = (
 
 NO_WAF = "AWS WAF is not among the emulated services"
 NO_STATE = "nothing that a service has in mind brings it about: it comes at random"
+BY_COMMAND = "devices are enrolled and removed by commands of their own, and not by `up`"
 ELSEWHERE = {
+    "DeleteThing InvalidRequestException still attached": (BY_COMMAND, "tests/devices/test_removal.py"),
+    "DeleteCertificate DeleteConflictException": (BY_COMMAND, "tests/devices/test_removal.py"),
     "CreatePolicyVersion VersionsLimitExceededException": (
         "somebody else has to make the fifth version between two calls",
         "tests/provision/test_retries.py",
