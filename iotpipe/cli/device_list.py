@@ -69,7 +69,7 @@ def show(settings: Settings, name: str, as_json: bool) -> None:
         details = inventory.details(registry, device)
         seen = None
         try:
-            rows, _ = fetch_rows(_api(session), {"device_id": name}, 1)
+            rows, _ = fetch_rows(_api(session), {"device_id": name, "order": "desc"}, 1)
             seen = stored_rows.timestamp(rows[0]) if rows else None
         except IotpipeError as error:
             output.note(f"the last reading is not known: {error.message}")

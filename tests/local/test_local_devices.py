@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from iotpipe.provision.lock import locked
+from iotpipe.times import iso
 from tests.support.json_shapes import assert_as_described
 from tests.support.local_machine import IOTPIPE, Machine, eventually
 
@@ -104,6 +105,8 @@ def test_a_device_is_tested_from_its_files_to_its_rows(up: Machine) -> None:
     assert (answer["stored"], answer["problems"]) == (True, [])
     items = up.json("query", "--env", "local", "roof")["items"]
     assert [each["sensor_data"] for each in items] == [{"test": 1}] * 2
+    newest = max(each["timestamp"] for each in items)
+    assert up.json("device", "show", "roof", "--env", "local")["last_reading"] == iso(newest)
 
 
 def test_a_device_that_may_not_connect_is_said_to_get_no_acknowledgement(
