@@ -342,7 +342,6 @@ def assert_done(odd: OddAws, name: str, message: Published) -> None:
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_what_a_device_published_is_stored_or_refused_or_handed_back(
     play: Callable[[int], OddAws], now: Clock, seed: int

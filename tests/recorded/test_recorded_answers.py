@@ -152,7 +152,7 @@ REPLAYS = [
 ]
 
 
-@pytest.mark.sampled(120)
+@pytest.mark.sampled(80)
 @pytest.mark.matrix
 @pytest.mark.parametrize(("recording", "kind", "scene"), REPLAYS)
 def test_a_recorded_answer_is_read(recording: Recording, kind: str, scene: Scene, tmp_path: Path) -> None:
