@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 
 from iotpipe.devices.connection import Acknowledged, Closed, Connection, Notice
@@ -18,11 +19,14 @@ from iotpipe.readings import exact_json
 from iotpipe.readings.bad_readings import Rejection
 from iotpipe.readings.generate import Reading
 from iotpipe.readings.send import Receipt, Tally
+from iotpipe.readings.workers import run_until_done
 
 _UNACKNOWLEDGED = 50
 """Messages of a connection that may wait for their acknowledgement."""
 _FASTEST = 80
 """Messages a second of one connection. AWS IoT takes 100, and drops what is above without an answer."""
+_CATCH_UP = 0.2
+"""Seconds of messages that a connection may send at once after it had to wait; with more it would exceed AWS's 100."""
 PATIENCE = 60
 """Seconds without any acknowledgement after which a device's messages count as failed."""
 _LOOK = 0.2
@@ -125,18 +129,8 @@ class Publisher:
         """
         self.tally.total = sum(len(each.readings) for its in messages.values() for each in its)
         began = self._run.clock.now()
-        threads = [
-            threading.Thread(target=self._work, args=(device_id, messages[device_id]), daemon=True)
-            for device_id in messages
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            _join(threads)
-        except KeyboardInterrupt:
-            self.tally.interrupted = True
-            self._run.stop.set()
-            _join(threads)
+        works = [partial(self._work, device_id, its) for device_id, its in messages.items()]
+        self.tally.interrupted = run_until_done(works, self._run)
         if self._unexpected:
             raise self._unexpected
         self.tally.seconds = self._run.clock.now() - began
@@ -165,9 +159,6 @@ class Publisher:
 
     def _publish_all(self, device_id: str, device: _Device) -> None:
         clock = self._run.clock
-        pace = 1 / _FASTEST if self._run.aws.eventually_consistent else 0.0
-        if self._rate:
-            pace = max(pace, len(self._connections) / self._rate)
         due = answered = clock.now()
         while not device.done and not self._run.stop.is_set():
             now = clock.now()
@@ -175,13 +166,19 @@ class Publisher:
                 message = device.left.popleft()
                 number = device.connection.publish(device.topic, message.payload)
                 device.waiting[number] = message, now
-                due = max(due, now - 1) + pace * max(1, len(message.readings) if self._rate else 1)
+                due = max(due, now - _CATCH_UP) + self._interval(message)
             room = device.left and len(device.waiting) < _UNACKNOWLEDGED
             wait = max(0.0, min(_LOOK, due - now)) if room else _LOOK
             if self._settle(device_id, device, wait) or not device.waiting:
                 answered = clock.now()
             elif clock.now() - answered > self._patience:
                 return self._fail(device)
+
+    def _interval(self, message: Outgoing) -> float:
+        """Seconds from this message of a connection to its next one."""
+        shortest = 1 / _FASTEST if self._run.aws.eventually_consistent else 0.0
+        wanted = len(message.readings) * len(self._connections) / self._rate if self._rate else 0.0
+        return max(shortest, wanted)
 
     def _settle(self, device_id: str, device: _Device, wait: float) -> bool:
         """Wait for what happens next to the device's messages; whether one was answered."""
@@ -230,8 +227,3 @@ class Publisher:
                 else:
                     self.tally.failed += [(reading, reason) for reading in message.readings]
             self.tally.error = self.tally.error or error
-
-
-def _join(threads: Sequence[threading.Thread]) -> None:
-    for thread in threads:
-        thread.join()

@@ -14,6 +14,7 @@ from iotpipe.provision.run import Run
 from iotpipe.readings.api_client import Api, Response, Unreachable, raise_for_permanent_error
 from iotpipe.readings.bad_readings import Rejection
 from iotpipe.readings.generate import Reading, body
+from iotpipe.readings.workers import run_until_done
 
 Unit = Sequence[Reading] | Rejection
 """The content of one POST: a batch of readings, or one bad body."""
@@ -102,15 +103,7 @@ class Sender:
         self.tally.total = total
         self._queued = iter(queued)
         self._began = self.run.clock.now()
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.connections)]
-        for thread in threads:
-            thread.start()
-        try:
-            _join(threads)
-        except KeyboardInterrupt:
-            self.tally.interrupted = True
-            self.run.stop.set()
-            _join(threads)
+        self.tally.interrupted = run_until_done([self._work] * self.connections, self.run)
         if self._unexpected:
             raise self._unexpected
         self.tally.seconds = self.run.clock.now() - self._began
@@ -224,11 +217,6 @@ class Sender:
         with self._lock:
             self._stopped = True
             self.tally.error = self.tally.error or error
-
-
-def _join(threads: Sequence[threading.Thread]) -> None:
-    for thread in threads:
-        thread.join()
 
 
 def _acknowledges(document: Any, sent: Sequence[Reading]) -> bool:

@@ -227,15 +227,15 @@ def test_an_environment_that_is_not_up_is_told_so(typed: Type, rows: dict[str, R
 def test_ctrl_c_shows_what_was_sent_verifies_nothing_and_says_what_was_left(
     typed: Type, gateway: Gateway, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from iotpipe.readings import send as sending
+    from iotpipe.readings import workers
 
-    join = sending._join
+    join = workers._join
 
     def interrupted(threads: Any) -> None:
-        monkeypatch.setattr(sending, "_join", join)
+        monkeypatch.setattr(workers, "_join", join)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sending, "_join", interrupted)
+    monkeypatch.setattr(workers, "_join", interrupted)
     gateway.faults.extend([lambda request: None, lambda request: run.stop.wait(30) and None])
     result = send(typed, "--count", "50", "--batch", "5", "--connections", "1", "--verify")
     assert isinstance(result.exception, Interrupted) and "of 50 readings were not sent" in str(result.exception)

@@ -12,8 +12,7 @@ import pytest
 
 from iotpipe.errors import IotpipeError
 from iotpipe.provision.run import Run
-from iotpipe.readings import bad_readings
-from iotpipe.readings import send as sending
+from iotpipe.readings import bad_readings, workers
 from iotpipe.readings.api_client import Api
 from iotpipe.readings.generate import Reading, generate
 from iotpipe.readings.send import Sender, Tally, units
@@ -196,10 +195,10 @@ def test_ctrl_c_lets_what_is_under_way_be_answered(
     send: Send, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     under_way = threading.Event()
-    join = sending._join
+    join = workers._join
 
     def interrupted_once(threads: list[threading.Thread]) -> None:
-        monkeypatch.setattr(sending, "_join", join)
+        monkeypatch.setattr(workers, "_join", join)
         assert under_way.wait(30)
         raise KeyboardInterrupt
 
@@ -207,7 +206,7 @@ def test_ctrl_c_lets_what_is_under_way_be_answered(
         under_way.set()
         assert run.stop.wait(30)
 
-    monkeypatch.setattr(sending, "_join", interrupted_once)
+    monkeypatch.setattr(workers, "_join", interrupted_once)
     gateway.faults.append(slow)
     tally = send(list(generate(1, 40, 7, NOON)), batch=10)
     assert (len(tally.accepted), tally.unsent, tally.interrupted) == (10, 30, True)
