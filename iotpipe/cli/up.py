@@ -14,7 +14,10 @@ from iotpipe.cli.options import Settings
 from iotpipe.errors import UsageError
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Iterator
+
+    from iotpipe.cli.session import Session
+    from iotpipe.provision.plan import Plan
 
 
 @click.command(epilog="Example:  iotpipe up --env dev")
@@ -33,15 +36,12 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
     """
     from iotpipe.checks import preflight
     from iotpipe.cli.session import open_session, stoppable
-    from iotpipe.operations import device_self_test as self_test
-    from iotpipe.operations.data_loss import lost
     from iotpipe.operations.outputs import outputs
     from iotpipe.provision import apply
     from iotpipe.render import console, doctor, output
     from iotpipe.render.outputs import show_outputs
-    from iotpipe.render.plan import show_plan, show_vanished
+    from iotpipe.render.plan import show_plan
     from iotpipe.render.progress import progress
-    from iotpipe.render.teardown import show_lost
 
     with progress() as tell:
         session = open_session(settings, "up", tell)
@@ -63,30 +63,50 @@ def up(settings: Settings, strict: bool, adopt: tuple[str, ...], yes: bool, para
             doctor.show_untold(findings, console.stderr())
             steps.check()
             preflight.refuse(findings)
-            if steps.deletions:
-                show_lost(lost(session.run, [step.address for step in steps.deletions]))
-                confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are not declared?")
-            if steps.removed_by_update:
-                show_lost(steps.removed_by_update)
-                confirm(yes, f"Take these {len(steps.removed_by_update)} policies off the roles that are adopted?")
-            if steps.vanished:
-                show_vanished(session.run, steps)
-                confirm(yes, f"Recreate {', '.join(step.address for step in steps.vanished)}?")
-            if steps.removable and strict:
-                confirm(yes, f"Remove the {len(steps.removable)} foreign additions?")
+            _ask(session, steps, strict, yes)
             session.make_ready(built, steps)
             ledger.protect(session.env.protect)
             apply.up(resources, steps, session.run, ledger, parallel=parallel, adopt=adopted, strict=strict)
             found = outputs(session.aws.account, session.aws.region, ledger.rows, session.endpoint)
-            untested = self_test.test(session.run, session.env.suffix) if self_test.new_rule(steps.steps) else ""
-    if any(step.address.startswith("iot-policy/") and step.action == "update" for step in steps.steps):
-        output.note("AWS IoT takes some minutes until the changed policy is in force for every device")
-    if untested:
-        output.note(
-            f"The way in over MQTT may not work: {untested}. `iotpipe logs ingestion --env {session.name}` and "
-            f"`iotpipe status --env {session.name}` show more; `iotpipe device test` tests it again"
-        )
+            notes = list(_about_devices(session, steps))
+    for each in notes:
+        output.note(each)
     show_outputs(found, as_json)
+
+
+def _ask(session: Session, steps: Plan, strict: bool, yes: bool) -> None:
+    """Ask for each kind of step that removes something or makes it anew. Raises RefusedError where the user says no."""
+    from iotpipe.operations.data_loss import lost
+    from iotpipe.render.plan import show_vanished
+    from iotpipe.render.teardown import show_lost
+
+    if steps.deletions:
+        show_lost(lost(session.run, [step.address for step in steps.deletions]))
+        confirm(yes, f"Delete {len(steps.deletions)} resources of {session.name} that are not declared?")
+    if steps.removed_by_update:
+        show_lost(steps.removed_by_update)
+        confirm(yes, f"Take these {len(steps.removed_by_update)} policies off the roles that are adopted?")
+    if steps.vanished:
+        show_vanished(session.run, steps)
+        confirm(yes, f"Recreate {', '.join(step.address for step in steps.vanished)}?")
+    if steps.removable and strict:
+        confirm(yes, f"Remove the {len(steps.removable)} foreign additions?")
+
+
+def _about_devices(session: Session, steps: Plan) -> Iterator[str]:
+    """What to know about the way in over MQTT, of which a new topic rule is tested."""
+    from iotpipe.operations import device_self_test
+
+    if any(step.kind.kind == "iot-policy" and step.action == "update" for step in steps.steps):
+        yield "AWS IoT takes some minutes until the changed policy is in force for every device"
+    assert session.env is not None
+    if not device_self_test.new_rule(steps.steps):
+        return
+    if problem := device_self_test.test(session.run, session.env.suffix):
+        yield (
+            f"The way in over MQTT may not work: {problem}. `iotpipe logs --function ingestion --env {session.name}` "
+            f"and `iotpipe status --env {session.name}` show more; `iotpipe device test` tests it again"
+        )
 
 
 def _typed(adopted: str) -> str:
