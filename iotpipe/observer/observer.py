@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from iotpipe.names import Names
-from iotpipe.observer import boxes, enrolment, words
+from iotpipe.observer import enrolment
 from iotpipe.observer.alarms import AlarmStates
 from iotpipe.observer.connection import Connection
-from iotpipe.observer.counts import Counts, Grid, of_lines
 from iotpipe.observer.devices import DeviceRows
 from iotpipe.observer.enrolment import Enrolment
 from iotpipe.observer.log_lines import LogLines
-from iotpipe.observer.metrics import Metrics, Told, of_metrics
-from iotpipe.observer.mqtt import mqtt
+from iotpipe.observer.making import Maker, Sources
+from iotpipe.observer.metrics import Metrics
 from iotpipe.observer.queues import Queues
-from iotpipe.observer.snapshot import RANGES, DeviceList, Devices, EnrolmentList, Missing, Series, Snapshot, Source
+from iotpipe.observer.snapshot import RANGES, DeviceList, EnrolmentList, Snapshot
 from iotpipe.observer.source import Sampled
 from iotpipe.observer.tables import Tables
 from iotpipe.operations.dead_letters import peek
@@ -54,13 +53,11 @@ class Observer:
         patience: float | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._environment = environment
         self._names = Names(suffix)
         self._local = local
         self._patience = patience
         self._clock = clock or RealClock()
         self._connection = Connection(connect, self._clock)
-        self._flow = flow(resources)
         stage = next((each.name for each in resources if isinstance(each, Stage)), environment)
         self._tables = Tables(self._names)
         self._has_devices = any(isinstance(each, TopicRule) for each in resources)
@@ -70,6 +67,22 @@ class Observer:
         self._alarms = AlarmStates([each.name for each in resources if isinstance(each, Alarm)], local)
         self._devices = DeviceRows(self._tables, local)
         self._enrolment = Enrolment(self._names, local)
+        self._maker = Maker(
+            environment,
+            self._names,
+            flow(resources),
+            Sources(
+                self._connection,
+                self._queues,
+                self._lines,
+                self._metrics,
+                self._alarms,
+                self._devices,
+                self._enrolment,
+            ),
+            local=local,
+            has_devices=self._has_devices,
+        )
         self._asking = threading.Lock()
         self._reading_devices = threading.Lock()
         self._reading_enrolment = threading.Lock()
@@ -93,7 +106,7 @@ class Observer:
             source.expect(self._now())
         self._alone(self._asking, lambda: self._ask(range_seconds), range_seconds in self._made)
         with self._making:
-            return self._make(range_seconds)
+            return self._numbered(range_seconds, self._maker.make(range_seconds, self._now()))
 
     def devices(self) -> DeviceList:
         """The devices, read again if that is due. Before they could be read, the time is None."""
@@ -218,83 +231,6 @@ class Observer:
         if self._devices.is_due(self._clock.now()) and not self._devices.is_busy:
             threading.Thread(target=self._devices.sample, args=(run,), daemon=True).start()
 
-    def _make(self, range_seconds: int) -> Snapshot:
-        now = self._now()
-        told = self._metrics.told_of(range_seconds, now)
-        counts, counted_by = self._counts(range_seconds, now, told)
-        seen = self._seen(now, told, counts)
-        is_from_metrics = counted_by.from_ == self._metrics.origin
-        is_told = (self._metrics.told(now) if is_from_metrics else counted_by).problem is None
-        queues, alarms, devices, metrics = (
-            each.told(now) for each in (self._queues, self._alarms, self._devices, self._metrics)
-        )
-        run, missing = self._connection.run, self._missing()
-        made = Snapshot(
-            revision=self._revision,
-            environment=self._environment,
-            account=run.aws.account if run else "",
-            region=run.aws.region if run else "",
-            local=self._local,
-            time=now,
-            range=range_seconds,
-            every=self.every,
-            sentence=words.sentence(
-                missing,
-                counts if is_told else None,
-                range_seconds,
-                self._stuck(now, counts),
-                seen.dead_letters.held if seen.dead_letters else None,
-                seen.devices,
-                seen.alarms,
-            ),
-            summary=words.summary(counts.totals, range_seconds),
-            nodes=boxes.nodes(self._flow, seen),
-            edges=boxes.edges(self._flow, seen),
-            series=self._series(counts, told),
-            reasons=counts.reasons,
-            alarms=seen.alarms,
-            sources=(queues, counted_by, alarms, devices, metrics, *self._untold_enrolment(now)),
-            devices=seen.devices,
-            missing=missing,
-        )
-        return self._numbered(range_seconds, made)
-
-    def _seen(self, now: int, told: Told, counts: Counts) -> boxes.Seen:
-        return boxes.Seen(
-            names=self._names,
-            counts=counts,
-            readings=self._queues.readings,
-            dead_letters=self._queues.dead_letters,
-            have_died=self._queues.have_died(now),
-            oldest=told.latest("oldest"),
-            oldest_dead=told.latest("oldest dead"),
-            refused=self._refused_requests(told, counts),
-            failed=told.total("5xx", "AWS/ApiGateway"),
-            alerts=told.total("alerts", "AWS/SNS") if not self._local else None,
-            devices=self._known_devices(),
-            alarms=self._alarms.alarms,
-            mqtt=mqtt(self._queues.devices, counts, told) if self._has_devices else None,
-        )
-
-    def _refused_requests(self, told: Told, counts: Counts) -> float | None:
-        by_api, by_functions = told.total("4xx", "AWS/ApiGateway"), counts.totals.get("refused")
-        # The functions' metrics count the messages of devices, too, which their log lines tell apart.
-        is_certain = self._has_devices and "messages" not in counts.rates and by_api is not None
-        return by_api if is_certain else _most(by_api, by_functions)
-
-    def _stuck(self, now: int, counts: Counts) -> str:
-        """What waits and does not move; empty if nothing does."""
-        if self._queues.have_waited(now) and counts.rates.get("stored") == 0:
-            return "Readings wait in the queue, and none is stored"
-        if self._queues.have_waited_for_ingestion(now) and counts.rates.get("accepted") == 0:
-            return "Messages of devices wait in their queue, and none is accepted"
-        return ""
-
-    def _untold_enrolment(self, now: int) -> Iterator[Source]:
-        """The source of enrolments if it cannot be read: nobody asks for them but who looks at devices."""
-        if self._enrolment.problem:
-            yield self._enrolment.told(now)
-
     def _numbered(self, range_seconds: int, made: Snapshot) -> Snapshot:
         """The snapshot with the revision of the one before, or with the next if it says something else."""
         before = self._made.get(range_seconds)
@@ -305,60 +241,3 @@ class Observer:
             made = replace(made, revision=before.revision)
         self._made[range_seconds] = made
         return made
-
-    def _counts(self, range_seconds: int, now: int, told: Told) -> tuple[Counts, Source]:
-        """The counts, and the source that told them: log lines as long as they can be read and reach that far back."""
-        lines, source = self._lines, self._lines.told(now)
-        from_lines = self._local or (lines.fits and lines.problem is None and range_seconds == RANGES[0])
-        if from_lines:
-            tally = lines.tally
-            with tally.lock:
-                return of_lines(tally, lines.told_until, range_seconds, now), source
-        metrics = self._metrics.told(now)
-        # Nobody asks for log lines while a longer range is looked at.
-        failed = metrics if metrics.problem or range_seconds != RANGES[0] else source
-        return of_metrics(told), replace(metrics, name=source.name, problem=failed.problem, since=failed.since)
-
-    def _series(self, counts: Counts, told: Told) -> Series:
-        grid = counts.grid
-        devices = _waiting(grid, self._queues.published(grid), told, "waiting of devices")
-        return Series(
-            grid.start,
-            grid.step,
-            counts.accepted,
-            _waiting(grid, self._queues.waiting(grid), told, "waiting"),
-            counts.stored,
-            counts.p50,
-            counts.p95,
-            counts.told_until,
-            devices if self._has_devices else (),
-        )
-
-    def _known_devices(self) -> Devices:
-        found, listed = self._devices.list, self._enrolment.list
-        enrolled = None if listed.time is None else len(listed.items)
-        if found.time is None:
-            return Devices(enrolled=enrolled)
-        return Devices(len(found.items), sum(each.silent for each in found.items), found.complete, enrolled)
-
-    def _missing(self) -> Missing | None:
-        if error := self._connection.error:
-            return Missing(error.message, error.hint)
-        if self._queues.is_gone:
-            return Missing(f"{self._environment} is not up", f"`iotpipe up --env {self._environment}` brings it up")
-        return None
-
-
-def _waiting(grid: Grid, looked: Mapping[int, int], told: Told, name: str) -> tuple[int | None, ...]:
-    """The messages of a queue per bucket: what was looked at here, and else what SQS has published."""
-    published = told.column(name, "AWS/SQS")
-    found: list[int | None] = []
-    for start in grid.starts:
-        number = (start - told.grid.start) // told.grid.step
-        value = published[number] if 0 <= number < len(published) else None
-        found.append(looked.get(start, None if value is None else int(value)))
-    return tuple(found)
-
-
-def _most(*numbers: float | None) -> float | None:
-    return max((each for each in numbers if each is not None), default=None)
