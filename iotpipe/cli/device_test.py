@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Folder of the devices' folders: the device's files are in DIR/NAME.",
 )
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=60, show_default=True, metavar="S")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=60,
+    show_default=True,
+    metavar="S",
+    help="Seconds to wait until the reading is stored.",
+)
 @options.as_json
 def test(settings: Settings, name: str, out: Path, timeout: float, as_json: bool) -> int:
     """Publish one reading as a device, and follow it to its rows.

@@ -60,19 +60,7 @@ def _state() -> dict[str, str]:
 def bring_up(cloud: Shell, _state: dict[str, str]) -> Callable[[], None]:
     """Brings the environment dev up: by the command for the first test, from a photograph for all others."""
 
-    def act() -> None:
-        file = cloud.directory / ".iotpipe" / "dev.json"
-        if not _state:
-            cloud.run("up", "--env", "dev")
-            _post(f"{cloud.aws}/photograph")
-            _state["dev"] = file.read_text()
-        else:
-            _post(f"{cloud.aws}/put-back")
-            file.parent.mkdir()
-            file.write_text(_state["dev"])
-        cloud.operations()
-
-    return act
+    return lambda: bring_up_once(cloud, _state)
 
 
 @pytest.fixture
@@ -80,6 +68,20 @@ def deployed(cloud: Shell, bring_up: Callable[[], None]) -> Shell:
     """A directory and an AWS account in which the environment dev is up."""
     bring_up()
     return cloud
+
+
+def bring_up_once(cloud: Shell, state: dict[str, str]) -> None:
+    """Bring the environment dev up by the command; or, where `state` has its state file, from a photograph."""
+    file = cloud.directory / ".iotpipe" / "dev.json"
+    if not state:
+        cloud.run("up", "--env", "dev")
+        _post(f"{cloud.aws}/photograph")
+        state["dev"] = file.read_text()
+    else:
+        _post(f"{cloud.aws}/put-back")
+        file.parent.mkdir()
+        file.write_text(state["dev"])
+    cloud.operations()
 
 
 def _post(address: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.conftest import _post, _server, cloud, shell
+from tests.cli.conftest import _server, bring_up_once, cloud, shell
 from tests.support.shell import Shell
 
 __all__ = ["_server", "_states", "cloud", "enrolling", "shell"]
@@ -21,14 +21,5 @@ def enrolling(cloud: Shell, _states: dict[str, str]) -> Shell:
     """A directory and an account in which dev is up: by the command for the first test, then from a photograph."""
     configuration = cloud.directory / "config" / "dev.yaml"
     configuration.write_text(configuration.read_text() + "\ndevices: {enabled: true}\n")
-    file = cloud.directory / ".iotpipe" / "dev.json"
-    if not _states:
-        cloud.run("up", "--env", "dev")
-        _post(f"{cloud.aws}/photograph")
-        _states["dev"] = file.read_text()
-    else:
-        _post(f"{cloud.aws}/put-back")
-        file.parent.mkdir()
-        file.write_text(_states["dev"])
-    cloud.operations()
+    bring_up_once(cloud, _states)
     return cloud
