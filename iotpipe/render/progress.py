@@ -70,7 +70,7 @@ class _Lines:
         word = event.detail or event.phase
         began = self.began.pop(event.address, None)
         took = f"  {time.monotonic() - began:.1f} s" if began is not None else ""
-        return console.line((f"  {word:<9}", _DONE.get(word, "cyan")), event.address, (took, "dim"))
+        return console.line((f"  {word:<8} ", _DONE.get(word, "cyan")), event.address, (took, "dim"))
 
 
 class _Drawn(_Lines):

@@ -553,7 +553,8 @@ def test_down_leaves_no_process_no_port_and_no_temporary_directory(machine: Mach
     port = machine.record.port
     # As after a restart of the machine: `down` starts the engine that it needs.
     machine.kill()
-    machine.run("down", "--env", "local", "--yes", "--delete-data")
+    down = machine.run("down", "--env", "local", "--yes", "--delete-data")
+    assert "left alone" not in (down.stdout + down.stderr).lower()
     eventually(lambda: processes(str(machine.engine_directory.path)) == [])
     assert not machine.engine_directory.temporary.exists()
     with socket.socket() as probe:

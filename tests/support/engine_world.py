@@ -119,11 +119,14 @@ class World:
         return steps
 
     def down(self, delete_data: bool = False) -> list[str]:
+        return list(self.taken_down(delete_data).kept)
+
+    def taken_down(self, delete_data: bool = False) -> teardown.TakenDown:
         run = self.run("down")
         book = self.ledger(run)
         run.deleted = book.deleted
         looked = teardown.examine(run, book.rows, self.declared, delete_data)
-        return list(teardown.down(run, book, looked, self.parallel).kept)
+        return teardown.down(run, book, looked, self.parallel)
 
     def _observe(self, model: Any, params: dict[str, Any], **kwargs: Any) -> Any:
         self.calls.append(model.name)

@@ -85,8 +85,11 @@ def create_policy(self: Any) -> Any:
 
 
 def list_tags_for_resource(self: Any) -> str:
-    """ListTagsForResource is not there."""
-    tags = _tags(_found(self.iot_backend, self._get_param("resourceArn")))
+    """ListTagsForResource is not there. Of a resource that does not exist, too, AWS IoT says that it has no tags."""
+    try:
+        tags = _tags(_found(self.iot_backend, self._get_param("resourceArn")))
+    except ResourceNotFoundException:
+        tags = {}
     return json.dumps({"tags": [{"Key": key, "Value": value} for key, value in tags.items()]})
 
 

@@ -191,10 +191,14 @@ def comes_back(sample: Sample, directory: Path) -> None:
 
 
 def goes_though_gone(sample: Sample, directory: Path) -> None:
-    """`down` of what somebody else has deleted already is silent."""
-    world, _, declared = brought_up(sample, directory)
+    """`down` of what somebody else has deleted already says so, and does not wait for its tags."""
+    world, target, declared = brought_up(sample, directory)
+    rows = _rows(world)
     sample.remove()
-    world.down(delete_data=True)
+    done = world.taken_down(delete_data=True)
+    assert not done.others
+    if not target.shared and rows[target.address].inside not in rows:
+        assert target.address in done.gone
     assert not _left(declared)
     assert not _rows(world)
 

@@ -96,12 +96,10 @@ class IotPolicy(Resource):
         return {"policyDocument": self._document(run), "Tags": run.all_tags}
 
     def read(self, run: Run) -> Properties | None:
-        iot = run.client("iot")
-        try:
-            found = iot.get_policy(policyName=self.name)
-            return {"policyDocument": _parsed(found["policyDocument"]), "Tags": known_tags(run, self.arn(run))}
-        except iot.exceptions.ResourceNotFoundException:
+        document = _live_document(run, self.name)
+        if document is None:
             return None
+        return {"policyDocument": _parsed(document), "Tags": known_tags(run, self.arn(run))}
 
     def create(self, run: Run, desired: Properties) -> Properties:
         document = json.dumps(desired["policyDocument"])
@@ -128,7 +126,7 @@ class IotPolicy(Resource):
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        return live_tags(run, _arn(run, recorded.name))
+        return live_tags(run, _arn(run, recorded.name), lambda: _live_document(run, recorded.name) is not None)
 
     @classmethod
     def deletion_obstacle(cls, run: Run, recorded: Recorded) -> str:
@@ -159,6 +157,15 @@ class IotPolicy(Resource):
 
 def _arn(run: Run, name: str) -> str:
     return run.aws.arn("iot", f"policy/{name}")
+
+
+def _live_document(run: Run, name: str) -> str | None:
+    """The text of the version in force; None if the policy does not exist."""
+    iot = run.client("iot")
+    try:
+        return str(iot.get_policy(policyName=name)["policyDocument"])
+    except iot.exceptions.ResourceNotFoundException:
+        return None
 
 
 def _parsed(document: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from iotpipe.provision.resource import Properties, tag_changes, tag_dict, tag_list
@@ -14,13 +15,12 @@ def known_tags(run: Run, arn: str) -> dict[str, str]:
     return tags_of(run, arn, lambda: _tags(run, arn))
 
 
-def live_tags(run: Run, arn: str) -> dict[str, str] | None:
-    """The live tags; None if the resource does not exist."""
-    iot = run.client("iot")
-    try:
-        return _tags(run, arn)
-    except iot.exceptions.ResourceNotFoundException:
-        return None
+def live_tags(run: Run, arn: str, exists: Callable[[], bool]) -> dict[str, str] | None:
+    """The live tags; None if the resource does not exist.
+
+    AWS IoT answers that there are no tags, without an error, for an ARN that nothing has: `exists` then decides.
+    """
+    return _tags(run, arn) or ({} if exists() else None)
 
 
 def retag(run: Run, arn: str, desired: Properties, observed: Properties) -> None:

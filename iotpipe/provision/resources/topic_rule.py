@@ -96,7 +96,7 @@ class TopicRule(Resource):
 
     @classmethod
     def tags(cls, run: Run, recorded: Recorded) -> dict[str, str] | None:
-        return live_tags(run, _arn(run, recorded.name))
+        return live_tags(run, _arn(run, recorded.name), lambda: _rule(run, recorded.name) is not None)
 
     def _send_to(self, run: Run, queue: Queue) -> dict[str, Any]:
         return {"sqs": {"roleArn": self.role.arn(run), "queueUrl": queue.url(run), "useBase64": False}}
