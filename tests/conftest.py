@@ -24,6 +24,8 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    # awsiotsdk, which only tests need, brings awscrt with it. botocore would sign with it, as for none of our users.
+    BOTO_DISABLE_CRT="true",
 )
 
 from tests.support import case_samples  # noqa: E402 - as the next ones
