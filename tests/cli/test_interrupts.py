@@ -149,7 +149,7 @@ def interrupted(cloud: Shell, command: str, start: Start, interrupt: Interrupt) 
         yield running
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("command", "start", "interrupt"), ONCE.values(), ids=ONCE)
 def test_what_runs_is_let_finish_and_the_next_command_goes_on(
     cloud: Shell, bring_up: Callable[[], None], command: str, start: Start, interrupt: Interrupt

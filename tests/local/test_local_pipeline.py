@@ -190,6 +190,7 @@ def deploy(machine: Machine, name: str, text: str) -> None:
     machine.client("lambda").update_function_code(FunctionName=f"data-{name}-local", ZipFile=content.getvalue())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("text", "kind", "said"),
     [

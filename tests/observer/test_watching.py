@@ -28,6 +28,7 @@ def lines(snapshot: Snapshot, width: int = 120, height: int = 40, held: bool = F
     return [each.plain for each in picture(snapshot, 2, held, width, height)]
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("width", [1, 10, 30, 48, 60, 80, 120, 300])
 @pytest.mark.parametrize("height", [1, 8, 24, 60])
 def test_no_terminal_is_too_small(seen: Snapshot, width: int, height: int) -> None:

@@ -359,7 +359,7 @@ def test_a_protected_environment_keeps_the_url_that_it_has(
 # Cut short
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("at", [0, 9, 23, 41, 58, 70])
 def test_killed_while_it_adopts_the_next_up_goes_on(

@@ -50,7 +50,7 @@ def test_every_change_is_told_or_ignored_for_a_reason() -> None:
     assert not [what for what, times in Counter(each.what for each in CHANGES).items() if times > 1]
 
 
-@pytest.mark.sampled(48)
+@pytest.mark.sampled(24)
 @pytest.mark.matrix
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.what)
 def test_a_change_by_hand_is_told_and_undone(change: Change, room: Path, tmp_path: Path) -> None:

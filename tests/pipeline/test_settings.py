@@ -376,7 +376,7 @@ def up(world: World, declared: Declared, base: str = "BASE") -> None:
     once(base, world, begin)
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(8)
 @pytest.mark.matrix
 @pytest.mark.parametrize("setting", SAMPLES)
 def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, declared: Declare, setting: str) -> None:

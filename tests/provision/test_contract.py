@@ -74,6 +74,7 @@ def test_it_comes_and_goes_and_a_second_time_nothing_happens(kind: str, tmp_path
     resource_contract.comes_and_goes(SAMPLES[kind], tmp_path)
 
 
+@pytest.mark.sampled(50)
 @pytest.mark.parametrize(("kind", "tampering"), TAMPERINGS)
 def test_drift_is_named_and_repaired(kind: str, tampering: Tampering, tmp_path: Path) -> None:
     resource_contract.repairs(SAMPLES[kind], tampering, tmp_path)

@@ -31,7 +31,10 @@ import botocore.session
 
 import iotpipe.cli
 
-SERVICES = ("apigateway", "cloudwatch", "dynamodb", "iam", "iot", "lambda", "logs", "sns", "sqs", "ssm", "sts", "wafv2")
+SERVICES = (
+    *("apigateway", "cloudwatch", "dynamodb", "iam", "iot", "iot-data", "lambda", "logs", "resourcegroupstaggingapi"),
+    *("sns", "sqs", "ssm", "sts", "wafv2"),
+)
 PACKAGES = ("checks", "configuration", "operations", "packaging", "provision", "readings", "render")
 """Of iotpipe's packages, those that commands import when they need them."""
 
