@@ -87,6 +87,7 @@ def connections(
         for device_id in removed.done:
             shutil.rmtree(folder / device_id)
         _all(removed, "removed")
+        shutil.rmtree(folder)
 
     _allow_open_files()
     with locked(folder, "send-test-data --via mqtt", timestamp(run.clock.now())):
