@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from iotpipe.errors import RefusedError
 from tests.support.account_inventory import client, left_over, pages
+from tests.support.engine_world import refusal
 from tests.support.pipeline_world import ACCOUNT, REGION, Declared, Settings, World
 
 WITH_DEVICES: Settings = {"devices": {"enabled": True}}
@@ -165,6 +167,25 @@ def test_devices_that_are_switched_off_leave_nothing(world: World, declared: Dec
     world.bring_up(declared({}))
     assert not pages("iot", "list_topic_rules", "rules") and not pages("iot", "list_policies", "policies")
     assert not world.planned(declared({})).pending
+
+
+@pytest.mark.parametrize("answer", ["no tags", "an error"])
+def test_down_takes_a_rule_and_a_policy_that_somebody_deleted_for_gone(
+    world: World, declared: Declare, answer: str
+) -> None:
+    """Whatever AWS IoT answers about their tags: its API reference has an error, it is known to answer with none."""
+
+    def not_found(operation: str, request: dict[str, Any]) -> ClientError | None:
+        arn = request["query_string"].get("resourceArn", "") if request["url_path"] == "/tags" else ""
+        return refusal(operation, "ResourceNotFoundException", f"Resource not found: {arn}") if arn else None
+
+    world.bring_up(declared(WITH_DEVICES))
+    client("iot").delete_topic_rule(ruleName="iotpipe_dev")
+    client("iot").delete_policy(policyName="iot-device-policy-dev")
+    world.before = not_found if answer == "an error" else None
+    done = world.taken_down(delete_data=True)
+    assert sorted(done.gone) == ["iot-policy/iot-device-policy-dev", "topic-rule/iotpipe_dev"]
+    assert not done.others and not [each for each in world.events if "tags" in each.detail]
 
 
 @pytest.mark.parametrize("command", ["down", "up without devices"])

@@ -16,10 +16,7 @@ def known_tags(run: Run, arn: str) -> dict[str, str]:
 
 
 def live_tags(run: Run, arn: str, exists: Callable[[], bool]) -> dict[str, str] | None:
-    """The live tags; None if the resource does not exist.
-
-    AWS IoT answers that there are no tags, without an error, for an ARN that nothing has: `exists` then decides.
-    """
+    """The live tags; None if the resource does not exist: `exists` says so where there are none."""
     return _tags(run, arn) or ({} if exists() else None)
 
 
@@ -33,10 +30,15 @@ def retag(run: Run, arn: str, desired: Properties, observed: Properties) -> None
 
 
 def _tags(run: Run, arn: str) -> dict[str, str]:
+    """The tags; none for an ARN that nothing has: AWS IoT answers with none, where its API reference has an error."""
+    iot = run.client("iot")
     found: list[dict[str, Any]] = []
     answer: dict[str, Any] = {"nextToken": None}
     while "nextToken" in answer:
         following = {"nextToken": answer["nextToken"]} if answer["nextToken"] else {}
-        answer = run.client("iot").list_tags_for_resource(resourceArn=arn, **following)
+        try:
+            answer = iot.list_tags_for_resource(resourceArn=arn, **following)
+        except iot.exceptions.ResourceNotFoundException:
+            return {}
         found += answer["tags"]
     return tag_dict(found)
