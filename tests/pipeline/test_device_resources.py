@@ -173,7 +173,7 @@ def test_devices_that_are_switched_off_leave_nothing(world: World, declared: Dec
 def test_down_takes_a_rule_and_a_policy_that_somebody_deleted_for_gone(
     world: World, declared: Declare, answer: str
 ) -> None:
-    """Whatever AWS IoT answers about their tags: its API reference has an error, it is known to answer with none."""
+    """Whatever is answered about their tags: the API reference has an error, ministack answers that there are none."""
 
     def not_found(operation: str, request: dict[str, Any]) -> ClientError | None:
         arn = request["query_string"].get("resourceArn", "") if request["url_path"] == "/tags" else ""

@@ -85,7 +85,7 @@ def create_policy(self: Any) -> Any:
 
 
 def list_tags_for_resource(self: Any) -> str:
-    """ListTagsForResource is not there. Of a resource that does not exist, too, AWS IoT says that it has no tags."""
+    """ListTagsForResource is not there. As in ministack, a resource that does not exist has no tags."""
     try:
         tags = _tags(_found(self.iot_backend, self._get_param("resourceArn")))
     except ResourceNotFoundException:

@@ -30,7 +30,7 @@ def retag(run: Run, arn: str, desired: Properties, observed: Properties) -> None
 
 
 def _tags(run: Run, arn: str) -> dict[str, str]:
-    """The tags; none for an ARN that nothing has: AWS IoT answers with none, where its API reference has an error."""
+    """The tags; none for an ARN that nothing has: the API reference has an error for it, ministack an empty answer."""
     iot = run.client("iot")
     found: list[dict[str, Any]] = []
     answer: dict[str, Any] = {"nextToken": None}
