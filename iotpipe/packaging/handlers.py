@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import resolve_name
 from pathlib import Path
@@ -74,14 +74,17 @@ def _with_parents(module: str) -> list[str]:
     return [".".join(parts[: count + 1]) for count in range(len(parts))]
 
 
-def _imports(source: bytes, path: str, package: str) -> Iterator[_Import]:
+@functools.cache
+def _imports(source: bytes, path: str, package: str) -> tuple[_Import, ...]:
+    """The imports of iotpipe's modules. Read once for all handlers: most modules are part of several zips."""
     try:
         tree = ast.parse(source)
         # The parser takes what only the compiler refuses, like a line before `from __future__`.
-        compile(source, path, "exec", dont_inherit=True)
+        compile(tree, path, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise PackagingError(f"cannot package {path}: line {error.lineno}: {error.msg}") from error
     _refuse_what_nobody_brings(tree, path)
+    found: list[_Import] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             every = [_Import(alias.name, node.lineno) for alias in node.names]
@@ -89,7 +92,8 @@ def _imports(source: bytes, path: str, package: str) -> Iterator[_Import]:
             every = _imported_from(node, package)
         else:
             continue
-        yield from (each for each in every if each.module.split(".")[0] == "iotpipe")
+        found += (each for each in every if each.module.split(".")[0] == "iotpipe")
+    return tuple(found)
 
 
 def _refuse_what_nobody_brings(tree: ast.Module, path: str) -> None:
