@@ -45,8 +45,9 @@ class Engine:
         from ministack import app
         from ministack.core import persistence
 
-        from iotpipe.local import ministack_gaps
+        from iotpipe.local import ministack_gaps, slow_imports
 
+        slow_imports.leave_out()
         self.directory = directory
         self.record = record
         self.root = directory.root_key()
