@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import io
 import json
+import re
 import signal
 import socket
 import threading
@@ -15,6 +16,7 @@ import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -375,9 +377,12 @@ def test_under_load_a_kill_costs_nothing_that_was_acknowledged_before_the_last_s
         return {(device, timestamp) for when, device, timestamp in list(acknowledged) if when < moment}
 
     def kept(table: str) -> set[tuple[str, int]]:
-        answers = [up.json("query", device, "--env", "local", "--table", table, "--all") for device in devices]
-        # A raw row's timestamp has a fraction that distinguishes readings of one millisecond.
-        return {(row["device_id"], int(row["timestamp"])) for answer in answers for row in answer["items"]}
+        command = ("--env", "local", "--table", table, "--all", "--json")
+        texts = [up.run("query", device, *command).stdout for device in devices]
+        # A raw row's timestamp has a fraction that distinguishes readings of one millisecond. A float would round it:
+        # one of ten thousand to the next millisecond.
+        rows = [row for text in texts for row in json.loads(text, parse_float=Decimal)["items"]]
+        return {(row["device_id"], int(row["timestamp"])) for row in rows}
 
     with ThreadPoolExecutor() as pool:
         sending = [pool.submit(send, device) for device in devices]
@@ -386,8 +391,10 @@ def test_under_load_a_kill_costs_nothing_that_was_acknowledged_before_the_last_s
         for each in sending:
             each.result()
     assert sorted(told) == devices
-    up.run("local", "start")
-    safe = before(saved_at(up))
+    # Not asked of the new engine: that has soon saved as well.
+    said = re.search(r"what was written after (\S+) is lost", up.run("local", "start").stderr)
+    assert said
+    safe = before(datetime.fromisoformat(said[1]).timestamp())
     assert len(safe) > 20
     assert safe <= kept("raw")
     eventually(lambda: safe <= kept("processed"))
