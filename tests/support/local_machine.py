@@ -146,11 +146,15 @@ class Machine:
 
 
 def eventually(attempt: Callable[[], T], seconds: float = 60) -> T:
-    """Poll `attempt` and return its first true result; fails the test after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Poll `attempt` and return its first true result; fails the test after `seconds`.
+
+    More and more rarely: what takes 20 s would be asked for a thousand times, and others need the processor.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.02
     while not (answer := attempt()):
         assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.1, 0.3)
     return answer
 
 
