@@ -3,13 +3,12 @@
     python -m tests.support.command_server SOCKET
 
 A command has a process, an environment, a directory and streams of its own, as one that is typed has. It differs in
-that its modules and the models of the services are there already.
+that its modules, the models of the services and the handlers' imports are there already.
 """
 
 from __future__ import annotations
 
 import atexit
-import functools
 import gc
 import importlib
 import json
@@ -27,9 +26,11 @@ from types import ModuleType
 from typing import Any
 
 import boto3
-import botocore.session
 
 import iotpipe.cli
+from iotpipe.names import HANDLERS
+from iotpipe.packaging.handlers import handler_zip
+from tests.support import memoized_botocore
 
 SERVICES = (
     *("apigateway", "cloudwatch", "dynamodb", "iam", "iot", "iot-data", "lambda", "logs", "resourcegroupstaggingapi"),
@@ -40,14 +41,17 @@ PACKAGES = ("checks", "configuration", "operations", "packaging", "provision", "
 
 
 def prepare() -> None:
-    """Import what commands import, and load the models of the services that they call."""
+    """Import what commands import, and read what stays the same for all: the services' models, the handlers' code."""
     for name in PACKAGES:
         package = importlib.import_module(f"iotpipe.{name}")
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    memoized_botocore.be_quick()
     for service in SERVICES:
-        boto3.session.Session("a", "b", region_name="us-east-1").client(service)
+        client = boto3.session.Session("a", "b", region_name="us-east-1").client(service)
+        assert client.exceptions
+    for handler in HANDLERS:
+        handler_zip(handler)
     gc.collect()
     gc.freeze()
 

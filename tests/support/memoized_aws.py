@@ -7,32 +7,31 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 import time
 import uuid
-import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from io import BytesIO
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-import botocore.session
-import botocore.useragent
-from botocore.auth import SigV4Auth
-from botocore.context import get_context
-from botocore.hooks import EventAliaser
-from botocore.useragent import UserAgentString
+import xmltodict
+from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from moto import backend_index
 from moto.core import responses, serialize
 from moto.core.base_backend import BaseBackend
+from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, Request
+from moto.kms import models as kms
 from moto.sqs import models as sqs
+
+from tests.support import memoized_botocore
 
 _urls_of: Any = BaseBackend.urls.fget  # type: ignore[attr-defined] # a property, whatever mypy takes it for
 _urls: dict[type[BaseBackend], Any] = {}
-_canonical_request: Any = SigV4Auth.canonical_request
+_add_auth: Any = SigV4Auth.add_auth
+_request_from: Any = Request.from_primitives.__func__  # type: ignore[attr-defined] # a class method
 _possible_keys: Any = serialize.XFormedAttributePicker.get_possible_keys
 _keys: dict[Any, tuple[str, ...]] = {}
-_user_agent: Any = UserAgentString.to_string
-_user_agents: weakref.WeakKeyDictionary[UserAgentString, dict[Any, str]] = weakref.WeakKeyDictionary()
-_alias: Any = EventAliaser._alias_event_name
-_aliases: dict[str, str] = {}
 
 _SERVICES = frozenset(
     {"apigateway", "cloudwatch", "dynamodb", "iam", "iot", "lambda", "logs", "resourcegroupstaggingapi"}
@@ -41,21 +40,20 @@ _SERVICES = frozenset(
 
 def be_quick() -> None:
     """Let this process remember it."""
-    # Every session would read and parse the models of its services again, 0.2 s for the ten that a pipeline needs.
-    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-    sanitize = botocore.useragent.sanitize_user_agent_string_component
-    botocore.useragent.sanitize_user_agent_string_component = functools.cache(sanitize)
+    memoized_botocore.be_quick()
     BaseBackend.urls = property(_urls_once)
     # Every request is compared with the addresses of all services, and those of a pipeline come late among them.
     backend_index.backend_url_patterns.sort(key=lambda service: service[0] not in _SERVICES)
     responses.gen_amzn_requestid_long = _request_id
-    SigV4Auth.canonical_request = _canonical_request_elsewhere
+    SigV4Auth.add_auth = _sign_elsewhere
+    Request.from_primitives = classmethod(_request_at_once)  # type: ignore[assignment, method-assign]
     serialize.XFormedAttributePicker.get_possible_keys = _possible_keys_once
+    xmltodict._validate_name = functools.cache(xmltodict._validate_name)
     responses.camelcase_to_underscores = functools.cache(responses.camelcase_to_underscores)
+    # moto draws an RSA key for every KMS key, also for those that only encrypt.
+    kms.generate_private_key = functools.cache(kms.generate_private_key)
     # A queue asks what time it is for every message that it holds, and moto answers by way of three datetimes.
     sqs.unix_time, sqs.unix_time_millis = time.time, lambda: time.time() * 1000.0
-    UserAgentString.to_string = _user_agent_once
-    EventAliaser._alias_event_name = _alias_once
 
 
 def collect_seldom() -> None:
@@ -82,9 +80,56 @@ def _request_id(headers: dict[str, Any]) -> str:
     return str(headers["x-amzn-requestid"])
 
 
-def _canonical_request_elsewhere(signer: SigV4Auth, request: Any) -> str:
-    """What is signed; nothing for the emulated AWS, which reads of the signature only who made it and where."""
-    return "" if ".amazonaws.com" in request.url else str(_canonical_request(signer, request))
+def _sign_elsewhere(signer: SigV4Auth, request: Any) -> None:
+    """Sign; for the emulated AWS, only name who calls and where: it reads nothing else of a signature."""
+    if type(signer) is not SigV4Auth or signer.credentials is None or ".amazonaws.com" not in request.url:
+        _add_auth(signer, request)
+        return
+    request.context["timestamp"] = time.strftime(SIGV4_TIMESTAMP, time.gmtime())
+    signer._modify_request_before_signing(request)
+    scope = signer.scope(request)
+    request.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"
+
+
+def _request_at_once(kind: type[Request], method: str, url: str, headers: Any, body: Any = None) -> Request:
+    """A request as moto takes it. moto has werkzeug build it, which takes it apart and puts it together four times."""
+    if not isinstance(body, bytes | str | None) or ";" in url or not url.isascii():
+        return _request_from(kind, method, url, headers, body)  # type: ignore[no-any-return]
+    address = urlsplit(url)
+    content = body.encode() if isinstance(body, str) else body or b""
+    environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(address.path).encode().decode("latin-1"),
+        "QUERY_STRING": address.query,
+        "REQUEST_URI": address.path,
+        "RAW_URI": address.path,
+        "SERVER_NAME": address.hostname,
+        "SERVER_PORT": str(address.port or {"https": 443}.get(address.scheme, 80)),
+        "HTTP_HOST": address.netloc,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": address.scheme,
+        "wsgi.input": BytesIO(content),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        PRESERVED_HEADER_NAMES_ENVIRON_KEY: {},
+    }
+    environ.update(_environ_of(headers))
+    if content or "CONTENT_LENGTH" not in environ:
+        environ["CONTENT_LENGTH"] = str(len(content))
+    return kind(environ)
+
+
+def _environ_of(headers: Mapping[str, str | bytes]) -> Iterator[tuple[str, str]]:
+    """The headers by their names in an environment of WSGI."""
+    for name, value in headers.items():
+        key = name.upper().replace("-", "_")
+        if key != "TRANSFER_ENCODING":
+            text = value.decode() if isinstance(value, bytes) else str(value)
+            yield key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}", text
 
 
 def _possible_keys_once(picker: Any, context: Any) -> Iterator[str]:
@@ -93,20 +138,3 @@ def _possible_keys_once(picker: Any, context: Any) -> Iterator[str]:
     if known not in _keys:
         _keys[known] = tuple(_possible_keys(picker, context))
     return iter(_keys[known])
-
-
-def _user_agent_once(agent: UserAgentString) -> str:
-    """How a client presents itself while it uses these features."""
-    context = get_context()
-    features = frozenset(context.features if context else ()), frozenset(agent._client_features or ())
-    known = _user_agents.setdefault(agent, {})
-    if features not in known:
-        known[features] = _user_agent(agent)
-    return known[features]
-
-
-def _alias_once(aliaser: EventAliaser, name: str) -> str:
-    """The name of an event with today's name of its service."""
-    if name not in _aliases:
-        _aliases[name] = _alias(aliaser, name)
-    return _aliases[name]
