@@ -85,6 +85,7 @@ def test_the_roles_get_the_right_before_anything_is_encrypted_with_the_key(clini
         assert {*ENCRYPTING} <= {*clinic.writes}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("then", ["another", "none"])
 def test_a_key_that_encrypts_something_must_stay_usable(clinic: Clinic, then: str) -> None:
     used, other = a_key(ROOT, LOGS, ALARMS), a_key(ROOT, LOGS, ALARMS)
@@ -133,6 +134,7 @@ def test_a_former_key_that_cannot_be_used_is_a_warning_and_stops_nothing(clinic:
     assert "Pending messages may be encrypted with it" in told.found
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("by_hand", ["deleted", "renamed"])
 def test_a_key_with_which_messages_were_sent_is_known_whatever_became_of_the_roles(
     clinic: Clinic, by_hand: str
@@ -158,6 +160,7 @@ def test_a_key_with_which_messages_were_sent_is_known_whatever_became_of_the_rol
     assert [usable(role) for role in ("ingestion", "processor", "query")] == [sorted([old, new])] * 3
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("form", ["ARN", "id"])
 def test_messages_sent_with_a_key_that_one_queue_was_given_by_hand_stay_readable(clinic: Clinic, form: str) -> None:
     mine, another = a_key(ROOT, LOGS, ALARMS), a_key(ROOT, LOGS, ALARMS)

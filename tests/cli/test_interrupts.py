@@ -168,6 +168,7 @@ def test_what_runs_is_let_finish_and_the_next_command_goes_on(
     goes_on_to_the_end(cloud, command)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("command", "start", "interrupt"), TWICE.values(), ids=TWICE)
 def test_a_second_one_quits_at_once_and_the_next_command_goes_on(
     cloud: Shell, bring_up: Callable[[], None], command: str, start: Start, interrupt: Interrupt

@@ -41,6 +41,7 @@ def numbers(pages: list[list[dict[str, Any]]]) -> list[int]:
 
 
 @pytest.mark.matrix
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("table", ["processed", "raw"])
 def test_a_day_of_a_thousand_readings_is_found_in_every_way_and_none_twice(
     world: World, calls: Calls, thousand: list[dict[str, Any]], table: str

@@ -180,7 +180,7 @@ def test_a_large_batch_is_worked_off_part_by_part(world: World, calls: Calls, mo
     """A parsed message takes twenty times its length in memory: 6 MB at once would end the worker."""
     calls.answer("BatchWriteItem", all_stored)
     (body,) = good(world, 1)
-    large = [changed(body, device_id=f"d{index}", sensor_data={"list": [1] * 45_000}) for index in range(30)]
+    large = [changed(body, device_id=f"d{index}", sensor_data={"list": [1] * 45_000}) for index in range(12)]
     parsed: list[int] = []
     understand = queue_message.read
 
@@ -192,7 +192,7 @@ def test_a_large_batch_is_worked_off_part_by_part(world: World, calls: Calls, mo
     assert failed(processor.lambda_handler(batch(*large), world.context())) == []
     most = max(Counter(parsed).values())
     assert most * len(large[0]) <= 1_000_000
-    assert len(Counter(parsed)) == 5
+    assert len(Counter(parsed)) == 2
 
 
 def test_the_handler_s_own_time_counts_where_lambda_gives_more(world: World, calls: Calls) -> None:

@@ -164,6 +164,7 @@ def test_two_checkouts_live_side_by_side(machine: Machine, running: Machine) -> 
     assert running.json("local", "status")["running"] is True
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0" + bytes(90)])
 def test_a_damaged_database_is_not_replaced_by_an_empty_one(machine: Machine, damage: bytes) -> None:
     machine.run("local", "start")
@@ -182,6 +183,7 @@ def test_a_damaged_database_is_not_replaced_by_an_empty_one(machine: Machine, da
     assert queues(machine) == ["something"]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("emptied", [True, False])
 def test_a_database_that_is_gone_is_not_replaced_by_an_empty_one(machine: Machine, emptied: bool) -> None:
     machine.run("local", "start")

@@ -159,6 +159,7 @@ def test_a_layer_without_bytecode_is_kept_too_until_an_interpreter_is_there(
 
 
 @pytest.mark.build
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "damage",
     [lambda good: good[:-1], lambda good: good[:99] + b"!" + good[100:], lambda good: b""],

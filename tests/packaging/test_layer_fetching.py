@@ -29,6 +29,7 @@ MACH_O = b"\xcf\xfa\xed\xfe" + bytes(60)
 
 
 @pytest.mark.build
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("path", "content"),
     [
@@ -49,6 +50,7 @@ def test_an_object_of_another_machine_is_refused_whatever_its_wheel_is_called(
 
 
 @pytest.mark.build
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("runtime", "platform", "fits"),
     [

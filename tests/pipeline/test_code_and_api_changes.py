@@ -124,6 +124,7 @@ OUTSIDE: dict[Callable[[], None], str] = {
 
 
 @pytest.mark.matrix
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("change", OUTSIDE)
 def test_a_route_that_somebody_else_changed_is_put_back(
     world: World, declared: Declare, live: Things, change: Callable[[], None]

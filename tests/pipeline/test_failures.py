@@ -170,7 +170,7 @@ def stopping_at(world: World, number: int) -> Callable[[str, dict[str, Any]], No
     return before
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @PARALLEL
 @pytest.mark.parametrize("number", [1, 15, 40])
 def test_a_stopped_up_begins_nothing_more_and_the_next_one_goes_on(
@@ -196,7 +196,7 @@ def test_a_stopped_up_begins_nothing_more_and_the_next_one_goes_on(
     assert inventory() == clean
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @PARALLEL
 @pytest.mark.parametrize("number", [1, 15, 25])
 def test_a_stopped_down_begins_nothing_more_and_the_next_one_goes_on(

@@ -17,7 +17,7 @@ from tests.support.fault_matrix.starts import commands
 pytestmark = [pytest.mark.matrix, pytest.mark.together]
 
 SEED = int(os.environ.get("MATRIX_SEED", "2026"))
-SHARES = 8
+SHARES = 16
 AGAIN = f"to draw the same again: MATRIX_SEED={SEED}"
 
 

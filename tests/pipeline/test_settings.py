@@ -376,7 +376,7 @@ def up(world: World, declared: Declared, base: str = "BASE") -> None:
     once(base, world, begin)
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(6)
 @pytest.mark.matrix
 @pytest.mark.parametrize("setting", SAMPLES)
 def test_a_changed_setting_changes_its_properties_by_its_calls(world: World, declared: Declare, setting: str) -> None:
@@ -550,7 +550,7 @@ def test_the_functions_may_use_a_key_before_what_they_use_is_encrypted_with_it(w
         assert allowed < world.writes.index(encrypts)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.matrix
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("at", [0, 3, 7, 11, 15])

@@ -84,7 +84,7 @@ CELLS = [
 ]
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("name", "actor", "command"), CELLS)
 def test_nothing_of_others_is_touched_and_nothing_of_ours_is_left(
     directory: Path, name: str, actor: str, command: str

@@ -77,6 +77,7 @@ def made_anew(original: Original) -> Adoption:
     return NOTHING
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("exchange", [chosen_by_its_id, of_the_name, made_anew])
 @pytest.mark.parametrize("before", [True, False], ids=["printed without an API", "printed again"])
 def test_another_api_takes_the_place_of_the_recorded_one(

@@ -181,6 +181,7 @@ def _always_as_declared(read: Callable[..., Properties | None], name: str) -> Ca
     return observed
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("kind", "tampering"), ONE_EACH)
 def test_the_contract_notices_an_update_that_does_nothing(
     kind: str, tampering: Tampering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,6 +191,7 @@ def test_the_contract_notices_an_update_that_does_nothing(
         resource_contract.repairs(SAMPLES[kind], tampering, tmp_path)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("kind", "tampering"), ONE_EACH)
 def test_the_contract_notices_a_read_that_does_not_look(
     kind: str, tampering: Tampering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -30,7 +30,7 @@ def test_every_row_of_the_retry_table_has_its_scene_or_its_reason() -> None:
     assert all((ROOT / test).exists() for _, test in ELSEWHERE.values())
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.row)
 def test_a_row_of_the_retry_table_is_missed_when_it_is_gone(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

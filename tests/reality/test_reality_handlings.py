@@ -235,7 +235,7 @@ HANDLINGS = (
 )
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("handling", HANDLINGS, ids=lambda handling: handling.what)
 def test_a_handling_is_missed_when_it_is_gone(handling: Handling, tmp_path: Path) -> None:
     for name in ("with", "without"):

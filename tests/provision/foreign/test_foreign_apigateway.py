@@ -278,7 +278,7 @@ def test_an_api_as_it_was_made_has_nothing_foreign(pipeline: Pipeline, kept: lis
     kept.append(pipeline)
 
 
-@pytest.mark.sampled(15)
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.what)
 def test_what_was_added_is_found_and_removed(change: ByHand, pipeline: Pipeline, kept: list[Pipeline]) -> None:
     change.act()

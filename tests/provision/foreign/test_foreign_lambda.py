@@ -249,7 +249,7 @@ def test_a_pipeline_as_it_was_made_has_nothing_foreign(pipeline: Pipeline, kept:
     kept.append(pipeline)
 
 
-@pytest.mark.sampled(9)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.what)
 def test_what_was_added_is_found_and_removed(change: ByHand, pipeline: Pipeline, kept: list[Pipeline]) -> None:
     change.act()
