@@ -89,13 +89,20 @@ def connections(
         _all(removed, "removed")
         shutil.rmtree(folder)
 
+    def check_stop() -> None:
+        # A Ctrl-C after the last device is of no use to the work on them.
+        if run.stop.is_set():
+            raise Interrupted("stopped: no reading was sent", "Run the same command again")
+
     _allow_open_files()
     with locked(folder, "send-test-data --via mqtt", timestamp(run.clock.now())):
         remove()
+        check_stop()
         try:
             with stoppable(), progress("enrolling test devices") as tell:
                 rows = [Row(each, None) for each in devices]
                 _all(enrol_all(registry, rows, folder, endpoint, tell), "enrolled")
+            check_stop()
             yield {
                 each.device_id: connection(each, Folder(folder / each.device_id, each), endpoint) for each in devices
             }
