@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from hypothesis import settings
 
 # Until all tests are collected, next to nothing becomes garbage: to search for it took a quarter of that time.
 gc.set_threshold(50_000, 20, 20)
+
+# A shell has jobs in the background ignore Ctrl-C. What the tests start would inherit that, and they press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _USERS = dict(os.environ)
 for name in [name for name in os.environ if name.startswith(("AWS_", "IOTPIPE_"))]:
