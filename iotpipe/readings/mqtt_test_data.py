@@ -90,7 +90,7 @@ def connections(
         shutil.rmtree(folder)
 
     def check_stop() -> None:
-        # A Ctrl-C after the last device is of no use to the work on them.
+        # Once the last device is done, the work on the devices does not look for a Ctrl-C any more.
         if run.stop.is_set():
             raise Interrupted("stopped: no reading was sent", "Run the same command again")
 
