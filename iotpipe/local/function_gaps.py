@@ -105,6 +105,15 @@ def make_worker_keys_secret(root: RootKey) -> None:
     lambda_runtime.execution_credentials = execution_credentials
 
 
+def hide_awscrt() -> None:
+    """Hide awscrt from the functions: Lambda's Python lacks it, and botocore signs with it where it is installed."""
+    from ministack.core import lambda_runtime
+
+    lambda_runtime._PYTHON_WORKER_SCRIPT = (
+        f"import sys\nsys.modules['awscrt'] = None\n{lambda_runtime._PYTHON_WORKER_SCRIPT}"
+    )
+
+
 class _Zip(zipfile.ZipFile):
     """A zip file; a layer's is unpacked once for all workers."""
 

@@ -180,8 +180,6 @@ def _spawn(directory: EngineDirectory) -> subprocess.Popen[bytes]:
         directory.log.rename(directory.log.with_suffix(".log.1"))
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
     environment |= {"HOME": str(directory.temporary), "TMPDIR": str(directory.temporary)}
-    # Functions sign without awscrt, as on Lambda, whose Python lacks it. Where it is installed, botocore would load it.
-    environment["BOTO_DISABLE_CRT"] = "true"
     with os.fdopen(os.open(directory.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "iotpipe.local.engine", str(directory.path)],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +29,7 @@ def close(root: RootKey) -> None:
     function_gaps.unpack_layers_once()
     _answer_missing_resources_as_aws()
     function_gaps.report_init_errors()
+    function_gaps.hide_awscrt()
     function_gaps.hide_exceptions_from_api_callers()
 
 
@@ -227,15 +227,10 @@ def _list_all_tagged_resources() -> None:
         for uuid, mapping in lambda_svc._esms.items():
             yield lambda_svc._esm_arn(uuid), as_list(mapping.get("Tags"))
 
-    def rules_and_policies() -> Tagged:
-        # A search does not load the module, which takes 0.1 s and has nothing to find then.
-        if "ministack.services.iot" in sys.modules:
-            yield from tagging._collect_iot()
-
     tagging._COLLECTORS |= {
         "apigateway": apis,
         "cloudwatch": alarms,
-        "iot": rules_and_policies,
+        "iot": tagging._collect_iot,
         "logs": log_groups,
         "lambda": functions_and_mappings,
         "ssm": tagging._collect_ssm,

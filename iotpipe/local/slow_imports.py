@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
+
+Tagged = Iterable[tuple[str, list[dict[str, str]]]]
+"""ARNs with their tags, as one of ministack's collectors finds them."""
 
 _PROTOCOLS: dict[str, dict[str, str]] = {
     "apigateway": {"protocol": "rest-json"},
@@ -28,6 +32,7 @@ def leave_out() -> None:
     """Call it before ministack's services are imported."""
     _docker()
     _botocore_models()
+    _services_to_search()
 
 
 def _docker() -> None:
@@ -46,3 +51,20 @@ def _botocore_models() -> None:
         return SimpleNamespace(metadata=metadata) if metadata else load(service)
 
     responses._service_model = service_model
+
+
+def _services_to_search() -> None:
+    """GetResources imports each service that can have tags, which takes 0.1 s: that of Cognito makes an RSA key.
+
+    A service that is not imported has nothing: ministack imports those with saved data when it starts.
+    """
+    from ministack.services import tagging
+
+    search = {collect: _if_imported(collect) for collect in (*tagging._COLLECTORS.values(), tagging._collect_iot)}
+    tagging._COLLECTORS = {name: search[collect] for name, collect in tagging._COLLECTORS.items()}
+    tagging._collect_iot = search[tagging._collect_iot]
+
+
+def _if_imported(collect: Callable[[], Tagged]) -> Callable[[], Tagged]:
+    modules = [name for name in collect.__code__.co_names if name.startswith("ministack.services.")]
+    return lambda: collect() if all(name in sys.modules for name in modules) else ()

@@ -154,6 +154,15 @@ def test_workers_share_one_copy_of_the_layer(up: Machine) -> None:
     assert (shared / "python" / "botocore").is_dir()
 
 
+HAS_AWSCRT = """
+try:
+    import awscrt
+    has = {"awscrt": "yes"}
+except ImportError:
+    has = {"awscrt": "no"}
+"""
+
+
 def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobody_can_work_out(
     machine: Machine,
 ) -> None:
@@ -164,13 +173,14 @@ def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobod
     role = machine.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=document)["Role"]["Arn"]
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("code.py", "import os\ndef handler(event, context): return dict(os.environ)\n")
+        file.writestr("code.py", f"{HAS_AWSCRT}import os\ndef handler(event, context): return dict(os.environ) | has\n")
     function = machine.client("lambda").create_function(
         FunctionName="f", Runtime="python3.13", Role=role, Handler="code.handler", Code={"ZipFile": archive.getvalue()}
     )
     environ = json.load(machine.client("lambda").invoke(FunctionName="f")["Payload"])
     assert "hush" not in environ.values()
     assert "missing" not in environ.values()
+    assert environ["awscrt"] == "no"  # as on Lambda, although it is installed here
     assert environ["HOME"] == environ["TMPDIR"] == str(machine.engine_directory.temporary)
     assert machine.engine_directory.root_key().secret_key not in environ.values()
     # How ministack derives the worker's keys from public data.

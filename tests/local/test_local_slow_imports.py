@@ -40,3 +40,26 @@ def test_neither_docker_nor_botocore_is_imported_to_answer() -> None:
         "[] False",
         "application/x-amz-json-1.1",
     ]
+
+
+SEARCHES = """
+import json, sys
+from iotpipe.local import slow_imports
+slow_imports.leave_out()
+from ministack.services import tagging
+before = set(sys.modules)
+search = lambda: json.loads(tagging._get_resources({})[2])["ResourceTagMappingList"]
+print(search(), {name for name in set(sys.modules) - before if name.startswith("ministack.services.")})
+from ministack.services import kms
+kms._keys["k"] = {"Tags": [{"TagKey": "a", "TagValue": "b"}]}
+print(search())
+"""
+
+
+@pytest.mark.subprocess
+def test_a_search_for_tags_imports_no_service_and_finds_what_those_that_are_imported_hold() -> None:
+    answer = subprocess.run([sys.executable, "-c", SEARCHES], capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout.splitlines() == [
+        "[] set()",
+        "[{'ResourceARN': 'arn:aws:kms:us-east-1:000000000000:key/k', 'Tags': [{'Key': 'a', 'Value': 'b'}]}]",
+    ]
