@@ -6,8 +6,10 @@ import socket
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 import pytest
+from urllib3.util import connection
 
 from iotpipe.errors import CredentialsError, Interrupted, IotpipeError, UsageError
 from iotpipe.provision.run import Run
@@ -24,6 +26,19 @@ def test_a_signed_reading_gets_in_and_one_signed_with_another_key_does_not(api: 
     assert api.post("/ingest", ONE).status == 200
     gateway.secret = "another"
     assert api.post("/ingest", ONE).status == 403
+
+
+def test_a_body_does_not_wait_until_the_headers_are_acknowledged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[socket.socket] = []
+    connect = connection.create_connection
+
+    def create_connection(*args: Any, **options: Any) -> socket.socket:
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(connection, "create_connection", create_connection)
+    api.post("/ingest", "{}")
+    assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in opened] == [1]
 
 
 def test_a_device_of_any_allowed_name_is_asked_for_as_it_is(api: Api, world: World) -> None:
