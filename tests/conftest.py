@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("whole" if config.getoption("--whole") else "sampled")
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        _stay_on_one_processor(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+def _stay_on_one_processor(worker: int, workers: int) -> None:
+    """Each of the last workers has a processor of its own; the first ones, if there are more, have them all.
+
+    Only one thread of a Python process runs at a time. Where the next one wakes up on another processor, that takes
+    longer, and what is in the caches is not there: the tests of `up` take up to a sixth less time on one.
+    """
+    if sys.platform == "linux":
+        processors = sorted(os.sched_getaffinity(0))
+        more = workers - len(processors)
+        if worker >= more:
+            os.sched_setaffinity(0, {processors[(worker - more) % len(processors)]})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -70,14 +86,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _in_shares(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """In as many shares as there are workers, which get one each: files marked `together` come first in one of them.
+    """In as many shares as there are workers, which get one each, and start with the files marked `together`.
 
-    A worker that has nothing left takes tests from the end of another's share.
+    What waits for the AWS on this machine is in the first share, so that only one worker waits at a time, and comes
+    first: a worker that has nothing left takes tests from the end of another's share.
     """
     files = [list(each) for _, each in itertools.groupby(items, key=lambda item: item.path)]
     shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    for file in sorted(files, key=lambda file: not file[0].get_closest_marker("together")):
-        min(shares, key=len).extend(file)
+    marked = {mark: [file for file in files if file[0].get_closest_marker(mark)] for mark in ("embedded", "together")}
+    for file in marked["embedded"]:
+        shares[0].extend(file)
+    for file in sorted(files, key=lambda file: file not in marked["together"]):
+        if file not in marked["embedded"]:
+            min(shares, key=len).extend(file)
     return [item for share in shares for item in share]
 
 
