@@ -7,6 +7,7 @@ fragment that is part of it.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,16 +42,20 @@ class Module:
         yield from (node for node in ast.walk(self.tree) if isinstance(node, Function))
 
 
+@functools.cache
 def modules() -> list[Module]:
     files = [file for file in sorted((ROOT / "iotpipe").rglob("*.py")) if "handlers" not in file.parts[-2:-1]]
     return [Module(file, ast.parse(file.read_text("utf-8"))) for file in files]
 
 
-MODULES = modules()
-FUNCTIONS: dict[str, list[Function]] = {}
-for each in MODULES:
-    for function in each.functions():
-        FUNCTIONS.setdefault(function.name, []).append(function)
+@functools.cache
+def functions() -> dict[str, list[Function]]:
+    """Every function, by its name."""
+    found: dict[str, list[Function]] = {}
+    for module in modules():
+        for function in module.functions():
+            found.setdefault(function.name, []).append(function)
+    return found
 
 
 def flat(text: str) -> str:
@@ -79,7 +84,7 @@ def texts(node: ast.expr, within: Function | None, depth: int = 0) -> Iterator[s
         for value in assigned(node.id, within):
             yield from texts(value, within, depth + 1)
     elif isinstance(node, ast.Call):
-        for called in FUNCTIONS.get(ast.unparse(node.func).rpartition(".")[2], []):
+        for called in functions().get(ast.unparse(node.func).rpartition(".")[2], []):
             for statement in ast.walk(called):
                 if isinstance(statement, ast.Return) and statement.value:
                     yield from texts(statement.value, called, depth + 1)
@@ -99,7 +104,7 @@ def assigned(name: str, within: Function) -> Iterator[ast.expr]:
 def raised() -> dict[str, str]:
     """Every message of an error, and where it is raised. What says nothing of its own is left out."""
     found: dict[str, str] = {}
-    for module in MODULES:
+    for module in modules():
         inside = {call: function for function in module.functions() for call in ast.walk(function)}
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] in ERRORS:
@@ -111,7 +116,7 @@ def raised() -> dict[str, str]:
 
 def every_text() -> list[str]:
     """Every text in the code, so that the page may also explain what is part of a longer message."""
-    nodes = (node for module in MODULES for node in ast.walk(module.tree))
+    nodes = (node for module in modules() for node in ast.walk(module.tree))
     return [flat(literal(node)) for node in nodes if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp)]
 
 

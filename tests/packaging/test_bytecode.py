@@ -15,7 +15,6 @@ from tests.support.layer_samples import HOST
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHER = next(version for version in VERSIONS if version != RUNNING)
-FOUND = {version: path for version in VERSIONS if (path := find_interpreter(version))}
 
 
 @pytest.fixture
@@ -115,10 +114,12 @@ def f(key="not a name", *, other=(1, 2, "foo")):
 """
 
 
-@pytest.mark.parametrize("version", FOUND)
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_source_compiles_to_the_same_bytes_whatever_was_compiled_before(version: str) -> None:
-    alone = bytecode_of({"python/second.py": SECOND}, FOUND[version], version)
-    after = bytecode_of({"python/first.py": FIRST, "python/second.py": SECOND}, FOUND[version], version)
+    if not (interpreter := find_interpreter(version)):
+        pytest.skip(f"there is no Python {version} here")
+    alone = bytecode_of({"python/second.py": SECOND}, interpreter, version)
+    after = bytecode_of({"python/first.py": FIRST, "python/second.py": SECOND}, interpreter, version)
     ((path, content),) = alone.items()
     assert path == f"python/__pycache__/second.cpython-{version.replace('.', '')}.pyc"
     assert after[path] == content
