@@ -74,7 +74,7 @@ def test_it_comes_and_goes_and_a_second_time_nothing_happens(kind: str, tmp_path
     resource_contract.comes_and_goes(SAMPLES[kind], tmp_path)
 
 
-@pytest.mark.sampled(50)
+@pytest.mark.sampled(35)
 @pytest.mark.parametrize(("kind", "tampering"), TAMPERINGS)
 def test_drift_is_named_and_repaired(kind: str, tampering: Tampering, tmp_path: Path) -> None:
     resource_contract.repairs(SAMPLES[kind], tampering, tmp_path)
@@ -116,6 +116,7 @@ def test_down_removes_what_a_kill_left(kind: str, call: int, how: str, tmp_path:
     resource_contract.is_removed_after_a_kill(SAMPLES[kind], tmp_path, call, how)
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize(("kind", "call"), CALLS)
 def test_a_lost_answer_makes_nothing_twice(kind: str, call: int, tmp_path: Path) -> None:
     resource_contract.survives_a_lost_answer(SAMPLES[kind], tmp_path, call)
