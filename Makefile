@@ -79,7 +79,7 @@ demo: $(VENV)/.usable ## the whole pipeline on this machine: up, readings in, ea
 test: setup ## every check, and every test, some of them with a sample of their cases
 	@$(MAKE) --no-print-directory --jobs 2 lint tests
 
-# Three workers for two cores: many tests wait for a process of their own.
+# Three workers for two cores: one of them mostly waits for the AWS on this machine.
 tests: setup
 	$(PYTEST) --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 ))
 

@@ -93,12 +93,13 @@ def _in_shares(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     """
     files = [list(each) for _, each in itertools.groupby(items, key=lambda item: item.path)]
     shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    marked = {mark: [file for file in files if file[0].get_closest_marker(mark)] for mark in ("embedded", "together")}
-    for file in marked["embedded"]:
-        shares[0].extend(file)
-    for file in sorted(files, key=lambda file: file not in marked["together"]):
-        if file not in marked["embedded"]:
-            min(shares, key=len).extend(file)
+
+    def marked(file: list[pytest.Item], mark: str) -> bool:
+        return file[0].get_closest_marker(mark) is not None
+
+    for file in sorted(files, key=lambda file: (not marked(file, "embedded"), not marked(file, "together"))):
+        share = shares[0] if marked(file, "embedded") else min(shares, key=len)
+        share.extend(file)
     return [item for share in shares for item in share]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
+import importlib.util
 import io
 import json
 import re
@@ -180,6 +181,7 @@ def test_functions_see_nothing_of_the_users_environment_and_hold_keys_that_nobod
     environ = json.load(machine.client("lambda").invoke(FunctionName="f")["Payload"])
     assert "hush" not in environ.values()
     assert "missing" not in environ.values()
+    assert importlib.util.find_spec("awscrt")
     assert environ["awscrt"] == "no"  # as on Lambda, although it is installed here
     assert environ["HOME"] == environ["TMPDIR"] == str(machine.engine_directory.temporary)
     assert machine.engine_directory.root_key().secret_key not in environ.values()
